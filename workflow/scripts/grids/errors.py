@@ -1,0 +1,29 @@
+"""The one exception that user mistakes raise."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Bad input, told in one line: what was found, where, what was expected, what to do.
+
+    Scripts print the message without a traceback and exit with status 1.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(str(message).split()))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``" Did you mean 'GAD1'?"`` for the closest known name, or an empty string."""
+    known = [str(k) for k in known]
+    folded = {k.casefold(): k for k in known}
+    close = difflib.get_close_matches(str(name).casefold(), folded, n=1, cutoff=0.6)
+    return f" Did you mean '{folded[close[0]]}'?" if close else ""
+
+
+def listing(names: Iterable[str], limit: int = 12) -> str:
+    """The first names, comma-separated, with the number left out: ``a, b, c and 5 more``."""
+    names = [str(n) for n in names]
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

@@ -1,0 +1,51 @@
+"""One log per job: time-stamped lines, progress bars, warnings, and errors that speak."""
+
+import contextlib
+import logging
+import sys
+import time
+import warnings
+from pathlib import Path
+
+from grids.errors import InputError
+
+log = logging.getLogger("grids")
+
+
+@contextlib.contextmanager
+def job(snakemake):
+    """Run the body of a script with its log file open.
+
+    Everything goes to ``snakemake.log[0]``: log lines, warnings, and whatever is printed to
+    stderr (tqdm bars included). An :class:`~grids.errors.InputError` becomes one line on the
+    terminal and in the log, and exit status 1; any other exception keeps its traceback in the log.
+
+    Yields
+    ------
+    logging.Logger
+    """
+    path = Path(snakemake.log[0])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    terminal = sys.stderr
+    started = time.monotonic()
+    with path.open("w", buffering=1) as file, contextlib.redirect_stderr(file):
+        handler = logging.StreamHandler(file)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        log.handlers[:] = [handler]
+        log.setLevel(logging.INFO)
+        log.propagate = False
+        logging.captureWarnings(True)
+        logging.getLogger("py.warnings").handlers[:] = [handler]
+        warnings.simplefilter("ignore", FutureWarning)
+        try:
+            yield log
+        except InputError as error:
+            log.error("%s", error)
+            print(f"error: {error}", file=terminal, flush=True)
+            sys.exit(1)
+        except Exception as error:
+            log.exception("%s", error)
+            print(f"error: {type(error).__name__}: {error} (traceback in {path})", file=terminal, flush=True)
+            sys.exit(1)
+        log.info("done: %s in %.1f s", getattr(snakemake, "rule", "job"), time.monotonic() - started)
+

@@ -1,0 +1,170 @@
+"""What a set of peaks does to a gene: exact evaluation of perturbations in pooled form."""
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from grids.surrogates.pooling import PooledSurrogate, check_opened, split_rows_by_group
+
+ROWS_PER_BLOCK = 4096
+
+
+class PerturbedCells:
+    """Cells of one type, ready to be perturbed.
+
+    Holds each cell's pooled state and, sparsely, which peaks are open. Perturbing peak ``j`` in cell ``i``
+    moves the pooled state of the peak's group by ``(value - x_ij) * shift_j``; a set moves it by the sum.
+
+    Parameters
+    ----------
+    surrogate : PooledSurrogate
+        Put into evaluation mode.
+    opened : csr_matrix, shape (n_cells, n_peaks)
+        Non-zero where the peak is open.
+    value : {0, 1}
+        What a perturbed peak is set to: 0 closed, 1 open.
+
+    Attributes
+    ----------
+    pooled : Tensor, shape (n_cells, n_groups, width)
+        Unperturbed states.
+    """
+
+    @torch.no_grad()
+    def __init__(self, surrogate: PooledSurrogate, opened: sparse.csr_matrix, value: int = 0):
+        opened = check_opened(opened, len(surrogate.peaks))
+        if value not in (0, 1):
+            raise ValueError(f"value: expected 0 (closed) or 1 (open), got {value!r}")
+        self.surrogate = surrogate.eval()
+        self.value = value
+        self.shift = surrogate.shift.detach()
+        self.group_of_peak = surrogate.group_of_peak
+        self.pooled = surrogate.pool(opened).detach()
+        self._by_group = split_rows_by_group(opened, self.group_of_peak.cpu().numpy(), surrogate.n_groups)
+        self._columns = opened.tocsc()
+        self._rows = None
+
+    def __len__(self) -> int:
+        return len(self.pooled)
+
+    @property
+    def n_peaks(self) -> int:
+        return len(self.shift)
+
+    def subset(self, cells: np.ndarray) -> "PerturbedCells":
+        """The same, for some of the cells (a minibatch); nothing is pooled again."""
+        part = object.__new__(PerturbedCells)
+        part.__dict__.update(self.__dict__)
+        n_groups = self.surrogate.n_groups
+        part.pooled = self.pooled[torch.from_numpy(cells)]
+        part._by_group = self._by_group[(cells[:, None] * n_groups + np.arange(n_groups)).ravel()]
+        part._rows = cells
+        return part
+
+    def change(self, peaks: Tensor) -> Tensor:
+        """How perturbing each peak changes its accessibility in each cell: ``value - x``.
+
+        Parameters
+        ----------
+        peaks : LongTensor, shape (n,)
+
+        Returns
+        -------
+        Tensor, shape (n_cells, n)
+            -1 or 0 when closing, 0 or 1 when opening.
+        """
+        opened = self._columns[:, peaks.cpu().numpy()].toarray()
+        if self._rows is not None:
+            opened = opened[self._rows]
+        return (self.value - torch.from_numpy(opened != 0).to(self.shift)).to(self.shift.device)
+
+    def perturbed(self, sets: Tensor, states: Tensor | None = None) -> Tensor:
+        """Pooled states after each set has been perturbed.
+
+        Parameters
+        ----------
+        sets : LongTensor, shape (n_sets, set_size)
+            Distinct peaks in each row.
+        states : Tensor, shape (n_cells, n_groups, width), optional
+            States to start from, in which no member is perturbed yet; the unperturbed ones by default.
+
+        Returns
+        -------
+        Tensor, shape (n_sets, n_cells, n_groups, width)
+        """
+        states = self.pooled if states is None else states
+        n_sets, set_size = sets.shape
+        n_cells, n_groups, width = states.shape
+        change = self.change(sets.flatten()).view(n_cells, n_sets, set_size).transpose(0, 1)
+        spread = self.shift.new_zeros(n_sets * set_size, n_groups, width)
+        flat = sets.flatten()
+        spread[torch.arange(len(flat)), self.group_of_peak[flat]] = self.shift[flat]
+        moved = torch.bmm(change, spread.view(n_sets, set_size, n_groups * width))
+        return states + moved.view(n_sets, n_cells, n_groups, width)
+
+    def predict(self, gene: int, states: Tensor | None = None) -> Tensor:
+        """Predicted log-expression of a gene in each cell, shape (n_cells,)."""
+        states = self.pooled if states is None else states
+        column = torch.tensor([gene], device=self.shift.device)
+        with torch.no_grad():
+            return torch.cat([self.surrogate.tail(s, column)[:, 0] for s in states.split(ROWS_PER_BLOCK)])
+
+    def predict_sets(self, sets: Tensor, gene: int, states: Tensor | None = None) -> Tensor:
+        """Predicted log-expression of a gene in each cell after each set has been perturbed.
+
+        Works through blocks of sets, so memory does not grow with their number.
+
+        Parameters
+        ----------
+        sets : LongTensor, shape (n_sets, set_size)
+        gene : int
+        states : Tensor, shape (n_cells, n_groups, width), optional
+            As in :meth:`perturbed`.
+
+        Returns
+        -------
+        Tensor, shape (n_sets, n_cells)
+        """
+        if sets.shape[1] == 0:
+            return self.predict(gene, states).expand(len(sets), -1)
+        sets_per_block = max(ROWS_PER_BLOCK // max(len(self), 1), 1)
+        blocks = [self._predict_block(block, gene, states) for block in sets.split(sets_per_block)]
+        return torch.cat(blocks) if blocks else self.shift.new_empty(0, len(self))
+
+    def _predict_block(self, sets: Tensor, gene: int, states: Tensor | None) -> Tensor:
+        moved = self.perturbed(sets, states)
+        return self.predict(gene, moved.flatten(0, 1)).view(len(sets), len(self))
+
+    def mean_of_sets(self, sets: Tensor, gene: int, states: Tensor | None = None) -> Tensor:
+        """Mean over the cells of :meth:`predict_sets`, shape (n_sets,): the objective of the search."""
+        return self.predict_sets(sets, gene, states).mean(1)
+
+    def gradient(self, gene: int, states: Tensor) -> Tensor:
+        """Gradient of each cell's predicted log-expression, shape (n_cells, n_groups, width)."""
+        column = torch.tensor([gene], device=self.shift.device)
+        parts = []
+        for block in states.detach().split(ROWS_PER_BLOCK):
+            block = block.clone().requires_grad_()
+            (part,) = torch.autograd.grad(self.surrogate.tail(block, column).sum(), block)
+            parts.append(part)
+        return torch.cat(parts)
+
+    def project(self, gradient: Tensor) -> Tensor:
+        """For every peak, the mean over cells of ``(value - x) * shift . gradient``: its first-order effect.
+
+        One sparse product with the open peaks; closed peaks enter through the gradient's sum.
+
+        Parameters
+        ----------
+        gradient : Tensor, shape (n_cells, n_groups, width)
+
+        Returns
+        -------
+        Tensor, shape (n_peaks,)
+        """
+        flat = gradient.reshape(-1, gradient.shape[2]).cpu().numpy()
+        summed = -torch.from_numpy(self._by_group.T @ flat).to(self.shift)
+        if self.value:
+            summed = summed + gradient.sum(0)[self.group_of_peak]
+        return (summed * self.shift).sum(1) / len(self)

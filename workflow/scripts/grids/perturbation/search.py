@@ -1,0 +1,322 @@
+"""The learnable global perturbation: the set of peaks whose joint perturbation moves a gene most.
+
+Liu et al., ACML 2024, algorithm 1, with two differences: peaks already in the set are not candidates, and the
+member in place is always one, so the objective never gets worse.
+"""
+
+import logging
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import sparse
+from torch import Tensor
+from tqdm import tqdm
+
+from grids.errors import InputError
+from grids.perturbation.objective import PerturbedCells
+from grids.perturbation.transition import addition_gain, direction_sign
+from grids.seeds import generator
+from grids.surrogates.pooling import PooledSurrogate
+
+log = logging.getLogger("grids")
+
+VALUE_OF_DIRECTION = {"silence": 0, "activate": 1}
+# An improvement below this share of the objective is rounding, not progress.
+RELATIVE_TOLERANCE = 1e-6
+FOUND_COLUMNS = [
+    "surrogate", "method", "cell_type", "gene", "direction", "set_size", "rank", "peak", "selection_frequency",
+]  # fmt: skip
+SEARCH_COLUMNS = [
+    "surrogate", "method", "cell_type", "gene", "direction", "set_size", "start", "objective_before",
+    "objective_after", "n_rounds", "n_steps", "n_evaluations", "converged", "seconds",
+]  # fmt: skip
+
+
+@dataclass
+class SearchResult:
+    """One set and how it was found.
+
+    Attributes
+    ----------
+    members : LongTensor, shape (set_size,)
+        Distinct peaks; the first k are the nested set of size k.
+    objective_before, objective_after : float
+        Mean predicted log-expression over all cells, without and with the set perturbed.
+    trajectory : list of float
+        Objective over all cells at the start and after every round of coordinates.
+    converged : bool
+        True when a full round of coordinates improved nothing.
+    n_evaluations : int
+        Cells evaluated exactly, summed over all candidate sets.
+    """
+
+    members: Tensor
+    objective_before: float
+    objective_after: float = float("nan")
+    trajectory: list[float] = field(default_factory=list)
+    converged: bool = False
+    n_steps: int = 0
+    n_evaluations: int = 0
+    seconds: float = 0.0
+
+    @property
+    def n_rounds(self) -> int:
+        return len(self.trajectory) - 1
+
+
+class Search:
+    """Search for sets of one gene in the cells of one type.
+
+    Parameters
+    ----------
+    cells : PerturbedCells
+        All training cells of the type.
+    gene : int
+        Column of the explained gene.
+    allowed : LongTensor, optional
+        Candidate peaks; all by default.
+    n_candidates : int
+        Best-scoring peaks that are evaluated exactly in each step (k of the paper).
+    batch_size : int, optional
+        Cells drawn for each step; all cells by default. The paper draws 64.
+    """
+
+    def __init__(
+        self,
+        cells: PerturbedCells,
+        gene: int,
+        allowed: Tensor | None = None,
+        n_candidates: int = 32,
+        batch_size: int | None = None,
+    ):
+        if len(cells) == 0:
+            raise InputError("search: there are no cells to search over")
+        self.cells, self.gene = cells, gene
+        self.allowed = torch.arange(cells.n_peaks) if allowed is None else allowed
+        self.n_candidates = n_candidates
+        self.batch_size = batch_size if batch_size is not None and batch_size < len(cells) else None
+        self.sign = direction_sign(cells.value)
+        self._excluded = torch.ones(cells.n_peaks, dtype=torch.bool)
+        self._excluded[self.allowed] = False
+        self._n_evaluations = 0
+
+    def check_size(self, set_size: int) -> None:
+        """Raise when there are fewer candidate peaks than members."""
+        if not 1 <= set_size <= len(self.allowed):
+            raise InputError(
+                f"search.set_size is {set_size}, but there are {len(self.allowed)} candidate peaks; "
+                "lower search.set_size, widen windows.window_bp or use search.scope genome"
+            )
+
+    def objective(self, sets: Tensor, states: Tensor | None = None, cells: PerturbedCells | None = None) -> Tensor:
+        """Signed mean log-expression of each set, shape (n_sets,): larger is better."""
+        cells = self.cells if cells is None else cells
+        self._n_evaluations += len(sets) * len(cells)
+        return self.sign * cells.mean_of_sets(sets, self.gene, states)
+
+    def proposals(self, cells: PerturbedCells, states: Tensor, members: Tensor) -> Tensor:
+        """The candidates with the largest first-order gain from `states`, none of them a member."""
+        gain = addition_gain(cells, self.gene, states)
+        gain[self._excluded] = -torch.inf
+        gain[members] = -torch.inf
+        k = min(self.n_candidates, len(self.allowed) - int((~self._excluded[members]).sum()))
+        return gain.topk(k).indices
+
+    def greedy(self, set_size: int) -> Tensor:
+        """Forward selection: add the best of the proposals, evaluated exactly on all cells, one by one."""
+        members = torch.empty(0, dtype=torch.long)
+        states = self.cells.pooled
+        for _ in range(set_size):
+            candidates = self.proposals(self.cells, states, members)
+            best = candidates[self.objective(candidates[:, None], states).argmax()]
+            states = self.cells.perturbed(best.view(1, 1), states)[0]
+            members = torch.cat([members, best.view(1)])
+        return members
+
+    def random(self, set_size: int, rng: np.random.Generator) -> Tensor:
+        """Distinct candidate peaks drawn at random."""
+        return self.allowed[torch.from_numpy(rng.choice(len(self.allowed), set_size, replace=False))]
+
+    def improve(self, members: Tensor, rng: np.random.Generator, max_rounds: int = 50) -> SearchResult:
+        """Coordinate transitions from a given set until a full round of them improves nothing.
+
+        Parameters
+        ----------
+        members : LongTensor, shape (set_size,)
+        rng : Generator
+            Draws the minibatches; unused when every step sees all cells.
+        max_rounds : int
+            Rounds of `set_size` steps each.
+
+        Returns
+        -------
+        SearchResult
+            Its set is the best seen on all cells, never worse than `members`.
+        """
+        started = time.perf_counter()
+        self.check_size(len(members))
+        if len(members.unique()) != len(members):
+            raise InputError("search: the given set names a peak twice")
+        if self._excluded[members].any():
+            raise InputError("search: the given set has members that are not candidate peaks")
+        counted = self._n_evaluations
+        current, best = members.clone(), members.clone()
+        trajectory = [float(self.objective(best[None])[0])]
+        result = SearchResult(best, float(self.cells.predict(self.gene).mean()))
+        while len(trajectory) <= max_rounds and not result.converged:
+            current = self._round(current, rng)
+            result.n_steps += len(current)
+            value = float(self.objective(current[None])[0])
+            if value > trajectory[-1] + RELATIVE_TOLERANCE * abs(trajectory[-1]):
+                best = current.clone()
+            else:
+                value, result.converged = trajectory[-1], True
+            trajectory.append(value)
+        result.members = self.nested_order(best)
+        result.objective_after = self.sign * trajectory[-1]
+        result.trajectory = [self.sign * value for value in trajectory]
+        result.n_evaluations = self._n_evaluations - counted
+        result.seconds = time.perf_counter() - started
+        return result
+
+    def _round(self, members: Tensor, rng: np.random.Generator) -> Tensor:
+        """One transition of every coordinate."""
+        members = members.clone()
+        for coordinate in range(len(members)):
+            cells = self.cells
+            if self.batch_size is not None:
+                cells = cells.subset(np.sort(rng.choice(len(cells), self.batch_size, replace=False)))
+            others = torch.cat([members[:coordinate], members[coordinate + 1 :]])
+            states = cells.perturbed(others[None])[0] if len(others) else cells.pooled
+            candidates = torch.cat([members[coordinate].view(1), self.proposals(cells, states, members)])
+            value = self.objective(candidates[:, None], states, cells)
+            winner = int(value.argmax())
+            if value[winner] > value[0] + RELATIVE_TOLERANCE * value[0].abs():
+                members[coordinate] = candidates[winner]
+        return members
+
+    def nested_order(self, members: Tensor) -> Tensor:
+        """Order a set so that its first k members are the greedy best of it, for every k (exact evaluation)."""
+        left, ordered = members.clone(), []
+        states = self.cells.pooled
+        while len(left):
+            best = int(self.objective(left[:, None], states).argmax())
+            ordered.append(left[best])
+            states = self.cells.perturbed(left[best].view(1, 1), states)[0]
+            left = torch.cat([left[:best], left[best + 1 :]])
+        return torch.stack(ordered)
+
+
+def find_sets(
+    surrogate: PooledSurrogate,
+    opened: sparse.csr_matrix,
+    tasks: pd.DataFrame,
+    windows: pd.DataFrame,
+    seed: int,
+    *,
+    set_size: int = 10,
+    candidates: int = 32,
+    scope: str = "genome",
+    direction: str = "silence",
+    batch_size: int | None = None,
+    restarts: int = 4,
+    start: str = "greedy",
+    given: pd.DataFrame | None = None,
+    max_rounds: int = 50,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Find the sets of all genes of one cell type.
+
+    Parameters
+    ----------
+    surrogate : PooledSurrogate
+    opened : csr_matrix, shape (n_cells, n_peaks)
+        Training cells of the type.
+    tasks : DataFrame
+        Columns ``cell_type, gene``; one cell type.
+    windows : DataFrame
+        Columns ``peak, gene``; read with ``scope="window"`` only.
+    seed : int
+    set_size, candidates, batch_size, max_rounds
+        As in :class:`Search`.
+    scope : {"genome", "window"}
+        Candidates: every peak, or the peaks in the gene's window.
+    direction : {"silence", "activate"}
+        Close peaks to lower the gene, or open them to raise it.
+    restarts : int
+        Searches per task: the first from `start`, the others from random sets. The best one is returned.
+    start : {"greedy", "random", "given"}
+    given : DataFrame, optional
+        Columns ``cell_type, gene, peak``: the sets to start from with ``start="given"``.
+
+    Returns
+    -------
+    sets : DataFrame
+        :data:`FOUND_COLUMNS`; a row per member in nested order.
+    searches : DataFrame
+        :data:`SEARCH_COLUMNS`; a row per restart.
+    skipped : DataFrame
+        ``cell_type, gene, reason`` of tasks with fewer candidate peaks than `set_size`.
+    """
+    cells = PerturbedCells(surrogate, opened, VALUE_OF_DIRECTION[direction])
+    column_of_gene = {gene: i for i, gene in enumerate(surrogate.genes)}
+    peak_index = pd.Index(surrogate.peaks)
+    found, searches, skipped = [], [], []
+    bar = tqdm(tasks[["cell_type", "gene"]].itertuples(index=False), total=len(tasks), unit="gene")
+    for cell_type, gene in bar:
+        bar.set_description(f"{cell_type} {gene}")
+        key = [surrogate.name, "grids", cell_type, gene, direction, set_size]
+        allowed = None
+        if scope == "window":
+            inside = peak_index.get_indexer(windows.loc[windows["gene"] == gene, "peak"])
+            allowed = torch.from_numpy(np.unique(inside[inside >= 0]))
+        search = Search(cells, column_of_gene[gene], allowed, candidates, batch_size)
+        if len(search.allowed) < set_size:
+            reason = f"{len(search.allowed)} candidate peaks ({scope}), search.set_size is {set_size}"
+            log.warning("%s, %s skipped: %s", cell_type, gene, reason)
+            skipped.append([cell_type, gene, reason])
+            continue
+        results = []
+        for restart in range(restarts):
+            rng = generator(seed, "find_sets", cell_type, gene, restart)
+            origin = start if restart == 0 else "random"
+            first = _first_set(search, origin, set_size, rng, given, cell_type, gene, peak_index)
+            result = search.improve(first, rng, max_rounds)
+            results.append(result)
+            searches.append(
+                [*key, origin, result.objective_before, result.objective_after, result.n_rounds, result.n_steps,
+                 result.n_evaluations, result.converged, result.seconds]
+            )  # fmt: skip
+        best = max(results, key=lambda r: search.sign * r.objective_after)
+        times_chosen = Counter(int(m) for r in results for m in r.members)
+        for rank, member in enumerate(best.members.tolist(), start=1):
+            found.append([*key, rank, surrogate.peaks[member], times_chosen[member] / len(results)])
+        log.info(
+            "%s, %s: mean log-expression %.4f -> %.4f, %d of %d searches converged (no coordinate improves)",
+            cell_type, gene, best.objective_before, best.objective_after,
+            sum(r.converged for r in results), len(results),
+        )  # fmt: skip
+    return (
+        pd.DataFrame(found, columns=FOUND_COLUMNS),
+        pd.DataFrame(searches, columns=SEARCH_COLUMNS),
+        pd.DataFrame(skipped, columns=["cell_type", "gene", "reason"]),
+    )
+
+
+def _first_set(search, origin, set_size, rng, given, cell_type, gene, peak_index) -> Tensor:
+    if origin == "greedy":
+        return search.greedy(set_size)
+    if origin == "random":
+        return search.random(set_size, rng)
+    here = given[(given["cell_type"] == cell_type) & (given["gene"] == gene)] if given is not None else ()
+    if len(here) != set_size:
+        raise InputError(
+            f"search.start is given: expected {set_size} peaks for {cell_type}, {gene} in search.given, found {len(here)}"
+        )
+    members = peak_index.get_indexer(here["peak"])
+    if (members < 0).any():
+        raise InputError(f"search.given: peak {here['peak'][members < 0].iloc[0]!r} is not a peak of the data")
+    return torch.from_numpy(members)

@@ -1,0 +1,53 @@
+"""First-order transition scores: which peak should replace which member of a set."""
+
+import torch
+from torch import Tensor
+
+from grids.perturbation.objective import PerturbedCells
+
+
+def direction_sign(value: int) -> float:
+    """+1 when an increase of expression is sought (peaks opened), -1 when a decrease is (peaks closed)."""
+    return 1.0 if value else -1.0
+
+
+def addition_gain(cells: PerturbedCells, gene: int, states: Tensor) -> Tensor:
+    """First-order gain of perturbing one more peak, for every peak.
+
+    Parameters
+    ----------
+    cells : PerturbedCells
+    gene : int
+        The explained gene's column.
+    states : Tensor, shape (n_cells, n_groups, width)
+        Pooled states at which to linearise.
+
+    Returns
+    -------
+    Tensor, shape (n_peaks,)
+        Estimated change of the mean log-expression in the sought direction; larger is better.
+    """
+    return direction_sign(cells.value) * cells.project(cells.gradient(gene, states))
+
+
+def transition_gain(cells: PerturbedCells, members: Tensor, gene: int) -> Tensor:
+    """First-order gain of replacing each member of a set by each other peak.
+
+    The transition matrix of GRIDS (Liu et al., ACML 2024, algorithm 1, line 6), linearised at the perturbed
+    cells: the estimated gain of perturbing the new peak less that of the member that is given up.
+
+    Parameters
+    ----------
+    cells : PerturbedCells
+    members : LongTensor, shape (set_size,)
+    gene : int
+
+    Returns
+    -------
+    Tensor, shape (set_size, n_peaks)
+        -inf for peaks already in the set.
+    """
+    gain = addition_gain(cells, gene, cells.perturbed(members[None])[0])
+    matrix = gain[None, :] - gain[members][:, None]
+    matrix[:, members] = -torch.inf
+    return matrix

@@ -1,0 +1,374 @@
+"""The paper's cross-modality surrogate: chromatin accessibility to expression through two latent spaces.
+
+Liu et al., ACML 2024, section 3.1. In evaluation mode
+``F(x) = max(0, decode_rna(atac_to_rna(encode_atac(x))))``.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor, nn
+
+from grids.errors import InputError, listing
+from grids.surrogates.layers import AffineMixture, Discriminator, GroupedBatchNorm, GroupedLinear, dense_stack
+from grids.surrogates.pooling import PooledSurrogate
+
+
+class PaperEncoder(nn.Module):
+    """Peaks summed by chromosome, a small network per chromosome, then the latent.
+
+    Each peak owns an embedding for closed and one for open. Only their difference (`shift`) depends on the
+    cell; the closed embeddings of a chromosome add up to a constant (`closed_state`), which the batch
+    normalisation right after it absorbs in training.
+    """
+
+    def __init__(self, chromosome_of_peak: Tensor, n_latent: int, width: int = 16, n_hidden: int = 32):
+        super().__init__()
+        self.n_groups = int(chromosome_of_peak.max()) + 1
+        self.register_buffer("group_of_peak", chromosome_of_peak.long())
+        self.register_buffer("closed_state", torch.zeros(self.n_groups, width))
+        self.shift = nn.Parameter(torch.randn(len(chromosome_of_peak), width))
+        self.norm_in = GroupedBatchNorm(self.n_groups, width)
+        self.activation_in = nn.PReLU(self.n_groups)
+        self.linear = GroupedLinear(self.n_groups, width, n_hidden)
+        self.norm_out = GroupedBatchNorm(self.n_groups, n_hidden)
+        self.activation_out = nn.PReLU(self.n_groups)
+        self.to_latent = nn.Sequential(
+            nn.Linear(self.n_groups * n_hidden, n_latent), nn.Linear(n_latent, n_latent)
+        )
+
+    def context(self, n_open: Tensor) -> Tensor:
+        return self.closed_state
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        h = self.activation_in(self.norm_in(pooled))
+        h = self.activation_out(self.norm_out(self.linear(h)))
+        return self.to_latent(h.flatten(1))
+
+
+class NormalisedEncoder(nn.Module):
+    """Loadings of the open peaks averaged over them, with log depth beside, then a small network.
+
+    The pooled state's last column carries the cell's number of open peaks. Depth is a technical covariate:
+    a perturbation leaves it as it was measured, so that perturbing stays a linear shift of the state.
+    """
+
+    n_groups = 1
+
+    def __init__(self, n_peaks: int, n_latent: int, width: int = 64, n_hidden: int = 128, dropout: float = 0.3):
+        super().__init__()
+        self.register_buffer("group_of_peak", torch.zeros(n_peaks, dtype=torch.long))
+        self.register_buffer("log_depth_mean", torch.zeros(()))
+        self.register_buffer("log_depth_sd", torch.ones(()))
+        self.loadings = nn.Parameter(torch.randn(n_peaks, width) * width**-0.5)
+        self.network = nn.Sequential(
+            nn.Linear(width + 1, n_hidden), nn.PReLU(), nn.Dropout(dropout), nn.Linear(n_hidden, n_latent)
+        )
+
+    @property
+    def shift(self) -> Tensor:
+        return nn.functional.pad(self.loadings, (0, 1))
+
+    def context(self, n_open: Tensor) -> Tensor:
+        return nn.functional.pad(n_open[:, None, None], (self.loadings.shape[1], 0))
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        sums, depth = pooled[:, 0, :-1], pooled[:, 0, -1:].clamp(min=1)
+        log_depth = (depth.log() - self.log_depth_mean) / self.log_depth_sd
+        return self.network(torch.cat([sums / depth, log_depth], 1))
+
+    @torch.no_grad()
+    def start_from(self, opened: sparse.csr_matrix, seed: int) -> None:
+        """Start the loadings at the TF-IDF singular vectors of the training cells (latent semantic indexing).
+
+        The state then equals the standardised LSI components of a cell: inverse document frequency times
+        right singular vectors, pooled over open peaks and divided by depth.
+        """
+        from sklearn.utils.extmath import randomized_svd
+
+        depth = np.maximum(np.diff(opened.indptr), 1)
+        n_cells_open = np.bincount(opened.indices, minlength=opened.shape[1])
+        inverse_document_frequency = np.log1p(opened.shape[0] / np.maximum(n_cells_open, 1))
+        tf_idf = sparse.csr_matrix(
+            (
+                (inverse_document_frequency[opened.indices] / np.repeat(depth, np.diff(opened.indptr))).astype(
+                    np.float32
+                ),
+                opened.indices,
+                opened.indptr,
+            ),
+            shape=opened.shape,
+        )
+        width = min(self.loadings.shape[1], min(opened.shape) - 1)
+        _, singular_values, vectors = randomized_svd(tf_idf, width, random_state=seed)
+        sd = np.maximum(singular_values, 1e-12) / np.sqrt(opened.shape[0])
+        loadings = inverse_document_frequency[:, None] * vectors.T / sd
+        self.loadings.zero_()
+        self.loadings[:, :width] = torch.from_numpy(loadings.astype(np.float32))
+        log_depth = np.log(depth)
+        self.log_depth_mean.fill_(log_depth.mean())
+        self.log_depth_sd.fill_(max(log_depth.std(), 1e-6))
+
+
+class PeakDecoder(nn.Module):
+    """From the latent back to a logit for each peak, through one small network per chromosome."""
+
+    def __init__(self, chromosome_of_peak: Tensor, n_latent: int, width: int = 16, n_hidden: int = 32):
+        super().__init__()
+        self.n_chromosomes, self.n_hidden = int(chromosome_of_peak.max()) + 1, n_hidden
+        self.register_buffer("chromosome_of_peak", chromosome_of_peak.long())
+        self.from_latent = nn.Sequential(
+            nn.Linear(n_latent, self.n_chromosomes * n_hidden), nn.BatchNorm1d(self.n_chromosomes * n_hidden)
+        )
+        self.linear = GroupedLinear(self.n_chromosomes, n_hidden, width)
+        self.norm = GroupedBatchNorm(self.n_chromosomes, width)
+        self.activation = nn.PReLU(self.n_chromosomes)
+        bound = width**-0.5
+        self.peak_weight = nn.Parameter(torch.empty(len(chromosome_of_peak), width).uniform_(-bound, bound))
+        self.peak_bias = nn.Parameter(torch.zeros(len(chromosome_of_peak)))
+
+    def hidden(self, z: Tensor) -> Tensor:
+        """Chromosome states, shape (n_cells, n_chromosomes, width)."""
+        h = self.from_latent(z).view(len(z), self.n_chromosomes, self.n_hidden)
+        return self.activation(self.norm(self.linear(h)))
+
+    def logits_at(self, z: Tensor, cells: Tensor, peaks: Tensor) -> Tensor:
+        """Logits of chosen (cell, peak) pairs only, shape (n_pairs,)."""
+        h = self.hidden(z)
+        state = nn.functional.embedding(cells * self.n_chromosomes + self.chromosome_of_peak[peaks], h.flatten(0, 1))
+        return (state * nn.functional.embedding(peaks, self.peak_weight)).sum(1) + self.peak_bias[peaks]
+
+    def forward(self, z: Tensor, peaks: Tensor) -> Tensor:
+        """Logits of the given peaks in every cell, shape (n_cells, n_peaks)."""
+        state = self.hidden(z)[:, self.chromosome_of_peak[peaks]]
+        return torch.einsum("npw,pw->np", state, self.peak_weight[peaks]) + self.peak_bias[peaks]
+
+
+class CrossModalitySurrogate(PooledSurrogate):
+    """ATAC and RNA autoencoders joined by maps between their latent spaces.
+
+    Parameters
+    ----------
+    peaks, genes, cell_types : sequence of str
+        Names of the inputs, the outputs, and the cell types the maps and discriminators know.
+    chromosome_of_peak : sequence of int, shape (n_peaks,)
+        Chromosome codes 0, 1, ...
+    encoder : {"normalised", "paper"}
+        See :class:`NormalisedEncoder` and :class:`PaperEncoder`.
+    n_latent : int
+    width : int
+        Numbers a peak contributes to the pooled state.
+    n_hidden : int
+        Hidden units of the ATAC encoder (per chromosome with ``encoder="paper"``).
+    rna_hidden : sequence of int
+        Hidden units of the RNA encoder, mirrored in its decoder.
+    dropout : float
+        Dropout of the normalised encoder and of the RNA autoencoder.
+    """
+
+    name = "cross_modality"
+
+    def __init__(
+        self,
+        peaks: Sequence[str],
+        genes: Sequence[str],
+        cell_types: Sequence[str],
+        chromosome_of_peak: Sequence[int],
+        *,
+        encoder: str = "normalised",
+        n_latent: int = 20,
+        width: int = 64,
+        n_hidden: int = 128,
+        rna_hidden: Sequence[int] = (640, 320),
+        dropout: float = 0.3,
+    ):
+        super().__init__()
+        self.peaks, self.genes, self.cell_types = list(peaks), list(genes), list(cell_types)
+        self.options = {
+            "encoder": encoder, "n_latent": n_latent, "width": width, "n_hidden": n_hidden,
+            "rna_hidden": list(rna_hidden), "dropout": dropout,
+        }  # fmt: skip
+        chromosome = torch.as_tensor(np.asarray(chromosome_of_peak), dtype=torch.long)
+        if len(chromosome) != len(self.peaks):
+            raise InputError(
+                f"chromosome_of_peak: expected one code per peak ({len(self.peaks)}), got {len(chromosome)}"
+            )
+        if encoder == "paper":
+            self.atac_encoder = PaperEncoder(chromosome, n_latent, width, n_hidden)
+        elif encoder == "normalised":
+            self.atac_encoder = NormalisedEncoder(len(self.peaks), n_latent, width, n_hidden, dropout)
+        else:
+            raise InputError(f"encoder: expected 'normalised' or 'paper', got {encoder!r}")
+        self.atac_decoder = PeakDecoder(chromosome, n_latent)
+        sizes = [len(self.genes), *rna_hidden, n_latent]
+        self.rna_encoder = dense_stack(sizes, dropout)
+        self.rna_decoder = dense_stack(sizes[::-1], dropout)
+        n_types = len(self.cell_types)
+        self.atac_to_rna = AffineMixture(n_latent, n_types)
+        self.rna_to_atac = AffineMixture(n_latent, n_types)
+        self.atac_discriminator = Discriminator(n_latent, n_types)
+        self.rna_discriminator = Discriminator(n_latent, n_types)
+
+    @property
+    def n_groups(self) -> int:
+        return self.atac_encoder.n_groups
+
+    @property
+    def group_of_peak(self) -> Tensor:
+        return self.atac_encoder.group_of_peak
+
+    @property
+    def shift(self) -> Tensor:
+        return self.atac_encoder.shift
+
+    @property
+    def chromosome_of_peak(self) -> Tensor:
+        return self.atac_decoder.chromosome_of_peak
+
+    def pool(self, opened: sparse.csr_matrix) -> Tensor:
+        n_open = torch.from_numpy(np.diff(opened.indptr).astype(np.float32)).to(self.shift.device)
+        return super().pool(opened) + self.atac_encoder.context(n_open)
+
+    def encode_atac(self, opened: sparse.csr_matrix) -> Tensor:
+        """ATAC latent, shape (n_cells, n_latent)."""
+        return self.atac_encoder(self.pool(opened))
+
+    def decode_rna(self, z: Tensor, genes: Tensor | None = None) -> Tensor:
+        """Log-expression from the RNA latent; only the rows of `genes` are decoded."""
+        last = self.rna_decoder[-1]
+        h = self.rna_decoder[:-1](z)
+        if genes is None:
+            return last(h)
+        return nn.functional.linear(h, last.weight[genes], last.bias[genes])
+
+    def tail(self, pooled: Tensor, genes: Tensor | None = None) -> Tensor:
+        return self.decode_rna(self.atac_to_rna(self.atac_encoder(pooled)), genes).clamp(min=0)
+
+    @classmethod
+    def from_reference_state(
+        cls,
+        weights: Mapping[str, Tensor | np.ndarray],
+        chromosome_sizes: Sequence[int],
+        *,
+        peaks: Sequence[str] | None = None,
+        genes: Sequence[str] | None = None,
+        cell_types: Sequence[str] | None = None,
+    ) -> "CrossModalitySurrogate":
+        """The surrogate held by a state dict of the paper's public reference implementation.
+
+        Parameters
+        ----------
+        weights : mapping of str to array
+            The state dict under the reference's own names (``atac_model.embedding.weight``, ...).
+        chromosome_sizes : sequence of int
+            Number of peaks of each chromosome; peaks are in chromosome order.
+        peaks, genes, cell_types : sequence of str, optional
+            Names; numbered ones by default.
+
+        Returns
+        -------
+        CrossModalitySurrogate
+            In evaluation mode, ``encoder="paper"``.
+
+        Raises
+        ------
+        InputError
+            When a weight is missing, unknown or of another shape than the chromosome sizes imply.
+        """
+        w = {name: torch.as_tensor(np.asarray(value)) for name, value in weights.items()}
+        missing = [k for k in ("atac_model.embedding.weight", "rna_model.encoder.0.weight") if k not in w]
+        if missing:
+            raise InputError(f"reference state: weight {missing[0]!r} is missing; it has {listing(w, 4)}")
+        embedding = w["atac_model.embedding.weight"]
+        n_peaks, _, width = embedding.shape
+        if sum(chromosome_sizes) != n_peaks:
+            raise InputError(
+                f"chromosome_sizes: they sum to {sum(chromosome_sizes)}, but the checkpoint has {n_peaks} peaks"
+            )
+        n_types = len(w["atac2rna_model.affine_offsets.0"])
+        n_genes = w["rna_model.encoder.0.weight"].shape[1]
+        chromosome = np.repeat(np.arange(len(chromosome_sizes)), chromosome_sizes)
+        model = cls(
+            peaks if peaks is not None else [f"peak_{i}" for i in range(n_peaks)],
+            genes if genes is not None else [f"gene_{i}" for i in range(n_genes)],
+            cell_types if cell_types is not None else [f"type_{i}" for i in range(n_types)],
+            chromosome,
+            encoder="paper",
+            n_latent=len(w["atac_model.encoder.0.weight"]),
+            width=width,
+            n_hidden=len(w["atac_model.in_split_layer.0.3.weight"]),
+            rna_hidden=[len(w["rna_model.encoder.0.weight"]), len(w["rna_model.encoder.3.weight"])],
+            dropout=0.0,
+        )
+        state = _reference_state(w, chromosome_sizes)
+        current = model.state_dict()
+        for name in current.keys() - state.keys():
+            if not name.endswith(("group_of_peak", "chromosome_of_peak", "num_batches_tracked")):
+                raise InputError(f"reference state: nothing was found for {name!r}")
+        wrong = [n for n, value in state.items() if n not in current or current[n].shape != value.shape]
+        if wrong:
+            raise InputError(f"reference state: {wrong[0]!r} does not fit the given chromosome sizes")
+        model.load_state_dict(state, strict=False)
+        return model.eval()
+
+
+_RENAMED = (
+    (r"^atac_model\.encoder\.(.*)", r"atac_encoder.to_latent.\1"),
+    (r"^atac_model\.decoder\.(.*)", r"atac_decoder.from_latent.\1"),
+    (r"^rna_model\.encoder\.(.*)", r"rna_encoder.\1"),
+    (r"^rna_model\.decoder\.(.*)", r"rna_decoder.\1"),
+    (r"^atac2rna_model\.", "atac_to_rna."),
+    (r"^rna2atac_model\.", "rna_to_atac."),
+    (r"\.fc_loc\.", ".gate."),
+    (r"\.act\.weight$", ".activation.weight"),
+    (r"^(atac|rna)_discriminator\.w_d\.", r"\1_discriminator.layers."),
+)
+
+
+def _reference_state(w: Mapping[str, Tensor], chromosome_sizes: Sequence[int]) -> dict[str, Tensor]:
+    """The reference's weights under our names, its per-chromosome layers stacked."""
+    state = {}
+    for name, value in w.items():
+        if "_split_layer." in name or "embedding" in name or name.endswith("num_batches_tracked"):
+            continue
+        for pattern, replacement in _RENAMED:
+            name = re.sub(pattern, replacement, name)
+        if ".affine_matrices." in name:
+            name = name.replace("affine_matrices", "matrices")
+            value = value.view(len(value), int(value.shape[1] ** 0.5), -1)
+        state[name.replace("affine_offsets", "offsets")] = value
+    chromosomes = range(len(chromosome_sizes))
+
+    def stacked(layer: str, join=torch.cat) -> Tensor:
+        try:
+            return join([w[f"atac_model.{layer.replace('*', str(c))}"] for c in chromosomes])
+        except KeyError as error:
+            raise InputError(f"reference state: weight {error} is missing") from None
+
+    embedding = w["atac_model.embedding.weight"]
+    state["atac_encoder.shift"] = embedding[:, 1] - embedding[:, 0]
+    state["atac_encoder.closed_state"] = torch.stack(
+        [part[:, 0].sum(0) for part in embedding.split(list(chromosome_sizes))]
+    )
+    for ours, layer in (
+        ("atac_encoder.norm_in", "in_split_layer.*.1"),
+        ("atac_encoder.norm_out", "in_split_layer.*.4"),
+        ("atac_decoder.norm", "out_split_layer.*.1"),
+    ):
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            state[f"{ours}.{part}"] = stacked(f"{layer}.{part}")
+    state["atac_encoder.activation_in.weight"] = stacked("in_split_layer.*.2.weight")
+    state["atac_encoder.activation_out.weight"] = stacked("in_split_layer.*.5.weight")
+    state["atac_decoder.activation.weight"] = stacked("out_split_layer.*.2.weight")
+    for ours, layer in (
+        ("atac_encoder.linear", "in_split_layer.*.3"),
+        ("atac_decoder.linear", "out_split_layer.*.0"),
+    ):
+        state[f"{ours}.weight"] = stacked(f"{layer}.weight", torch.stack).transpose(1, 2).contiguous()
+        state[f"{ours}.bias"] = stacked(f"{layer}.bias", torch.stack)
+    state["atac_decoder.peak_weight"] = stacked("out_split_layer.*.3.weight")
+    state["atac_decoder.peak_bias"] = stacked("out_split_layer.*.3.bias")
+    return state

@@ -1,0 +1,83 @@
+"""Building blocks of the cross-modality surrogate."""
+
+import torch
+from torch import Tensor, nn
+
+
+class GroupedLinear(nn.Module):
+    """One linear map per group (chromosome), applied in a single product.
+
+    Input (n_cells, n_groups, n_in), output (n_cells, n_groups, n_out).
+    """
+
+    def __init__(self, n_groups: int, n_in: int, n_out: int):
+        super().__init__()
+        bound = n_in**-0.5
+        self.weight = nn.Parameter(torch.empty(n_groups, n_in, n_out).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(n_groups, n_out).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.einsum("ngi,gio->ngo", x, self.weight) + self.bias
+
+
+class GroupedBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of every (group, feature) on its own. Shape (n_cells, n_groups, n_features)."""
+
+    def __init__(self, n_groups: int, n_features: int):
+        super().__init__(n_groups * n_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.flatten(1)).view_as(x)
+
+
+class AffineMixture(nn.Module):
+    """Map between two latent spaces: three mixtures of affine maps under one gate (paper, section 3.1).
+
+    ``gate = softmax(MLP(z))`` mixes `n_types` matrices and offsets per layer, with a PReLU between layers.
+    """
+
+    def __init__(self, n_latent: int, n_types: int, n_hidden: int = 128, n_layers: int = 3):
+        super().__init__()
+        self.gate = nn.Sequential(nn.Linear(n_latent, n_hidden), nn.ReLU(), nn.Linear(n_hidden, n_types))
+        identity = torch.eye(n_latent).expand(n_types, -1, -1)
+        self.matrices = nn.ParameterList(
+            nn.Parameter(identity + 0.05 * torch.randn(n_types, n_latent, n_latent)) for _ in range(n_layers)
+        )
+        self.offsets = nn.ParameterList(
+            nn.Parameter(0.05 * torch.randn(n_types, n_latent)) for _ in range(n_layers)
+        )
+        self.activation = nn.PReLU()
+
+    def forward(self, z: Tensor) -> Tensor:
+        gate = self.gate(z).softmax(1)  # once, from the input latent
+        for layer, (matrices, offsets) in enumerate(zip(self.matrices, self.offsets, strict=True)):
+            if layer:
+                z = self.activation(z)
+            moved = torch.einsum("ni,tji->ntj", z, matrices) + offsets
+            z = torch.einsum("nt,ntj->nj", gate, moved)
+        return z
+
+
+class Discriminator(nn.Module):
+    """Tells real latents of a cell type from mapped ones; the logit read is the cell's own type."""
+
+    def __init__(self, n_latent: int, n_types: int, dropout: float = 0.1):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(n_latent, 20), nn.PReLU(), nn.Dropout(dropout),
+            nn.Linear(20, 10), nn.PReLU(), nn.Linear(10, n_types),
+        )  # fmt: skip
+
+    def forward(self, z: Tensor, cell_type: Tensor) -> Tensor:
+        return self.layers(z).gather(1, cell_type[:, None]).squeeze(1)
+
+
+def dense_stack(sizes: list[int], dropout: float = 0.0) -> nn.Sequential:
+    """Linear layers with BatchNorm and PReLU (and dropout) between them, none after the last."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in zip(sizes[:-2], sizes[1:-1], strict=True):
+        layers += [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out), nn.PReLU()]
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+    layers.append(nn.Linear(sizes[-2], sizes[-1]))
+    return nn.Sequential(*layers)

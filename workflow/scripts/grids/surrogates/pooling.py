@@ -1,0 +1,159 @@
+"""The shared first layer: a linear pooling of open peaks, followed by a smooth tail.
+
+A cell enters a surrogate only through its *pooled state*, ``n_groups x width`` numbers that are linear in
+its open peaks. Perturbing a set of peaks is then a low-rank update of the pooled state, and no step ever
+needs an array of cells x peaks.
+"""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor, nn
+
+from grids.errors import InputError
+
+
+def split_rows_by_group(opened: sparse.csr_matrix, group_of_peak: np.ndarray, n_groups: int) -> sparse.csr_matrix:
+    """View each cell's row as ``n_groups`` rows, one for each group of peaks.
+
+    With sorted indices and groups that are runs of neighbouring peaks (chromosomes), the open peaks of a cell
+    are already in group order, so only the row pointers change; otherwise the entries are reordered once.
+
+    Parameters
+    ----------
+    opened : csr_matrix, shape (n_cells, n_peaks)
+        Non-zero where the peak is open.
+    group_of_peak : ndarray of int, shape (n_peaks,)
+    n_groups : int
+
+    Returns
+    -------
+    csr_matrix, shape (n_cells * n_groups, n_peaks)
+        Row ``cell * n_groups + group`` holds the cell's open peaks of that group; entries are 1.
+    """
+    n_cells, n_peaks = opened.shape
+    if not opened.has_sorted_indices:
+        opened = opened.sorted_indices()
+    indices = opened.indices
+    if n_groups == 1:
+        indptr = opened.indptr
+    else:
+        row = np.repeat(np.arange(n_cells, dtype=np.int64), np.diff(opened.indptr)) * n_groups
+        row += group_of_peak[indices]
+        if not _is_sorted(group_of_peak):
+            order = np.argsort(row, kind="stable")
+            row, indices = row[order], indices[order]
+        indptr = np.zeros(n_cells * n_groups + 1, dtype=opened.indptr.dtype)
+        np.cumsum(np.bincount(row, minlength=n_cells * n_groups), out=indptr[1:])
+    ones = np.ones(len(indices), dtype=np.float32)
+    return sparse.csr_matrix((ones, indices, indptr), shape=(n_cells * n_groups, n_peaks))
+
+
+def _is_sorted(values: np.ndarray) -> bool:
+    return bool(np.all(values[1:] >= values[:-1]))
+
+
+def sum_rows(rows: sparse.csr_matrix, table: Tensor) -> Tensor:
+    """Sum, for each sparse row, the table's rows at its indices. Differentiable in `table`.
+
+    Parameters
+    ----------
+    rows : csr_matrix, shape (n_rows, n_peaks)
+        Only the pattern is read.
+    table : Tensor, shape (n_peaks, width)
+
+    Returns
+    -------
+    Tensor, shape (n_rows, width)
+    """
+    indices = torch.from_numpy(rows.indices.astype(np.int32, copy=False)).to(table.device)
+    offsets = torch.from_numpy(rows.indptr[:-1].astype(np.int32, copy=False)).to(table.device)
+    return nn.functional.embedding_bag(indices, table, offsets, mode="sum")
+
+
+def check_opened(opened, n_peaks: int) -> sparse.csr_matrix:
+    """The one check of a cells x peaks argument: a CSR matrix with one column per peak."""
+    if not sparse.issparse(opened):
+        raise InputError(f"opened: expected a sparse matrix of cells x peaks, got {type(opened).__name__}")
+    if opened.shape[1] != n_peaks:
+        raise InputError(f"opened: expected {n_peaks} peaks (columns), got {opened.shape[1]}")
+    return opened.tocsr()
+
+
+class PooledSurrogate(nn.Module, ABC):
+    """A function from a cell's open peaks to its log-expression that starts with a linear pooling.
+
+    Search, single-peak scans and set statistics see every model through the three members below.
+
+    Attributes
+    ----------
+    peaks, genes : list of str
+        Names of the inputs and outputs, in order.
+    shift : Tensor, shape (n_peaks, width)
+        What opening one peak adds to the pooled state of its group.
+    group_of_peak : LongTensor, shape (n_peaks,)
+        The group (chromosome, gene, ...) whose state a peak shifts.
+    n_groups : int
+    """
+
+    peaks: list[str]
+    genes: list[str]
+    shift: Tensor
+    group_of_peak: Tensor
+    n_groups: int
+
+    def pool(self, opened: sparse.csr_matrix) -> Tensor:
+        """Pooled state of each cell.
+
+        Parameters
+        ----------
+        opened : csr_matrix, shape (n_cells, n_peaks)
+            Non-zero where the peak is open.
+
+        Returns
+        -------
+        Tensor, shape (n_cells, n_groups, width)
+        """
+        opened = check_opened(opened, len(self.peaks))
+        rows = split_rows_by_group(opened, self.group_of_peak.cpu().numpy(), self.n_groups)
+        return sum_rows(rows, self.shift).view(opened.shape[0], self.n_groups, -1)
+
+    @abstractmethod
+    def tail(self, pooled: Tensor, genes: Tensor | None = None) -> Tensor:
+        """Predicted log-expression from pooled states.
+
+        Parameters
+        ----------
+        pooled : Tensor, shape (n_cells, n_groups, width)
+        genes : LongTensor, shape (n_genes,), optional
+            Columns to predict; all by default.
+
+        Returns
+        -------
+        Tensor, shape (n_cells, n_genes)
+            Natural log of 1 + depth-normalised counts.
+        """
+
+    @torch.no_grad()
+    def predict(self, opened: sparse.csr_matrix, genes: Tensor | None = None, batch_size: int = 1024) -> Tensor:
+        """Predicted log-expression of cells, in evaluation mode and in batches.
+
+        Parameters
+        ----------
+        opened : csr_matrix, shape (n_cells, n_peaks)
+        genes : LongTensor, shape (n_genes,), optional
+        batch_size : int
+            Cells per batch.
+
+        Returns
+        -------
+        Tensor, shape (n_cells, n_genes)
+        """
+        self.eval()
+        opened = check_opened(opened, len(self.peaks))
+        n_cells = opened.shape[0]
+        parts = [self.tail(self.pool(opened[i : i + batch_size]), genes) for i in range(0, n_cells, batch_size)]
+        n_genes = len(self.genes) if genes is None else len(genes)
+        return torch.cat(parts) if parts else torch.empty(0, n_genes)
