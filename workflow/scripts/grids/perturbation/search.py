@@ -112,7 +112,9 @@ class Search:
                 "lower search.set_size, widen windows.window_bp or use search.scope genome"
             )
 
-    def objective(self, sets: Tensor, states: Tensor | None = None, cells: PerturbedCells | None = None) -> Tensor:
+    def objective(
+        self, sets: Tensor, states: Tensor | None = None, cells: PerturbedCells | None = None
+    ) -> Tensor:
         """Signed mean log-expression of each set, shape (n_sets,): larger is better."""
         cells = self.cells if cells is None else cells
         self._n_evaluations += len(sets) * len(cells)
@@ -318,5 +320,7 @@ def _first_set(search, origin, set_size, rng, given, cell_type, gene, peak_index
         )
     members = peak_index.get_indexer(here["peak"])
     if (members < 0).any():
-        raise InputError(f"search.given: peak {here['peak'][members < 0].iloc[0]!r} is not a peak of the data")
+        raise InputError(
+            f"search.given: peak {here['peak'][members < 0].iloc[0]!r} is not a peak of the data"
+        )
     return torch.from_numpy(members)

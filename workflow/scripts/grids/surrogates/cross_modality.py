@@ -28,7 +28,7 @@ class PaperEncoder(nn.Module):
     def __init__(self, chromosome_of_peak: Tensor, n_latent: int, width: int = 16, n_hidden: int = 32):
         super().__init__()
         self.n_groups = int(chromosome_of_peak.max()) + 1
-        self.register_buffer("group_of_peak", chromosome_of_peak.long())
+        self.register_buffer("group_of_peak", chromosome_of_peak.clone())
         self.register_buffer("closed_state", torch.zeros(self.n_groups, width))
         self.shift = nn.Parameter(torch.randn(len(chromosome_of_peak), width))
         self.norm_in = GroupedBatchNorm(self.n_groups, width)
@@ -58,7 +58,9 @@ class NormalisedEncoder(nn.Module):
 
     n_groups = 1
 
-    def __init__(self, n_peaks: int, n_latent: int, width: int = 64, n_hidden: int = 128, dropout: float = 0.3):
+    def __init__(
+        self, n_peaks: int, n_latent: int, width: int = 64, n_hidden: int = 128, dropout: float = 0.3
+    ):
         super().__init__()
         self.register_buffer("group_of_peak", torch.zeros(n_peaks, dtype=torch.long))
         self.register_buffer("log_depth_mean", torch.zeros(()))
@@ -94,9 +96,9 @@ class NormalisedEncoder(nn.Module):
         inverse_document_frequency = np.log1p(opened.shape[0] / np.maximum(n_cells_open, 1))
         tf_idf = sparse.csr_matrix(
             (
-                (inverse_document_frequency[opened.indices] / np.repeat(depth, np.diff(opened.indptr))).astype(
-                    np.float32
-                ),
+                (
+                    inverse_document_frequency[opened.indices] / np.repeat(depth, np.diff(opened.indptr))
+                ).astype(np.float32),
                 opened.indices,
                 opened.indptr,
             ),
@@ -119,7 +121,7 @@ class PeakDecoder(nn.Module):
     def __init__(self, chromosome_of_peak: Tensor, n_latent: int, width: int = 16, n_hidden: int = 32):
         super().__init__()
         self.n_chromosomes, self.n_hidden = int(chromosome_of_peak.max()) + 1, n_hidden
-        self.register_buffer("chromosome_of_peak", chromosome_of_peak.long())
+        self.register_buffer("chromosome_of_peak", chromosome_of_peak.clone())
         self.from_latent = nn.Sequential(
             nn.Linear(n_latent, self.n_chromosomes * n_hidden), nn.BatchNorm1d(self.n_chromosomes * n_hidden)
         )
@@ -138,7 +140,9 @@ class PeakDecoder(nn.Module):
     def logits_at(self, z: Tensor, cells: Tensor, peaks: Tensor) -> Tensor:
         """Logits of chosen (cell, peak) pairs only, shape (n_pairs,)."""
         h = self.hidden(z)
-        state = nn.functional.embedding(cells * self.n_chromosomes + self.chromosome_of_peak[peaks], h.flatten(0, 1))
+        state = nn.functional.embedding(
+            cells * self.n_chromosomes + self.chromosome_of_peak[peaks], h.flatten(0, 1)
+        )
         return (state * nn.functional.embedding(peaks, self.peak_weight)).sum(1) + self.peak_bias[peaks]
 
     def forward(self, z: Tensor, peaks: Tensor) -> Tensor:
@@ -279,7 +283,7 @@ class CrossModalitySurrogate(PooledSurrogate):
             When a weight is missing, unknown or of another shape than the chromosome sizes imply.
         """
         w = {name: torch.as_tensor(np.asarray(value)) for name, value in weights.items()}
-        missing = [k for k in ("atac_model.embedding.weight", "rna_model.encoder.0.weight") if k not in w]
+        missing = [name for name in _SHAPES_READ_FROM if name not in w]
         if missing:
             raise InputError(f"reference state: weight {missing[0]!r} is missing; it has {listing(w, 4)}")
         embedding = w["atac_model.embedding.weight"]
@@ -315,6 +319,14 @@ class CrossModalitySurrogate(PooledSurrogate):
         return model.eval()
 
 
+_SHAPES_READ_FROM = (
+    "atac_model.embedding.weight",
+    "atac_model.encoder.0.weight",
+    "atac_model.in_split_layer.0.3.weight",
+    "rna_model.encoder.0.weight",
+    "rna_model.encoder.3.weight",
+    "atac2rna_model.affine_offsets.0",
+)
 _RENAMED = (
     (r"^atac_model\.encoder\.(.*)", r"atac_encoder.to_latent.\1"),
     (r"^atac_model\.decoder\.(.*)", r"atac_decoder.from_latent.\1"),

@@ -20,7 +20,9 @@ def focal_binary_cross_entropy(logits: Tensor, target: Tensor, gamma: float = 2.
     return (1 - torch.exp(-cross_entropy)) ** gamma * cross_entropy
 
 
-def open_and_drawn_peaks(opened: sparse.csr_matrix, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def open_and_drawn_peaks(
+    opened: sparse.csr_matrix, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
     """All open (cell, peak) pairs of a batch and as many randomly drawn pairs, less those that are open.
 
     Parameters
@@ -37,7 +39,9 @@ def open_and_drawn_peaks(opened: sparse.csr_matrix, generator: torch.Generator) 
     """
     n_cells, n_peaks = opened.shape
     counts = torch.from_numpy(opened.indptr).diff().long()
-    open_keys = torch.arange(n_cells).repeat_interleave(counts) * n_peaks + torch.from_numpy(opened.indices).long()
+    open_keys = (
+        torch.arange(n_cells).repeat_interleave(counts) * n_peaks + torch.from_numpy(opened.indices).long()
+    )
     drawn = torch.randint(n_cells * n_peaks, (len(open_keys),), generator=generator)
     if len(open_keys):
         nearest = open_keys[torch.searchsorted(open_keys, drawn).clamp(max=len(open_keys) - 1)]

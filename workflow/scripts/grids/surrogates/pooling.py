@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from grids.errors import InputError
 
 
-def split_rows_by_group(opened: sparse.csr_matrix, group_of_peak: np.ndarray, n_groups: int) -> sparse.csr_matrix:
+def split_rows_by_group(
+    opened: sparse.csr_matrix, group_of_peak: np.ndarray, n_groups: int
+) -> sparse.csr_matrix:
     """View each cell's row as ``n_groups`` rows, one for each group of peaks.
 
     With sorted indices and groups that are runs of neighbouring peaks (chromosomes), the open peaks of a cell
@@ -137,7 +139,9 @@ class PooledSurrogate(nn.Module, ABC):
         """
 
     @torch.no_grad()
-    def predict(self, opened: sparse.csr_matrix, genes: Tensor | None = None, batch_size: int = 1024) -> Tensor:
+    def predict(
+        self, opened: sparse.csr_matrix, genes: Tensor | None = None, batch_size: int = 1024
+    ) -> Tensor:
         """Predicted log-expression of cells, in evaluation mode and in batches.
 
         Parameters
@@ -154,6 +158,8 @@ class PooledSurrogate(nn.Module, ABC):
         self.eval()
         opened = check_opened(opened, len(self.peaks))
         n_cells = opened.shape[0]
-        parts = [self.tail(self.pool(opened[i : i + batch_size]), genes) for i in range(0, n_cells, batch_size)]
+        parts = [
+            self.tail(self.pool(opened[i : i + batch_size]), genes) for i in range(0, n_cells, batch_size)
+        ]
         n_genes = len(self.genes) if genes is None else len(genes)
         return torch.cat(parts) if parts else torch.empty(0, n_genes)

@@ -51,21 +51,28 @@ class Settings:
     batch_size: int = 128
     patience: int = 5
     supervised: bool | None = None
-    supervised_weight: float = 10.0
+    supervised_weight: float = 20.0
+    pseudobulk_weight: float = 10.0
     adversarial_weight: float = 0.5
     max_epochs: dict = field(
-        default_factory=lambda: {"atac": 10, "rna": 20, "mapping": 40, "specialisation": 20}
+        default_factory=lambda: {"atac": 3, "rna": 5, "mapping": 40, "specialisation": 20}
     )
     learning_rate: dict = field(
         default_factory=lambda: {
-            "atac": 1e-3, "rna": 1e-3, "mapping": 1e-3, "specialisation": 1e-4, "discriminator": 1e-4,
+            "atac": 1e-3,
+            "rna": 1e-3,
+            "mapping": 1e-3,
+            "specialisation": 1e-4,
+            "discriminator": 1e-4,
         }  # fmt: skip
     )
     device: str = "cpu"
 
     def is_supervised(self, paired: bool) -> bool:
         if self.supervised and not paired:
-            raise InputError("surrogate.supervised is true, but the cells are not paired; set it to false or null")
+            raise InputError(
+                "surrogate.supervised is true, but the cells are not paired; set it to false or null"
+            )
         return paired if self.supervised is None else self.supervised
 
 
@@ -80,7 +87,9 @@ class Cells:
     paired: bool
 
     @classmethod
-    def of(cls, multiome: Multiome, split: str, cell_types: list[str], cell_type: str | None = None) -> "Cells":
+    def of(
+        cls, multiome: Multiome, split: str, cell_types: list[str], cell_type: str | None = None
+    ) -> "Cells":
         atac = multiome.atac.cells(split=split, cell_type=cell_type)
         rna = multiome.rna.cells(split=split, cell_type=cell_type)
         codes = pd.Index(cell_types)
@@ -92,12 +101,21 @@ class Cells:
             multiome.paired,
         )
 
+    def type_means(self, n_types: int) -> np.ndarray:
+        """Mean expression of each cell type, shape (n_types, n_genes); of all cells where a type has none."""
+        means = np.tile(np.asarray(self.rna.mean(0), dtype=np.float32), (n_types, 1))
+        for code in np.unique(self.rna_type):
+            means[code] = self.rna[self.rna_type == code].mean(0)
+        return means
+
     def batches(self, batch_size: int, rng: np.random.Generator | None = None) -> Iterator["Cells"]:
         """Batches of both modalities, shuffled when `rng` is given; of the same cells when they are paired."""
         n_atac, n_rna = self.atac.shape[0], self.rna.shape[0]
         n = max(n_atac, n_rna)
         atac_order = np.arange(n) % n_atac if rng is None else _shuffled(n_atac, n, rng)
-        rna_order = atac_order if self.paired else np.arange(n) % n_rna if rng is None else _shuffled(n_rna, n, rng)
+        rna_order = (
+            atac_order if self.paired else np.arange(n) % n_rna if rng is None else _shuffled(n_rna, n, rng)
+        )
         for start in range(0, n, batch_size):
             i, j = atac_order[start : start + batch_size], rna_order[start : start + batch_size]
             if len(i) > 1 or n == 1:  # batch normalisation needs two cells
@@ -112,9 +130,10 @@ def _shuffled(n_cells: int, n: int, rng: np.random.Generator) -> np.ndarray:
 class Losses:
     """The loss terms of each stage, for one batch. Each method returns named scalar tensors."""
 
-    def __init__(self, model: CrossModalitySurrogate, settings: Settings, supervised: bool):
+    def __init__(self, model: CrossModalitySurrogate, settings: Settings, supervised: bool, train: Cells):
         self.model, self.settings, self.supervised = model, settings, supervised
         self.device = torch.device(settings.device)
+        self.type_means = torch.from_numpy(train.type_means(len(model.cell_types))).to(self.device)
 
     def expression(self, batch: Cells) -> Tensor:
         return torch.from_numpy(batch.rna.toarray()).to(self.device)
@@ -129,29 +148,45 @@ class Losses:
 
     def rna(self, batch: Cells, rng: torch.Generator) -> dict[str, Tensor]:
         y = self.expression(batch)
-        return {"reconstruction": masked_squared_error(self.model.decode_rna(self.model.rna_encoder(y)), y, rng)}
+        return {
+            "reconstruction": masked_squared_error(self.model.decode_rna(self.model.rna_encoder(y)), y, rng)
+        }
 
     def mapping(self, batch: Cells, rng: torch.Generator) -> dict[str, Tensor]:
         model, y = self.model, self.expression(batch)
         z_atac, z_rna = model.encode_atac(batch.atac), model.rna_encoder(y)
         to_rna, to_atac = model.atac_to_rna(z_atac), model.rna_to_atac(z_rna)
         back_atac, back_rna = model.rna_to_atac(to_rna), model.atac_to_rna(to_atac)
+        # One pass through the decoder: batch normalisation must see the mixture that it will be run on.
+        rebuilt, predicted = model.decode_rna(torch.cat([back_rna, to_rna])).split(
+            [len(back_rna), len(to_rna)]
+        )
         terms = {
             "cycle_atac": (back_atac - z_atac).abs().mean(),
             "cycle_rna": RNA_WEIGHT * (back_rna - z_rna).abs().mean(),
             "reconstruction_atac": self._reconstruction_atac(back_atac, batch, rng),
-            "reconstruction_rna": RNA_WEIGHT * masked_squared_error(model.decode_rna(back_rna), y, rng),
+            "reconstruction_rna": RNA_WEIGHT * masked_squared_error(rebuilt, y, rng),
         }
         if self.settings.adversarial_weight:
             atac_type, rna_type = self.types(batch)
             fooled = -model.rna_discriminator(to_rna, atac_type), -model.atac_discriminator(to_atac, rna_type)
             terms["adversarial"] = (
-                self.settings.adversarial_weight * sum(torch.nn.functional.softplus(f).mean() for f in fooled) / 2
+                self.settings.adversarial_weight
+                * sum(torch.nn.functional.softplus(f).mean() for f in fooled)
+                / 2
             )
         if self.supervised:
-            error = (model.decode_rna(to_rna) - y).square().mean()
-            terms["supervised"] = self.settings.supervised_weight * error
+            terms["supervised"] = self.settings.supervised_weight * (predicted - y).square().mean()
+        elif self.settings.pseudobulk_weight:
+            terms["pseudobulk"] = self.settings.pseudobulk_weight * self._pseudobulk(predicted, batch)
         return terms
+
+    def _pseudobulk(self, predicted: Tensor, batch: Cells) -> Tensor:
+        """Squared error of the batch's mean prediction of each cell type against the type's observed mean."""
+        here = torch.nn.functional.one_hot(self.types(batch)[0], len(self.model.cell_types)).float()
+        n_cells = here.sum(0).clamp(min=1)
+        error = (here.T @ predicted / n_cells[:, None] - self.type_means).square().mean(1)
+        return (error * here.sum(0)).sum() / len(predicted)
 
     def supervised_only(self, batch: Cells, rng: torch.Generator) -> dict[str, Tensor]:
         predicted = self.model.tail(self.model.pool(batch.atac))
@@ -222,14 +257,19 @@ def run_stage(
     optimiser = torch.optim.AdamW(
         [
             {"params": [p for p in parameters if p.dim() > 1 and len(p) < len(model.peaks)]},
-            {"params": [p for p in parameters if p.dim() <= 1 or len(p) >= len(model.peaks)], "weight_decay": 0.0},
+            {
+                "params": [p for p in parameters if p.dim() <= 1 or len(p) >= len(model.peaks)],
+                "weight_decay": 0.0,
+            },
         ],
         lr=settings.learning_rate[name],
         betas=(0.9, 0.99),
         weight_decay=settings.weight_decay,
     )
     critics = [*model.atac_discriminator.parameters(), *model.rna_discriminator.parameters()]
-    critic_optimiser = torch.optim.Adam(critics, lr=settings.learning_rate["discriminator"], betas=(0.9, 0.99))
+    critic_optimiser = torch.optim.Adam(
+        critics, lr=settings.learning_rate["discriminator"], betas=(0.9, 0.99)
+    )
     state = _Progress(best=copy.deepcopy(model.state_dict()), best_loss=float("inf"))
     if checkpoint is not None and checkpoint.exists():
         state = _restore(checkpoint, model, optimiser, critic_optimiser)
@@ -271,7 +311,16 @@ def run_stage(
 
 
 def _train_epoch(
-    model, modules, loss_terms, train, settings, optimiser, critic_optimiser, parameters, rng, discriminator_loss
+    model,
+    modules,
+    loss_terms,
+    train,
+    settings,
+    optimiser,
+    critic_optimiser,
+    parameters,
+    rng,
+    discriminator_loss,
 ) -> dict[str, float]:
     """One pass over the training cells; returns the mean of each loss term."""
     model.eval()
@@ -333,7 +382,9 @@ def _restore(path: Path, model, optimiser, critic_optimiser) -> _Progress:
     return _Progress(**saved["progress"])
 
 
-def _checkpoint_folder(folder: str | os.PathLike | None, multiome: Multiome, settings: Settings, *names) -> Path | None:
+def _checkpoint_folder(
+    folder: str | os.PathLike | None, multiome: Multiome, settings: Settings, *names
+) -> Path | None:
     """A folder for this very run: other settings or data get another one, so no stale state is resumed."""
     if folder is None:
         return None
@@ -401,7 +452,7 @@ def train_joint(
     train = Cells.of(multiome, "train", model.cell_types)
     validation = Cells.of(multiome, "validation", model.cell_types)
     folder = _checkpoint_folder(checkpoints, multiome, settings, "joint", seed)
-    losses = Losses(model, settings, supervised)
+    losses = Losses(model, settings, supervised, train)
 
     def mean_validation(terms: Callable) -> Callable[[], float]:
         def value() -> float:
@@ -434,7 +485,9 @@ def train_joint(
         model,
         maps + autoencoders if supervised else maps,
         losses.mapping,
-        mean_validation(losses.supervised_only) if supervised else lambda: losses.pseudobulk_error(validation),
+        mean_validation(losses.supervised_only)
+        if supervised
+        else lambda: losses.pseudobulk_error(validation),
         checkpoint=checkpoint("mapping"),
         discriminator_loss=losses.discriminators if settings.adversarial_weight else None,
         **common,
@@ -464,7 +517,9 @@ def specialise(
         When the surrogate does not know the cell type.
     """
     if cell_type not in surrogate.cell_types:
-        raise InputError(f"cell type {cell_type!r} is not known to the surrogate; it has {surrogate.cell_types}")
+        raise InputError(
+            f"cell type {cell_type!r} is not known to the surrogate; it has {surrogate.cell_types}"
+        )
     supervised = settings.is_supervised(multiome.paired)
     model = copy.deepcopy(surrogate).eval()
     train = Cells.of(multiome, "train", model.cell_types, cell_type)
@@ -472,12 +527,16 @@ def specialise(
     folder = _checkpoint_folder(checkpoints, multiome, settings, "specialise", cell_type, seed)
     n_train, n_validation = (min(c.atac.shape[0], c.rna.shape[0]) for c in (train, validation))
     if n_train < MIN_CELLS_TO_SPECIALISE or not n_validation:
-        log.info("%s: %d training and %d validation cells, joint surrogate kept", cell_type, n_train, n_validation)
+        log.info(
+            "%s: %d training and %d validation cells, joint surrogate kept", cell_type, n_train, n_validation
+        )
         return model, pd.DataFrame(columns=CURVE_COLUMNS)
-    losses = Losses(model, settings, supervised)
+    losses = Losses(model, settings, supervised, train)
 
     def squared_error() -> float:
-        return float((model.predict(validation.atac).cpu().numpy() - validation.rna.toarray()).__pow__(2).mean())
+        return float(
+            (model.predict(validation.atac).cpu().numpy() - validation.rna.toarray()).__pow__(2).mean()
+        )
 
     curves = run_stage(
         "specialisation",

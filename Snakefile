@@ -1,0 +1,47 @@
+"""GRIDS: sets of peaks whose joint perturbation moves a gene most, from single-cell multiome data."""
+
+import atexit
+import sys
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+# A user's config replaces the demo's, it is not merged into it.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
+include: "workflow/rules/preprocessing.smk"
+include: "workflow/rules/surrogate.smk"
+include: "workflow/rules/perturbation.smk"
+include: "workflow/rules/tracks.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.tables_and_figures.input,
+        "<results>/report.html",
+
+
+onsuccess:
+    if Path(REPORT).is_file() and Path(REPORT).stat().st_mtime >= STARTED:
+        print(f"The report of this run: {REPORT}", file=sys.stderr)
+
+
+onerror:
+    # After Snakemake's own last words, so that this is what the user reads last.
+    for line in reversed(
+        ["What went wrong:", *what_went_wrong(f"{RESULTS}/logs", since=STARTED)]
+    ):
+        atexit.register(print, line, file=sys.stderr)

@@ -1,0 +1,67 @@
+"""Small surrogates and cells for tests."""
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import sparse
+
+from grids.cells import Modality, Multiome
+from grids.surrogates.cross_modality import CrossModalitySurrogate
+
+N_PEAKS, N_GENES = 40, 6
+CHROMOSOMES = np.repeat([0, 1, 2], [15, 5, 20])
+
+
+def open_peaks(n_cells: int, n_peaks: int = N_PEAKS, share: float = 0.4, seed: int = 0) -> sparse.csr_matrix:
+    """Random open peaks; the first cell has none."""
+    dense = np.random.default_rng(seed).random((n_cells, n_peaks)) < share
+    dense[0] = False
+    return sparse.csr_matrix(dense.astype(np.uint8))
+
+
+def random_surrogate(encoder: str, seed: int = 0) -> CrossModalitySurrogate:
+    """An untrained model whose batch normalisations have seen data, so that nothing in it is trivial."""
+    torch.manual_seed(seed)
+    model = CrossModalitySurrogate(
+        [f"chr{c + 1}:{100 * i}-{100 * i + 50}" for i, c in enumerate(CHROMOSOMES)],
+        [f"G{i}" for i in range(N_GENES)],
+        ["A", "B"],
+        CHROMOSOMES,
+        encoder=encoder,
+        n_latent=6,
+        width=5,
+        n_hidden=7,
+        rna_hidden=(12, 9),
+        dropout=0.0,
+    )
+    with torch.no_grad():
+        model.rna_decoder[-1].bias.fill_(2.0)
+        model.train()
+        for _ in range(20):
+            model.tail(model.pool(open_peaks(60, seed=seed + 1)))
+    return model.eval()
+
+
+def toy_multiome(n_cells: int = 300, paired: bool = True, seed: int = 0) -> Multiome:
+    """Two cell types; gene 0 is high where any of the peaks 3, 7 and 9 is open, gene 1 follows the type."""
+    rng = np.random.default_rng(seed)
+    cell_type = np.where(np.arange(n_cells) % 2, "A", "B")
+    share = np.full((n_cells, N_PEAKS), 0.35)
+    share[:, 10:20] = np.where(cell_type[:, None] == "A", 0.7, 0.1)
+    share[:, 20:30] = np.where(cell_type[:, None] == "A", 0.1, 0.7)
+    opened = (rng.random((n_cells, N_PEAKS)) < share).astype(np.uint8)
+    y = rng.gamma(2.0, 0.1, (n_cells, N_GENES)) * (rng.random((n_cells, N_GENES)) < 0.7)
+    y[:, 0] += 1.5 * opened[:, [3, 7, 9]].any(1)
+    y[:, 1] += 1.0 * (cell_type == "A")
+    split = np.asarray(["train"] * 7 + ["validation"] + ["test"] * 2)[np.arange(n_cells) // 2 % 10]
+    names = [f"cell{i}" for i in range(n_cells)]
+    obs = pd.DataFrame({"cell_type": cell_type, "split": split}, index=names)
+    order = np.arange(n_cells) if paired else rng.permutation(n_cells)
+    peaks = [f"chr{c + 1}:{100 * i}-{100 * i + 50}" for i, c in enumerate(CHROMOSOMES)]
+    genes = pd.DataFrame(index=[f"G{i}" for i in range(N_GENES)])
+    chromosomes = pd.DataFrame({"chromosome": [f"chr{c + 1}" for c in CHROMOSOMES]}, index=peaks)
+    return Multiome(
+        rna=Modality(sparse.csr_matrix(y[order].astype(np.float32)), obs.iloc[order], genes),
+        atac=Modality(sparse.csr_matrix(opened), obs, chromosomes),
+        paired=paired,
+    )

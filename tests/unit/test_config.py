@@ -1,0 +1,227 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from grids.config import (
+    check,
+    check_duplicates,
+    check_files,
+    downloads,
+    is_url,
+    read_tasks,
+    read_text_values,
+    short_path,
+)
+from grids.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+STUDY = """
+input: {multiome: cells.h5mu, genes: genes.gtf}
+tasks: {Oligo: [MOBP, MOG]}
+"""
+
+
+def message(text, base=STUDY):
+    """What a user reads who adds `text` to a working config."""
+    config = {**yaml.safe_load(base), **yaml.safe_load(text)}
+    with pytest.raises(InputError) as error:
+        check(config, SCHEMA, "study.yaml")
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_minimal_study_passes():
+    check(yaml.safe_load(STUDY), SCHEMA, "study.yaml")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.name)
+def test_shipped_configs_pass(path):
+    check_duplicates(path)
+    check(yaml.safe_load(path.read_text()), SCHEMA, str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("serach: {set_size: 3}", "unknown key 'serach' at the top level. Did you mean 'search'?"),
+        ("search: {setsize: 3}", "unknown key 'setsize' in 'search'. Did you mean 'set_size'?"),
+        ("window_bp: 5", "unknown key 'window_bp' at the top level. It belongs to 'windows'."),
+        (
+            "search: {set_size: ten}",
+            "search.set_size: 'ten' is not allowed; expected a whole number of at least 1",
+        ),
+        ("search: {set_size: 0}", "search.set_size: 0 is not allowed; expected a whole number of at least 1"),
+        (
+            "search: {scope: windo}",
+            "search.scope: 'windo' is not allowed; expected one of genome, window (which peaks may be "
+            "members). Did you mean 'window'?",
+        ),
+        ("search:", "search: null is not allowed; expected a mapping (key: value)"),
+        ("run: a/b", "run: 'a/b' is not allowed; expected text (name of the run, a folder name of letters"),
+        ("seed: 1.5", "seed: 1.5 is not allowed; expected a whole number of at least 0"),
+        (
+            "tasks: {A: [x, y, x]}",
+            "tasks.A: ['x', 'y', 'x'] is not allowed; expected each name once, 'x' stands",
+        ),
+        (
+            "tasks: {A: [NO]}",
+            "tasks.A[0]: false is not allowed; expected text, not empty (a gene name, in quotes",
+        ),
+        ("tasks: {A: x}", "tasks.A: 'x' is not allowed; expected a list, not empty (a list of gene names"),
+        ("tasks: {}", "tasks: {} is not allowed; expected a mapping (key: value) or text, not empty"),
+        ("tasks: {NO: [x]}", "tasks: YAML reads a key as false; put it in quotes"),
+        (
+            "preprocessing: {split: {train: 0.9}}",
+            "preprocessing.split: the shares must sum to 1, but train 0.9, validation 0.1, test 0.2 sum to",
+        ),
+        ("search: {start: given}", "search.start is given; name the table of sets in search.given"),
+        ("search: {given: a.tsv}", "search.given is 'a.tsv'; write search.start: given to start from it"),
+        ("input: {genes: g.bed}", "input: no data; give one of simulation, multiome, or rna and atac"),
+        ("input: {rna: a.h5ad, genes: g.bed}", "input.rna is given without input.atac; give both"),
+        (
+            "input: {rna: a.h5ad, atac: b.h5ad, multiome: c.h5mu, genes: g.bed}",
+            "input: multiome and rna and atac exclude each other",
+        ),
+        ("input: {multiome: a.h5mu}", "input.genes is missing"),
+        (
+            "input: {multiome: a.h5mu, genes: g.bed, checksums: {multiome: 'md5:12'}}",
+            "input.checksums.multiome: 'md5:12' is not allowed; expected text ('md5:' and 32, or",
+        ),
+        ("input: {multiome: 's3://b/a.h5mu', genes: g.bed}", "input.multiome: 's3://b/a.h5mu' is no http"),
+    ],
+)
+def test_messages(text, expected):
+    assert message(text).startswith(f"study.yaml: {expected}")
+
+
+def test_missing_keys_are_named_with_what_to_give():
+    assert message("{}", base="input: {simulation: {}}").startswith(
+        "study.yaml: 'tasks' is missing; give genes per cell type, {Oligo: [MOBP, MOG]}"
+    )
+
+
+def test_a_misspelt_key_is_told_before_the_one_that_seems_missing():
+    assert "unknown key 'task'" in message("task: {A: [x]}", base="input: {simulation: {}}")
+
+
+def test_numbers_may_come_as_text_where_no_text_is_allowed():
+    # snakemake --config 'search={set_size: 5, batch_size: null}' passes text; YAML reads 1e4 as text
+    config = {
+        "run": "7",
+        "search": {"set_size": "5", "batch_size": "null"},
+        "preprocessing": {"target_sum": "1e4"},
+        "input": {"paired": "true"},
+        "tasks": {"1": ["2"]},
+    }
+    assert read_text_values(config, SCHEMA) == {
+        "run": "7",
+        "search": {"set_size": 5, "batch_size": None},
+        "preprocessing": {"target_sum": 10000.0},
+        "input": {"paired": True},
+        "tasks": {"1": ["2"]},
+    }
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text("tasks:\n  Oligo: [MOBP]\n  Astro: [GJA1]\n  Oligo: [MOG]\n")
+    with pytest.raises(InputError, match="'Oligo' stands twice, in lines 2 and 4; merge the two"):
+        check_duplicates(path)
+
+
+def test_input_files_must_be_there(tmp_path):
+    path = tmp_path / "genes.gtf"
+    path.write_text("")
+    config = {"input": {"multiome": "https://example.org/cells.h5mu", "genes": str(path)}}
+    check_files(config, "study.yaml")
+    path.unlink()
+    with pytest.raises(InputError, match=r"^study.yaml: input.genes: there is no file '.*genes.gtf'"):
+        check_files(config, "study.yaml")
+
+
+def test_markers_are_a_file_or_a_set_that_ships(tmp_path):
+    shipped = ["human_brain", "mouse_brain"]
+    check_files({"input": {"markers": "human_brain"}}, "study.yaml", shipped)
+    with pytest.raises(
+        InputError, match=r"'human_brian' is neither a file nor one of .* Did you mean 'human_brain'"
+    ):
+        check_files({"input": {"markers": "human_brian"}}, "study.yaml", shipped)
+
+
+def test_tasks_from_the_config_keep_their_order():
+    assert read_tasks({"b": ["y", "x"], 1: ["z"]}, "study.yaml") == {"b": ["y", "x"], "1": ["z"]}
+
+
+def test_tasks_from_a_table():
+    tasks = read_tasks(str(ROOT / "resources/paper_tasks.tsv"), "study.yaml")
+    assert sum(len(genes) for genes in tasks.values()) == 16
+    assert tasks["OPC"] == ["NXPH1", "OLIG1", "OLIG2"]
+    assert tasks["VIP"] == tasks["SST"] == ["GAD1", "GAD2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("cell_type,gene\nOligo,MOG\n", "column 'cell_type' is missing; the header must be"),
+        ("", "column 'cell_type' is missing; the header must be 'cell_type<tab>gene', it is: empty"),
+        ("cell_type\tgene\n", "no tasks below the header"),
+        ("cell_type\tgene\nOligo\t\n", "line 2: gene is empty"),
+        ("cell_type\tgene\nOligo\n", "line 2: gene is empty"),
+        ("cell_type\tgene\nA\tNA\nA\tNA\n", "line 3: task A, NA stands twice"),
+    ],
+)
+def test_bad_task_tables(tmp_path, text, expected):
+    path = tmp_path / "tasks.tsv"
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        read_tasks(str(path), "study.yaml")
+    assert expected in str(error.value)
+
+
+def test_downloads_are_named_after_their_urls():
+    inputs = {
+        "rna": "https://example.org/a/cells%20of.h5ad?x=1",
+        "atac": "local.h5ad",
+        "genes": "https://example.org/genes.gtf.gz",
+        "checksums": {"genes": "md5:0"},
+    }
+    assert downloads(inputs) == {
+        "cells=20of.h5ad": {"key": "rna", "url": inputs["rna"], "checksum": None},
+        "genes.gtf.gz": {"key": "genes", "url": inputs["genes"], "checksum": "md5:0"},
+    }
+
+
+def test_downloads_of_the_same_name_do_not_share_a_file():
+    inputs = {"rna": "https://example.org/rna/data.h5ad", "atac": "https://example.org/atac/data.h5ad"}
+    assert {name: entry["key"] for name, entry in downloads(inputs).items()} == {
+        "rna.data.h5ad": "rna",
+        "atac.data.h5ad": "atac",
+    }
+
+
+def test_urls_and_paths():
+    assert is_url("https://example.org/a.h5") and not is_url("data/a.h5")
+
+
+def test_short_paths(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert short_path(tmp_path / "config" / "a.yaml") == "config/a.yaml"
+    assert short_path("/elsewhere/a.yaml") == "/elsewhere/a.yaml"
+
+
+def test_the_surrogate_block_is_what_the_library_takes_with_the_same_defaults():
+    from grids.surrogates.training import Settings
+
+    def defaults(schema):
+        return {
+            name: defaults(entry) if entry.get("type") == "object" else entry["default"]
+            for name, entry in schema["properties"].items()
+        }
+
+    assert defaults(SCHEMA["properties"]["surrogate"]) == json.loads(
+        json.dumps(dataclasses.asdict(Settings()))
+    )

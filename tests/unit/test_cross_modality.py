@@ -1,0 +1,124 @@
+"""Parity with the numbers of the public reference implementation, and the parts of the model."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from models import CHROMOSOMES, random_surrogate
+from scipy import sparse
+
+from grids.errors import InputError
+from grids.surrogates.cross_modality import CrossModalitySurrogate, NormalisedEncoder
+from grids.surrogates.losses import focal_binary_cross_entropy, masked_squared_error, open_and_drawn_peaks
+
+REFERENCE = Path(__file__).parents[1] / "data" / "reference_small.npz"
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return np.load(REFERENCE)
+
+
+@pytest.fixture(scope="module")
+def model(reference):
+    weights = {k.removeprefix("weight/"): reference[k] for k in reference.files if k.startswith("weight/")}
+    return CrossModalitySurrogate.from_reference_state(weights, reference["chromosome_dims"].tolist())
+
+
+def close(actual, expected, tolerance=1e-5):
+    np.testing.assert_allclose(actual.detach().numpy(), expected, atol=tolerance, rtol=tolerance)
+
+
+def test_forward_passes_equal_the_reference(model, reference):
+    opened = sparse.csr_matrix(reference["x"])
+    z = model.encode_atac(opened)
+    close(z, reference["out/atac_latent"])
+    close(model.atac_to_rna(z), reference["out/rna_latent_mapped"])
+    close(model.predict(opened), reference["out/predicted_expression"])
+    every_peak = torch.arange(800)
+    close(model.atac_decoder(z[:32], every_peak), reference["out/atac_reconstruction_logits"])
+    z_rna = model.rna_encoder(torch.from_numpy(reference["y"][:32]))
+    close(model.decode_rna(z_rna), reference["out/rna_reconstruction"])
+    close(model.atac_decoder(model.rna_to_atac(z_rna), every_peak), reference["out/rna2atac_logits"])
+
+
+def test_focal_loss_equals_the_reference(reference):
+    logits = torch.from_numpy(reference["out/atac_reconstruction_logits"])
+    target = torch.from_numpy(reference["x"][:32]).float()
+    close(focal_binary_cross_entropy(logits, target), reference["out/focal_bce_gamma2"])
+
+
+def test_only_the_asked_genes_are_decoded(model, reference):
+    opened = sparse.csr_matrix(reference["x"][:9])
+    genes = torch.tensor([41, 3])
+    close(model.predict(opened, genes), model.predict(opened)[:, genes].numpy())
+
+
+def test_logits_of_chosen_pairs_equal_the_full_decoder():
+    model = random_surrogate("paper")
+    z = torch.randn(5, 6)
+    cells, peaks = torch.tensor([0, 4, 2, 2]), torch.tensor([39, 0, 15, 16])
+    full = model.atac_decoder(z, torch.arange(40))
+    torch.testing.assert_close(model.atac_decoder.logits_at(z, cells, peaks), full[cells, peaks])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w, s: w.pop("atac_model.encoder.0.weight"), "atac_model.encoder.0.weight"),
+        (lambda w, s: w.pop("rna_model.decoder.6.bias"), "rna_decoder.6.bias"),
+        (lambda w, s: w.pop("atac_model.in_split_layer.1.3.weight"), "in_split_layer.1.3.weight"),
+        (lambda w, s: w.pop("atac_model.embedding.weight"), "embedding"),
+        (lambda w, s: s.append(5), "sum to 805"),
+    ],
+)
+def test_a_broken_reference_checkpoint_is_refused_with_the_weight_named(reference, change, message):
+    weights = {k.removeprefix("weight/"): reference[k] for k in reference.files if k.startswith("weight/")}
+    sizes = reference["chromosome_dims"].tolist()
+    change(weights, sizes)
+    with pytest.raises(InputError, match=message):
+        CrossModalitySurrogate.from_reference_state(weights, sizes)
+
+
+def test_loadings_start_at_latent_semantic_indexing():
+    rng = np.random.default_rng(0)
+    opened = sparse.csr_matrix((rng.random((200, 40)) < 0.3).astype(np.uint8))
+    encoder = NormalisedEncoder(40, n_latent=3, width=5)
+    encoder.start_from(opened, seed=1)
+    depth = opened.sum(1).A1 if hasattr(opened.sum(1), "A1") else np.asarray(opened.sum(1)).ravel()
+    idf = np.log1p(200 / np.asarray(opened.sum(0)).ravel())
+    tf_idf = opened.toarray() / depth[:, None] * idf
+    u = np.linalg.svd(tf_idf, full_matrices=False)[0][:, :5] * np.sqrt(200)
+    components = opened.toarray() @ encoder.loadings.detach().numpy() / depth[:, None]
+    agreement = np.abs((components * u).mean(0))
+    np.testing.assert_allclose(agreement[0], 1.0, atol=1e-3)
+    np.testing.assert_allclose((components**2).mean(0), 1.0, atol=0.05)
+    np.testing.assert_allclose(encoder.log_depth_mean.item(), np.log(depth).mean(), rtol=1e-5)
+
+
+def test_drawn_peaks_are_closed_ones_and_about_as_many():
+    opened = sparse.random(50, 300, density=0.1, random_state=1, format="csr")
+    opened.data[:] = 1
+    opened.sort_indices()
+    cells, peaks, target = open_and_drawn_peaks(opened, torch.Generator().manual_seed(0))
+    np.testing.assert_array_equal(opened.toarray()[cells, peaks] > 0, target.numpy() > 0)
+    n_open = int(target.sum())
+    assert n_open == opened.nnz
+    assert 0.8 * n_open < len(target) - n_open <= n_open
+
+
+def test_masked_error_weighs_zeros_and_non_zeros_alike():
+    observed = torch.zeros(100, 100)
+    observed[:, :10] = 1.0
+    predicted = torch.full((100, 100), 0.25)
+    value = masked_squared_error(predicted, observed, torch.Generator().manual_seed(0))
+    assert value.item() == pytest.approx((0.75**2 + 0.25**2) / 2, rel=0.05)
+    assert masked_squared_error(predicted, torch.zeros(100, 100), torch.Generator()).item() == 0.0
+
+
+def test_unknown_encoder_and_wrong_chromosome_codes_are_refused():
+    with pytest.raises(InputError, match="'normalised' or 'paper'"):
+        CrossModalitySurrogate(["p"], ["g"], ["t"], [0], encoder="transformer")
+    with pytest.raises(InputError, match="one code per peak"):
+        CrossModalitySurrogate(["p"], ["g"], ["t"], CHROMOSOMES)

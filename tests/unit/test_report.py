@@ -1,0 +1,34 @@
+import os
+
+import pytest
+
+from grids.report import make_report, what_went_wrong
+
+
+def write(folder, name, text, modified):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    os.utime(path, (modified, modified))
+    return path
+
+
+def test_failed_jobs_of_this_run_are_told_with_their_last_error(tmp_path):
+    failed = write(
+        tmp_path, "preprocess.log", "t INFO a\nt ERROR first\nt ERROR gene 'X' is not in the data\n", 20
+    )
+    killed = write(tmp_path, "train/a.log", "2026 INFO epoch 3\n", 20)
+    write(tmp_path, "done.log", "t ERROR retried\n2026 INFO done: simulate in 1.0 s\n", 20)
+    write(tmp_path, "earlier.log", "t ERROR of an earlier run\n", 5)
+    assert what_went_wrong(tmp_path, since=10) == [
+        f"{failed}: gene 'X' is not in the data",
+        f"{killed}: ended without a message; killed, perhaps out of memory",
+    ]
+
+
+def test_a_report_that_fails_leaves_nothing_and_says_why(tmp_path):
+    snakefile = tmp_path / "Snakefile"
+    snakefile.write_text("rule all:\n    input: 'absent'\n")
+    with pytest.raises(RuntimeError, match=r"snakemake --report failed: .*absent"):
+        make_report(tmp_path / "report.html", "all", snakefile, [], [])
+    assert list(tmp_path.glob("*.html")) == []

@@ -1,0 +1,311 @@
+"""The search against closed forms, brute force, dense evaluation and the reference's results."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from dense import dense_predict, dense_set_effect
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from models import N_PEAKS, open_peaks, random_surrogate
+from scipy import sparse
+from test_cross_modality import model, reference  # noqa: F401 (fixtures)
+from toys import AnyOfToy, LinearToy
+
+from grids.errors import InputError
+from grids.perturbation.objective import PerturbedCells
+from grids.perturbation.search import Search, find_sets
+from grids.perturbation.transition import transition_gain
+
+SURROGATES = {encoder: random_surrogate(encoder) for encoder in ("paper", "normalised")}
+EXACT_FORWARD_GREEDY = [1.9914, 2.1975, 0.9911, 1.6028, 2.3206]
+sets_of_peaks = st.lists(st.integers(0, N_PEAKS - 1), min_size=0, max_size=8, unique=True)
+
+
+@given(
+    members=sets_of_peaks,
+    value=st.sampled_from([0, 1]),
+    gene=st.integers(0, 5),
+    encoder=st.sampled_from(["paper", "normalised"]),
+)
+@settings(max_examples=60)
+def test_pooled_evaluation_equals_dense_evaluation(members, value, gene, encoder):
+    surrogate, opened = SURROGATES[encoder], open_peaks(30, seed=len(members))
+    cells = PerturbedCells(surrogate, opened, value)
+    pooled = cells.predict_sets(torch.tensor([members], dtype=torch.long).view(1, -1), gene)[0]
+    dense = dense_set_effect(surrogate, opened.toarray(), members, value, gene)
+    torch.testing.assert_close(pooled, dense, atol=1e-5, rtol=1e-5)
+
+
+def test_many_sets_at_once_equal_one_by_one():
+    cells = PerturbedCells(SURROGATES["paper"], open_peaks(900), 0)  # several blocks
+    sets = torch.from_numpy(
+        np.random.default_rng(0).permuted(np.tile(np.arange(N_PEAKS), (13, 1)), axis=1)[:, :4]
+    )
+    together = cells.mean_of_sets(sets, 2)
+    torch.testing.assert_close(together, torch.cat([cells.mean_of_sets(s[None], 2) for s in sets]))
+
+
+@pytest.mark.parametrize("encoder", ["paper", "normalised"])
+@pytest.mark.parametrize("value", [0, 1])
+def test_transition_gain_is_the_derivative_of_the_dense_objective(encoder, value):
+    surrogate, opened = SURROGATES[encoder], open_peaks(25)
+    x = torch.from_numpy(opened.toarray()).double()
+    members = torch.tensor([4, 17, 30])
+    double = random_surrogate(encoder).double()
+    perturbed = x.clone()
+    perturbed[:, members] = value
+    perturbed.requires_grad_()
+    shift = double.shift.detach()
+    state = torch.stack(
+        [
+            perturbed[:, double.group_of_peak == g] @ shift[double.group_of_peak == g]
+            for g in range(double.n_groups)
+        ],
+        1,
+    )
+    state = state + double.atac_encoder.context(x.sum(1))
+    (gradient,) = torch.autograd.grad(double.tail(state, torch.tensor([3])).mean(), perturbed)
+    sign = 1 if value else -1
+    gain = sign * ((value - x) * gradient).sum(0)
+    expected = gain[None] - gain[members][:, None]
+    expected[:, members] = -torch.inf
+    actual = transition_gain(PerturbedCells(surrogate, opened, value), members, 3)
+    torch.testing.assert_close(actual, expected.float(), atol=1e-6, rtol=1e-3)
+
+
+def test_a_subset_of_cells_sees_the_same_cells():
+    cells = PerturbedCells(SURROGATES["paper"], open_peaks(40), 0)
+    some = np.array([3, 5, 31])
+    part, members = cells.subset(some), torch.tensor([[1, 20, 33]])
+    torch.testing.assert_close(part.predict_sets(members, 1), cells.predict_sets(members, 1)[:, some])
+    fresh = PerturbedCells(SURROGATES["paper"], open_peaks(40)[some], 0)
+    torch.testing.assert_close(transition_gain(part, members[0], 1), transition_gain(fresh, members[0], 1))
+
+
+def test_linear_toy_finds_the_closed_form_best_set():
+    # closing peak j lowers the mean by (share of cells in which it is open) x weight
+    weights = np.array([0.1, 2.0, -1.0, 0.5, 1.0, 0.0])
+    opened = sparse.csr_matrix(np.array([[1, 1, 1, 1, 0, 1], [1, 0, 1, 1, 1, 1]], dtype=np.uint8))
+    search = Search(PerturbedCells(LinearToy(weights), opened, 0), 0, n_candidates=2)
+    result = search.improve(torch.tensor([0, 5, 2]), np.random.default_rng(0))
+    assert result.members.tolist()[0] == 1  # 2.0 x 1/2 = 1.0 is the largest
+    assert sorted(result.members.tolist()) == [1, 3, 4]
+    assert result.objective_before == pytest.approx((2.1 - 1 + 0.5 + 0.1 - 1 + 0.5 + 1.0) / 2, abs=1e-6)
+    assert result.objective_before - result.objective_after == pytest.approx(1.0 + 0.5 + 0.5, abs=1e-6)
+    assert result.converged
+
+
+def test_opening_peaks_activates():
+    weights = np.array([3.0, -2.0, 1.0, 2.0])
+    opened = sparse.csr_matrix(np.array([[1, 0, 0, 0], [1, 1, 0, 1]], dtype=np.uint8))
+    search = Search(PerturbedCells(LinearToy(weights), opened, 1), 0)
+    result = search.improve(torch.tensor([0, 1]), np.random.default_rng(0))
+    assert result.members.tolist() in ([2, 3], [3, 2])  # peak 0 is open already
+    assert result.objective_after - result.objective_before == pytest.approx(1.0 + 1.0)
+
+
+def test_or_gate_is_closed_as_a_whole():
+    # no single member matters while another one is open: only a joint set silences the gene
+    opened = sparse.csr_matrix(np.ones((10, 12), dtype=np.uint8))
+    search = Search(PerturbedCells(AnyOfToy(12, [3, 7, 9]), opened, 0), 0)
+    result = search.improve(torch.tensor([3, 7, 1]), np.random.default_rng(0))
+    assert sorted(result.members.tolist()) == [3, 7, 9]
+    assert result.objective_after == 0.0
+
+
+@pytest.mark.parametrize("encoder", ["paper", "normalised"])
+@pytest.mark.parametrize(("value", "set_size"), [(0, 2), (0, 4), (1, 3)])
+def test_brute_force_over_a_window_of_15_peaks_is_matched(encoder, value, set_size):
+    cells = PerturbedCells(SURROGATES[encoder], open_peaks(50, seed=5), value)
+    window = torch.arange(10, 25)
+    every_set = torch.tensor(list(combinations(window.tolist(), set_size)))
+    means = cells.mean_of_sets(every_set, 0)
+    best = means.max() if value else means.min()
+    search = Search(cells, 0, allowed=window, n_candidates=15)
+    starts = [search.greedy(set_size), *(search.random(set_size, np.random.default_rng(i)) for i in range(4))]
+    results = [search.improve(start, np.random.default_rng(0)) for start in starts]
+    found = [r.objective_after for r in results]
+    assert (max(found) if value else min(found)) == pytest.approx(best.item(), rel=1e-5)
+    assert all(set(r.members.tolist()) <= set(window.tolist()) for r in results)
+
+
+@given(
+    start=st.lists(st.integers(0, N_PEAKS - 1), min_size=1, max_size=6, unique=True),
+    value=st.sampled_from([0, 1]),
+    batch=st.sampled_from([None, 8]),
+    k=st.integers(1, 6),
+)
+@settings(max_examples=40)
+def test_a_search_never_repeats_a_member_and_never_ends_worse(start, value, batch, k):
+    cells = PerturbedCells(SURROGATES["normalised"], open_peaks(25, seed=3), value)
+    search = Search(cells, 4, n_candidates=k, batch_size=batch)
+    members = torch.tensor(start)
+    began = cells.mean_of_sets(members[None], 4).item()
+    result = search.improve(members, np.random.default_rng(0), max_rounds=4)
+    assert len(set(result.members.tolist())) == len(start)
+    ended = cells.mean_of_sets(result.members[None], 4).item()
+    assert ended == pytest.approx(result.objective_after, abs=1e-5)
+    assert (ended >= began - 1e-5) if value else (ended <= began + 1e-5)
+    steps = np.diff(result.trajectory)
+    assert (steps >= -1e-6).all() if value else (steps <= 1e-6).all()
+
+
+def test_convergence_means_that_no_single_replacement_helps():
+    cells = PerturbedCells(SURROGATES["paper"], open_peaks(40, seed=2), 0)
+    search = Search(cells, 1, n_candidates=N_PEAKS)
+    result = search.improve(torch.tensor([0, 1, 2]), np.random.default_rng(0))
+    assert result.converged
+    members = result.members.tolist()
+    for i in range(3):
+        for peak in set(range(N_PEAKS)) - set(members):
+            other = [*members[:i], peak, *members[i + 1 :]]
+            value = cells.mean_of_sets(torch.tensor([other]), 1).item()
+            assert value >= result.objective_after - 1e-5
+
+
+def test_a_search_cut_short_says_so():
+    cells = PerturbedCells(SURROGATES["paper"], open_peaks(40, seed=2), 0)
+    result = Search(cells, 1).improve(torch.tensor([0, 1, 2]), np.random.default_rng(0), max_rounds=1)
+    assert (result.converged, result.n_rounds, result.n_steps) == (False, 1, 3)
+
+
+def test_nested_order_takes_the_best_member_at_every_size():
+    cells = PerturbedCells(SURROGATES["normalised"], open_peaks(40, seed=2), 0)
+    ordered = Search(cells, 1).nested_order(torch.tensor([5, 8, 21, 30])).tolist()
+    assert sorted(ordered) == [5, 8, 21, 30]
+    for size in range(1, 5):
+        values = {
+            p: cells.mean_of_sets(torch.tensor([ordered[: size - 1] + [p]]), 1).item()
+            for p in ordered[size - 1 :]
+        }
+        assert values[ordered[size - 1]] <= min(values.values()) + 1e-6
+
+
+@pytest.mark.parametrize("case", range(5))
+def test_first_transition_gain_equals_the_reference(model, reference, case):  # noqa: F811
+    entry = {k.split("/")[1]: reference[k] for k in reference.files if k.startswith(f"case{case}/")}
+    value = 0 if entry["direction"] == "down" else 1
+    batch = sparse.csr_matrix(reference["x"][entry["batches"][0]])
+    members = torch.from_numpy(entry["trajectory"][0])
+    gain = transition_gain(PerturbedCells(model, batch, value), members, int(entry["gene"]))
+    outside = np.setdiff1d(np.arange(800), members)
+    # the reference averages twice over the batch of 64
+    np.testing.assert_allclose(
+        gain[:, outside] / 64, entry["first_transition_gain"][:, outside], atol=2e-9, rtol=0
+    )
+    assert torch.isneginf(gain[:, members]).all()
+
+
+@pytest.mark.parametrize("case", range(5))
+def test_search_beats_the_reference_and_exact_forward_greedy(model, reference, case):  # noqa: F811
+    entry = {k.split("/")[1]: reference[k] for k in reference.files if k.startswith(f"case{case}/")}
+    value = 0 if entry["direction"] == "down" else 1
+    gene, set_size = int(entry["gene"]), int(entry["set_size"])
+    of_type = reference["cell_type"] == entry["target_cell_type"]
+    cells = PerturbedCells(model, sparse.csr_matrix(reference["x"][of_type]), value)
+    np.testing.assert_allclose(cells.predict(gene).numpy(), entry["before"], atol=2e-5)
+    search = Search(cells, gene, n_candidates=int(entry["candidates"]))
+    result = search.improve(search.greedy(set_size), np.random.default_rng(0))
+    sign = 1 if value else -1
+    dense = (
+        dense_set_effect(model, reference["x"][of_type], result.members.tolist(), value, gene).mean().item()
+    )
+    assert dense == pytest.approx(result.objective_after, abs=1e-4)
+    assert sign * dense >= sign * entry["after"].mean() - 1e-5
+    assert sign * dense >= sign * EXACT_FORWARD_GREEDY[case] - 0.005 * EXACT_FORWARD_GREEDY[case]
+    assert result.converged
+    random = search.improve(search.random(set_size, np.random.default_rng(1)), np.random.default_rng(1))
+    assert sign * random.objective_after >= sign * entry["after"].mean() - 1e-5
+
+
+def task_tables():
+    tasks = pd.DataFrame({"cell_type": "T", "gene": ["G0", "G1"]})
+    peaks = LinearToy(np.ones((20, 2))).peaks
+    windows = pd.DataFrame({"peak": peaks[:6] + peaks[:2], "gene": ["G0"] * 6 + ["G1"] * 2})
+    return tasks, windows, peaks
+
+
+def linear_two_genes():
+    weights = np.zeros((20, 2))
+    weights[:, 0] = np.linspace(0.1, 2.0, 20)
+    weights[:, 1] = np.linspace(2.0, 0.1, 20)
+    return LinearToy(weights)
+
+
+def named(toy):
+    toy.name = "toy"
+    return toy
+
+
+def test_find_sets_of_several_genes_in_both_scopes():
+    tasks, windows, peaks = task_tables()
+    opened = sparse.csr_matrix(np.ones((5, 20), dtype=np.uint8))
+    sets, searches, skipped = find_sets(
+        named(linear_two_genes()), opened, tasks, windows, 1, set_size=3, restarts=2
+    )
+    assert sets.query("gene == 'G0'")["peak"].tolist() == [peaks[19], peaks[18], peaks[17]]
+    assert sets.query("gene == 'G1'")["peak"].tolist() == [peaks[0], peaks[1], peaks[2]]
+    assert sets["rank"].tolist() == [1, 2, 3] * 2
+    assert (sets["selection_frequency"] == 1.0).all()
+    assert skipped.empty
+    assert searches["start"].tolist() == ["greedy", "random"] * 2
+    assert searches["converged"].all()
+    sets, _, skipped = find_sets(
+        named(linear_two_genes()), opened, tasks, windows, 1, set_size=3, scope="window", restarts=2
+    )
+    assert sets["peak"].tolist() == [peaks[5], peaks[4], peaks[3]]
+    assert skipped.values.tolist() == [["T", "G1", "2 candidate peaks (window), search.set_size is 3"]]
+
+
+def test_find_sets_is_deterministic():
+    tasks, windows, _ = task_tables()
+    opened = open_peaks(30, 20)
+    runs = [
+        find_sets(
+            named(linear_two_genes()), opened, tasks, windows, 7, set_size=4, start="random", batch_size=8
+        )
+        for _ in range(2)
+    ]
+    pd.testing.assert_frame_equal(runs[0][0], runs[1][0])
+    pd.testing.assert_frame_equal(runs[0][1].drop(columns="seconds"), runs[1][1].drop(columns="seconds"))
+
+
+def test_find_sets_starts_from_given_sets():
+    tasks, windows, peaks = task_tables()
+    opened = sparse.csr_matrix(np.ones((5, 20), dtype=np.uint8))
+    given_sets = pd.DataFrame({"cell_type": "T", "gene": "G0", "peak": peaks[:2]})
+    options = {"set_size": 2, "start": "given", "restarts": 1}
+    sets, searches, _ = find_sets(
+        named(linear_two_genes()), opened, tasks[:1], windows, 1, given=given_sets, **options
+    )
+    assert sets["peak"].tolist() == [peaks[19], peaks[18]]
+    assert searches["start"].tolist() == ["given"]
+    with pytest.raises(InputError, match="expected 2 peaks for T, G1"):
+        find_sets(named(linear_two_genes()), opened, tasks[1:], windows, 1, given=given_sets, **options)
+    with pytest.raises(InputError, match="'chr9:1-2' is not a peak"):
+        wrong = given_sets.assign(peak=["chr9:1-2", peaks[0]])
+        find_sets(named(linear_two_genes()), opened, tasks[:1], windows, 1, given=wrong, **options)
+
+
+def test_bad_starts_are_refused():
+    search = Search(
+        PerturbedCells(LinearToy(np.ones(6)), open_peaks(4, 6), 0), 0, allowed=torch.tensor([0, 1, 2])
+    )
+    for members, message in [
+        ([0, 0], "twice"),
+        ([0, 5], "not candidate"),
+        ([0, 1, 2, 3], "3 candidate peaks"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            search.improve(torch.tensor(members), np.random.default_rng(0))
+
+
+def test_dense_helper_is_the_models_own_prediction():
+    # the helper that all of the above lean on, against the surrogate's public predict
+    for surrogate in SURROGATES.values():
+        opened = open_peaks(12)
+        dense = dense_predict(surrogate, opened.toarray(), np.diff(opened.indptr), 2)
+        torch.testing.assert_close(dense, surrogate.predict(opened)[:, 2], atol=1e-5, rtol=1e-5)

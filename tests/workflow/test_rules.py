@@ -1,0 +1,44 @@
+"""What every rule has to have, which `snakemake --lint` does not look at."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RULES = {
+    name: body
+    for path in sorted((ROOT / "workflow/rules").glob("*.smk"))
+    for name, body in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", path.read_text(), re.MULTILINE)
+}
+WITH_SCRIPT = sorted(name for name in RULES if "script:" in RULES[name])
+
+
+def test_rules_are_found():
+    assert {"preprocess", "find_sets", "figure_locus", "make_report"} <= set(WITH_SCRIPT)
+
+
+@pytest.mark.parametrize("name", WITH_SCRIPT)
+def test_every_rule_is_complete(name):
+    body = RULES[name]
+    for directive in ("output", "log", "benchmark", "threads", "resources", "conda"):
+        assert re.search(rf"^    {directive}:", body, re.MULTILINE), directive
+    for resource in ("mem_mb", "runtime"):
+        assert re.search(rf"^        {resource}=(memory|minutes|lambda)", body, re.MULTILINE), resource
+    assert f'"../scripts/{name}.py"' in body
+    assert f'code_of("{name}")' in body
+
+
+def test_every_script_belongs_to_a_rule_and_is_thin():
+    scripts = sorted((ROOT / "workflow/scripts").glob("*.py"))
+    assert [path.stem for path in scripts] == WITH_SCRIPT
+    for path in scripts:
+        text = path.read_text()
+        assert "with job(snakemake)" in text
+        assert not re.search(r"^\s*(def|class) ", text, re.MULTILINE)
+        assert len(text.splitlines()) <= 60
+
+
+def test_every_caption_is_used_and_exists():
+    used = set(re.findall(r'"\.\./report/(\w+\.rst)"', "".join(RULES.values()))) | {"workflow.rst"}
+    assert used == {path.name for path in (ROOT / "workflow/report").glob("*.rst")}

@@ -1,0 +1,143 @@
+"""The checked config, the tasks, and the functions that rules share."""
+
+import re
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import yaml
+from snakemake.utils import validate
+
+STARTED = time.time()
+SCRIPTS = Path(workflow.basedir, "workflow", "scripts")
+sys.path.insert(0, str(SCRIPTS))
+
+from grids.config import (
+    check,
+    check_duplicates,
+    check_files,
+    downloads,
+    is_url,
+    read_tasks,
+    read_text_values,
+    short_path,
+)
+from grids.errors import InputError
+from grids.names import escape
+from grids.provenance import code_hash
+from grids.report import what_went_wrong
+from grids.seeds import derive_seed
+
+MARKER_SETS = {
+    path.stem: str(path)
+    for path in Path(workflow.basedir, "resources", "markers").glob("*.tsv")
+}
+CONFIG_FILES = [str(path) for path in workflow.overwrite_configfiles]
+CONFIG_ARGS = list(workflow.config_settings.config_args or [])
+CONFIG_SOURCE = " + ".join(
+    [short_path(path) for path in CONFIG_FILES or ["config/config.yaml"]]
+    + ["--config"] * bool(CONFIG_ARGS)
+)
+
+# Told to jobs through the environment: as params, other words for the same run would rerun everything.
+os.environ.setdefault("GRIDS_COMMAND", shlex.join(sys.argv))
+os.environ.setdefault("GRIDS_CONFIG", CONFIG_SOURCE)
+
+SCHEMA = yaml.safe_load(
+    Path(workflow.basedir, "workflow", "schemas", "config.schema.yaml").read_text()
+)
+try:
+    for path in CONFIG_FILES:
+        check_duplicates(path)
+    config.update(read_text_values(config, SCHEMA))
+    check(config, SCHEMA, CONFIG_SOURCE)
+    check_files(config, CONFIG_SOURCE, MARKER_SETS)
+    TASKS = read_tasks(config["tasks"], CONFIG_SOURCE)
+except InputError as error:
+    raise SystemExit(f"error: {error}")
+validate(config, "../schemas/config.schema.yaml")
+
+RESULTS = str(Path(config["results"], config["run"]))
+REPORT = f"{RESULTS}/report.html"
+DOWNLOADS = downloads(config["input"])
+
+
+def wildcard_of(cell_type):
+    """A cell type's name in paths; never 'joint', the name of the surrogate of all cell types."""
+    return "=6Aoint" if cell_type == "joint" else escape(cell_type)
+
+
+CELL_TYPES = {wildcard_of(cell_type): cell_type for cell_type in TASKS}
+
+
+pathvars:
+    results=RESULTS,
+
+
+wildcard_constraints:
+    cell_type="|".join(re.escape(cell_type) for cell_type in CELL_TYPES),
+    filename="|".join(re.escape(filename) for filename in DOWNLOADS) or "nothing",
+
+
+def input_files(wildcards):
+    """The config's data files by their config key: local ones, downloaded ones or the simulation's."""
+    if config["input"].get("simulation") is not None:
+        return {
+            "multiome": "<results>/simulation/multiome.h5mu",
+            "genes": "<results>/simulation/genes.bed.gz",
+        }
+    local = {
+        key: config["input"][key]
+        for key in ("multiome", "rna", "atac", "genes")
+        if config["input"][key] and not is_url(config["input"][key])
+    }
+    return local | {
+        entry["key"]: f"<results>/downloads/{filename}"
+        for filename, entry in DOWNLOADS.items()
+    }
+
+
+def marker_file(wildcards):
+    """The marker table: one that ships or the user's own, none without annotation."""
+    markers = config["input"]["markers"]
+    return MARKER_SETS.get(markers, markers) if markers else []
+
+
+def given_sets(wildcards):
+    """The table of sets that the search starts from, if the config names one."""
+    return config["search"]["given"] or []
+
+
+def cell_type_of(wildcards):
+    """The true name behind a path's cell type."""
+    return CELL_TYPES[wildcards.cell_type]
+
+
+def seed_for(step):
+    """The seed of a step's job: its own for each step and wildcard."""
+    return lambda wildcards: derive_seed(config["seed"], step, *wildcards)
+
+
+def code_of(script):
+    """Hash of the library code that a script uses, so that changed code reruns what it must."""
+    return code_hash(SCRIPTS / f"{script}.py")
+
+
+def memory(base_mb, per_input_mb):
+    """Megabytes: a base and a multiple of the input files' size, more with every attempt."""
+    return lambda wildcards, input, attempt: int(
+        (base_mb + per_input_mb * input.size_mb) * attempt
+    )
+
+
+def minutes(base, per_input_mb):
+    """Minutes: a base and so much per megabyte of input, more with every attempt."""
+    return lambda wildcards, input, attempt: int(
+        (base + per_input_mb * input.size_mb) * attempt
+    )
+
+
+def per_cell_type(pattern):
+    """The pattern's file of every cell type that has tasks."""
+    return expand(pattern, cell_type=CELL_TYPES, allow_missing=True)

@@ -1,0 +1,323 @@
+"""Figures: each as PDF, PNG and SVG; the SVG goes into the report."""
+
+
+rule figure_quality_control:
+    input:
+        cells="<results>/quality_control/cells.tsv",
+        metrics="<results>/quality_control/metrics.tsv.gz",
+    output:
+        pdf="<results>/figures/quality_control.pdf",
+        png="<results>/figures/quality_control.png",
+        svg=report(
+            "<results>/figures/quality_control.svg",
+            caption="../report/quality_control.rst",
+            category="1. Data",
+            labels={"what": "Quality control", "kind": "figure"},
+        ),
+    log:
+        "<results>/logs/figure_quality_control.log",
+    benchmark:
+        "<results>/benchmarks/figure_quality_control.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        thresholds=config["quality_control"],
+        code=code_of("figure_quality_control"),
+    script:
+        "../scripts/figure_quality_control.py"
+
+
+rule figure_training_curves:
+    input:
+        curves="<results>/surrogate/curves.tsv",
+        accessibility="<results>/accessibility.tsv.gz",
+    output:
+        pdf="<results>/figures/training_curves.pdf",
+        png="<results>/figures/training_curves.png",
+        svg=report(
+            "<results>/figures/training_curves.svg",
+            caption="../report/training_curves.rst",
+            category="2. Surrogate",
+            labels={"what": "Training curves", "kind": "figure"},
+        ),
+    log:
+        "<results>/logs/figure_training_curves.log",
+    benchmark:
+        "<results>/benchmarks/figure_training_curves.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        code=code_of("figure_training_curves"),
+    script:
+        "../scripts/figure_training_curves.py"
+
+
+rule figure_surrogate_quality:
+    input:
+        quality="<results>/surrogate/quality.tsv",
+        tasks="<results>/tasks.tsv",
+        accessibility="<results>/accessibility.tsv.gz",
+    output:
+        pdf="<results>/figures/surrogate_quality.pdf",
+        png="<results>/figures/surrogate_quality.png",
+        svg=report(
+            "<results>/figures/surrogate_quality.svg",
+            caption="../report/surrogate_quality.rst",
+            category="2. Surrogate",
+            labels={"what": "Quality on test cells", "kind": "figure"},
+        ),
+    log:
+        "<results>/logs/figure_surrogate_quality.log",
+    benchmark:
+        "<results>/benchmarks/figure_surrogate_quality.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        code=code_of("figure_surrogate_quality"),
+    script:
+        "../scripts/figure_surrogate_quality.py"
+
+
+rule figure_latent_umap:
+    input:
+        latent="<results>/surrogate/latent.tsv.gz",
+        accessibility="<results>/accessibility.tsv.gz",
+    output:
+        pdf="<results>/figures/latent_umap.pdf",
+        png="<results>/figures/latent_umap.png",
+        svg=report(
+            "<results>/figures/latent_umap.svg",
+            caption="../report/latent_umap.rst",
+            category="2. Surrogate",
+            labels={"what": "Latent states", "kind": "figure"},
+        ),
+    log:
+        "<results>/logs/figure_latent_umap.log",
+    benchmark:
+        "<results>/benchmarks/figure_latent_umap.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        code=code_of("figure_latent_umap"),
+    script:
+        "../scripts/figure_latent_umap.py"
+
+
+rule figure_effect_against_null:
+    input:
+        effects="<results>/effects.tsv",
+        null="<results>/null.tsv.gz",
+        accessibility="<results>/accessibility.tsv.gz",
+    output:
+        pdf="<results>/figures/effect_against_null.pdf",
+        png="<results>/figures/effect_against_null.png",
+        svg=report(
+            "<results>/figures/effect_against_null.svg",
+            caption="../report/effect_against_null.rst",
+            category="3. Sets and effects",
+            labels={"what": "Effect against matched random sets", "kind": "figure"},
+        ),
+    log:
+        "<results>/logs/figure_effect_against_null.log",
+    benchmark:
+        "<results>/benchmarks/figure_effect_against_null.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        code=code_of("figure_effect_against_null"),
+    script:
+        "../scripts/figure_effect_against_null.py"
+
+
+rule figure_before_after:
+    input:
+        cells="<results>/cells.tsv.gz",
+        accessibility="<results>/accessibility.tsv.gz",
+    output:
+        pdf="<results>/figures/before_after.pdf",
+        png="<results>/figures/before_after.png",
+        svg=report(
+            "<results>/figures/before_after.svg",
+            caption="../report/before_after.rst",
+            category="3. Sets and effects",
+            labels={"what": "Expression before and after", "kind": "figure"},
+        ),
+    log:
+        "<results>/logs/figure_before_after.log",
+    benchmark:
+        "<results>/benchmarks/figure_before_after.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        code=code_of("figure_before_after"),
+    script:
+        "../scripts/figure_before_after.py"
+
+
+rule figure_effect_by_set_size:
+    input:
+        effects="<results>/effects.tsv",
+        accessibility="<results>/accessibility.tsv.gz",
+    output:
+        pdf="<results>/figures/effect_by_set_size.pdf",
+        png="<results>/figures/effect_by_set_size.png",
+        svg=report(
+            "<results>/figures/effect_by_set_size.svg",
+            caption="../report/effect_by_set_size.rst",
+            category="3. Sets and effects",
+            labels={"what": "Effect by set size", "kind": "figure"},
+        ),
+    log:
+        "<results>/logs/figure_effect_by_set_size.log",
+    benchmark:
+        "<results>/benchmarks/figure_effect_by_set_size.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        code=code_of("figure_effect_by_set_size"),
+    script:
+        "../scripts/figure_effect_by_set_size.py"
+
+
+rule figure_member_locations:
+    input:
+        sets="<results>/sets.tsv",
+        genes="<results>/genes.tsv.gz",
+        windows="<results>/windows.tsv.gz",
+        accessibility="<results>/accessibility.tsv.gz",
+    output:
+        pdf="<results>/figures/member_locations.pdf",
+        png="<results>/figures/member_locations.png",
+        svg=report(
+            "<results>/figures/member_locations.svg",
+            caption="../report/member_locations.rst",
+            category="3. Sets and effects",
+            labels={"what": "Where members lie", "kind": "figure"},
+        ),
+    log:
+        "<results>/logs/figure_member_locations.log",
+    benchmark:
+        "<results>/benchmarks/figure_member_locations.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        code=code_of("figure_member_locations"),
+    script:
+        "../scripts/figure_member_locations.py"
+
+
+rule figure_set_recovery:
+    input:
+        truth="<results>/truth.tsv",
+        sets="<results>/sets.tsv",
+    output:
+        pdf="<results>/figures/set_recovery.pdf",
+        png="<results>/figures/set_recovery.png",
+        svg=report(
+            "<results>/figures/set_recovery.svg",
+            caption="../report/set_recovery.rst",
+            category="3. Sets and effects",
+            labels={"what": "Planted members found", "kind": "figure"},
+        ),
+    log:
+        "<results>/logs/figure_set_recovery.log",
+    benchmark:
+        "<results>/benchmarks/figure_set_recovery.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        code=code_of("figure_set_recovery"),
+    script:
+        "../scripts/figure_set_recovery.py"
+
+
+rule figure_locus:
+    input:
+        sets="<results>/sets.tsv",
+        genes="<results>/genes.tsv.gz",
+        windows="<results>/windows.tsv.gz",
+        accessibility="<results>/accessibility.tsv.gz",
+    output:
+        folder=report(
+            directory("<results>/figures/locus/{cell_type}"),
+            patterns=["{gene}.svg"],
+            caption="../report/locus.rst",
+            category="4. Loci",
+            subcategory=cell_type_of,
+            labels={"what": "{gene}", "kind": "figure"},
+        ),
+    log:
+        "<results>/logs/figure_locus/{cell_type}.log",
+    benchmark:
+        "<results>/benchmarks/figure_locus/{cell_type}.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(30, per_input_mb=0.5),
+    params:
+        cell_type=cell_type_of,
+        code=code_of("figure_locus"),
+    script:
+        "../scripts/figure_locus.py"
+
+
+FIGURES = [
+    *expand(
+        "<results>/figures/{name}.{suffix}",
+        name=[
+            "quality_control",
+            "training_curves",
+            "surrogate_quality",
+            "latent_umap",
+            "effect_against_null",
+            "before_after",
+            "effect_by_set_size",
+            "member_locations",
+            *(
+                ["set_recovery"]
+                if config["input"].get("simulation") is not None
+                else []
+            ),
+        ],
+        suffix=["pdf", "png", "svg"],
+    ),
+    *per_cell_type("<results>/figures/locus/{cell_type}"),
+]

@@ -1,0 +1,69 @@
+"""From raw data to the preprocessed multiome, and which peaks are near which gene."""
+
+
+rule preprocess:
+    input:
+        unpack(input_files),
+        markers=marker_file,
+    output:
+        multiome="<results>/preprocessed.h5mu",
+        genes="<results>/genes.tsv.gz",
+        accessibility="<results>/accessibility.tsv.gz",
+        cells=report(
+            "<results>/quality_control/cells.tsv",
+            caption="../report/quality_control_cells.rst",
+            category="1. Data",
+            labels={"what": "Quality control", "kind": "table"},
+        ),
+        metrics="<results>/quality_control/metrics.tsv.gz",
+        harmonisation=report(
+            "<results>/quality_control/harmonisation.tsv",
+            caption="../report/harmonisation.rst",
+            category="1. Data",
+            labels={"what": "Harmonisation", "kind": "table"},
+        ),
+        annotation="<results>/quality_control/annotation.tsv",
+        tasks="<results>/tasks.tsv",
+        skipped="<results>/quality_control/skipped.tsv",
+    log:
+        "<results>/logs/preprocess.log",
+    benchmark:
+        "<results>/benchmarks/preprocess.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 2
+    resources:
+        mem_mb=memory(3000, per_input_mb=25),
+        runtime=minutes(20, per_input_mb=0.2),
+    params:
+        config={
+            key: config[key]
+            for key in ("seed", "input", "quality_control", "preprocessing")
+        }
+        | {"tasks": TASKS},
+        code=code_of("preprocess"),
+    script:
+        "../scripts/preprocess.py"
+
+
+rule link_windows:
+    input:
+        accessibility="<results>/accessibility.tsv.gz",
+        genes="<results>/genes.tsv.gz",
+    output:
+        windows="<results>/windows.tsv.gz",
+    log:
+        "<results>/logs/link_windows.log",
+    benchmark:
+        "<results>/benchmarks/link_windows.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(3000, per_input_mb=100),
+        runtime=minutes(15, per_input_mb=0.5),
+    params:
+        windows=config["windows"],
+        code=code_of("link_windows"),
+    script:
+        "../scripts/link_windows.py"

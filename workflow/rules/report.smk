@@ -1,0 +1,71 @@
+"""Everything a run yields, where it comes from, and the report that holds it."""
+
+
+rule tables_and_figures:
+    input:
+        "<results>/sets.tsv",
+        "<results>/effects.tsv",
+        "<results>/locations.tsv",
+        "<results>/skipped.tsv",
+        "<results>/windows.tsv.gz",
+        "<results>/surrogate/quality.tsv",
+        "<results>/provenance.yaml",
+        per_cell_type("<results>/tracks/{cell_type}.bed"),
+        per_cell_type("<results>/tracks/{cell_type}.bedpe"),
+        per_cell_type("<results>/tracks/{cell_type}.accessibility.bw"),
+        FIGURES,
+
+
+rule describe_provenance:
+    input:
+        sets="<results>/sets.tsv",
+        effects="<results>/effects.tsv",
+    output:
+        provenance=report(
+            "<results>/provenance.yaml",
+            caption="../report/provenance.rst",
+            category="5. Provenance",
+            labels={"what": "Provenance", "kind": "text"},
+        ),
+    log:
+        "<results>/logs/describe_provenance.log",
+    benchmark:
+        "<results>/benchmarks/describe_provenance.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000, per_input_mb=1),
+        runtime=minutes(10, per_input_mb=0),
+    params:
+        config=config,
+        root=workflow.basedir,
+        code=code_of("describe_provenance"),
+    script:
+        "../scripts/describe_provenance.py"
+
+
+# A rule rather than a handler: a report that is missing or out of date is made, whatever was run before.
+rule make_report:
+    input:
+        rules.tables_and_figures.input,
+    output:
+        report="<results>/report.html",
+    log:
+        "<results>/logs/make_report.log",
+    benchmark:
+        "<results>/benchmarks/make_report.tsv"
+    localrule: True
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        snakefile=workflow.main_snakefile,
+        config_files=CONFIG_FILES,
+        config_args=CONFIG_ARGS,
+        code=code_of("make_report"),
+    script:
+        "../scripts/make_report.py"

@@ -1,0 +1,88 @@
+"""The surrogate: trained on all cells, specialised per cell type, measured on test cells."""
+
+
+rule train_surrogate:
+    input:
+        multiome="<results>/preprocessed.h5mu",
+    output:
+        surrogate="<results>/surrogate/joint.safetensors",
+        curves="<results>/surrogate/curves/joint.tsv",
+    log:
+        "<results>/logs/train_surrogate.log",
+    benchmark:
+        "<results>/benchmarks/train_surrogate.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 2
+    resources:
+        mem_mb=memory(6000, per_input_mb=20),
+        runtime=minutes(120, per_input_mb=2),
+    params:
+        settings=config["surrogate"],
+        checkpoints=lambda wildcards, output: f"{output.surrogate}.checkpoints",
+        seed=seed_for("train_surrogate"),
+        code=code_of("train_surrogate"),
+    script:
+        "../scripts/train_surrogate.py"
+
+
+rule specialise_surrogate:
+    input:
+        multiome="<results>/preprocessed.h5mu",
+        surrogate="<results>/surrogate/joint.safetensors",
+    output:
+        surrogate="<results>/surrogate/{cell_type}.safetensors",
+        curves="<results>/surrogate/curves/{cell_type}.tsv",
+    log:
+        "<results>/logs/specialise_surrogate/{cell_type}.log",
+    benchmark:
+        "<results>/benchmarks/specialise_surrogate/{cell_type}.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(6000, per_input_mb=20),
+        runtime=minutes(60, per_input_mb=0.5),
+    params:
+        cell_type=cell_type_of,
+        settings=config["surrogate"],
+        checkpoints=lambda wildcards, output: f"{output.surrogate}.checkpoints",
+        seed=seed_for("specialise_surrogate"),
+        code=code_of("specialise_surrogate"),
+    script:
+        "../scripts/specialise_surrogate.py"
+
+
+rule evaluate_surrogate:
+    input:
+        multiome="<results>/preprocessed.h5mu",
+        joint="<results>/surrogate/joint.safetensors",
+        surrogates=per_cell_type("<results>/surrogate/{cell_type}.safetensors"),
+        joint_curves="<results>/surrogate/curves/joint.tsv",
+        curves=per_cell_type("<results>/surrogate/curves/{cell_type}.tsv"),
+    output:
+        quality="<results>/surrogate/quality.tsv",
+        summary=report(
+            "<results>/surrogate/quality_summary.tsv",
+            caption="../report/quality_summary.rst",
+            category="2. Surrogate",
+            labels={"what": "Quality on test cells", "kind": "table"},
+        ),
+        latent="<results>/surrogate/latent.tsv.gz",
+        curves="<results>/surrogate/curves.tsv",
+    log:
+        "<results>/logs/evaluate_surrogate.log",
+    benchmark:
+        "<results>/benchmarks/evaluate_surrogate.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(6000, per_input_mb=20),
+        runtime=minutes(60, per_input_mb=0.5),
+    params:
+        cell_types=list(CELL_TYPES.values()),
+        seed=seed_for("evaluate_surrogate"),
+        code=code_of("evaluate_surrogate"),
+    script:
+        "../scripts/evaluate_surrogate.py"

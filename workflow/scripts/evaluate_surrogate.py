@@ -1,0 +1,24 @@
+"""Measure the surrogate and its baselines on test cells, and lay out its latent states."""
+
+import pandas as pd
+
+from grids import tables
+from grids.cells import read_multiome
+from grids.logging import job
+from grids.surrogates import storage
+from grids.surrogates.latent import latent_umap
+from grids.surrogates.quality import evaluate
+
+with job(snakemake):
+    multiome, seed = read_multiome(snakemake.input.multiome), snakemake.params.seed
+    joint = storage.load(snakemake.input.joint)
+    surrogates = {
+        cell_type: storage.load(path)
+        for cell_type, path in zip(snakemake.params.cell_types, snakemake.input.surrogates, strict=True)
+    }
+    quality, summary = evaluate(surrogates, joint, multiome, seed)
+    tables.write(quality, snakemake.output.quality)
+    tables.write(summary, snakemake.output.summary)
+    tables.write(latent_umap(joint, multiome, seed), snakemake.output.latent)
+    curves = [tables.read(path) for path in [snakemake.input.joint_curves, *snakemake.input.curves]]
+    tables.write(pd.concat(curves, ignore_index=True), snakemake.output.curves)

@@ -1,0 +1,15 @@
+"""Draw every task's effect against random sets matched in accessibility and distance."""
+
+from grids import tables
+from grids.figures.effect_against_null import effect_against_null
+from grids.figures.save import save
+from grids.logging import job
+
+with job(snakemake):
+    cell_types = tables.read(snakemake.input.accessibility, nrows=0).columns[4:]
+    figure = effect_against_null(
+        tables.read(snakemake.input.effects),
+        tables.read(snakemake.input.null),
+        cell_types=cell_types,
+    )
+    save(figure, *snakemake.output)

@@ -1,0 +1,14 @@
+"""Draw the effect against the number of perturbed peaks."""
+
+from grids import tables
+from grids.figures.effect_by_set_size import effect_by_set_size
+from grids.figures.save import save
+from grids.logging import job
+
+with job(snakemake):
+    cell_types = tables.read(snakemake.input.accessibility, nrows=0).columns[4:]
+    figure = effect_by_set_size(
+        tables.read(snakemake.input.effects),
+        cell_types=cell_types,
+    )
+    save(figure, *snakemake.output)

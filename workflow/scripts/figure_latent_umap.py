@@ -1,0 +1,14 @@
+"""Draw both modalities' latent states before and after mapping."""
+
+from grids import tables
+from grids.figures.latent_umap import latent_umap
+from grids.figures.save import save
+from grids.logging import job
+
+with job(snakemake):
+    cell_types = tables.read(snakemake.input.accessibility, nrows=0).columns[4:]
+    figure = latent_umap(
+        tables.read(snakemake.input.latent),
+        cell_types=cell_types,
+    )
+    save(figure, *snakemake.output)

@@ -1,0 +1,19 @@
+"""Draw every task's set of one cell type in its locus."""
+
+from pathlib import Path
+
+from grids import tables
+from grids.figures.locus_view import locus_view
+from grids.figures.save import save
+from grids.logging import job
+from grids.names import escape
+
+with job(snakemake) as log:
+    cell_type = snakemake.params.cell_type
+    sets, genes, windows, accessibility = (tables.read(path) for path in snakemake.input)
+    folder = Path(snakemake.output.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for gene in sets.loc[sets["cell_type"] == cell_type, "gene"].unique():
+        figure = locus_view((cell_type, gene), sets, genes, windows[windows["gene"] == gene], accessibility)
+        save(figure, *(folder / f"{escape(gene)}.{suffix}" for suffix in ("pdf", "png", "svg")))
+        log.info("drew %s", gene)

@@ -1,0 +1,15 @@
+"""Draw the surrogate against simple baselines on test cells, per gene and per cell type."""
+
+from grids import tables
+from grids.figures.save import save
+from grids.figures.surrogate_quality import surrogate_quality
+from grids.logging import job
+
+with job(snakemake):
+    cell_types = tables.read(snakemake.input.accessibility, nrows=0).columns[4:]
+    figure = surrogate_quality(
+        tables.read(snakemake.input.quality),
+        tables.read(snakemake.input.tasks),
+        cell_types=cell_types,
+    )
+    save(figure, *snakemake.output)

@@ -1,0 +1,14 @@
+"""Draw how every stage's losses fell, on training and on validation cells."""
+
+from grids import tables
+from grids.figures.save import save
+from grids.figures.training_curves import training_curves
+from grids.logging import job
+
+with job(snakemake):
+    cell_types = tables.read(snakemake.input.accessibility, nrows=0).columns[4:]
+    figure = training_curves(
+        tables.read(snakemake.input.curves),
+        cell_types=cell_types,
+    )
+    save(figure, *snakemake.output)

@@ -1,0 +1,24 @@
+"""Find, for every task of one cell type, the set of peaks whose joint perturbation moves the gene most."""
+
+from grids import tables
+from grids.cells import read_multiome
+from grids.logging import job
+from grids.perturbation.search import find_sets
+from grids.surrogates import storage
+
+with job(snakemake) as log:
+    cell_type = snakemake.params.cell_type
+    tasks = tables.read(snakemake.input.tasks, dtype=str)
+    sets, searches, skipped = find_sets(
+        storage.load(snakemake.input.surrogate),
+        read_multiome(snakemake.input.multiome).atac.cells(cell_type=cell_type, split="train").X,
+        tasks[tasks["cell_type"] == cell_type],
+        tables.read(snakemake.input.windows, usecols=["peak", "gene"]),
+        snakemake.params.seed,
+        given=tables.read(snakemake.input.given, dtype=str) if snakemake.input.given else None,
+        **snakemake.params.search,
+    )
+    tables.write(sets, snakemake.output.sets)
+    tables.write(searches, snakemake.output.searches)
+    tables.write(skipped, snakemake.output.skipped)
+    log.info("%d sets found, %d tasks skipped", sets["gene"].nunique(), len(skipped))

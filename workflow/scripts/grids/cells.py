@@ -1,0 +1,111 @@
+"""Light reader of ``preprocessed.h5mu``: what the later steps need, without importing mudata or scanpy."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+from anndata.io import read_elem
+from scipy import sparse
+
+from grids.errors import InputError, did_you_mean, listing
+
+
+@dataclass(frozen=True)
+class Modality:
+    """One modality: a matrix with its row and column tables.
+
+    Attributes
+    ----------
+    X : csr_matrix, shape (n_cells, n_features)
+        RNA: float32, log1p of normalised counts. ATAC: uint8, 1 where the peak is open.
+    obs : DataFrame, n_cells rows, indexed by cell name, with `cell_type` and `split`
+    var : DataFrame, n_features rows, indexed by gene or peak name
+    """
+
+    X: sparse.csr_matrix
+    obs: pd.DataFrame
+    var: pd.DataFrame
+
+    @property
+    def cell_types(self) -> list[str]:
+        """The cell types present, sorted."""
+        return sorted(self.obs["cell_type"].unique())
+
+    def cells(
+        self,
+        mask: np.ndarray | None = None,
+        *,
+        cell_type: str | None = None,
+        split: str | Sequence[str] | None = None,
+    ) -> "Modality":
+        """The cells that fit every condition given, in their present order.
+
+        Parameters
+        ----------
+        mask : array of bool, shape (n_cells,), optional
+        cell_type : str, optional
+        split : {"train", "validation", "test"} or several of them, optional
+
+        Raises
+        ------
+        InputError
+            When `cell_type` is not among the cells.
+        """
+        keep = np.ones(len(self.obs), bool) if mask is None else np.asarray(mask, bool)
+        if cell_type is not None:
+            of_type = (self.obs["cell_type"] == cell_type).to_numpy()
+            if not of_type.any():
+                raise InputError(
+                    f"cell type '{cell_type}' is not in the data.{did_you_mean(cell_type, self.cell_types)} "
+                    f"It has: {listing(self.cell_types)}"
+                )
+            keep = keep & of_type
+        if split is not None:
+            wanted = [split] if isinstance(split, str) else list(split)
+            keep = keep & self.obs["split"].isin(wanted).to_numpy()
+        return Modality(self.X[np.flatnonzero(keep)], self.obs[keep], self.var)
+
+
+@dataclass(frozen=True)
+class Multiome:
+    """Both modalities. When `paired`, row i of `rna` and row i of `atac` are the same cell."""
+
+    rna: Modality
+    atac: Modality
+    paired: bool
+
+
+def read_multiome(path: str | os.PathLike) -> Multiome:
+    """Read the preprocessed multiome (without the layers).
+
+    Raises
+    ------
+    InputError
+        When the file is missing, unreadable, or was not written by the preprocessing step.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: file not found; run the preprocessing step first")
+    try:
+        with h5py.File(path, "r") as file:
+            if "grids" not in file.get("uns", ()):
+                raise InputError(
+                    f"{path}: not a preprocessed multiome (no uns['grids']); rerun preprocessing"
+                )
+            return Multiome(
+                rna=_read_modality(file["mod/rna"]),
+                atac=_read_modality(file["mod/atac"]),
+                paired=bool(read_elem(file["uns/grids/paired"])),
+            )
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); delete it and rerun preprocessing") from error
+
+
+def _read_modality(group: h5py.Group) -> Modality:
+    obs = read_elem(group["obs"])
+    for column in ("cell_type", "split"):
+        obs[column] = obs[column].astype(str)
+    return Modality(sparse.csr_matrix(read_elem(group["X"])), obs, read_elem(group["var"]))

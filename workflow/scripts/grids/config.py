@@ -1,0 +1,321 @@
+"""What a config may say, and one clear line for each thing it may not."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from grids.errors import InputError, did_you_mean, listing
+from grids.names import escape
+
+INPUT_FILES = ("multiome", "rna", "atac", "genes")
+_TYPES = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping (key: value)",
+    "null": "null",
+}
+_LIMITS = {
+    "minimum": "of at least",
+    "exclusiveMinimum": "above",
+    "maximum": "of at most",
+    "exclusiveMaximum": "below",
+}
+
+
+def check(config: dict, schema: dict, source: str) -> None:
+    """Refuse a config that no run can use.
+
+    Parameters
+    ----------
+    config : dict
+        As read from YAML; without defaults.
+    schema : dict
+        JSON schema of the config.
+    source : str
+        Where the config comes from, named in the message.
+
+    Raises
+    ------
+    InputError
+        For the first thing that is wrong: a key that is unknown or missing, a value that is not allowed, or
+        keys that contradict each other.
+    """
+    check_schema(config, schema, source)
+    _check_input(config["input"], source)
+    _check_split(config.get("preprocessing", {}).get("split", {}), schema, source)
+    _check_start(config.get("search", {}), source)
+
+
+def check_schema(config: dict, schema: dict, source: str) -> None:
+    """Raise an InputError for the first place where ``config`` breaks ``schema``."""
+    errors = sorted(Draft202012Validator(schema).iter_errors(_text_keys(config, source)), key=_importance)
+    if errors:
+        raise InputError(f"{source}: {_explain(errors[0], schema)}")
+
+
+def check_files(config: dict, source: str, marker_sets: Iterable[str] = ()) -> None:
+    """Raise an InputError when a local input file, or the marker table, is not there.
+
+    Parameters
+    ----------
+    marker_sets : names of the marker tables that ship
+    """
+    markers, marker_sets = config["input"].get("markers"), sorted(marker_sets)
+    if markers and markers not in marker_sets and not Path(markers).is_file():
+        raise InputError(
+            f"{source}: input.markers: '{markers}' is neither a file nor one of {listing(marker_sets)}."
+            f"{did_you_mean(markers, marker_sets)}"
+        )
+    files = {f"input.{key}": config["input"].get(key) for key in INPUT_FILES}
+    files["search.given"] = config.get("search", {}).get("given")
+    for key, path in files.items():
+        if path and not is_url(path):
+            _check_file(path, f"{source}: {key}")
+
+
+def check_duplicates(path: str | Path) -> None:
+    """Raise an InputError when a YAML file says the same key twice; YAML itself keeps only the last."""
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    def construct_mapping(loader, node):
+        first_line = {}
+        for key_node, _ in node.value:
+            key = loader.construct_object(key_node, deep=True)
+            line = key_node.start_mark.line + 1
+            if isinstance(key, str) and first_line.setdefault(key, line) != line:
+                where = f"in lines {first_line[key]} and {line}"
+                raise InputError(f"{short_path(path)}: '{key}' stands twice, {where}; merge the two")
+        return loader.construct_mapping(node, deep=True)
+
+    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, construct_mapping)
+    yaml.load(Path(path).read_text(encoding="utf-8"), Loader)
+
+
+def read_text_values(config: dict, schema: dict) -> dict:
+    """The same config with the numbers, booleans and nulls that came as text.
+
+    YAML reads ``1e4`` as text, and ``snakemake --config 'search={set_size: 5}'`` passes every nested value as
+    text. Values stay as they are where the schema allows text.
+    """
+    values = {}
+    for key, value in config.items():
+        entry = schema.get("properties", {}).get(key, {})
+        if isinstance(value, dict):
+            value = read_text_values(value, entry)
+        elif isinstance(value, str) and "type" in entry and "string" not in entry["type"]:
+            value = _from_text(value)
+        values[key] = value
+    return values
+
+
+def read_tasks(tasks: dict | str, source: str) -> dict[str, list[str]]:
+    """The genes to explain per cell type, from the config's mapping or from the TSV that it names.
+
+    Raises
+    ------
+    InputError
+        When the table is missing, lacks a column, has an empty field, or names a task twice.
+    """
+    if not isinstance(tasks, str):
+        return {str(cell_type): list(genes) for cell_type, genes in tasks.items()}
+    path = Path(tasks)
+    _check_file(path, f"{source}: tasks")
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file, delimiter="\t")
+        columns = rows.fieldnames or []
+        for column in ("cell_type", "gene"):
+            if column not in columns:
+                raise InputError(
+                    f"{tasks}: column '{column}' is missing; the header must be 'cell_type<tab>gene', "
+                    f"it is: {listing(columns) or 'empty'}"
+                )
+        found: dict[str, list[str]] = {}
+        for number, row in enumerate(rows, start=2):
+            cell_type, gene = ((row[column] or "").strip() for column in ("cell_type", "gene"))
+            if not cell_type or not gene:
+                raise InputError(f"{tasks}, line {number}: {'gene' if cell_type else 'cell_type'} is empty")
+            if gene in found.setdefault(cell_type, []):
+                raise InputError(f"{tasks}, line {number}: task {cell_type}, {gene} stands twice")
+            found[cell_type].append(gene)
+    if not found:
+        raise InputError(f"{tasks}: no tasks below the header")
+    return found
+
+
+def short_path(path: str | Path) -> str:
+    """A path as a user would write it: relative when it lies below the working directory."""
+    path = Path(path)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def is_url(path: str) -> bool:
+    """Whether a path of the config is to be downloaded."""
+    return "://" in str(path)
+
+
+def downloads(inputs: dict) -> dict[str, dict[str, str | None]]:
+    """What to download: file name -> its ``key``, ``url`` and ``checksum``.
+
+    Files of the same name in two places get their key as a prefix.
+    """
+    urls = {key: inputs[key] for key in INPUT_FILES if inputs.get(key) and is_url(inputs[key])}
+    names = {key: escape(unquote(Path(urlsplit(url).path).name) or key) for key, url in urls.items()}
+    return {
+        name if list(names.values()).count(name) == 1 else f"{key}.{name}": {
+            "key": key,
+            "url": urls[key],
+            "checksum": inputs.get("checksums", {}).get(key),
+        }
+        for key, name in names.items()
+    }
+
+
+def _check_file(path: str | Path, where: str) -> None:
+    if not Path(path).is_file():
+        raise InputError(
+            f"{where}: there is no file '{path}' (a relative path starts where snakemake runs, {Path.cwd()})"
+        )
+
+
+def _check_input(inputs: dict, source: str) -> None:
+    """Exactly one kind of data, with everything that it needs."""
+    given = [key for key in ("simulation", "multiome", "rna", "atac") if inputs.get(key) is not None]
+    kinds = "one of simulation, multiome, or rna and atac"
+    if not given:
+        raise InputError(
+            f"{source}: input: no data; give {kinds}, for example input: {{multiome: cells.h5mu}}"
+        )
+    if given in (["rna"], ["atac"]):
+        other = "atac" if given == ["rna"] else "rna"
+        raise InputError(f"{source}: input.{given[0]} is given without input.{other}; give both")
+    if len(given) > 1 and given != ["rna", "atac"]:
+        raise InputError(f"{source}: input: {' and '.join(given)} exclude each other; give {kinds}")
+    if "simulation" not in given and not inputs.get("genes"):
+        raise InputError(
+            f"{source}: input.genes is missing; give the path or URL of a GTF or BED file with the genes"
+        )
+    for key in inputs.get("checksums", {}):
+        if not inputs.get(key):
+            raise InputError(f"{source}: input.checksums.{key} is given, but input.{key} is not")
+    for key in INPUT_FILES:
+        path = inputs.get(key)
+        if path and is_url(path) and urlsplit(path).scheme not in ("http", "https", "ftp"):
+            raise InputError(f"{source}: input.{key}: '{path}' is no http, https or ftp address")
+
+
+def _check_split(split: dict, schema: dict, source: str) -> None:
+    defaults = schema["properties"]["preprocessing"]["properties"]["split"]["properties"]
+    shares = {name: split.get(name, entry["default"]) for name, entry in defaults.items()}
+    if abs(sum(shares.values()) - 1) > 1e-6:
+        told = ", ".join(f"{name} {share:g}" for name, share in shares.items())
+        total = sum(shares.values())
+        raise InputError(
+            f"{source}: preprocessing.split: the shares must sum to 1, but {told} sum to {total:g}"
+        )
+
+
+def _check_start(search: dict, source: str) -> None:
+    """A given start needs given sets, and given sets are there to start from."""
+    is_given, given = search.get("start") == "given", search.get("given")
+    if is_given and not given:
+        raise InputError(f"{source}: search.start is given; name the table of sets in search.given")
+    if given and not is_given:
+        raise InputError(f"{source}: search.given is '{given}'; write search.start: given to start from it")
+
+
+def _text_keys(value, source: str, path: tuple = ()):
+    """The same config with text keys: YAML reads ``1:`` as a number, and clusters are often called so."""
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str | int) or isinstance(key, bool):
+                place = _place(path) or "top level"
+                raise InputError(f"{source}: {place}: YAML reads a key as {_quote(key)}; put it in quotes")
+        return {str(key): _text_keys(entry, source, (*path, str(key))) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_text_keys(entry, source, (*path, i)) for i, entry in enumerate(value)]
+    return value
+
+
+def _importance(error) -> tuple:
+    """Unknown keys first: a misspelt key is the cause when another one then seems to be missing."""
+    order = {"additionalProperties": 0, "required": 1}
+    return order.get(error.validator, 2), [str(part) for part in error.absolute_path]
+
+
+def _explain(error, schema: dict) -> str:
+    """One schema violation in the user's words."""
+    place = _place(error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        unknown = next(key for key in error.instance if key not in known)
+        where = f"in '{place}'" if place else "at the top level"
+        home = _home_of(unknown, schema)
+        hint = f" It belongs to '{home}'." if home else did_you_mean(unknown, known)
+        return f"unknown key '{unknown}' {where}.{hint} Known keys: {listing(known, limit=20)}"
+    if error.validator == "required":
+        missing = next(key for key in error.validator_value if key not in error.instance)
+        entry = error.schema["properties"][missing]
+        return f"'{_place([*error.absolute_path, missing])}' is missing; give {entry['description']}"
+    return f"{place}: {_quote(error.instance)} is not allowed; expected {_expected(error)}"
+
+
+def _expected(error) -> str:
+    """What a value should have been, from its schema."""
+    entry, value = error.schema, error.instance
+    if error.validator == "uniqueItems":
+        twice = next(item for i, item in enumerate(value) if item in value[:i])
+        return f"each name once, '{twice}' stands twice"
+    if "enum" in entry:
+        options = ", ".join(str(option) for option in entry["enum"])
+        return f"one of {options} ({entry['description']}).{did_you_mean(value, entry['enum'])}".rstrip(".")
+    types = [entry["type"]] if isinstance(entry["type"], str) else entry["type"]
+    expected = " or ".join(_TYPES[name] for name in types)
+    expected += "".join(f" {words} {entry[limit]}" for limit, words in _LIMITS.items() if limit in entry)
+    if any(entry.get(limit) for limit in ("minLength", "minItems", "minProperties")):
+        expected += ", not empty"
+    return f"{expected} ({entry['description']})"
+
+
+def _place(path: Iterable) -> str:
+    """``tasks.Oligo[1]`` from the keys and positions that lead to a value."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _home_of(key: str, schema: dict, path: tuple = ()) -> str | None:
+    """The section of the schema that does know ``key``."""
+    for name, entry in schema.get("properties", {}).items():
+        if name == key:
+            return ".".join(path) or "top level"
+        home = _home_of(key, entry, (*path, name))
+        if home is not None:
+            return home
+    return None
+
+
+def _quote(value) -> str:
+    text = f"'{value}'" if isinstance(value, str) else str(value)
+    text = {"True": "true", "False": "false", "None": "null"}.get(text, text)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _from_text(text: str):
+    if text in ("null", "true", "false"):
+        return {"null": None, "true": True, "false": False}[text]
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,96 @@
+"""Predicted expression of the test cells before and after the perturbation, beside the observed one."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from grids.figures.style import (
+    GREY,
+    INK,
+    PALE,
+    colours_for,
+    empty_figure,
+    few_ticks,
+    panel_title,
+    small_multiples,
+    styled,
+    violins,
+)
+from grids.figures.tasks import KEY, full_sets, not_shown, task_labels
+
+COLUMNS = 5
+MAX_LINES = 40
+# Where each violin stands, and its side: half violins leave the room between them to the cells' lines.
+PLACES = {"observed": (0.0, "both"), "before": (1.2, "low"), "after": (1.9, "high")}
+
+
+@styled
+def before_after(cells: pd.DataFrame, max_tasks: int = 25, cell_types: Iterable[str] | None = None) -> Figure:
+    """One small panel per task: observed, predicted before, predicted after; lines join the same cell.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        ``surrogate method cell_type gene direction set_size cell before after observed``, log-expression of
+        test cells; each task's largest set is shown.
+    max_tasks : int
+        At most so many panels, those with the largest mean change; a note counts the rest.
+    cell_types : iterable of str, optional
+        All cell types of the run, so that colours agree between figures.
+
+    Returns
+    -------
+    Figure
+        Bars are means. Of large populations 40 cells, evenly spread over the predictions, get a line.
+    """
+    if cells.empty:
+        return empty_figure("no test cells with predictions before and after")
+    full = full_sets(cells)
+    tasks = (
+        full.assign(change=full["after"] - full["before"])
+        .groupby(KEY, dropna=False, sort=True)["change"]
+        .agg(["mean", "size"])
+        .reset_index()
+    )
+    tasks["label"] = task_labels(tasks, limit=44)
+    tasks = tasks.iloc[np.argsort(-tasks["mean"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
+    shown = tasks.head(max_tasks)
+    colours = colours_for(cells, cell_types)
+    parts = dict(iter(full.groupby(KEY, dropna=False, sort=False)))
+
+    figure, axes = small_multiples(len(shown), COLUMNS, 1.6, 0.35)
+    for ax, task in zip(axes, shown.itertuples(index=False), strict=True):
+        part = parts[tuple(getattr(task, column) for column in KEY)]
+        _draw(ax, part, colours[str(task.cell_type)])
+        gene, rest = task.label.split(" · ", 1)
+        change = f"{task.mean:+.2g}".replace("-", "−")
+        panel_title(ax, f"{gene}\n{rest}\nmean {change}, {task.size:,} cells", fontsize=6)
+    figure.supylabel("log-expression\nln(1 + normalised counts)", fontsize=7)
+    note = not_shown(len(tasks), len(shown))
+    if note:
+        figure.supxlabel(note, fontsize=6)
+    return figure
+
+
+def _draw(ax: Axes, cells: pd.DataFrame, colour) -> None:
+    values = [cells[column].to_numpy(dtype=float) for column in PLACES]
+    tint = tuple(0.55 + 0.45 * c for c in colour)
+    for sample, (column, (position, side)) in zip(values, PLACES.items(), strict=True):
+        violins(ax, [sample], [position], [PALE if column == "observed" else tint], width=0.8, side=side)
+        if np.isfinite(sample).any():
+            ends = [position - 0.25 * (side != "high"), position + 0.25 * (side != "low")]
+            ax.plot(ends, [float(np.nanmean(sample))] * 2, color=INK, lw=1.1, label=f"_mean {column}")
+    order = np.argsort(values[1], kind="stable")
+    chosen = order[np.unique(np.linspace(0, len(order) - 1, min(MAX_LINES, len(order))).round().astype(int))]
+    left, right = PLACES["before"][0], PLACES["after"][0]
+    lines = [[(left, values[1][i]), (right, values[2][i])] for i in chosen]
+    ax.add_collection(LineCollection(lines, colors=[colour], linewidths=0.35, alpha=0.6, label="_cells"))
+    ax.axvline(0.6, color=GREY, lw=0.4, ls=":")
+    ax.set_xticks([0, left - 0.1, right + 0.1], list(PLACES))
+    ax.tick_params(axis="x", length=0, labelsize=5.5)
+    ax.set_xlim(-0.5, right + 0.5)
+    few_ticks(ax, y=4)

@@ -1,0 +1,129 @@
+"""How the effect grows with the nested set, against null sets of the same size."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
+
+from grids.figures.style import (
+    GREY,
+    INK,
+    PALE,
+    colours_for,
+    empty_figure,
+    few_ticks,
+    legend_outside,
+    panel_title,
+    small_multiples,
+    styled,
+)
+from grids.figures.tasks import KEY, full_sets, not_shown, strongest_first, task_labels
+
+COLUMNS = 5
+ENOUGH = 0.9
+
+
+@styled
+def effect_by_set_size(
+    effects: pd.DataFrame, max_tasks: int = 25, cell_types: Iterable[str] | None = None
+) -> Figure:
+    """One small panel per task: effect of the first k members against k, null mean and two deviations.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        ``effects.tsv`` with one row per nested set size.
+    max_tasks : int
+        At most so many panels, those with the strongest effect; a note counts the rest.
+    cell_types : iterable of str, optional
+        All cell types of the run, so that colours agree between figures.
+
+    Returns
+    -------
+    Figure
+        The ringed point is the smallest set with 90 % of the full set's effect.
+    """
+    if effects.empty:
+        return empty_figure("no effects: no task was run")
+    full = full_sets(effects)
+    tasks = strongest_first(full)
+    labels = task_labels(tasks, limit=44)
+    shown = tasks.head(max_tasks)
+    colours = colours_for(effects, cell_types)
+    parts = dict(iter(effects.groupby(KEY, dropna=False, sort=False)))
+
+    figure, axes = small_multiples(len(shown), COLUMNS, 1.55, 0.6)
+    for ax, (index, task) in zip(axes, shown.iterrows(), strict=True):
+        part = parts[tuple(task[column] for column in KEY)].sort_values("set_size")
+        _draw(ax, part, colours[str(task["cell_type"])])
+        gene, rest = labels[index].split(" · ", 1)
+        enough = sufficient_size(part)
+        reached = f"{ENOUGH:.0%} at {enough} of {task['set_size']}" if enough else "no effect"
+        panel_title(ax, f"{gene}\n{rest}\n{reached}", fontsize=6)
+    figure.supylabel("change in mean\nlog-expression (natural log)", fontsize=7)
+    note = not_shown(len(tasks), len(shown))
+    figure.supxlabel("members in the set (nested, by rank)" + (f"\n{note}" if note else ""), fontsize=7)
+    key = [
+        Line2D([], [], marker="o", ms=2.5, color=GREY),
+        Line2D([], [], ls="", marker="o", ms=6, mfc="none", mec=INK),
+        Patch(color=PALE),
+    ]
+    names = ["effect on test cells", f"smallest set with {ENOUGH:.0%} of the full effect", "null mean ± 2 sd"]
+    legend_outside(figure, key, names, side="upper")
+    return figure
+
+
+def sufficient_size(effects: pd.DataFrame, share: float = ENOUGH) -> int | None:
+    """The smallest nested size whose effect reaches a share of the full set's.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        One task's rows: ``set_size log_change direction``.
+    share : float
+
+    Returns
+    -------
+    int or None
+        None when the full set did not move the gene in the wanted direction.
+    """
+    ordered = effects.sort_values("set_size")
+    moved = ordered["log_change"].to_numpy(dtype=float)
+    if str(ordered["direction"].iloc[0]) == "silence":
+        moved = -moved
+    if not moved[-1] > 0:
+        return None
+    return int(ordered["set_size"].to_numpy()[np.argmax(moved >= share * moved[-1])])
+
+
+def _draw(ax: Axes, part: pd.DataFrame, colour) -> None:
+    sizes = part["set_size"].to_numpy(dtype=float)
+    change = part["log_change"].to_numpy(dtype=float)
+    mean, sd = part["null_mean"].to_numpy(dtype=float), part["null_sd"].to_numpy(dtype=float)
+    ax.axhline(0, color=INK, lw=0.4)
+    if len(sizes) > 1:
+        ax.fill_between(sizes, mean - 2 * sd, mean + 2 * sd, color=PALE, lw=0, label="_null")
+        ax.plot(sizes, mean, color=GREY, lw=0.7)
+    else:
+        ax.errorbar(sizes, mean, 2 * sd, color=PALE, ecolor=PALE, elinewidth=6, marker="_", mec=GREY)
+    ax.plot(sizes, change, "o-", ms=2 if len(sizes) <= 32 else 1, lw=0.9, color=colour, label="_effect")
+    enough = sufficient_size(part)
+    if enough is not None:
+        at = float(change[sizes == enough][0])
+        ax.plot(enough, at, "o", ms=6, mfc="none", mec=INK, mew=0.7, label="_sufficient")
+    ax.margins(y=0.12)
+    few_ticks(ax, x=5, y=4)
+    if sizes[-1] > 32:
+        ax.set_xscale("log", base=2)
+        ticks = [t for t in (1, 4, 16, 64, 256, 1024) if sizes[0] <= t <= sizes[-1]]
+        ax.xaxis.set_major_locator(FixedLocator(ticks))
+        ax.xaxis.set_major_formatter("{x:.0f}")
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        ax.xaxis.get_major_locator().set_params(integer=True)

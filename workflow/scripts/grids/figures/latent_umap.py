@@ -1,0 +1,77 @@
+"""Both modalities in the latent space, before and after mapping."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from grids.figures.style import (
+    DOUBLE_COLUMN,
+    GREY,
+    MODALITY_COLOURS,
+    colour_legend,
+    colours_for,
+    empty_figure,
+    legend_outside,
+    new_figure,
+    panel_title,
+    say,
+    styled,
+)
+
+MAPPINGS = {"before": "before mapping", "after": "after mapping"}
+MODALITY_NAMES = {"rna": "RNA", "atac": "ATAC"}
+
+
+@styled
+def latent_umap(latent: pd.DataFrame, cell_types: Iterable[str] | None = None) -> Figure:
+    """Two by two: before and after mapping (rows), coloured by modality and by cell type (columns).
+
+    Parameters
+    ----------
+    latent : DataFrame
+        ``cell modality mapping cell_type umap_1 umap_2``; mapping is "before" or "after".
+    cell_types : iterable of str, optional
+        All cell types of the run, so that colours agree between figures.
+
+    Returns
+    -------
+    Figure
+        Cells are drawn in a shuffled order, so that neither modality covers the other.
+    """
+    if latent.empty:
+        return empty_figure("no latent states to show")
+    by_type = colours_for(latent, cell_types)
+    by_modality = {
+        name: MODALITY_COLOURS.get(name, GREY) for name in dict.fromkeys(latent["modality"].astype(str))
+    }
+    figure = new_figure(DOUBLE_COLUMN, 6.2)
+    axes = figure.subplots(2, 2)
+    columns = (("modality", by_modality, "by modality"), ("cell_type", by_type, "by cell type"))
+    for row, (mapping, name) in zip(axes, MAPPINGS.items(), strict=True):
+        cells = latent[latent["mapping"] == mapping]
+        cells = cells.iloc[np.random.default_rng(0).permutation(len(cells))]
+        size = float(np.clip(9000 / max(len(cells), 1), 0.5, 8))
+        for ax, (column, colours, how) in zip(row, columns, strict=True):
+            if cells.empty:
+                say(ax, f"no cells {name}")
+                continue
+            ax.scatter(
+                cells["umap_1"],
+                cells["umap_2"],
+                s=size,
+                lw=0,
+                alpha=0.7,
+                rasterized=True,
+                c=[colours[str(value)] for value in cells[column]],
+                label=f"_{mapping} {column}",
+            )
+            panel_title(ax, f"{name}, {how}")
+            ax.set(xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2")
+            ax.set_aspect("equal", adjustable="datalim")
+    named = {MODALITY_NAMES.get(name, name): colour for name, colour in by_modality.items()}
+    axes[0, 0].legend(**colour_legend(named), loc="best", frameon=True, framealpha=0.8, edgecolor="none")
+    present = {name: by_type[name] for name in by_type if (latent["cell_type"] == name).any()}
+    legend_outside(figure, **colour_legend(present, limit=40))
+    return figure

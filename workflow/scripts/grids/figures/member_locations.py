@@ -1,0 +1,156 @@
+"""Where the members of each set lie relative to their gene, against chance."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from grids.figures.style import (
+    BLUE,
+    DOUBLE_COLUMN,
+    GREY,
+    ORANGE,
+    PALE,
+    VERMILLION,
+    empty_figure,
+    new_figure,
+    panel_title,
+    styled,
+)
+from grids.figures.tasks import KEY, full_sets, task_labels
+
+PLACES = {
+    "overlaps the gene": VERMILLION,
+    "in the gene's window": ORANGE,
+    "elsewhere on its chromosome": BLUE,
+    "other chromosomes": PALE,
+}
+
+
+@styled
+def member_locations(
+    sets: pd.DataFrame, genes: pd.DataFrame, windows: pd.DataFrame, peaks: pd.DataFrame, max_tasks: int = 60
+) -> Figure:
+    """Share of each set's members by place, above the share of all peaks in the same place.
+
+    Parameters
+    ----------
+    sets : DataFrame
+        ``sets.tsv``; each task's largest set is shown.
+    genes : DataFrame
+        ``gene chromosome start end ...``.
+    windows : DataFrame
+        ``peak gene ...``, one row per peak in a gene's window.
+    peaks : DataFrame
+        ``peak chromosome start end ...`` of all peaks, from which chance is computed; the columns of
+        ``accessibility.tsv.gz`` beyond these are ignored.
+    max_tasks : int
+        At most so many rows; a note counts the rest.
+
+    Returns
+    -------
+    Figure
+        Thick bar: members. Thin bar: all peaks. The places exclude each other; the numbers at the right count
+        members near the gene (the first two places) and how many a random set of the size would have there.
+    """
+    if sets.empty:
+        return empty_figure("no sets: no task was run")
+    shares = place_shares(sets, genes, windows, peaks)
+    near = list(PLACES)[:2]
+    shares["near"] = shares[near].sum(axis=1)
+    shares = shares.sort_values(["near", "cell_type", "gene"], ascending=[False, True, True], kind="stable")
+    shown = shares.head(max_tasks).reset_index(drop=True)
+
+    figure = new_figure(DOUBLE_COLUMN, 0.2 * len(shown) + 1.15)
+    ax = figure.subplots()
+    _draw(ax, shown)
+    panel_title(ax, "Where the members lie (thick) and where all peaks lie (thin)")
+    n_hidden = len(shares) - len(shown)
+    note = f"\n{len(shown)} tasks are shown, {n_hidden} with fewer members near the gene are in the tables."
+    ax.set_xlabel("% of members, % of peaks" + note * (n_hidden > 0))
+    figure.legend(
+        [Patch(color=c) for c in PLACES.values()], list(PLACES), loc="outside lower center", ncols=4
+    )
+    return figure
+
+
+def place_shares(
+    sets: pd.DataFrame, genes: pd.DataFrame, windows: pd.DataFrame, peaks: pd.DataFrame
+) -> pd.DataFrame:
+    """The share of members, and of all peaks, in each of four places that exclude each other.
+
+    Parameters
+    ----------
+    sets, genes, windows, peaks : DataFrame
+        As for :func:`member_locations`.
+
+    Returns
+    -------
+    DataFrame, one row per task
+        The task's columns, ``n_members``, one column per place of :data:`PLACES` with the members' share,
+        and ``<place> by chance`` with the share of all peaks.
+    """
+    where = genes.drop_duplicates("gene").set_index("gene")[["chromosome", "start", "end"]]
+    wanted = set(sets["gene"])
+    in_windows = windows[windows["gene"].isin(wanted)]
+    window_of = {gene: set(part["peak"]) for gene, part in in_windows.groupby("gene")}
+    rows = []
+    for key, members in full_sets(sets).groupby(KEY, dropna=False, sort=False):
+        task = dict(zip(KEY, key, strict=True))
+        row = {**task, "n_members": len(members)}
+        window = window_of.get(task["gene"], set())
+        gene = where.loc[task["gene"]] if task["gene"] in where.index else None
+        for table, suffix in ((members, ""), (peaks, " by chance")):
+            places = _places(table, gene, window)
+            counts = np.bincount(places, minlength=len(PLACES)) / max(len(table), 1)
+            row.update({place + suffix: share for place, share in zip(PLACES, counts, strict=True)})
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _places(peaks: pd.DataFrame, gene: pd.Series | None, window: set[str]) -> np.ndarray:
+    """For each peak the number of its place in :data:`PLACES`; a gene without a position is elsewhere."""
+    places = np.full(len(peaks), 3)
+    if gene is not None:
+        same = (peaks["chromosome"] == gene["chromosome"]).to_numpy()
+        hit = same & (peaks["start"] < gene["end"]).to_numpy() & (peaks["end"] > gene["start"]).to_numpy()
+        places[same] = 2
+        places[peaks["peak"].isin(window).to_numpy()] = 1
+        places[hit] = 0
+    return places
+
+
+def _draw(ax: Axes, shares: pd.DataFrame) -> None:
+    rows = np.arange(len(shares))
+    for suffix, offset, height in (("", -0.1, 0.5), (" by chance", 0.29, 0.16)):
+        left = np.zeros(len(shares))
+        for place, colour in PLACES.items():
+            width = 100 * shares[place + suffix].to_numpy()
+            ax.barh(rows + offset, width, height, left=left, color=colour, label=f"_{place}{suffix}")
+            left += width
+    ax.set_yticks(rows, list(task_labels(shares)))
+    ax.tick_params(axis="y", length=0)
+    ax.set(xlim=(0, 100), ylim=(len(rows) - 0.45, -0.55))
+    style = {"textcoords": "offset points", "fontsize": 6, "annotation_clip": False}
+    ax.annotate(
+        "near the gene (chance)",
+        (1, -0.55),
+        (4, 2),
+        xycoords=("axes fraction", "data"),
+        va="bottom",
+        color=GREY,
+        **style,
+    )
+    near = list(PLACES)[:2]
+    for row, task in zip(rows, shares.to_dict("records"), strict=True):
+        found = round(task["n_members"] * sum(task[p] for p in near))
+        chance = task["n_members"] * sum(task[f"{p} by chance"] for p in near)
+        ax.annotate(
+            f"{found} of {task['n_members']} ({chance:.2g})",
+            (1, row),
+            (4, 0),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            **style,
+        )

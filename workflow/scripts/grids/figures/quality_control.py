@@ -1,0 +1,175 @@
+"""What quality control kept and dropped, and the distributions its thresholds cut."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from grids.figures.style import (
+    BLUE,
+    DOUBLE_COLUMN,
+    GREY,
+    INK,
+    VERMILLION,
+    empty_figure,
+    few_ticks,
+    log_axis,
+    new_figure,
+    panel_title,
+    say,
+    shorten,
+    styled,
+    words,
+)
+
+# metric column: (axis label, threshold of the config, logarithmic axis, modality where cells have both)
+METRICS = {
+    "n_fragments": ("fragments per cell", "min_fragments", True, "atac"),
+    "n_genes": ("genes per cell", "min_genes", True, "rna"),
+    "n_counts": ("counts per cell", None, True, "rna"),
+    "tss_enrichment": ("TSS enrichment (fold)", "min_tss_enrichment", False, "atac"),
+}
+MODALITIES = {"rna": "RNA", "atac": "ATAC"}
+KEPT, DROPPED = BLUE, VERMILLION
+
+
+@styled
+def quality_control(
+    steps: pd.DataFrame, metrics: pd.DataFrame, thresholds: Mapping[str, float] | None = None
+) -> Figure:
+    """Every step's losses with its reason, above the cells' distributions with the thresholds.
+
+    Parameters
+    ----------
+    steps : DataFrame
+        ``what modality step n_before n_dropped n_after reason``, in the order in which the steps ran; `what`
+        is cells, genes or peaks.
+    metrics : DataFrame
+        Per cell: ``cell modality cell_type n_fragments n_genes n_counts tss_enrichment kept reason``.
+    thresholds : mapping of str to float, optional
+        The config's ``quality_control`` section: ``min_fragments``, ``min_genes``, ``min_tss_enrichment``.
+
+    Returns
+    -------
+    Figure
+    """
+    if steps.empty and metrics.empty:
+        return empty_figure("no quality control was done")
+    panels = _panels(metrics)
+    n_columns = 4 if len(panels) == 4 else 3
+    n_rows = -(-len(panels) // n_columns)
+    steps_height = 0.19 * max(len(steps), 3) + 0.5
+    figure = new_figure(DOUBLE_COLUMN, steps_height + 1.6 * max(n_rows, 1) + 0.3)
+    top, bottom = figure.add_gridspec(2, 1, height_ratios=[steps_height, 1.6 * max(n_rows, 1)])
+    _draw_steps(figure.add_subplot(top), steps)
+    if not panels:
+        say(figure.add_subplot(bottom), "no metrics per cell")
+    grid = bottom.subgridspec(max(n_rows, 1), n_columns)
+    for i, (modality, metric) in enumerate(panels):
+        ax = figure.add_subplot(grid[i // n_columns, i % n_columns])
+        _draw_metric(ax, metrics[metrics["modality"] == modality], modality, metric, dict(thresholds or {}))
+        if i % n_columns == 0:
+            ax.set_ylabel("cells")
+    figure.legend(
+        [Patch(color=KEPT), Patch(color=DROPPED)], ["kept", "dropped"], loc="outside lower center", ncols=2
+    )
+    return figure
+
+
+def _panels(metrics: pd.DataFrame) -> list[tuple[str, str]]:
+    """The modality and metric of each histogram: those with values, ATAC counts only without fragments."""
+    panels = []
+    for modality in dict.fromkeys(metrics["modality"]):
+        cells = metrics[metrics["modality"] == modality]
+        present = [m for m in METRICS if m in cells and cells[m].notna().any()]
+        if "n_fragments" in present and "n_genes" not in present:
+            present = [m for m in present if m != "n_counts"]
+        panels += [(modality, metric) for metric in present]
+    return panels
+
+
+def _draw_steps(ax: Axes, steps: pd.DataFrame) -> None:
+    """One bar per step: what it kept and dropped as a share of what there was before the first step."""
+    if steps.empty:
+        say(ax, "no filtering steps")
+        return
+    start = steps.groupby(["modality", "what"], sort=False, dropna=False)["n_before"].transform("first")
+    start = np.maximum(start.to_numpy(dtype=float), 1)
+    kept = 100 * steps["n_after"].to_numpy(dtype=float) / start
+    dropped = 100 * steps["n_dropped"].to_numpy(dtype=float) / start
+    rows = np.arange(len(steps))
+    ax.barh(rows, kept, color=KEPT, height=0.7, label="_kept")
+    ax.barh(rows, dropped, left=kept, color=DROPPED, height=0.7, label="_dropped")
+    for row, step in zip(rows, steps.itertuples(index=False), strict=True):
+        reason = f": {step.reason}" if isinstance(step.reason, str) and step.reason else ""
+        text = f"{step.n_after:,} of {step.n_before:,} kept, {step.n_dropped:,} dropped{reason}"
+        ax.annotate(
+            shorten(text, 84),
+            xy=(1, row),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=6,
+        )
+    names = [
+        f"{MODALITIES.get(str(s.modality), s.modality)} {s.what}, {shorten(words(s.step), 24)}"
+        for s in steps.itertuples(index=False)
+    ]
+    ax.set_yticks(rows, names)
+    ax.set(xlim=(0, 100), ylim=(len(steps) - 0.4, -0.6), xlabel="% of the input")
+    ax.tick_params(axis="y", length=0)
+    for before, row in zip(steps.itertuples(index=False), rows[1:], strict=False):
+        following = steps.iloc[row]
+        if (before.modality, before.what) != (following["modality"], following["what"]):
+            ax.axhline(row - 0.5, color=GREY, lw=0.4)
+    panel_title(ax, "What each step kept and dropped")
+
+
+def _draw_metric(ax: Axes, cells: pd.DataFrame, modality: str, metric: str, thresholds: Mapping) -> None:
+    label, key, logarithmic, usual = METRICS[metric]
+    values = cells[metric].to_numpy(dtype=float)
+    kept = cells["kept"].astype(str).str.lower().isin(["true", "1", "1.0"]).to_numpy()
+    finite = np.isfinite(values)
+    n_zero = 0
+    if logarithmic:
+        n_zero = int((values[finite] <= 0).sum())
+        finite &= np.where(finite, values, 0) > 0
+    values, kept = values[finite], kept[finite]
+    threshold = thresholds.get(key)
+    panel_title(ax, f"{MODALITIES.get(str(modality), MODALITIES[usual])}: {label}")
+    if values.size == 0:
+        say(ax, f"{label}: all zero")
+        return
+    span = [*values] + ([threshold] if threshold and (threshold > 0 or not logarithmic) else [])
+    low, high = min(span), max(span)
+    if high <= low:
+        low, high = (low / 1.5, high * 1.5) if logarithmic else (low - 0.5, high + 0.5)
+    edges = np.geomspace(low, high, 41) if logarithmic else np.linspace(low, high, 41)
+    edges[[0, -1]] = low, high  # rounding must not push the extremes out
+    ax.hist(
+        [values[kept], values[~kept]],
+        bins=edges,
+        stacked=True,
+        color=[KEPT, DROPPED],
+        label=["_kept", "_dropped"],
+    )
+    if threshold:
+        ax.axvline(threshold, color=INK, lw=0.8, ls="--", label="_threshold")
+        ax.text(
+            threshold,
+            1.0,
+            f" {threshold:,g}",
+            transform=ax.get_xaxis_transform(),
+            ha="left",
+            va="top",
+            fontsize=6,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.4},
+        )
+    if logarithmic:
+        log_axis(ax.xaxis, low, high)
+    few_ticks(ax, y=4)
+    ax.set_xlabel(label + (f" ({n_zero:,} cells with 0 not shown)" if n_zero else ""))

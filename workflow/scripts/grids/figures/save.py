@@ -1,0 +1,51 @@
+"""Write a figure to files: whole files only, the same bytes for the same figure."""
+
+import os
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from grids.errors import InputError
+from grids.figures.style import in_style
+
+# Entries that would carry the time of writing are switched off.
+METADATA = {".pdf": {"CreationDate": None}, ".png": {}, ".svg": {"Date": None}}
+
+
+def save(figure: Figure, *paths: str | os.PathLike) -> None:
+    """Write the figure to each path, in the format of its suffix, then clear it.
+
+    All files are rendered under temporary names before the first is renamed: a failure leaves neither a
+    partial file nor some of the files.
+
+    Parameters
+    ----------
+    figure : Figure
+        Empty afterwards.
+    *paths : path-like
+        Ending in .pdf, .png (200 dots per inch) or .svg.
+
+    Raises
+    ------
+    InputError
+        A suffix is none of these.
+    """
+    paths = [Path(path) for path in paths]
+    for path in paths:
+        if path.suffix.lower() not in METADATA:
+            raise InputError(f"{path}: a figure is written as .pdf, .png or .svg, not as '{path.suffix}'")
+    temporary = [path.with_name(f".{path.name}.{os.getpid()}") for path in paths]
+    try:
+        with in_style():
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # the layout is made: one for all formats
+            for path, partial in zip(paths, temporary, strict=True):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                suffix = path.suffix.lower()
+                figure.savefig(partial, format=suffix[1:], metadata=METADATA[suffix])
+        for path, partial in zip(paths, temporary, strict=True):
+            os.replace(partial, path)
+    finally:
+        for partial in temporary:
+            partial.unlink(missing_ok=True)
+        figure.clear()

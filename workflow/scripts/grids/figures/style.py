@@ -1,0 +1,316 @@
+"""What every figure shares: sizes, colours, fonts, and the few drawing helpers that more than one needs."""
+
+import functools
+import math
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+SINGLE_COLUMN = 3.5  # inches, 89 mm
+DOUBLE_COLUMN = 7.2  # inches, 183 mm
+
+INK = "#222222"
+GREY = "#8a8a8a"
+PALE = "#d9d9d9"
+BLUE = "#0072b2"
+VERMILLION = "#d55e00"
+GREEN = "#009e73"
+ORANGE = "#e69f00"
+SPLIT_COLOURS = {"train": GREY, "validation": BLUE}
+MODALITY_COLOURS = {"rna": VERMILLION, "atac": BLUE}
+
+# The first eight after Okabe and Ito, the yellow darkened for white paper; the rest after Paul Tol.
+PALETTE = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a6a00", "#4d4d4d",
+    "#332288", "#882255", "#44aa99", "#999933", "#aa4499", "#ddcc77", "#117733", "#cc6677",
+    "#88ccee", "#661100", "#6699cc", "#aa4466", "#4b7a00", "#b8860b", "#9aa5b1", "#c51b8a",
+)  # fmt: skip
+
+# Down is blue, up is vermillion, and no effect is a grey that still shows on white.
+EFFECT_COLOURS = LinearSegmentedColormap.from_list(
+    "effect", ["#00507d", BLUE, "#b5b5b5", VERMILLION, "#8c3d00"]
+)
+
+ABBREVIATIONS = {"atac": "ATAC", "rna": "RNA", "tss": "TSS", "lsi": "LSI", "rmse": "RMSE"}
+LOG_CHANGE = "change in mean log-expression (natural log)"
+
+STYLE = {
+    "font.family": "DejaVu Sans",  # ships with matplotlib: the same glyphs on every machine
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6,
+    "ytick.labelsize": 6,
+    "legend.fontsize": 6,
+    "legend.title_fontsize": 6,
+    "legend.frameon": False,
+    "legend.handlelength": 1.4,
+    "figure.titlesize": 8,
+    "figure.constrained_layout.h_pad": 0.05,
+    "figure.constrained_layout.w_pad": 0.05,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "text.color": INK,
+    "text.parse_math": False,  # names are data: a "$" in one is a dollar sign
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.minor.size": 1.5,
+    "ytick.minor.size": 1.5,
+    "lines.linewidth": 1.0,
+    "patch.linewidth": 0.6,
+    "figure.dpi": 200,  # as saved, so that a layout made once fits every format
+    "savefig.dpi": 200,
+    "pdf.fonttype": 42,  # text stays text
+    "svg.hashsalt": "grids",
+}
+
+
+def in_style():
+    """A context with matplotlib's defaults plus :data:`STYLE`, whatever the user's matplotlibrc says."""
+    return matplotlib.style.context(["default", STYLE])
+
+
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Decorator: run a figure function inside :func:`in_style`."""
+
+    @functools.wraps(draw)
+    def wrapper(*args, **kwargs) -> Figure:
+        with in_style():
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of the given size in inches that lays itself out when drawn."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def small_multiples(n_panels: int, n_columns: int, panel_height: float, margin: float):
+    """A double-column figure of equal small panels, narrower when they do not fill one row.
+
+    Returns
+    -------
+    Figure, array of the `n_panels` Axes in reading order
+    """
+    columns = min(n_columns, n_panels)
+    rows = math.ceil(n_panels / columns)
+    width = max(2.6, DOUBLE_COLUMN * columns / n_columns)
+    figure = new_figure(width, panel_height * rows + margin)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes[n_panels:]:
+        ax.set_axis_off()
+    return figure, axes[:n_panels]
+
+
+def empty_figure(text: str) -> Figure:
+    """A figure that says why there is nothing to see."""
+    figure = new_figure(SINGLE_COLUMN, 1.2)
+    say(figure.subplots(), text)
+    return figure
+
+
+def say(ax: Axes, text: str) -> None:
+    """Replace the content of an axes by one sentence."""
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GREY, wrap=True)
+
+
+def cell_type_colours(names: Iterable[str]) -> dict[str, tuple[float, float, float]]:
+    """A colour per cell type that depends on its name, not on its place in a table.
+
+    Each name prefers the slot its checksum points to; names that share a slot take the next free one in
+    alphabetical order. Pass all cell types of a run to get the same colours in each of its figures. With
+    more names than colours, later rounds through the palette are lighter.
+
+    Parameters
+    ----------
+    names : iterable of str
+
+    Returns
+    -------
+    dict of str to RGB tuple, in alphabetical order of the names
+    """
+    names = sorted({str(name) for name in names})
+    n_slots = next((n for n in (8, 16, len(PALETTE)) if n >= len(names)), None)
+    n_slots = n_slots or math.ceil(len(names) / len(PALETTE)) * len(PALETTE)
+    taken: dict[int, str] = {}
+    for name in names:
+        slot = zlib.crc32(name.encode()) % n_slots
+        while slot in taken:
+            slot = (slot + 1) % n_slots
+        taken[slot] = name
+    colours = {}
+    for slot, name in taken.items():
+        tint = 0.45 * (1 - 0.6 ** (slot // len(PALETTE)))
+        colours[name] = tuple(float(c + (1 - c) * tint) for c in to_rgb(PALETTE[slot % len(PALETTE)]))
+    return {name: colours[name] for name in names}
+
+
+def colours_for(table: pd.DataFrame, cell_types: Iterable[str] | None) -> dict:
+    """Colours of a run's cell types (when given) and of whatever else the table holds, except "all"."""
+    of_run = () if cell_types is None else cell_types
+    return cell_type_colours({*table["cell_type"].astype(str), *of_run} - {"all"})
+
+
+def shorten(name: str, limit: int = 28) -> str:
+    """A name of at most `limit` characters, its middle replaced by an ellipsis."""
+    name = str(name)
+    if len(name) <= limit:
+        return name
+    head = (limit - 1) * 2 // 3
+    return f"{name[:head]}…{name[len(name) - (limit - 1 - head) :]}"
+
+
+def words(name: str) -> str:
+    """``min_tss_enrichment`` -> ``min TSS enrichment``."""
+    return " ".join(ABBREVIATIONS.get(word, word) for word in str(name).split("_"))
+
+
+def number(value: float) -> str:
+    """A short number for a label; a dash when it is missing."""
+    return "–" if value is None or not np.isfinite(value) else f"{value:.2g}".replace("-", "−")
+
+
+def panel_title(ax: Axes, text: str, **options) -> None:
+    """A title set flush left."""
+    ax.set_title(text, loc="left", **options)
+
+
+def log_axis(axis, low: float, high: float) -> None:
+    """Make an x or y axis logarithmic with plain labels: 0.02, 500, 20k.
+
+    Less than two decades get labels at 1, 2 and 5 times each power of ten.
+    """
+    getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
+    few = low > 0 and high / low < 100
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=8))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: thousands(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def thousands(value: float) -> str:
+    """``0.02``, ``500``, ``20k``, ``3M``."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
+
+
+def few_ticks(ax: Axes, x: int | None = None, y: int | None = None) -> None:
+    """At most so many intervals between the ticks of each axis."""
+    if x:
+        ax.xaxis.set_major_locator(MaxNLocator(x))
+    if y:
+        ax.yaxis.set_major_locator(MaxNLocator(y))
+
+
+def violins(
+    ax: Axes,
+    values: Sequence[np.ndarray],
+    positions: Sequence[float],
+    colours: Sequence,
+    width: float = 0.8,
+    vertical: bool = True,
+    side: str = "both",
+) -> None:
+    """Violins for those samples that have finite values; a sample without spread is drawn as a line.
+
+    `side` is "both", or "low" or "high" for a half violin left or right of its position.
+    """
+    for sample, position, colour in zip(values, positions, colours, strict=True):
+        sample = np.asarray(sample, dtype=float)
+        sample = sample[np.isfinite(sample)]
+        if sample.size == 0:
+            continue
+        if np.ptp(sample) <= 1e-9 * max(1.0, np.abs(sample).max()):
+            line = ax.hlines if vertical else ax.vlines
+            left = position - width / 2 * (side != "high")
+            line(sample[0], left, position + width / 2 * (side != "low"), color=colour, lw=0.8)
+            continue
+        orientation = "vertical" if vertical else "horizontal"
+        parts = ax.violinplot(
+            sample, [position], widths=width, showextrema=False, orientation=orientation, side=side
+        )
+        for body in parts["bodies"]:
+            body.set(facecolor=colour, edgecolor="none", alpha=1.0)
+
+
+def colour_legend(colours: Mapping[str, object], marker: str = "o", limit: int = 24) -> dict:
+    """Keyword arguments of ``legend`` for one marker per name."""
+    shown = dict(list(colours.items())[:limit])
+    handles = [Line2D([], [], ls="", marker=marker, ms=4, color=colour) for colour in shown.values()]
+    return {"handles": handles, "labels": [shorten(name, 24) for name in shown]}
+
+
+def legend_outside(
+    figure: Figure, handles: Sequence, labels: Sequence[str], limit: int = 7, side: str = "lower"
+) -> None:
+    """A legend below ("lower") or above ("upper") the axes, with at most `limit` columns, as many as fit."""
+    widest = (max(map(len, labels), default=0) + 5) * 0.6 * STYLE["legend.fontsize"] / 72
+    n_columns = max(1, min(limit, len(labels), int((figure.get_figwidth() - 0.2) / widest)))
+    figure.legend(handles, labels, loc=f"outside {side} center", ncols=n_columns)
+
+
+def label_rail(
+    ax: Axes, x: Sequence[float], y: Sequence[float], labels: Sequence[str], spacing: float
+) -> None:
+    """Label points in a column right of the axes, joined by thin lines, so that no two labels collide.
+
+    Parameters
+    ----------
+    ax : Axes
+        Its y limits must be final.
+    x, y : sequences of float
+        The points, in data coordinates.
+    labels : sequence of str
+    spacing : float
+        Height of a label as a fraction of the axes' height.
+    """
+    low, high = ax.get_ylim()
+    order = np.argsort(np.asarray(y, dtype=float), kind="stable")
+    wanted = (np.asarray(y, dtype=float)[order] - low) / (high - low)
+    heights = spread(wanted, spacing)
+    for index, height in zip(order, heights, strict=True):
+        ax.annotate(
+            shorten(labels[index], 18),
+            xy=(x[index], y[index]),
+            xytext=(1.04, height),
+            textcoords=ax.transAxes,
+            ha="left",
+            va="center",
+            fontsize=5.5,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "lw": 0.35, "color": GREY, "shrinkA": 0, "shrinkB": 1.5},
+        )
+
+
+def spread(wanted: np.ndarray, spacing: float, low: float = 0.0, high: float = 1.0) -> np.ndarray:
+    """Positions near the wanted ones (ascending) that keep their order and at least `spacing` between them.
+
+    Stays within `low` and `high` as long as the positions fit between them.
+    """
+    placed = np.array(wanted, dtype=float)
+    for i in range(len(placed)):
+        placed[i] = max(placed[i], placed[i - 1] + spacing if i else low)
+    ceiling = high
+    for i in reversed(range(len(placed))):
+        placed[i] = min(placed[i], ceiling)
+        ceiling = placed[i] - spacing
+    return placed

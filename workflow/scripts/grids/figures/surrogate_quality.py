@@ -1,0 +1,275 @@
+"""The surrogate against its baselines on test cells."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from grids.figures.style import (
+    BLUE,
+    DOUBLE_COLUMN,
+    GREY,
+    INK,
+    PALE,
+    VERMILLION,
+    colours_for,
+    empty_figure,
+    few_ticks,
+    label_rail,
+    new_figure,
+    panel_title,
+    say,
+    shorten,
+    styled,
+    violins,
+    words,
+)
+
+BASELINES = {
+    "gene_mean": "mean per gene",
+    "cell_type_mean": "cell-type mean",
+    "lsi_ridge": "LSI + ridge",
+    "lsi_neighbours": "LSI + neighbours",
+}
+SCORES = {"pearson_r": "Pearson r per gene", "rmse": "RMSE per gene (log-expression)"}
+MAX_LABELS = 16
+
+
+@styled
+def surrogate_quality(
+    quality: pd.DataFrame,
+    tasks: pd.DataFrame | None = None,
+    surrogate: str = "cross_modality",
+    cell_types: Iterable[str] | None = None,
+) -> Figure:
+    """Per-gene correlation and error against the baselines, and the genes predicted within each cell type.
+
+    Parameters
+    ----------
+    quality : DataFrame
+        ``model cell_type gene n_cells pearson_r spearman_r rmse explainable``; cell type "all" for all test
+        cells. Models other than the baselines are surrogates.
+    tasks : DataFrame, optional
+        ``cell_type gene``; their genes are highlighted and labelled.
+    surrogate : str
+        The model set against the best baseline.
+    cell_types : iterable of str, optional
+        All cell types of the run, so that colours agree between figures.
+
+    Returns
+    -------
+    Figure
+        Upper rows: distributions over genes (dot: median) and each gene against the best baseline, the one
+        with the best median. Lowest row: per cell type, the share of genes with a smaller error than the
+        cell-type mean, and the share of explainable genes.
+    """
+    if quality.empty:
+        return empty_figure("no genes to compare on test cells")
+    overall = quality[quality["cell_type"] == "all"]
+    genes = list(dict.fromkeys(tasks["gene"])) if tasks is not None else []
+    others = sorted(set(quality["model"]) - set(BASELINES) - {surrogate})
+    models = [surrogate, *others, *(name for name in BASELINES if (quality["model"] == name).any())]
+
+    figure = new_figure(DOUBLE_COLUMN, 7.4)
+    grid = figure.add_gridspec(3, 2, width_ratios=[1, 1], height_ratios=[1, 1, 0.8])
+    for row, score in enumerate(SCORES):
+        wide = overall.pivot_table(index="gene", columns="model", values=score, aggfunc="first")
+        wide = wide.reindex(columns=models).astype(float)
+        _draw_distributions(figure.add_subplot(grid[row, 0]), wide, score, surrogate, genes)
+        _draw_paired(figure.add_subplot(grid[row, 1]), wide, score, surrogate, genes)
+    _draw_cell_types(figure.add_subplot(grid[2, :]), quality, surrogate, cell_types)
+    return figure
+
+
+def model_name(model: str) -> str:
+    """A model's name as the figures write it."""
+    return BASELINES.get(model, f"{words(model)} surrogate")
+
+
+def _draw_distributions(ax: Axes, wide: pd.DataFrame, score: str, surrogate: str, genes: list[str]) -> None:
+    panel_title(ax, f"{SCORES[score].split(' (')[0]}, all test cells ({len(wide):,} genes)")
+    if wide.empty:
+        say(ax, "no scores over all test cells")
+        return
+    rows = np.arange(wide.shape[1])
+    colours = [BLUE if model == surrogate else PALE for model in wide]
+    violins(ax, [wide[model].to_numpy() for model in wide], rows, colours, vertical=False)
+    for row, model in zip(rows, wide, strict=True):
+        values = wide[model].dropna()
+        if values.empty:
+            at = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 6, "color": GREY}
+            ax.text(0.02, row, "not defined: constant per gene", **at)
+            continue
+        low, median, high = np.percentile(values, [25, 50, 75])
+        ax.plot([low, high], [row, row], color=INK, lw=1.2, solid_capstyle="butt")
+        ax.plot(median, row, "o", ms=3.5, color="white", mec=INK, mew=0.7, label=f"_median {model}")
+        ax.annotate(
+            f"{median:.3f}",
+            xy=(1, row),
+            xycoords=("axes fraction", "data"),
+            xytext=(2, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=6,
+        )
+    ax.annotate(
+        "median",
+        xy=(1, 1),
+        xycoords="axes fraction",
+        xytext=(2, 0),
+        textcoords="offset points",
+        fontsize=6,
+        color=GREY,
+        va="top",
+    )
+    shown = wide.loc[wide.index.isin(genes), surrogate].dropna()
+    row = list(wide).index(surrogate)
+    ax.plot(shown, np.full(len(shown), row + 0.42), "|", ms=4, mew=0.7, color=VERMILLION)
+    ax.set_yticks(rows, [shorten(model_name(model), 26) for model in wide])
+    ax.set(ylim=(len(rows) - 0.4, -0.7), xlabel=SCORES[score])
+    ax.tick_params(axis="y", length=0)
+    few_ticks(ax, x=5)
+
+
+def _best_baseline(wide: pd.DataFrame, score: str) -> str | None:
+    medians = wide[[model for model in wide if model in BASELINES]].median().dropna()
+    if medians.empty:
+        return None
+    return medians.idxmin() if score == "rmse" else medians.idxmax()
+
+
+def _draw_paired(ax: Axes, wide: pd.DataFrame, score: str, surrogate: str, genes: list[str]) -> None:
+    best = _best_baseline(wide, score) if not wide.empty else None
+    both = wide[[surrogate, best]].dropna() if best else wide.iloc[:0]
+    if both.empty:
+        say(ax, "no gene is scored for both the surrogate and a baseline")
+        return
+    marked = both.index.isin(genes)
+    better = both[surrogate] < both[best] if score == "rmse" else both[surrogate] > both[best]
+    low, high = both.to_numpy().min(), both.to_numpy().max()
+    pad = 0.04 * (high - low or 1)
+    limits = (low - pad, high + pad)
+    ax.plot(limits, limits, color=GREY, lw=0.6, ls="--")
+    ax.scatter(
+        both[best][~marked],
+        both[surrogate][~marked],
+        s=5,
+        lw=0,
+        color=BLUE,
+        alpha=0.45,
+        rasterized=len(both) > 3000,
+        label="_genes",
+    )
+    ax.scatter(
+        both[best][marked],
+        both[surrogate][marked],
+        s=12,
+        lw=0.4,
+        color=VERMILLION,
+        edgecolor="white",
+        label="_task genes",
+    )
+    ax.set(xlim=limits, ylim=limits, xlabel=model_name(best), ylabel=model_name(surrogate))
+    ax.set_box_aspect(1)
+    few_ticks(ax, x=4, y=4)
+    panel_title(ax, f"{SCORES[score].split(' (')[0]}: better for {better.mean():.0%} of genes")
+    labelled = both[marked].iloc[:MAX_LABELS]
+    label_rail(
+        ax, labelled[best].to_list(), labelled[surrogate].to_list(), list(labelled.index), spacing=0.062
+    )
+
+
+def _draw_cell_types(
+    ax: Axes, quality: pd.DataFrame, surrogate: str, cell_types: Iterable[str] | None
+) -> None:
+    per_type = quality[quality["cell_type"] != "all"]
+    shares = genes_per_cell_type(per_type, surrogate)
+    panel_title(
+        ax, "Within each cell type: genes with a smaller error than the cell-type mean, and explainable"
+    )
+    if shares.empty:
+        say(ax, "no scores per cell type")
+        return
+    colours = colours_for(per_type, cell_types)
+    x = np.arange(len(shares))
+    used = [colours[str(name)] for name in shares.index]
+    ax.bar(x - 0.2, 100 * shares["better"], 0.36, color=used, label="_better")
+    ax.bar(
+        x + 0.2,
+        100 * shares["explainable"],
+        0.36,
+        facecolor="white",
+        edgecolor=used,
+        hatch="//////",
+        lw=0.8,
+        label="_explainable",
+    )
+    for position, row in zip(x, shares.itertuples(), strict=True):
+        for offset, value in ((-0.2, row.better), (0.2, row.explainable)):
+            if np.isfinite(value) and len(shares) <= 16:
+                ax.annotate(
+                    f"{100 * value:.0f}",
+                    (position + offset, 100 * value),
+                    (0, 1),
+                    textcoords="offset points",
+                    ha="center",
+                    va="bottom",
+                    fontsize=5.5,
+                )
+    upright = len(shares) <= 8 and max(len(str(name)) for name in shares.index) <= 10
+    ax.set_xticks(
+        x,
+        [shorten(name, 18) for name in shares.index],
+        rotation=0 if upright else 40,
+        ha="center" if upright else "right",
+        rotation_mode="anchor",
+    )
+    ax.tick_params(axis="x", length=0)
+    ax.set(ylabel="% of genes", xlim=(-0.6, max(len(shares), 4) - 0.4))
+    ax.legend(loc="upper right", bbox_to_anchor=(1, 1.02), handles=_key(), ncols=2)
+    ax.set_ylim(0, 1.3 * max(5.0, 100 * np.nanmax(np.append(shares.to_numpy(dtype=float), 0))))
+
+
+def _key() -> list[Patch]:
+    return [
+        Patch(facecolor=GREY, label="smaller error than the cell-type mean"),
+        Patch(facecolor="white", edgecolor=GREY, hatch="//////", label="explainable"),
+    ]
+
+
+def genes_per_cell_type(quality: pd.DataFrame, surrogate: str) -> pd.DataFrame:
+    """Shares of genes per cell type.
+
+    Parameters
+    ----------
+    quality : DataFrame
+        As for :func:`surrogate_quality`, without the rows over all cells.
+    surrogate : str
+
+    Returns
+    -------
+    DataFrame, one row per cell type in alphabetical order
+        ``better``: share of genes whose RMSE is below that of the cell-type mean, of those where both are
+        known; ``explainable``: share of genes marked explainable. Missing where no gene is known.
+    """
+    own = quality[quality["model"] == surrogate]
+    mean = quality.loc[quality["model"] == "cell_type_mean", ["cell_type", "gene", "rmse"]]
+    both = own.merge(mean, on=["cell_type", "gene"], suffixes=("", "_mean"), how="left")
+    known = both["rmse"].notna() & both["rmse_mean"].notna()
+    better = (both["rmse"] < both["rmse_mean"]).astype(float).where(known)
+    explainable = both["explainable"].map(_truth)
+    return (
+        pd.DataFrame({"cell_type": both["cell_type"], "better": better, "explainable": explainable})
+        .groupby("cell_type")
+        .mean()
+    )
+
+
+def _truth(value: object) -> float:
+    """1 or 0 for the ways in which a table may spell a truth value, missing otherwise."""
+    return {"true": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "0": 0.0, "0.0": 0.0}.get(
+        str(value).lower(), np.nan
+    )

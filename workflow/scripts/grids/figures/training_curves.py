@@ -1,0 +1,89 @@
+"""Losses over epochs, training and validation, joint stages and specialisation."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from grids.figures.style import (
+    SPLIT_COLOURS,
+    colour_legend,
+    colours_for,
+    empty_figure,
+    few_ticks,
+    legend_outside,
+    log_axis,
+    panel_title,
+    shorten,
+    small_multiples,
+    styled,
+    words,
+)
+
+COLUMNS = 4
+
+
+@styled
+def training_curves(curves: pd.DataFrame, cell_types: Iterable[str] | None = None) -> Figure:
+    """One panel per stage and loss; stages trained per cell type have one colour per cell type.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        ``stage cell_type epoch loss split value``; cell type "all" for joint stages. Stages and losses are
+        shown in the table's order.
+    cell_types : iterable of str, optional
+        All cell types of the run, so that colours agree between figures.
+
+    Returns
+    -------
+    Figure
+        Training is dashed, validation solid; a dot marks the smallest validation loss.
+    """
+    if curves.empty:
+        return empty_figure("no training curves: no stage was trained")
+    panels = list(curves[["stage", "loss"]].drop_duplicates().itertuples(index=False, name=None))
+    colours = colours_for(curves, cell_types)
+
+    figure, axes = small_multiples(len(panels), COLUMNS, 1.55, 0.45)
+    for i, (ax, (stage, loss)) in enumerate(zip(axes, panels, strict=True)):
+        _draw(ax, curves[(curves["stage"] == stage) & (curves["loss"] == loss)], colours)
+        panel_title(ax, f"{shorten(words(stage), 30)}\n{shorten(words(loss), 30)}")
+        ax.set(xlabel="epoch", ylabel="loss" if i % COLUMNS == 0 else "")
+
+    legend = colour_legend({name: colours[name] for name in colours if (curves["cell_type"] == name).any()})
+    splits = [
+        Line2D([], [], color=SPLIT_COLOURS["train"], ls="--", lw=0.8),
+        Line2D([], [], color=SPLIT_COLOURS["validation"]),
+    ]
+    legend_outside(figure, splits + legend["handles"], ["training", "validation", *legend["labels"]])
+    return figure
+
+
+def _draw(ax: Axes, curves: pd.DataFrame, colours: dict) -> None:
+    for (cell_type, split), part in curves.groupby(["cell_type", "split"], sort=True):
+        part = part.sort_values("epoch")
+        validation = split == "validation"
+        colour = colours.get(str(cell_type), SPLIT_COLOURS["validation" if validation else "train"])
+        line = ax.plot(
+            part["epoch"],
+            part["value"],
+            color=colour,
+            ls="-" if validation else "--",
+            lw=1.0 if validation else 0.7,
+            label=f"_{cell_type} {split}",
+        )[0]
+        if len(part) == 1:
+            line.set(marker="o", markersize=2.5)
+        elif validation and part["value"].notna().any():
+            best = part.loc[part["value"].idxmin()]
+            ax.plot(best["epoch"], best["value"], "o", ms=2.8, color=colour)
+    values = curves["value"].to_numpy(dtype=float)
+    values = values[np.isfinite(values)]
+    few_ticks(ax, x=4, y=4)
+    if values.size and values.min() > 0 and values.max() / values.min() > 20:
+        log_axis(ax.yaxis, values.min(), values.max())
+    ax.xaxis.get_major_locator().set_params(integer=True, steps=[1, 2, 5, 10])

@@ -1,0 +1,431 @@
+"""From raw files to the preprocessed multiome: the chain of every step before windows and surrogates."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from grids import __version__, annotation, cell_types, intervals, tables
+from grids.cells import Modality
+from grids.config import read_tasks
+from grids.errors import InputError, did_you_mean, listing
+from grids.logging import log
+from grids.multiome import RawMultiome, gene_ids, read_raw, step_row
+from grids.normalisation import log_normalise, variable_genes
+from grids.quality_control import STEP_COLUMNS, CellFilter, enough_cells
+from grids.seeds import generator
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+GENE_COLUMNS = ["gene", "chromosome", "start", "end", "strand", "tss", "exon_starts", "exon_ends"]
+ANNOTATION_COLUMNS = [
+    "modality", "cluster", "n_cells", "cell_type", "score", "n_markers", "second", "second_score",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Preprocessed:
+    """What preprocessing yields; :func:`write` puts each part into its file.
+
+    Attributes
+    ----------
+    multiome : MuData
+        `rna`: float32 CSR, log1p of normalised counts, with layer `counts` unless the values came
+        normalised; `atac`: uint8 CSR, 1 where the peak is open, peaks sorted by position.
+    genes : DataFrame
+        The whole annotation, chromosome names as in the peaks, RNA gene names where RNA has the gene.
+    accessibility : DataFrame
+        `peak chromosome start end` and, per cell type, the share of its cells in which the peak is open.
+    cells : DataFrame
+        One row per quality-control step of cells, genes and peaks.
+    metrics : DataFrame
+        One row per raw cell (unpaired: per modality and cell).
+    harmonisation : DataFrame
+        `what n_total n_matched share_matched`.
+    annotation : DataFrame
+        One row per cluster when cell types were annotated, otherwise empty.
+    tasks, skipped : DataFrame
+    """
+
+    multiome: "MuData"
+    genes: pd.DataFrame
+    accessibility: pd.DataFrame
+    cells: pd.DataFrame
+    metrics: pd.DataFrame
+    harmonisation: pd.DataFrame
+    annotation: pd.DataFrame
+    tasks: pd.DataFrame
+    skipped: pd.DataFrame
+
+
+def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.PathLike) -> Preprocessed:
+    """Read, check, harmonise, filter, annotate, normalise, select and split.
+
+    Parameters
+    ----------
+    config : mapping
+        The whole config, with its defaults filled in. Uses `seed`, `input`, `quality_control`,
+        `preprocessing` and `tasks`.
+    source : str
+        Name of the config file, for messages.
+    **paths
+        Local files that take the place of config entries: `multiome`, `rna`, `atac`, `genes`.
+
+    Returns
+    -------
+    Preprocessed
+
+    Raises
+    ------
+    InputError
+        For anything that the data or the config would have to be changed for.
+    """
+    inputs = {**config["input"], **{key: os.fspath(path) for key, path in paths.items()}}
+    quality, settings, seed = config["quality_control"], config["preprocessing"], config["seed"]
+
+    raw = read_raw(inputs)
+    log.info("%d RNA and %d ATAC cells, paired: %s", raw.rna.X.shape[0], raw.atac.X.shape[0], raw.paired)
+    peaks, genes, found, report = _harmonise(raw, inputs)
+    tasks = _read_tasks(config.get("tasks") or {}, raw, found, source)
+    target_sum = None if inputs.get("rna_values") == "normalized" else settings["target_sum"]
+
+    kept = CellFilter(raw)
+    kept.apply_thresholds(quality, raw.sources)
+    clusters = _annotate(raw, kept, peaks, genes, inputs, target_sum, seed, report)
+    kept.drop_unusable_types(quality["min_cells_per_type"])
+    _check_types_of_tasks(tasks, kept, source)
+
+    rna, skipped, rna_steps = _prepare_rna(raw.rna, kept.kept("rna"), tasks, quality["min_cells_per_gene"])
+    atac, peaks, atac_steps = _prepare_atac(
+        raw.atac, kept.kept("atac"), peaks, quality["min_cells_per_peak"], raw.sources["atac"]
+    )
+    for modality, frame in ((rna, "rna"), (atac, "atac")):
+        cells = kept.metrics.get("paired", kept.metrics.get(frame))
+        cells = cells[cells["kept"]]
+        modality.obs["cell_type"] = cells["cell_type"].to_numpy(str).astype(object)
+        if frame == "atac":
+            modality.obs["n_fragments"] = cells["n_fragments"].to_numpy(np.float64)
+    _split(rna, atac, raw.paired, settings["split"], seed)
+
+    explained = set(tasks["gene"]) - set(skipped["gene"])
+    tasks = tasks[tasks["gene"].isin(explained)].reset_index(drop=True)
+    data, gene_step = _normalise(rna, found, explained, target_sum, settings["n_variable_genes"])
+    multiome = _assemble(data, atac, raw.paired, seed)
+    steps = pd.DataFrame([*kept.steps, *rna_steps, gene_step, *atac_steps], columns=STEP_COLUMNS)
+    log.info("kept %d genes and %d peaks", data.n_vars, atac.X.shape[1])
+    return Preprocessed(
+        multiome=multiome,
+        genes=genes[GENE_COLUMNS],
+        accessibility=accessibility(atac, peaks),
+        cells=steps,
+        metrics=kept.table(),
+        harmonisation=_shares(report),
+        annotation=clusters,
+        tasks=tasks,
+        skipped=skipped,
+    )
+
+
+def write(result: Preprocessed, paths: Mapping[str, str | os.PathLike]) -> None:
+    """Write parts of the result, each under a temporary name first.
+
+    Parameters
+    ----------
+    paths : mapping
+        Field of :class:`Preprocessed` to path, for example ``{"multiome": "preprocessed.h5mu"}``.
+    """
+    import mudata
+
+    for name, path in paths.items():
+        if name != "multiome":
+            tables.write(getattr(result, name), path)
+            continue
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.stem}.{os.getpid()}.h5mu")
+        with mudata.set_options(pull_on_update=False):
+            result.multiome.write_h5mu(temporary)
+        os.replace(temporary, path)
+
+
+def split_cells(labels: np.ndarray, shares: Mapping[str, float], rng: np.random.Generator) -> np.ndarray:
+    """Assign cells to train, validation and test, within each cell type.
+
+    Parameters
+    ----------
+    labels : array of str, shape (n_cells,)
+    shares : mapping of "train", "validation" and "test" to their share of cells
+    rng : Generator
+
+    Returns
+    -------
+    array of object, shape (n_cells,)
+        Every type with two or more cells has cells in train and test, with four or more in validation too.
+    """
+    split = np.full(len(labels), "train", object)
+    for cell_type in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == cell_type))
+        n_test = max(round(shares["test"] * len(rows)), 1 if len(rows) >= 2 else 0)
+        n_validation = max(round(shares["validation"] * len(rows)), 1 if len(rows) >= 4 else 0)
+        n_validation = min(n_validation, max(len(rows) - n_test - 1, 0))
+        n_test = min(n_test, len(rows) - 1)
+        split[rows[:n_test]] = "test"
+        split[rows[n_test : n_test + n_validation]] = "validation"
+    return split
+
+
+def accessibility(atac: Modality, peaks: pd.DataFrame) -> pd.DataFrame:
+    """Share of each type's cells in which each peak is open.
+
+    Parameters
+    ----------
+    atac : Modality with binary `X`, shape (n_cells, n_peaks), and `obs["cell_type"]`
+    peaks : DataFrame, n_peaks rows, indexed by peak name: chromosome, start, end
+
+    Returns
+    -------
+    DataFrame with columns peak, chromosome, start, end and one per cell type
+    """
+    codes, types = pd.factorize(atac.obs["cell_type"], sort=True)
+    rows = np.arange(len(codes))
+    indicator = sparse.csr_matrix(
+        (np.ones(len(codes), np.int32), (codes, rows)), shape=(len(types), len(codes))
+    )
+    n_open = (indicator @ atac.X).toarray()
+    shares = pd.DataFrame((n_open / np.bincount(codes)[:, None]).T, columns=types)
+    location = peaks[["chromosome", "start", "end"]].rename_axis("peak").reset_index()
+    return pd.concat([location, shares], axis=1)
+
+
+def _harmonise(
+    raw: RawMultiome, inputs: Mapping
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, list[dict]]:
+    """Bring peaks and annotation together and count how well they fit.
+
+    Returns
+    -------
+    peaks : DataFrame, one row per peak of the raw data
+    genes : DataFrame, the whole annotation with the peaks' chromosome names and the RNA's gene names
+    found : DataFrame, one row per RNA gene, missing values where the annotation does not have it
+    report : list of dict
+    """
+    if not inputs.get("genes"):
+        raise InputError("input.genes is missing; give the path or URL of a GTF or BED file with the genes")
+    peaks = intervals.parse_peaks(
+        raw.atac.var.index, raw.atac.var, inputs.get("peak_name_key"), raw.sources["atac"]
+    )
+    genes, matches = intervals.harmonise_chromosomes(annotation.read_genes(inputs["genes"]), peaks)
+    assembly = intervals.assembly_name(raw.assembly) if raw.assembly else None
+    known = assembly if assembly in intervals.CHROMOSOME_SIZES else None
+    for warning in intervals.check_assembly(peaks, genes, known):
+        log.warning("%s and input.genes: %s", raw.sources["atac"], warning)
+    names = raw.rna.var.index
+    matched, _ = annotation.match_genes(genes, names, gene_ids(raw.rna.var))
+    found = matched.set_index("gene").reindex(names).astype(dict.fromkeys(("start", "end", "tss"), "Int64"))
+    by_id = matched.loc[~matched["gene"].isin(genes["gene"]), "gene_id"]
+    others = genes[~genes["gene"].isin(matched["gene"]) & ~genes["gene_id"].isin(by_id)]
+    genes = pd.concat([matched, others], ignore_index=True)
+    genes = genes.iloc[intervals.sort_order(genes)].reset_index(drop=True)
+    report = [*raw.harmonisation, *matches.to_dict("records")]
+    report.append({"what": "RNA genes in the annotation", "n_total": len(names), "n_matched": len(matched)})
+    return peaks, genes, found, report
+
+
+def _read_tasks(tasks, raw: RawMultiome, found: pd.DataFrame, source: str) -> pd.DataFrame:
+    """The tasks as a table; every gene has to be in the RNA and in the annotation."""
+    pairs = [(str(t), str(g)) for t, listed in read_tasks(tasks, source).items() for g in listed]
+    known = raw.rna.var.index
+    for gene in dict.fromkeys(gene for _, gene in pairs):
+        if gene not in known:
+            raise InputError(
+                f"{source}: tasks: gene '{gene}' is not in the RNA data of {raw.sources['rna']}."
+                f"{did_you_mean(gene, known)} (names come from var_names; set input.gene_name_key to use "
+                "another column)"
+            )
+        if pd.isna(found.at[gene, "chromosome"]):
+            raise InputError(
+                f"{source}: tasks: gene '{gene}' is in the RNA data but not in the annotation input.genes; "
+                "use an annotation that has it under this name, or take it out of the tasks"
+            )
+    return pd.DataFrame(pairs, columns=["cell_type", "gene"]).drop_duplicates(ignore_index=True)
+
+
+def _annotate(
+    raw: RawMultiome,
+    kept: CellFilter,
+    peaks: pd.DataFrame,
+    genes: pd.DataFrame,
+    inputs: Mapping,
+    target_sum: float | None,
+    seed: int,
+    report: list[dict],
+) -> pd.DataFrame:
+    """Cell types from markers for modalities that have none; paired cells take those of the RNA.
+
+    Returns the summary of the clusters.
+    """
+    missing = [name for name in ("rna", "atac") if "cell_type" not in getattr(raw, name).obs]
+    if not missing:
+        return pd.DataFrame(columns=ANNOTATION_COLUMNS)
+    markers = cell_types.read_markers(inputs["markers"])
+    labels, summaries = {}, []
+    for name in missing:
+        modality = getattr(raw, name)
+        values, names = modality.X[kept.kept(name)], modality.var.index.to_numpy(str)
+        if name == "atac":
+            values, names = cell_types.gene_activity(values, peaks, genes)
+        labels[name], summary = cell_types.annotate_cell_types(
+            values,
+            names,
+            markers,
+            target_sum=target_sum if name == "rna" else values.sum() / values.shape[0],
+            seed=seed,
+            where=raw.sources[name],
+        )
+        summary.insert(0, "modality", name)
+        summaries.append(summary)
+        present = markers["gene"].isin(set(names))
+        report.append(
+            {"what": f"marker genes in {name}", "n_total": len(markers), "n_matched": int(present.sum())}
+        )
+        n_assigned = int((labels[name] != cell_types.UNASSIGNED).sum())
+        report.append(
+            {"what": f"{name} cells annotated", "n_total": len(labels[name]), "n_matched": n_assigned}
+        )
+        labels[name][labels[name] == cell_types.UNASSIGNED] = None
+    if raw.paired:
+        both = pd.notna(labels["rna"]) & pd.notna(labels["atac"])
+        agree = (labels["rna"] == labels["atac"])[both]
+        what = "cells whose RNA label equals the label from ATAC gene activity"
+        report.append({"what": what, "n_total": int(both.sum()), "n_matched": int(agree.sum())})
+        kept.label("paired", labels["rna"])
+    else:
+        for name in missing:
+            kept.label(name, labels[name])
+    return pd.concat(summaries, ignore_index=True)[ANNOTATION_COLUMNS]
+
+
+def _check_types_of_tasks(tasks: pd.DataFrame, kept: CellFilter, source: str) -> None:
+    left = set.intersection(*(set(counts.index) for counts in kept.counts().values()))
+    known = {str(t) for frame in kept.metrics.values() for t in frame["cell_type"].dropna().unique()}
+    for cell_type in tasks["cell_type"].unique():
+        if cell_type in left:
+            continue
+        if cell_type not in known:
+            raise InputError(
+                f"{source}: tasks: cell type '{cell_type}' is not in the data."
+                f"{did_you_mean(cell_type, known)} It has: {listing(sorted(known))}"
+            )
+        raise InputError(
+            f"{source}: tasks: cell type '{cell_type}' has no cells left after quality control "
+            f"(dropped: {kept.losses_of(cell_type)}); relax these thresholds or take the type out of tasks"
+        )
+
+
+def _prepare_rna(
+    rna: Modality, cells: np.ndarray, tasks: pd.DataFrame, min_cells: int
+) -> tuple[Modality, pd.DataFrame, list[dict]]:
+    """Kept cells and expressed genes; tasks whose gene no kept cell expresses are skipped."""
+    matrix = rna.X[cells]
+    explained = rna.var.index.isin(tasks["gene"])
+    keep, n_cells = enough_cells(matrix, min_cells, always=explained)
+    if not keep.any():
+        raise InputError(
+            f"no gene is expressed in quality_control.min_cells_per_gene = {min_cells} of {len(cells)} cells "
+            f"(at most {n_cells.max()}); lower it"
+        )
+    silent = set(rna.var.index[explained & (n_cells == 0)])
+    skipped = tasks[tasks["gene"].isin(silent)].assign(
+        reason="gene is zero in every cell that passes quality control"
+    )
+    reason = f"expressed in fewer than {min_cells} cells (explained genes are kept)"
+    step = step_row("genes", "rna", "min_cells_per_gene", len(keep), keep.sum(), reason)
+    columns = np.flatnonzero(keep)
+    var = pd.DataFrame({"n_cells": n_cells[columns]}, index=rna.var.index[columns])
+    matrix = matrix if keep.all() else matrix[:, columns]
+    return Modality(matrix, rna.obs.iloc[cells].copy(), var), skipped.reset_index(drop=True), [step]
+
+
+def _prepare_atac(
+    atac: Modality, cells: np.ndarray, peaks: pd.DataFrame, min_cells: int, where: str
+) -> tuple[Modality, pd.DataFrame, list[dict]]:
+    """Kept cells and open peaks, binary, sorted by position, under canonical names."""
+    matrix = atac.X[cells]
+    keep, n_cells = enough_cells(matrix, min_cells)
+    if not keep.any():
+        raise InputError(
+            f"{where}: no peak is open in quality_control.min_cells_per_peak = {min_cells} of {len(cells)} "
+            f"cells (at most {n_cells.max()}); lower it"
+        )
+    step = step_row(
+        "peaks", "atac", "min_cells_per_peak", len(keep), keep.sum(), f"open in fewer than {min_cells} cells"
+    )
+    order = intervals.sort_order(peaks)
+    order = order[keep[order]]
+    matrix.data = np.ones(matrix.nnz, np.uint8)
+    matrix = matrix[:, order]
+    matrix.sort_indices()
+    peaks = peaks.iloc[order]
+    peaks.index = intervals.peak_names(peaks)
+    var = peaks[["chromosome", "start", "end"]].assign(n_cells=n_cells[order])
+    return Modality(matrix, atac.obs.iloc[cells].copy(), var), peaks, [step]
+
+
+def _split(rna: Modality, atac: Modality, paired: bool, shares: Mapping[str, float], seed: int) -> None:
+    """Set `obs["split"]`; paired cells are split once."""
+    for name, modality in (("rna", rna), ("atac", atac)):
+        if paired and name == "atac":
+            modality.obs["split"] = rna.obs["split"].to_numpy()
+        else:
+            rng = generator(seed, "split", "paired" if paired else name)
+            modality.obs["split"] = split_cells(modality.obs["cell_type"].to_numpy(), shares, rng)
+
+
+def _normalise(
+    rna: Modality, found: pd.DataFrame, explained: set[str], target_sum: float | None, n_variable_genes: int
+) -> tuple["AnnData", dict]:
+    """Log-normalise with all genes; keep the most variable (on training cells) and the explained ones."""
+    import anndata
+
+    logged = log_normalise(rna.X, target_sum)
+    training = np.flatnonzero(rna.obs["split"] == "train")
+    variable = variable_genes(logged[training], n_variable_genes)
+    var = rna.var.join(found[["chromosome", "start", "end", "strand", "tss"]])
+    var["highly_variable"] = variable
+    var["explained"] = var.index.isin(explained)
+    columns = np.flatnonzero(var["highly_variable"] | var["explained"])
+    reason = f"not among the {n_variable_genes} most variable genes on training cells, not explained"
+    step = step_row("genes", "rna", "n_variable_genes", len(var), len(columns), reason)
+    everything = len(columns) == len(var)
+    data = anndata.AnnData(
+        logged if everything else logged[:, columns], obs=rna.obs, var=var.iloc[columns].copy()
+    )
+    if target_sum is not None:
+        data.layers["counts"] = rna.X if everything else rna.X[:, columns]
+    return data, step
+
+
+def _assemble(rna: "AnnData", atac: Modality, paired: bool, seed: int) -> "MuData":
+    import anndata
+    import mudata
+
+    for column in ("chromosome", "strand"):
+        rna.var[column] = rna.var[column].astype("category")
+    var = atac.var.astype({"chromosome": "category"})
+    data = {"rna": rna, "atac": anndata.AnnData(atac.X, obs=atac.obs, var=var)}
+    with mudata.set_options(pull_on_update=False):
+        multiome = mudata.MuData(data)
+    multiome.uns["grids"] = {"paired": bool(paired), "version": __version__, "seed": int(seed)}
+    return multiome
+
+
+def _shares(report: list[dict]) -> pd.DataFrame:
+    table = pd.DataFrame(report, columns=["what", "n_total", "n_matched"])
+    return table.assign(share_matched=table["n_matched"] / table["n_total"].where(table["n_total"] > 0))

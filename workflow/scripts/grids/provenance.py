@@ -1,0 +1,148 @@
+"""Where results come from: the code that made them, the packages, the command, the configuration."""
+
+import ast
+import functools
+import hashlib
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import yaml
+
+# What these modules do never changes a result.
+_WITHOUT_EFFECT = {"grids.errors", "grids.logging"}
+_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef
+
+
+def code_hash(script: str | Path, library: str | Path | None = None) -> str:
+    """Hash of all code of the library that a script imports, directly or through other modules.
+
+    Comments, docstrings and layout do not count.
+
+    Parameters
+    ----------
+    script : path of a Python script
+    library : path of the folder of the package `grids`; by default the folder of this file
+
+    Returns
+    -------
+    str, 16 hexadecimal digits
+    """
+    library = Path(library) if library else Path(__file__).parent
+    waiting, seen = list(_read(Path(script).read_text(encoding="utf-8"), "")[1]), {}
+    while waiting:
+        name = waiting.pop()
+        path = _path_of(name, library)
+        if path is None or name in seen or name in _WITHOUT_EFFECT:
+            continue
+        parent = name.rpartition(".")[0]
+        package = name if path.name == "__init__.py" else parent
+        seen[name], imports = _read(path.read_text(encoding="utf-8"), package)
+        waiting += [*imports, parent]
+    digest = hashlib.sha256()
+    for name in sorted(seen):
+        digest.update(f"{name}\0{seen[name]}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def describe(config: dict, command: str | None, root: str | Path) -> dict:
+    """Everything needed to make the same run again.
+
+    Parameters
+    ----------
+    config : dict
+        The configuration, defaults filled in.
+    command : str or None
+        The command line that started the run.
+    root : path of the project
+
+    Returns
+    -------
+    dict
+        Plain data: ``made command seed revision python platform packages config``.
+    """
+    return {
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "seed": config["seed"],
+        "revision": git_revision(root),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": package_versions(Path(root) / "envs" / "requirements.txt"),
+        "config": _plain(config),
+    }
+
+
+def write(description: dict, path: str | Path) -> None:
+    """Write a description as YAML."""
+    text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True, width=110)
+    Path(path).write_text(text, encoding="utf-8")
+
+
+def git_revision(root: str | Path) -> str | None:
+    """Commit of the project, ``+changes`` when files differ from it; None where there is no repository."""
+
+    def git(*arguments):
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return f"{commit}+changes" if changes else commit
+
+
+def package_versions(requirements: str | Path) -> dict[str, str]:
+    """Installed version of each package in a requirements file; those that are absent are left out."""
+    versions = {}
+    for line in Path(requirements).read_text(encoding="utf-8").splitlines():
+        name = line.partition("==")[0].strip()
+        if name and not name.startswith("#"):
+            try:
+                versions[name] = metadata.version(name)
+            except metadata.PackageNotFoundError:
+                continue
+    return versions
+
+
+@functools.cache
+def _read(source: str, package: str) -> tuple[str, tuple[str, ...]]:
+    """A module's code without comments and docstrings, and the modules that it may import, anywhere in it."""
+    tree = ast.parse(source)
+    imports = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            module = ".".join([*parents, *([node.module] if node.module else [])])
+            imports += [module, *(f"{module}.{alias.name}" for alias in node.names)]
+        elif (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and ast.get_docstring(node) is not None
+        ):
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.dump(tree), tuple(imports)
+
+
+def _path_of(name: str, library: Path) -> Path | None:
+    parts = name.split(".")
+    if parts[0] != "grids":
+        return None
+    place = library.joinpath(*parts[1:])
+    for path in (place.with_name(f"{place.name}.py"), place / "__init__.py"):
+        if path.is_file() and (len(parts) > 1 or path.name == "__init__.py"):
+            return path
+    return None
+
+
+def _plain(value):
+    """Mappings as dicts and sequences as lists, so that YAML can hold them."""
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value

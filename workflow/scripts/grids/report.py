@@ -1,0 +1,74 @@
+"""The report of a run, and the last words of a run that failed."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def make_report(
+    path: str | os.PathLike,
+    target: str,
+    snakefile: str | os.PathLike,
+    config_files: Sequence[str | os.PathLike],
+    config_args: Sequence[str],
+) -> None:
+    """Have Snakemake report on everything that ``target`` needs, in the working directory.
+
+    Parameters
+    ----------
+    path : where the report goes; holds a whole report or nothing
+    target : a rule whose files all exist
+    snakefile : the workflow
+    config_files : as given with ``--configfile``
+    config_args : ``key=value`` as given with ``--config``
+
+    Raises
+    ------
+    RuntimeError
+        With Snakemake's last words when no report came out.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        target,
+        "--snakefile",
+        snakefile,
+        "--report",
+        partial,
+        "--nocolor",
+    ]
+    command += ["--configfile", *config_files] if config_files else []
+    command += ["--config", *config_args] if config_args else []
+    result = subprocess.run([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    print(result.stdout, file=sys.stderr)
+    if result.returncode or not partial.is_file():
+        partial.unlink(missing_ok=True)
+        raise RuntimeError(f"snakemake --report failed: {' '.join(result.stdout.split()[-40:])}")
+    os.replace(partial, path)
+
+
+def what_went_wrong(logs: str | os.PathLike, since: float) -> list[str]:
+    """One line per job that failed: its log, and the last error in it.
+
+    Parameters
+    ----------
+    logs : folder of the jobs' logs
+    since : time stamp (seconds); older logs belong to earlier runs
+    """
+    lines = []
+    for log in sorted(Path(logs).rglob("*.log")):
+        if log.stat().st_mtime < since:
+            continue
+        text = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        if any(" INFO done: " in line for line in text[-1:]):
+            continue
+        errors = [line.partition(" ERROR ")[2] for line in text if " ERROR " in line]
+        lines.append(
+            f"{log}: {errors[-1] if errors else 'ended without a message; killed, perhaps out of memory'}"
+        )
+    return lines

@@ -1,0 +1,199 @@
+"""How well a surrogate predicts held-out cells, beside simple baselines in the same table.
+
+Baselines know the training cells only:
+
+- ``gene_mean``: the gene's mean;
+- ``cell_type_mean``: its mean in the cell's (true) type;
+- ``lsi_ridge``, ``lsi_neighbours``: ridge regression and the mean of the 50 nearest neighbours on 50 components
+  of latent semantic indexing (TF-IDF, truncated SVD) of the open peaks. They need paired cells.
+
+A gene is *explainable* in a cell type when, on that type's test cells, the surrogate's squared error is smaller
+than the cell-type mean's by more than chance: one-sided paired t-test over cells, false discovery rate 5 %
+over genes and types.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy import sparse, stats
+
+from grids.cells import Modality, Multiome
+from grids.seeds import derive_seed
+
+ALL = "all"
+N_COMPONENTS = 50
+N_NEIGHBOURS = 50
+RIDGE_PENALTIES = np.logspace(0, 5, 11)
+FALSE_DISCOVERY_RATE = 0.05
+MIN_TEST_CELLS = 10
+QUALITY_COLUMNS = ["model", "cell_type", "gene", "n_cells", "pearson_r", "spearman_r", "rmse", "explainable"]
+SUMMARY_COLUMNS = ["model", "rmse", "mean_r_per_cell", "mean_r_per_gene", "n_cells", "n_genes"]
+
+
+class LatentSemanticIndex:
+    """TF-IDF and truncated SVD of open peaks, fitted on training cells; the first component (depth) is dropped."""
+
+    def __init__(self, opened: sparse.csr_matrix, n_components: int, seed: int):
+        from sklearn.decomposition import TruncatedSVD
+
+        n_open = np.bincount(opened.indices, minlength=opened.shape[1])
+        self.inverse_document_frequency = opened.shape[0] / np.maximum(n_open, 1)
+        n_components = min(n_components + 1, min(opened.shape) - 1)
+        self.svd = TruncatedSVD(n_components, random_state=seed).fit(self._tf_idf(opened))
+        components = self.svd.transform(self._tf_idf(opened))[:, 1:]
+        self.mean, self.sd = components.mean(0), np.maximum(components.std(0), 1e-12)
+
+    def _tf_idf(self, opened: sparse.csr_matrix) -> sparse.csr_matrix:
+        depth = np.repeat(np.maximum(np.diff(opened.indptr), 1), np.diff(opened.indptr))
+        values = np.log1p(1e4 * self.inverse_document_frequency[opened.indices] / depth).astype(np.float32)
+        return sparse.csr_matrix((values, opened.indices, opened.indptr), shape=opened.shape)
+
+    def __call__(self, opened: sparse.csr_matrix) -> np.ndarray:
+        """Standardised components, shape (n_cells, n_components)."""
+        return (self.svd.transform(self._tf_idf(opened))[:, 1:] - self.mean) / self.sd
+
+
+def baseline_predictions(multiome: Multiome, seed: int) -> dict[str, np.ndarray]:
+    """Each baseline's prediction for the ATAC test cells, shape (n_test_cells, n_genes)."""
+    rna = multiome.rna.cells(split="train")
+    test = multiome.atac.cells(split="test")
+    predictions = {"gene_mean": np.tile(np.asarray(rna.X.mean(0)), (test.X.shape[0], 1))}
+    by_type = predictions["gene_mean"].copy()
+    for cell_type in test.cell_types:
+        of_type = (rna.obs["cell_type"] == cell_type).to_numpy()
+        if of_type.any():
+            by_type[(test.obs["cell_type"] == cell_type).to_numpy()] = rna.X[of_type].mean(0)
+    predictions["cell_type_mean"] = by_type
+    if multiome.paired:
+        predictions |= _lsi_predictions(multiome, seed)
+    return predictions
+
+
+def _lsi_predictions(multiome: Multiome, seed: int) -> dict[str, np.ndarray]:
+    from sklearn.linear_model import Ridge
+    from sklearn.neighbors import KNeighborsRegressor
+
+    atac = {split: multiome.atac.cells(split=split).X for split in ("train", "validation", "test")}
+    y = {split: multiome.rna.cells(split=split).X.toarray() for split in ("train", "validation")}
+    index = LatentSemanticIndex(atac["train"], N_COMPONENTS, derive_seed(seed, "lsi_baseline"))
+    z = {split: index(x) for split, x in atac.items() if x.shape[0]}
+    fits = [Ridge(alpha=penalty).fit(z["train"], y["train"]) for penalty in RIDGE_PENALTIES]
+    judged = "validation" if "validation" in z else "train"
+    errors = [((fit.predict(z[judged]) - y[judged]) ** 2).mean() for fit in fits]
+    neighbours = KNeighborsRegressor(min(N_NEIGHBOURS, len(z["train"]))).fit(z["train"], y["train"])
+    return {
+        "lsi_ridge": fits[int(np.argmin(errors))].predict(z["test"]),
+        "lsi_neighbours": neighbours.predict(z["test"]),
+    }
+
+
+def correlation(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
+    """Pearson correlation along an axis; 0 where either side is constant, as a constant explains nothing."""
+    a = a - a.mean(axis, keepdims=True)
+    b = b - b.mean(axis, keepdims=True)
+    norm = np.sqrt((a * a).sum(axis) * (b * b).sum(axis))
+    scale = np.maximum(np.abs(a).max(axis, initial=0), np.abs(b).max(axis, initial=0))
+    constant = norm <= 1e-9 * np.maximum(scale, 1e-12)
+    return np.where(constant, 0.0, (a * b).sum(axis) / np.where(constant, 1.0, norm))
+
+
+def score(predicted: np.ndarray, observed: np.ndarray) -> pd.DataFrame:
+    """Per gene: ``n_cells, pearson_r, spearman_r, rmse`` (in log-expression) over the given cells."""
+    ranks = [stats.rankdata(x, axis=0) for x in (predicted, observed)]
+    return pd.DataFrame(
+        {
+            "n_cells": len(observed),
+            "pearson_r": correlation(predicted, observed, 0),
+            "spearman_r": correlation(*ranks, 0),
+            "rmse": np.sqrt(((predicted - observed) ** 2).mean(0)),
+        }
+    )
+
+
+def explainable_genes(surrogate_error: np.ndarray, baseline_error: np.ndarray) -> np.ndarray:
+    """One-sided p-values that the surrogate's squared error is the smaller one, shape (n_genes,).
+
+    Parameters
+    ----------
+    surrogate_error, baseline_error : ndarray, shape (n_cells, n_genes)
+        Squared errors on the same test cells.
+    """
+    gain = baseline_error - surrogate_error
+    if len(gain) < MIN_TEST_CELLS:
+        return np.ones(gain.shape[1])
+    sd = gain.std(0, ddof=1)
+    t = gain.mean(0) / np.where(sd > 0, sd / np.sqrt(len(gain)), np.inf)
+    return stats.t.sf(t, len(gain) - 1)
+
+
+def evaluate(surrogates: dict, joint, multiome: Multiome, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Score the surrogates and the baselines on test cells.
+
+    Parameters
+    ----------
+    surrogates : dict of str to PooledSurrogate
+        The specialised surrogate of each cell type.
+    joint : PooledSurrogate
+        The surrogate of all other types.
+    multiome : Multiome
+        Unpaired cells are compared as averages: each test cell's target is the mean of its type's test cells.
+    seed : int
+
+    Returns
+    -------
+    quality : DataFrame
+        :data:`QUALITY_COLUMNS`, per model, cell type (and ``all``) and gene; on test cells.
+    summary : DataFrame
+        :data:`SUMMARY_COLUMNS`, over all test cells.
+    """
+    test = multiome.atac.cells(split="test")
+    types = test.obs["cell_type"].to_numpy()
+    observed = _observed(multiome, types)
+    predictions = {joint.name: joint.predict(test.X).cpu().numpy()}
+    for cell_type, surrogate in surrogates.items():
+        here = types == cell_type
+        predictions[joint.name][here] = surrogate.predict(test.X[np.flatnonzero(here)]).cpu().numpy()
+    predictions |= baseline_predictions(multiome, seed)
+    genes = multiome.rna.var.index
+    tables, p_values = [], {}
+    for cell_type in [ALL, *test.cell_types]:
+        here = np.ones(len(types), bool) if cell_type == ALL else types == cell_type
+        for model, predicted in predictions.items():
+            table = score(predicted[here], observed[here])
+            tables.append(table.assign(model=model, cell_type=cell_type, gene=genes))
+        baseline = "gene_mean" if cell_type == ALL else "cell_type_mean"
+        errors = [(predictions[m][here] - observed[here]) ** 2 for m in (joint.name, baseline)]
+        p_values[cell_type] = explainable_genes(*errors)
+    quality = pd.concat(tables, ignore_index=True)
+    explainable = _explainable(p_values, genes)
+    quality["explainable"] = explainable.loc[
+        pd.MultiIndex.from_frame(quality[["cell_type", "gene"]])
+    ].to_numpy()
+    summary = [
+        [model, np.sqrt(((p - observed) ** 2).mean()), correlation(p, observed, 1).mean(),
+         correlation(p, observed, 0).mean(), *observed.shape]
+        for model, p in predictions.items()
+    ]  # fmt: skip
+    return quality[QUALITY_COLUMNS], pd.DataFrame(summary, columns=SUMMARY_COLUMNS)
+
+
+def _observed(multiome: Multiome, types: np.ndarray) -> np.ndarray:
+    rna: Modality = multiome.rna.cells(split="test")
+    if multiome.paired:
+        return rna.X.toarray()
+    observed = np.tile(np.asarray(rna.X.mean(0)), (len(types), 1))
+    for cell_type in np.unique(types):
+        of_type = (rna.obs["cell_type"] == cell_type).to_numpy()
+        if of_type.any():
+            observed[types == cell_type] = rna.X[of_type].mean(0)
+    return observed
+
+
+def _explainable(p_values: dict[str, np.ndarray], genes: pd.Index) -> pd.Series:
+    """Benjamini-Hochberg over the genes of all types; the row of all cells is corrected on its own."""
+    parts = []
+    for rows in ([t for t in p_values if t == ALL], [t for t in p_values if t != ALL]):
+        if rows:
+            q = stats.false_discovery_control(np.concatenate([p_values[t] for t in rows]))
+            index = pd.MultiIndex.from_product([rows, genes])
+            parts.append(pd.Series(q < FALSE_DISCOVERY_RATE, index=index))
+    return pd.concat(parts)

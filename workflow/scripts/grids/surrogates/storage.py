@@ -1,0 +1,100 @@
+"""Surrogates on disk: safetensors with JSON metadata, so that reading one never executes anything."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+import grids
+from grids.errors import InputError
+from grids.surrogates.cross_modality import CrossModalitySurrogate
+
+FORMAT = "grids-surrogate-1"
+_NAMES = ("peaks", "genes", "cell_types")
+
+
+def _encode(names: list[str]) -> torch.Tensor:
+    """Names as one tensor of UTF-8 bytes: hundreds of thousands of peaks do not fit a header."""
+    return torch.frombuffer(bytearray(json.dumps(names).encode()), dtype=torch.uint8)
+
+
+def save(surrogate: CrossModalitySurrogate, path: str | os.PathLike, **metadata: object) -> None:
+    """Write a surrogate with everything needed to use it: weights, names, shapes, versions.
+
+    Parameters
+    ----------
+    surrogate : CrossModalitySurrogate
+    path : path
+        Written under a temporary name and renamed.
+    **metadata
+        What else to keep (seed, cell type); must be JSON.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    described = {
+        "format": FORMAT,
+        "surrogate": surrogate.name,
+        "options": surrogate.options,
+        "n_peaks": len(surrogate.peaks),
+        "n_genes": len(surrogate.genes),
+        "versions": {"grids": grids.__version__, "torch": torch.__version__},
+        **metadata,
+    }
+    tensors = {f"weight/{k}": v.detach().cpu().contiguous() for k, v in surrogate.state_dict().items()}
+    tensors |= {f"name/{kind}": _encode(getattr(surrogate, kind)) for kind in _NAMES}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(tensors, temporary, {k: json.dumps(v, sort_keys=True) for k, v in described.items()})
+    os.replace(temporary, path)
+
+
+def read_metadata(path: str | os.PathLike) -> dict:
+    """The JSON metadata of a stored surrogate."""
+    with _open(path) as file:
+        return _metadata(file, path)
+
+
+def load(path: str | os.PathLike) -> CrossModalitySurrogate:
+    """Read a surrogate, in evaluation mode.
+
+    Raises
+    ------
+    InputError
+        When the file is missing, truncated, or not a surrogate of this project.
+    """
+    with _open(path) as file:
+        metadata = _metadata(file, path)
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    try:
+        names = {kind: json.loads(bytes(tensors[f"name/{kind}"].numpy()).decode()) for kind in _NAMES}
+        weights = {k.removeprefix("weight/"): v for k, v in tensors.items() if k.startswith("weight/")}
+        model = CrossModalitySurrogate(
+            **names, chromosome_of_peak=weights["atac_decoder.chromosome_of_peak"], **metadata["options"]
+        )
+        model.load_state_dict(weights)
+    except (KeyError, RuntimeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(
+            f"{path}: the stored surrogate is damaged ({error}); delete it and train again"
+        ) from None
+    return model.eval()
+
+
+def _open(path: str | os.PathLike):
+    try:
+        return safe_open(str(path), framework="pt")
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such surrogate") from None
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{path}: cannot be read as safetensors ({error}); delete it and train again"
+        ) from None
+
+
+def _metadata(file, path: str | os.PathLike) -> Mapping:
+    stored = file.metadata() or {}
+    if json.loads(stored.get("format", "null")) != FORMAT:
+        raise InputError(f"{path}: not a surrogate written by this version (expected format {FORMAT})")
+    return {key: json.loads(value) for key, value in stored.items()}

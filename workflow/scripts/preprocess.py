@@ -1,0 +1,11 @@
+"""Read, check, filter, normalise and split the raw data."""
+
+import os
+
+from grids.logging import job
+from grids.preprocessing import preprocess, write
+
+with job(snakemake):
+    files = {key: path for key, path in snakemake.input.items() if key != "markers"}
+    result = preprocess(snakemake.params.config, source=os.environ.get("GRIDS_CONFIG", "config"), **files)
+    write(result, dict(snakemake.output.items()))

@@ -1,0 +1,23 @@
+"""Specialise the joint surrogate to one cell type."""
+
+import shutil
+
+from grids import tables
+from grids.cells import read_multiome
+from grids.logging import job
+from grids.surrogates import storage
+from grids.surrogates.training import Settings, specialise
+
+with job(snakemake):
+    cell_type, seed = snakemake.params.cell_type, snakemake.params.seed
+    surrogate, curves = specialise(
+        storage.load(snakemake.input.surrogate),
+        read_multiome(snakemake.input.multiome),
+        cell_type,
+        Settings(**snakemake.params.settings),
+        seed,
+        snakemake.params.checkpoints,
+    )
+    storage.save(surrogate, snakemake.output.surrogate, cell_type=cell_type, seed=seed)
+    tables.write(curves, snakemake.output.curves)
+    shutil.rmtree(snakemake.params.checkpoints, ignore_errors=True)
