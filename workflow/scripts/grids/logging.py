@@ -48,4 +48,3 @@ def job(snakemake):
             print(f"error: {type(error).__name__}: {error} (traceback in {path})", file=terminal, flush=True)
             sys.exit(1)
         log.info("done: %s in %.1f s", getattr(snakemake, "rule", "job"), time.monotonic() - started)
-

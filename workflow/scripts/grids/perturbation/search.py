@@ -192,14 +192,21 @@ class Search:
             cells = self.cells
             if self.batch_size is not None:
                 cells = cells.subset(np.sort(rng.choice(len(cells), self.batch_size, replace=False)))
-            others = torch.cat([members[:coordinate], members[coordinate + 1 :]])
-            states = cells.perturbed(others[None])[0] if len(others) else cells.pooled
-            candidates = torch.cat([members[coordinate].view(1), self.proposals(cells, states, members)])
-            value = self.objective(candidates[:, None], states, cells)
-            winner = int(value.argmax())
-            if value[winner] > value[0] + RELATIVE_TOLERANCE * value[0].abs():
-                members[coordinate] = candidates[winner]
+            members[coordinate] = self.step(cells, members, coordinate)
         return members
+
+    def step(self, cells: PerturbedCells, members: Tensor, coordinate: int) -> Tensor:
+        """The best peak for one coordinate, the others staying: the member in place or one of the proposals.
+
+        Proposals are linearised where the replacement happens, with the coordinate's member unperturbed.
+        """
+        others = torch.cat([members[:coordinate], members[coordinate + 1 :]])
+        states = cells.perturbed(others[None])[0] if len(others) else cells.pooled
+        candidates = torch.cat([members[coordinate].view(1), self.proposals(cells, states, members)])
+        value = self.objective(candidates[:, None], states, cells)
+        winner = int(value.argmax())
+        improves = value[winner] > value[0] + RELATIVE_TOLERANCE * value[0].abs()
+        return candidates[winner if improves else 0]
 
     def nested_order(self, members: Tensor) -> Tensor:
         """Order a set so that its first k members are the greedy best of it, for every k (exact evaluation)."""

@@ -113,6 +113,24 @@ class NormalisedEncoder(nn.Module):
         log_depth = np.log(depth)
         self.log_depth_mean.fill_(log_depth.mean())
         self.log_depth_sd.fill_(max(log_depth.std(), 1e-6))
+        self.centre(opened)
+
+    @torch.no_grad()
+    def centre(self, opened: sparse.csr_matrix) -> None:
+        """Make the mean state of the given cells zero, without changing what is predicted for any cell.
+
+        A constant added to all loadings moves every cell alike and is taken up by the next layer's bias, so data
+        leave it undetermined; yet it decides what closing *any* peak does. With a mean state of zero, closing an
+        average peak does nothing, as it would if the depth were measured anew.
+        """
+        rows = opened.astype(np.float32)
+        rows.data[:] = 1.0
+        depth = np.maximum(np.diff(opened.indptr), 1)
+        share = rows.T @ (1.0 / depth).astype(np.float32) / max(int((np.diff(opened.indptr) > 0).sum()), 1)
+        mean = torch.from_numpy(share.astype(np.float32)).to(self.loadings) @ self.loadings
+        first = self.network[0]
+        first.bias += first.weight[:, : len(mean)] @ mean
+        self.loadings -= mean
 
 
 class PeakDecoder(nn.Module):

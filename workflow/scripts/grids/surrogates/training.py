@@ -50,6 +50,7 @@ class Settings:
     weight_decay: float = 0.01
     batch_size: int = 128
     patience: int = 5
+    peak_learning_rate_factor: float = 1.0
     supervised: bool | None = None
     supervised_weight: float = 20.0
     pseudobulk_weight: float = 10.0
@@ -254,17 +255,18 @@ def run_stage(
     max_epochs = settings.max_epochs[name]
     frozen_ids = {id(p) for p in frozen}
     parameters = [p for module in modules for p in module.parameters() if id(p) not in frozen_ids]
+    rate = settings.learning_rate[name]
+    per_peak = [p for p in parameters if p.dim() > 1 and len(p) == len(model.peaks)]
+    matrices = [p for p in parameters if p.dim() > 1 and len(p) != len(model.peaks)]
     optimiser = torch.optim.AdamW(
         [
-            {"params": [p for p in parameters if p.dim() > 1 and len(p) < len(model.peaks)]},
-            {
-                "params": [p for p in parameters if p.dim() <= 1 or len(p) >= len(model.peaks)],
-                "weight_decay": 0.0,
-            },
+            {"params": matrices, "weight_decay": settings.weight_decay},
+            {"params": [p for p in parameters if p.dim() <= 1]},
+            {"params": per_peak, "lr": rate * settings.peak_learning_rate_factor},
         ],
-        lr=settings.learning_rate[name],
+        lr=rate,
         betas=(0.9, 0.99),
-        weight_decay=settings.weight_decay,
+        weight_decay=0.0,
     )
     critics = [*model.atac_discriminator.parameters(), *model.rna_discriminator.parameters()]
     critic_optimiser = torch.optim.Adam(
