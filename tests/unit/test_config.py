@@ -214,7 +214,7 @@ def test_short_paths(monkeypatch, tmp_path):
 
 
 def test_the_surrogate_block_is_what_the_library_takes_with_the_same_defaults():
-    from grids.surrogates.training import Settings
+    from grids.surrogates.settings import Settings
 
     def defaults(schema):
         return {

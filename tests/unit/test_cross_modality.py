@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from models import CHROMOSOMES, random_surrogate
+from models import CHROMOSOMES, open_peaks, random_surrogate
 from scipy import sparse
 
 from grids.errors import InputError
@@ -86,15 +86,27 @@ def test_loadings_start_at_latent_semantic_indexing():
     opened = sparse.csr_matrix((rng.random((200, 40)) < 0.3).astype(np.uint8))
     encoder = NormalisedEncoder(40, n_latent=3, width=5)
     encoder.start_from(opened, seed=1)
-    depth = opened.sum(1).A1 if hasattr(opened.sum(1), "A1") else np.asarray(opened.sum(1)).ravel()
+    depth = np.diff(opened.indptr)
     idf = np.log1p(200 / np.asarray(opened.sum(0)).ravel())
     tf_idf = opened.toarray() / depth[:, None] * idf
-    u = np.linalg.svd(tf_idf, full_matrices=False)[0][:, :5] * np.sqrt(200)
+    vectors = np.linalg.svd(tf_idf, full_matrices=False)[0][:, 1:5]
     components = opened.toarray() @ encoder.loadings.detach().numpy() / depth[:, None]
-    agreement = np.abs((components * u).mean(0))
-    np.testing.assert_allclose(agreement[0], 1.0, atol=1e-3)
-    np.testing.assert_allclose((components**2).mean(0), 1.0, atol=0.05)
+    np.testing.assert_allclose(components.mean(0), 0, atol=1e-5)
+    for component, vector in zip(components[:, 1:].T, vectors.T, strict=True):
+        assert abs(np.corrcoef(component, vector)[0, 1]) > 0.999
+        assert component.std() == pytest.approx(1.0, abs=0.05)
     np.testing.assert_allclose(encoder.log_depth_mean.item(), np.log(depth).mean(), rtol=1e-5)
+
+
+def test_centring_the_loadings_changes_no_prediction_but_what_closing_a_peak_does():
+    model = random_surrogate("normalised")
+    opened = open_peaks(50)[1:]
+    before, shift = model.predict(opened), model.shift.clone()
+    model.atac_encoder.centre(opened)
+    torch.testing.assert_close(model.predict(opened), before, atol=1e-5, rtol=1e-5)
+    assert (model.shift - shift).abs().max() > 1e-3
+    pooled = model.pool(opened)[:, 0]
+    torch.testing.assert_close((pooled[:, :-1] / pooled[:, -1:]).mean(0), torch.zeros(5), atol=1e-5, rtol=0)
 
 
 def test_drawn_peaks_are_closed_ones_and_about_as_many():

@@ -178,7 +178,7 @@ def test_nested_order_takes_the_best_member_at_every_size():
     assert sorted(ordered) == [5, 8, 21, 30]
     for size in range(1, 5):
         values = {
-            p: cells.mean_of_sets(torch.tensor([ordered[: size - 1] + [p]]), 1).item()
+            p: cells.mean_of_sets(torch.tensor([[*ordered[: size - 1], p]]), 1).item()
             for p in ordered[size - 1 :]
         }
         assert values[ordered[size - 1]] <= min(values.values()) + 1e-6

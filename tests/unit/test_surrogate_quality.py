@@ -8,7 +8,8 @@ from toys import LinearToy
 
 from grids.surrogates import quality
 from grids.surrogates.latent import latent_umap
-from grids.surrogates.training import Settings, build
+from grids.surrogates.settings import Settings
+from grids.surrogates.training import build
 
 
 def named(toy: LinearToy) -> LinearToy:

@@ -6,7 +6,8 @@ from grids import tables
 from grids.cells import read_multiome
 from grids.logging import job
 from grids.surrogates import storage
-from grids.surrogates.training import Settings, specialise
+from grids.surrogates.settings import Settings
+from grids.surrogates.training import specialise
 
 with job(snakemake):
     cell_type, seed = snakemake.params.cell_type, snakemake.params.seed

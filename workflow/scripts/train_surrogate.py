@@ -6,7 +6,8 @@ from grids import tables
 from grids.cells import read_multiome
 from grids.logging import job
 from grids.surrogates import storage
-from grids.surrogates.training import Settings, train_joint
+from grids.surrogates.settings import Settings
+from grids.surrogates.training import train_joint
 
 with job(snakemake):
     surrogate, curves = train_joint(

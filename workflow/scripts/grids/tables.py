@@ -16,6 +16,9 @@ EFFECT_COLUMNS = [
     "absolute_change", "relative_change", "log_change", "null_mean", "null_sd", "p_value", "q_value",
     "objective_seconds",
 ]  # fmt: skip
+NAME_COLUMNS = [
+    "cell", "cell_type", "chromosome", "gene", "method", "peak", "peak_1", "peak_2", "surrogate",
+]  # fmt: skip
 SKIPPED_COLUMNS = ["cell_type", "gene", "reason"]
 
 
@@ -33,5 +36,10 @@ def write(table: pd.DataFrame, path: str | os.PathLike) -> None:
 
 
 def read(path: str | os.PathLike, **options) -> pd.DataFrame:
-    """Read a table. Only an empty field is missing: a gene called ``NA`` or ``nan`` stays a name."""
+    """Read a table.
+
+    Names stay text: a cluster called ``1`` is not the number 1, and a gene called ``NA`` is not missing. Only an
+    empty field is.
+    """
+    options.setdefault("dtype", dict.fromkeys(NAME_COLUMNS, str))
     return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], **options)

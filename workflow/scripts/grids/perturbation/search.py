@@ -323,7 +323,8 @@ def _first_set(search, origin, set_size, rng, given, cell_type, gene, peak_index
     here = given[(given["cell_type"] == cell_type) & (given["gene"] == gene)] if given is not None else ()
     if len(here) != set_size:
         raise InputError(
-            f"search.start is given: expected {set_size} peaks for {cell_type}, {gene} in search.given, found {len(here)}"
+            f"search.start is given: expected {set_size} peaks for {cell_type}, {gene} in search.given, "
+            f"found {len(here)}"
         )
     members = peak_index.get_indexer(here["peak"])
     if (members < 0).any():

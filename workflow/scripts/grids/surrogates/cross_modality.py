@@ -40,7 +40,13 @@ class PaperEncoder(nn.Module):
             nn.Linear(self.n_groups * n_hidden, n_latent), nn.Linear(n_latent, n_latent)
         )
 
+    @property
+    def peak_vectors(self) -> nn.Parameter:
+        """What is learned for each peak, shape (n_peaks, width)."""
+        return self.shift
+
     def context(self, n_open: Tensor) -> Tensor:
+        """The part of the pooled state that no peak shifts."""
         return self.closed_state
 
     def forward(self, pooled: Tensor) -> Tensor:
@@ -71,10 +77,16 @@ class NormalisedEncoder(nn.Module):
         )
 
     @property
+    def peak_vectors(self) -> nn.Parameter:
+        """What is learned for each peak, shape (n_peaks, width)."""
+        return self.loadings
+
+    @property
     def shift(self) -> Tensor:
         return nn.functional.pad(self.loadings, (0, 1))
 
     def context(self, n_open: Tensor) -> Tensor:
+        """The part of the pooled state that no peak shifts: the measured depth."""
         return nn.functional.pad(n_open[:, None, None], (self.loadings.shape[1], 0))
 
     def forward(self, pooled: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """Building blocks of the cross-modality surrogate."""
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -75,7 +77,7 @@ class Discriminator(nn.Module):
 def dense_stack(sizes: list[int], dropout: float = 0.0) -> nn.Sequential:
     """Linear layers with BatchNorm and PReLU (and dropout) between them, none after the last."""
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(sizes[:-2], sizes[1:-1], strict=True):
+    for n_in, n_out in itertools.pairwise(sizes[:-1]):
         layers += [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out), nn.PReLU()]
         if dropout:
             layers.append(nn.Dropout(dropout))

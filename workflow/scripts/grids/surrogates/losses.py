@@ -1,9 +1,17 @@
 """Losses of the cross-modality surrogate (Liu et al., ACML 2024, section 3.1), without cells x peaks."""
 
+import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, one_hot, softplus
+
+from grids.surrogates.cross_modality import CrossModalitySurrogate
+from grids.surrogates.settings import Settings
+from grids.surrogates.training_cells import TrainingCells
+
+# Weight of the RNA side in cycle and reconstruction losses (paper).
+RNA_WEIGHT = 0.2
 
 
 def focal_binary_cross_entropy(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
@@ -64,3 +72,116 @@ def masked_squared_error(predicted: Tensor, observed: Tensor, generator: torch.G
     share = expressed.sum() / (~expressed).sum().clamp(min=1)
     kept = expressed | (torch.rand(observed.shape, generator=generator) < share)
     return ((predicted - observed) ** 2)[kept].mean() if kept.any() else (predicted * 0).sum()
+
+
+class Losses:
+    """The loss terms of each stage for one batch: named scalars, unweighted; `weights` says how they add up."""
+
+    def __init__(
+        self, model: CrossModalitySurrogate, settings: Settings, supervised: bool, train: TrainingCells
+    ):
+        self.model, self.settings, self.supervised = model, settings, supervised
+        self.device = torch.device(settings.device)
+        self.type_means = torch.from_numpy(train.type_means(len(model.cell_types))).to(self.device)
+        self.weights = {
+            "cycle_rna": RNA_WEIGHT,
+            "reconstruction_rna": RNA_WEIGHT,
+            "adversarial": settings.adversarial_weight,
+            "supervised": settings.supervised_weight,
+            "pseudobulk": settings.pseudobulk_weight,
+        }
+
+    def total(self, terms: dict[str, Tensor]) -> Tensor:
+        """Weighted sum of the terms; a term without a weight counts once."""
+        return sum(self.weights.get(name, 1.0) * value for name, value in terms.items())
+
+    def expression(self, batch: TrainingCells) -> Tensor:
+        return torch.from_numpy(batch.rna.toarray()).to(self.device)
+
+    def _reconstruction_atac(self, z: Tensor, batch: TrainingCells, rng: torch.Generator) -> Tensor:
+        cells, peaks, target = (t.to(self.device) for t in open_and_drawn_peaks(batch.atac, rng))
+        logits = self.model.atac_decoder.logits_at(z, cells, peaks)
+        return focal_binary_cross_entropy(logits, target).mean()
+
+    def atac(self, batch: TrainingCells, rng: torch.Generator) -> dict[str, Tensor]:
+        return {"reconstruction": self._reconstruction_atac(self.model.encode_atac(batch.atac), batch, rng)}
+
+    def rna(self, batch: TrainingCells, rng: torch.Generator) -> dict[str, Tensor]:
+        y = self.expression(batch)
+        return {
+            "reconstruction": masked_squared_error(self.model.decode_rna(self.model.rna_encoder(y)), y, rng)
+        }
+
+    def mapping(self, batch: TrainingCells, rng: torch.Generator) -> dict[str, Tensor]:
+        model, y = self.model, self.expression(batch)
+        z_atac, z_rna = model.encode_atac(batch.atac), model.rna_encoder(y)
+        to_rna, to_atac = model.atac_to_rna(z_atac), model.rna_to_atac(z_rna)
+        back_atac, back_rna = model.rna_to_atac(to_rna), model.atac_to_rna(to_atac)
+        # One pass through the decoder: batch normalisation must see the mixture that it will be run on.
+        rebuilt, predicted = model.decode_rna(torch.cat([back_rna, to_rna])).split(
+            [len(back_rna), len(to_rna)]
+        )
+        terms = {
+            "cycle_atac": (back_atac - z_atac).abs().mean(),
+            "cycle_rna": (back_rna - z_rna).abs().mean(),
+            "reconstruction_atac": self._reconstruction_atac(back_atac, batch, rng),
+            "reconstruction_rna": masked_squared_error(rebuilt, y, rng),
+        }
+        if self.settings.adversarial_weight:
+            atac_type, rna_type = self.types(batch)
+            fooled = -model.rna_discriminator(to_rna, atac_type), -model.atac_discriminator(to_atac, rna_type)
+            terms["adversarial"] = sum(softplus(f).mean() for f in fooled) / 2
+        if self.supervised:
+            terms["supervised"] = (predicted - y).square().mean()
+            terms["latent"] = (to_rna - z_rna).abs().mean()
+        elif self.settings.pseudobulk_weight:
+            terms["pseudobulk"] = self._pseudobulk(predicted, batch)
+        return terms
+
+    def _pseudobulk(self, predicted: Tensor, batch: TrainingCells) -> Tensor:
+        """Squared error of the batch's mean prediction of each cell type against the type's observed mean."""
+        here = one_hot(self.types(batch)[0], len(self.model.cell_types)).float()
+        n_cells = here.sum(0).clamp(min=1)
+        error = (here.T @ predicted / n_cells[:, None] - self.type_means).square().mean(1)
+        return (error * here.sum(0)).sum() / len(predicted)
+
+    def supervised_only(self, batch: TrainingCells, rng: torch.Generator) -> dict[str, Tensor]:
+        predicted = self.model.tail(self.model.pool(batch.atac))
+        return {"supervised": (predicted - self.expression(batch)).square().mean()}
+
+    def types(self, batch: TrainingCells) -> tuple[Tensor, Tensor]:
+        return tuple(torch.from_numpy(t).long().to(self.device) for t in (batch.atac_type, batch.rna_type))
+
+    def discriminators(self, batch: TrainingCells) -> Tensor:
+        """Real latents against mapped ones, in both latent spaces."""
+        model = self.model
+        with torch.no_grad():
+            z_atac, z_rna = model.encode_atac(batch.atac), model.rna_encoder(self.expression(batch))
+            to_rna, to_atac = model.atac_to_rna(z_atac), model.rna_to_atac(z_rna)
+        atac_type, rna_type = self.types(batch)
+        return (
+            softplus(-model.rna_discriminator(z_rna, rna_type)).mean()
+            + softplus(model.rna_discriminator(to_rna, atac_type)).mean()
+            + softplus(-model.atac_discriminator(z_atac, atac_type)).mean()
+            + softplus(model.atac_discriminator(to_atac, rna_type)).mean()
+        ) / 4
+
+    @torch.no_grad()
+    def squared_error(self, cells: TrainingCells) -> float:
+        """Mean squared error of the predicted log-expression of paired cells."""
+        return float(np.mean((self.model.predict(cells.atac).cpu().numpy() - cells.rna.toarray()) ** 2))
+
+    @torch.no_grad()
+    def pseudobulk_error(self, cells: TrainingCells) -> float:
+        """Squared error of predicted against observed mean expression, by cell type, weighted by its cells.
+
+        What an unpaired fit can be judged by: no cell has both modalities, but each type has both means.
+        """
+        predicted = self.model.predict(cells.atac).cpu().numpy()
+        total = 0.0
+        types = np.intersect1d(cells.atac_type, cells.rna_type)
+        for code in types:
+            observed = np.asarray(cells.rna[cells.rna_type == code].mean(0)).ravel()
+            here = cells.atac_type == code
+            total += here.sum() * float(((predicted[here].mean(0) - observed) ** 2).mean())
+        return total / max(int(np.isin(cells.atac_type, types).sum()), 1)

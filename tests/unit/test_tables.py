@@ -1,0 +1,43 @@
+import pandas as pd
+import pytest
+
+from grids import tables
+from grids.names import escape
+
+
+@pytest.mark.parametrize("name", ["t.tsv", "t.tsv.gz"])
+def test_names_stay_text_and_numbers_stay_numbers(tmp_path, name):
+    table = pd.DataFrame(
+        {"cell_type": ["1", "2"], "gene": ["NA", "nan"], "chromosome": ["1", "X"], "rank": [1, 2]}
+    )
+    tables.write(table, tmp_path / "deep" / name)
+    pd.testing.assert_frame_equal(tables.read(tmp_path / "deep" / name), table)
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == [name]
+
+
+def test_equal_tables_are_equal_bytes(tmp_path):
+    table = pd.DataFrame({"gene": ["A"], "log_change": [0.1 + 0.2]})
+    for name in ("a.tsv.gz", "b.tsv.gz"):
+        tables.write(table, tmp_path / name)
+    assert (tmp_path / "a.tsv.gz").read_bytes() == (tmp_path / "b.tsv.gz").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Oligo", "Oligo"),
+        ("L2/3", "L2=2F3"),
+        ("CD8+ T", "CD8+=20T"),
+        ("..", "=2E."),
+        ("", "="),
+        ("é", "=C3=A9"),
+    ],
+)
+def test_file_names(name, expected):
+    assert escape(name) == expected
+
+
+def test_long_names_are_cut_but_stay_different():
+    a, b = escape("x" * 300), escape("x" * 299 + "y")
+    assert len(a) == len(b) == 80
+    assert a != b
