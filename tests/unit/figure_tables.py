@@ -245,12 +245,13 @@ def latent(n=2500, cell_types=CELL_TYPES, seed=7):
 
 
 def curves(cell_types=CELL_TYPES, epochs=30, seed=8):
+    """Training values of every loss; validation values, from before the first epoch on, of each stage's first."""
     rng = np.random.default_rng(seed)
     stages = {
-        "atac_autoencoder": ["focal"],
-        "rna_autoencoder": ["masked_squared_error"],
-        "mapping": ["total", "cycle_atac", "cycle_rna", "adversarial", "discriminator", "supervised"],
-        "specialisation": ["total", "supervised"],
+        "atac": ["reconstruction"],
+        "rna": ["reconstruction"],
+        "mapping": ["supervised", "cycle_atac", "cycle_rna", "adversarial"],
+        "specialisation": ["supervised"],
     }
     rows = []
     for stage, losses in stages.items():
@@ -258,8 +259,9 @@ def curves(cell_types=CELL_TYPES, epochs=30, seed=8):
         for loss in losses:
             for name in names:
                 scale = rng.uniform(0.5, 40)
-                for split, gap in (("train", 0.0), ("validation", 0.012)):
-                    for epoch in range(epochs):
+                judged = loss == losses[0]
+                for split, first, gap in (("train", 1, 0.0), ("validation", 0, 0.012))[: 1 + judged]:
+                    for epoch in range(first, epochs + 1):
                         value = scale * (0.02 + np.exp(-epoch / 5) + gap * max(0, epoch - 15) / 10)
                         value *= 1 + 0.02 * rng.normal()
                         rows.append((stage, name, epoch, loss, split, value))

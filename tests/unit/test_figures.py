@@ -39,7 +39,7 @@ def artists(figure, label):
 
 def bars(ax, label):
     """All bar containers of an axes with this label, on the container or its first bar."""
-    return [c for c in ax.containers if f"_{label}" in (c.get_label(), c[0].get_label())]
+    return [c for c in ax.containers if f"_{label}" in (c.get_label(), *(bar.get_label() for bar in c[:1]))]
 
 
 def texts(figure):
@@ -188,6 +188,21 @@ def test_quality_control_bars_are_shares_of_the_input():
     assert_allclose([kept[2].get_width(), dropped[2].get_width()], [100 * 2149 / 2500, 100 * 41 / 2500])
     assert_allclose(kept[7].get_width(), 100 * 126208 / 127219)
     assert "2,190 of 2,500 kept, 310 dropped: fewer than 1,000 fragments" in texts(figure)
+    assert len(bars(figure.axes[0], "not applied")[0]) == 0
+
+
+def test_quality_control_steps_that_were_not_applied_are_hollow_and_reasons_are_wrapped():
+    steps = make.quality_steps().iloc[:3].copy()
+    reason = "not applied: obs has no TSS enrichment (none of tss_enrichment, TSS.enrichment, tss_score)"
+    steps.loc[2, ["n_dropped", "n_after", "reason"]] = 0, 2190, reason
+    figure = quality_control(steps, make.metrics(50), THRESHOLDS)
+    hollow = bars(figure.axes[0], "not applied")[0]
+    assert len(bars(figure.axes[0], "kept")[0]) == 2
+    assert [bar.get_facecolor() for bar in hollow] == [to_rgba("white")]
+    assert_allclose(hollow[0].get_y() + hollow[0].get_height() / 2, 2)
+    shown = next(text for text in texts(figure) if text.startswith("not applied"))
+    assert shown.count("\n") == 1
+    assert shown.replace("\n", " ") == reason
 
 
 def test_quality_control_histograms_count_every_cell_and_mark_the_thresholds():
@@ -212,6 +227,27 @@ def test_quality_control_of_paired_cells_names_the_modality_of_each_metric():
     figure = quality_control(empty(make.quality_steps()), paired, THRESHOLDS)
     titles = [ax.get_title(loc="left") for ax in figure.axes[1:]]
     assert titles == ["ATAC: fragments per cell", "RNA: genes per cell", "RNA: counts per cell"]
+
+
+def test_training_curves_have_a_panel_per_loss_and_validation_where_the_stage_is_judged():
+    figure = training_curves(make.curves(["Astro"], epochs=3))
+    splits = {
+        ax.get_title(loc="left"): {
+            line.get_label().split()[-1] for line in ax.lines if " " in line.get_label()
+        }
+        for ax in figure.axes
+        if ax.lines
+    }
+    both, training = {"train", "validation"}, {"train"}
+    assert splits == {
+        "ATAC autoencoder\nreconstruction": both,
+        "RNA autoencoder\nreconstruction": both,
+        "mapping\nsupervised": both,
+        "mapping\ncycle ATAC": training,
+        "mapping\ncycle RNA": training,
+        "mapping\nadversarial": training,
+        "specialisation\nsupervised": both,
+    }
 
 
 def test_training_curves_show_every_value_and_the_best_epoch():

@@ -90,8 +90,16 @@ def test_specialised_surrogates_speak_for_their_type(multiome):
 def test_explainable_p_values_are_uniform_without_a_difference():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 60, 2000)) ** 2
-    assert stats.kstest(quality.explainable_genes(a, b), "uniform").pvalue > 1e-3
-    assert quality.explainable_genes(a[:5], b[:5]).tolist() == [1.0] * 2000  # too few cells to tell
+    many = np.full(2000, 60)
+    assert stats.kstest(quality.explainable_genes(a, b, many), "uniform").pvalue > 1e-3
+    assert quality.explainable_genes(a[:5], b[:5], many).tolist() == [1.0] * 2000  # too few cells to tell
+
+
+def test_a_gene_that_is_hardly_observed_is_not_called_explainable():
+    error = np.full((30, 2), 0.1)
+    p = quality.explainable_genes(error, error + np.linspace(0.01, 0.02, 30)[:, None], np.array([4, 5]))
+    assert p[0] == 1.0
+    assert p[1] < 1e-6
 
 
 def test_unpaired_cells_are_judged_by_type_means():
@@ -103,6 +111,7 @@ def test_unpaired_cells_are_judged_by_type_means():
         (table["model"] == "cell_type_mean") & (table["cell_type"] == "all") & (table["gene"] == "G1")
     ]
     assert best["pearson_r"].item() > 0.99
+    assert not table["explainable"].any()
 
 
 def test_latent_umap_has_every_test_cell_twice_per_modality(multiome):

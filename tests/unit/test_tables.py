@@ -22,6 +22,12 @@ def test_equal_tables_are_equal_bytes(tmp_path):
     assert (tmp_path / "a.tsv.gz").read_bytes() == (tmp_path / "b.tsv.gz").read_bytes()
 
 
+def test_the_cell_types_of_a_run_are_columns_of_its_accessibility(tmp_path):
+    row = {"peak": ["chr1:1-2"], "chromosome": ["chr1"], "start": [1], "end": [2], "L2/3": [0.5], "1": [0.0]}
+    tables.write(pd.DataFrame(row), tmp_path / "accessibility.tsv.gz")
+    assert tables.read_cell_types(tmp_path / "accessibility.tsv.gz") == ["L2/3", "1"]
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -101,7 +101,7 @@ rule figure_latent_umap:
             "<results>/figures/latent_umap.svg",
             caption="../report/latent_umap.rst",
             category="2. Surrogate",
-            labels={"what": "Latent states", "kind": "figure"},
+            labels={"what": "Latent states of both modalities", "kind": "figure"},
         ),
     log:
         "<results>/logs/figure_latent_umap.log",

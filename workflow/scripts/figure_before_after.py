@@ -6,9 +6,5 @@ from grids.figures.save import save
 from grids.logging import job
 
 with job(snakemake):
-    cell_types = tables.read(snakemake.input.accessibility, nrows=0).columns[4:]
-    figure = before_after(
-        tables.read(snakemake.input.cells),
-        cell_types=cell_types,
-    )
-    save(figure, *snakemake.output)
+    cell_types = tables.read_cell_types(snakemake.input.accessibility)
+    save(before_after(tables.read(snakemake.input.cells), cell_types=cell_types), *snakemake.output)

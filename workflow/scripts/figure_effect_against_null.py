@@ -6,10 +6,6 @@ from grids.figures.save import save
 from grids.logging import job
 
 with job(snakemake):
-    cell_types = tables.read(snakemake.input.accessibility, nrows=0).columns[4:]
-    figure = effect_against_null(
-        tables.read(snakemake.input.effects),
-        tables.read(snakemake.input.null),
-        cell_types=cell_types,
-    )
-    save(figure, *snakemake.output)
+    cell_types = tables.read_cell_types(snakemake.input.accessibility)
+    effects, null = tables.read(snakemake.input.effects), tables.read(snakemake.input.null)
+    save(effect_against_null(effects, null, cell_types=cell_types), *snakemake.output)

@@ -6,9 +6,5 @@ from grids.figures.save import save
 from grids.logging import job
 
 with job(snakemake):
-    cell_types = tables.read(snakemake.input.accessibility, nrows=0).columns[4:]
-    figure = effect_by_set_size(
-        tables.read(snakemake.input.effects),
-        cell_types=cell_types,
-    )
-    save(figure, *snakemake.output)
+    cell_types = tables.read_cell_types(snakemake.input.accessibility)
+    save(effect_by_set_size(tables.read(snakemake.input.effects), cell_types=cell_types), *snakemake.output)

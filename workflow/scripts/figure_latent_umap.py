@@ -6,9 +6,5 @@ from grids.figures.save import save
 from grids.logging import job
 
 with job(snakemake):
-    cell_types = tables.read(snakemake.input.accessibility, nrows=0).columns[4:]
-    figure = latent_umap(
-        tables.read(snakemake.input.latent),
-        cell_types=cell_types,
-    )
-    save(figure, *snakemake.output)
+    cell_types = tables.read_cell_types(snakemake.input.accessibility)
+    save(latent_umap(tables.read(snakemake.input.latent), cell_types=cell_types), *snakemake.output)

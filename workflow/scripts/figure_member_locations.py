@@ -6,10 +6,5 @@ from grids.figures.save import save
 from grids.logging import job
 
 with job(snakemake):
-    figure = member_locations(
-        tables.read(snakemake.input.sets),
-        tables.read(snakemake.input.genes),
-        tables.read(snakemake.input.windows),
-        tables.read(snakemake.input.accessibility),
-    )
-    save(figure, *snakemake.output)
+    sets, genes, windows, accessibility = (tables.read(path) for path in snakemake.input)
+    save(member_locations(sets, genes, windows, accessibility), *snakemake.output)

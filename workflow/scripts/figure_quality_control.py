@@ -6,9 +6,5 @@ from grids.figures.save import save
 from grids.logging import job
 
 with job(snakemake):
-    figure = quality_control(
-        tables.read(snakemake.input.cells),
-        tables.read(snakemake.input.metrics),
-        thresholds=snakemake.params.thresholds,
-    )
-    save(figure, *snakemake.output)
+    steps, metrics = (tables.read(path) for path in snakemake.input)
+    save(quality_control(steps, metrics, thresholds=snakemake.params.thresholds), *snakemake.output)

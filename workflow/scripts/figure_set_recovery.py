@@ -6,8 +6,5 @@ from grids.figures.set_recovery import set_recovery
 from grids.logging import job
 
 with job(snakemake):
-    figure = set_recovery(
-        tables.read(snakemake.input.truth),
-        tables.read(snakemake.input.sets),
-    )
-    save(figure, *snakemake.output)
+    truth, sets = (tables.read(path) for path in snakemake.input)
+    save(set_recovery(truth, sets), *snakemake.output)

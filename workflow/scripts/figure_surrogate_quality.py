@@ -6,10 +6,6 @@ from grids.figures.surrogate_quality import surrogate_quality
 from grids.logging import job
 
 with job(snakemake):
-    cell_types = tables.read(snakemake.input.accessibility, nrows=0).columns[4:]
-    figure = surrogate_quality(
-        tables.read(snakemake.input.quality),
-        tables.read(snakemake.input.tasks),
-        cell_types=cell_types,
-    )
-    save(figure, *snakemake.output)
+    cell_types = tables.read_cell_types(snakemake.input.accessibility)
+    quality, tasks = tables.read(snakemake.input.quality), tables.read(snakemake.input.tasks)
+    save(surrogate_quality(quality, tasks, cell_types=cell_types), *snakemake.output)

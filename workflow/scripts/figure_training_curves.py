@@ -6,9 +6,5 @@ from grids.figures.training_curves import training_curves
 from grids.logging import job
 
 with job(snakemake):
-    cell_types = tables.read(snakemake.input.accessibility, nrows=0).columns[4:]
-    figure = training_curves(
-        tables.read(snakemake.input.curves),
-        cell_types=cell_types,
-    )
-    save(figure, *snakemake.output)
+    cell_types = tables.read_cell_types(snakemake.input.accessibility)
+    save(training_curves(tables.read(snakemake.input.curves), cell_types=cell_types), *snakemake.output)

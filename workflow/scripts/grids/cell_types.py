@@ -28,6 +28,11 @@ def read_markers(name: str | os.PathLike) -> pd.DataFrame:
     Returns
     -------
     DataFrame with columns cell_type, gene
+
+    Raises
+    ------
+    InputError
+        Neither a shipped set nor a file, not a tab-separated table, a missing column, or no marker in it.
     """
     shipped = sorted(path.stem for path in MARKER_SETS.glob("*.tsv"))
     path = MARKER_SETS / f"{name}.tsv" if str(name) in shipped else Path(name)
@@ -98,9 +103,16 @@ def gene_activity(
 def cluster_cells(logged: sparse.csr_matrix, seed: int) -> np.ndarray:
     """Leiden clusters (resolution 1.0) of 20 principal components of the variable genes.
 
+    Parameters
+    ----------
+    logged : csr_matrix, shape (n_cells, n_genes)
+        Log-normalised expression (natural log).
+    seed : int
+
     Returns
     -------
     array of int, shape (n_cells,)
+        One cluster, 0, for data that are too few or do not vary.
     """
     n_cells = logged.shape[0]
     variable = logged[:, variable_genes(logged, N_VARIABLE_GENES)]
@@ -131,14 +143,15 @@ def score_clusters(
 ) -> pd.DataFrame:
     """How far each type's markers stand out in each cluster.
 
-    The mean expression of a marker is z-scored across clusters; the spread is taken as at
-    least half that of the median marker, since markers that vary less vary mostly by noise. A type's z-scores
-    are summed and divided by the square root of their number (Stouffer), so that one lone marker does not
-    outdo several that agree.
+    The mean expression of a marker is z-scored across clusters; the spread is taken as at least half that of
+    the median marker, since markers that vary less vary mostly by noise. A type's z-scores are summed and
+    divided by the square root of their number (Stouffer), so that one lone marker does not outdo several that
+    agree.
 
     Parameters
     ----------
     logged : csr_matrix, shape (n_cells, n_genes)
+        Log-normalised expression (natural log).
     genes : array of str, shape (n_genes,)
     clusters : array of int, shape (n_cells,), values 0 to n_clusters - 1
     markers : DataFrame with columns cell_type, gene

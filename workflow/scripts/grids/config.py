@@ -61,11 +61,20 @@ def check_schema(config: dict, schema: dict, source: str) -> None:
 
 
 def check_files(config: dict, source: str, marker_sets: Iterable[str] = ()) -> None:
-    """Raise an InputError when a local input file, or the marker table, is not there.
+    """Refuse local input files, marker tables and tables of given sets that are not there.
 
     Parameters
     ----------
-    marker_sets : names of the marker tables that ship
+    config : dict
+    source : str
+        Where the config comes from, named in the message.
+    marker_sets : iterable of str
+        Names of the marker tables that ship.
+
+    Raises
+    ------
+    InputError
+        For the first file that is missing.
     """
     markers, marker_sets = config["input"].get("markers"), sorted(marker_sets)
     if markers and markers not in marker_sets and not Path(markers).is_file():

@@ -18,6 +18,7 @@ from grids.cells import Multiome
 from grids.errors import InputError, did_you_mean
 from grids.intervals import distance_to_tss, locate
 from grids.perturbation.objective import PerturbedCells
+from grids.perturbation.transition import VALUE_OF_DIRECTION
 from grids.seeds import generator
 from grids.tables import EFFECT_COLUMNS, SET_COLUMNS
 
@@ -28,7 +29,6 @@ LOCATION_COLUMNS = [
 ]  # fmt: skip
 NULL_COLUMNS = [*TASK_KEYS, "set_size", "draw", "log_change"]
 CELL_COLUMNS = [*TASK_KEYS, "set_size", "cell", "before", "after", "observed"]
-VALUE_OF_DIRECTION = {"silence": 0, "activate": 1}
 DISTANCE_CLASSES = ("promoter", "within 10 kb", "in window", "same chromosome", "other chromosome")
 NEAR_BP = 10_000
 SOFT_HIT_BP = 10_000_000
@@ -331,6 +331,12 @@ def draw_null_sets(
     Returns
     -------
     ndarray of int, shape (n_sets, set_size)
+        Columns of the peaks.
+
+    Raises
+    ------
+    InputError
+        Fewer peaks in all than the set has members.
     """
     available = np.ones(len(bins), dtype=bool)
     available[members] = False
@@ -394,6 +400,11 @@ def collect(effects: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
     Benjamini-Hochberg over the tasks of each surrogate, method, direction and set size; a missing p-value
     keeps a missing q-value and does not count as a test.
+
+    Parameters
+    ----------
+    effects : iterable of DataFrame
+        The table `effects` of :func:`measure_effects`, one for each cell type.
 
     Returns
     -------

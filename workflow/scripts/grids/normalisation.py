@@ -12,8 +12,9 @@ def log_normalise(values: sparse.csr_matrix, target_sum: float | None) -> sparse
     Parameters
     ----------
     values : csr_matrix, shape (n_cells, n_genes)
-        Left as it is.
+        Counts, or values already normalised; left as it is.
     target_sum : float or None
+        Counts per cell after scaling.
 
     Returns
     -------
@@ -37,6 +38,13 @@ def variable_genes(logged: sparse.csr_matrix, n_genes: int) -> np.ndarray:
 
     The `seurat` flavour: it works on logged values, so that data that come normalised, without counts,
     are treated like counts, and it needs no curve fit, which fails on a handful of genes.
+
+    Parameters
+    ----------
+    logged : csr_matrix, shape (n_cells, n_genes)
+        Log-normalised expression (natural log).
+    n_genes : int
+        How many genes to choose; all of them when there are no more.
 
     Returns
     -------

@@ -23,8 +23,10 @@ def code_hash(script: str | Path, library: str | Path | None = None) -> str:
 
     Parameters
     ----------
-    script : path of a Python script
-    library : path of the folder of the package `grids`; by default the folder of this file
+    script : path
+        A Python script.
+    library : path, optional
+        Folder of the package `grids`; that of this file by default.
 
     Returns
     -------
@@ -56,7 +58,8 @@ def describe(config: dict, command: str | None, root: str | Path) -> dict:
         The configuration, defaults filled in.
     command : str or None
         The command line that started the run.
-    root : path of the project
+    root : path
+        Top folder of the project.
 
     Returns
     -------

@@ -75,7 +75,11 @@ class CellFilter:
         ----------
         modality : str
             A key of `metrics`.
+        step : str
+            Name of the step, kept as the reason of each cell it drops.
         passes : array of bool, one per row of the frame
+        reason : str
+            Why cells do not pass, for the table of steps; "not applied: ..." for a step that cannot be done.
         """
         frame = self.metrics[modality]
         before = frame["kept"].to_numpy()
@@ -108,7 +112,7 @@ class CellFilter:
                     reason = f"TSS enrichment below {least} (obs column {self.tss_from})"
                     self.drop(name, "min_tss_enrichment", frame["tss_enrichment"] >= least, reason)
                 else:
-                    reason = f"not applied: obs has none of the columns {', '.join(TSS_COLUMNS)}"
+                    reason = f"not applied: obs has no TSS enrichment (none of {', '.join(TSS_COLUMNS)})"
                     self.drop(name, "min_tss_enrichment", np.ones(len(frame), bool), reason)
             if not frame["kept"].any():
                 medians = ", ".join(
@@ -205,6 +209,7 @@ def enough_cells(
     -------
     keep : array of bool, shape (n_features,)
     n_cells : array of int32, shape (n_features,)
+        In how many cells each feature is non-zero.
     """
     n_cells = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.int32)
     keep = n_cells >= max(1, min_cells)

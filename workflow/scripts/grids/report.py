@@ -18,11 +18,16 @@ def make_report(
 
     Parameters
     ----------
-    path : where the report goes; holds a whole report or nothing
-    target : a rule whose files all exist
-    snakefile : the workflow
-    config_files : as given with ``--configfile``
-    config_args : ``key=value`` as given with ``--config``
+    path : path
+        Where the report goes; holds a whole report or nothing.
+    target : str
+        A rule whose files all exist.
+    snakefile : path
+        The workflow.
+    config_files : sequence of path
+        As given with ``--configfile``.
+    config_args : sequence of str
+        ``key=value`` as given with ``--config``.
 
     Raises
     ------
@@ -57,8 +62,15 @@ def what_went_wrong(logs: str | os.PathLike, since: float) -> list[str]:
 
     Parameters
     ----------
-    logs : folder of the jobs' logs
-    since : time stamp (seconds); older logs belong to earlier runs
+    logs : path
+        Folder of the jobs' logs.
+    since : float
+        Time stamp in seconds; older logs belong to earlier runs.
+
+    Returns
+    -------
+    list of str
+        Empty when every log ends as that of a job that is done.
     """
     lines = []
     for log in sorted(Path(logs).rglob("*.log")):

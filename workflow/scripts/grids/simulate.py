@@ -82,6 +82,11 @@ def log_activity(is_open: np.ndarray, logic: str, log_effect: float) -> np.ndarr
     Returns
     -------
     ndarray, shape (n_cells,)
+
+    Raises
+    ------
+    InputError
+        An unknown logic.
     """
     is_open = np.asarray(is_open, dtype=bool)
     if logic == "none":
@@ -107,7 +112,9 @@ def closing_effects(is_open: np.ndarray, logic: str, log_effect: float) -> tuple
     Returns
     -------
     alone : ndarray, shape (n_members,)
+        Change of log-expression (natural log) when only this member is closed.
     joint : float
+        The same when all members are closed.
     """
     is_open = np.asarray(is_open, dtype=bool)
     before = log_activity(is_open, logic, log_effect)

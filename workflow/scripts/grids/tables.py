@@ -25,7 +25,14 @@ SKIPPED_COLUMNS = ["cell_type", "gene", "reason"]
 def write(table: pd.DataFrame, path: str | os.PathLike) -> None:
     """Write a table under a temporary name, then rename: a path either holds a whole table or nothing.
 
-    Gzip output carries no time stamp, so equal tables are equal bytes.
+    Gzip output carries no time stamp, so equal tables are equal bytes. Numbers have six significant digits.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Written without its index; missing values as empty fields.
+    path : path
+        Ending in .tsv or .tsv.gz; its folder is made when missing.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,6 +47,17 @@ def read(path: str | os.PathLike, **options) -> pd.DataFrame:
 
     Names stay text: a cluster called ``1`` is not the number 1, and a gene called ``NA`` is not missing. Only an
     empty field is.
+
+    Parameters
+    ----------
+    path : path
+    **options
+        For :func:`pandas.read_csv`.
     """
     options.setdefault("dtype", dict.fromkeys(NAME_COLUMNS, str))
     return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], **options)
+
+
+def read_cell_types(path: str | os.PathLike) -> list[str]:
+    """All cell types of a run: the columns of ``accessibility.tsv.gz`` after ``peak chromosome start end``."""
+    return list(read(path, nrows=0).columns[4:])

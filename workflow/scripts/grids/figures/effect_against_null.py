@@ -14,6 +14,7 @@ from grids.figures.style import (
     INK,
     LOG_CHANGE,
     PALE,
+    beside,
     colour_legend,
     colours_for,
     empty_figure,
@@ -120,10 +121,6 @@ def _draw(ax: Axes, rows: pd.DataFrame, null: pd.DataFrame, colours: dict) -> No
         (42, "q", q),
         (68, "peaks", rows["set_size"].to_numpy(dtype=float)),
     ):
-        place = {"textcoords": "offset points", "ha": "center", "fontsize": 6, "annotation_clip": False}
-        ax.annotate(
-            name, (1, -0.6), (x, 2), xycoords=("axes fraction", "data"), va="bottom", color=GREY, **place
-        )
+        beside(ax, -0.6, name, offset=(x, 2), ha="center", va="bottom", color=GREY)
         for position, value in zip(positions, values, strict=True):
-            text = f"{value:.0f}" if name == "peaks" else number(value)
-            ax.annotate(text, (1, position), (x, 0), xycoords=("axes fraction", "data"), va="center", **place)
+            beside(ax, position, f"{value:.0f}" if name == "peaks" else number(value), (x, 0), ha="center")

@@ -13,6 +13,7 @@ from grids.figures.style import (
     ORANGE,
     PALE,
     VERMILLION,
+    beside,
     empty_figure,
     new_figure,
     panel_title,
@@ -132,25 +133,9 @@ def _draw(ax: Axes, shares: pd.DataFrame) -> None:
     ax.set_yticks(rows, list(task_labels(shares)))
     ax.tick_params(axis="y", length=0)
     ax.set(xlim=(0, 100), ylim=(len(rows) - 0.45, -0.55))
-    style = {"textcoords": "offset points", "fontsize": 6, "annotation_clip": False}
-    ax.annotate(
-        "near the gene (chance)",
-        (1, -0.55),
-        (4, 2),
-        xycoords=("axes fraction", "data"),
-        va="bottom",
-        color=GREY,
-        **style,
-    )
+    beside(ax, -0.55, "near the gene (chance)", offset=(4, 2), va="bottom", color=GREY)
     near = list(PLACES)[:2]
     for row, task in zip(rows, shares.to_dict("records"), strict=True):
         found = round(task["n_members"] * sum(task[p] for p in near))
         chance = task["n_members"] * sum(task[f"{p} by chance"] for p in near)
-        ax.annotate(
-            f"{found} of {task['n_members']} ({chance:.2g})",
-            (1, row),
-            (4, 0),
-            xycoords=("axes fraction", "data"),
-            va="center",
-            **style,
-        )
+        beside(ax, row, f"{found} of {task['n_members']} ({chance:.2g})")

@@ -1,5 +1,6 @@
 """What quality control kept and dropped, and the distributions its thresholds cut."""
 
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,8 +15,10 @@ from grids.figures.style import (
     GREY,
     INK,
     VERMILLION,
+    beside,
     empty_figure,
     few_ticks,
+    legend_outside,
     log_axis,
     new_figure,
     panel_title,
@@ -34,6 +37,9 @@ METRICS = {
 }
 MODALITIES = {"rna": "RNA", "atac": "ATAC"}
 KEPT, DROPPED = BLUE, VERMILLION
+STEP_HEIGHT = 0.24  # inches: two lines of text
+LINE = 72  # letters of a step's outcome on each of them
+NOT_APPLIED = "not applied"  # what the reason of a step begins with that had nothing to go by
 
 
 @styled
@@ -55,13 +61,15 @@ def quality_control(
     Returns
     -------
     Figure
+        Bars are shares of what there was before the first step of their kind; the bar of a step that was not
+        applied is hollow.
     """
     if steps.empty and metrics.empty:
         return empty_figure("no quality control was done")
     panels = _panels(metrics)
     n_columns = 4 if len(panels) == 4 else 3
     n_rows = -(-len(panels) // n_columns)
-    steps_height = 0.19 * max(len(steps), 3) + 0.5
+    steps_height = STEP_HEIGHT * max(len(steps), 3) + 0.5
     figure = new_figure(DOUBLE_COLUMN, steps_height + 1.6 * max(n_rows, 1) + 0.3)
     top, bottom = figure.add_gridspec(2, 1, height_ratios=[steps_height, 1.6 * max(n_rows, 1)])
     _draw_steps(figure.add_subplot(top), steps)
@@ -73,9 +81,10 @@ def quality_control(
         _draw_metric(ax, metrics[metrics["modality"] == modality], modality, metric, dict(thresholds or {}))
         if i % n_columns == 0:
             ax.set_ylabel("cells")
-    figure.legend(
-        [Patch(color=KEPT), Patch(color=DROPPED)], ["kept", "dropped"], loc="outside lower center", ncols=2
-    )
+    key = {"kept": Patch(color=KEPT), "dropped": Patch(color=DROPPED)}
+    if _not_applied(steps).any():
+        key["step not applied"] = Patch(facecolor="white", edgecolor=GREY)
+    legend_outside(figure, list(key.values()), list(key))
     return figure
 
 
@@ -101,20 +110,12 @@ def _draw_steps(ax: Axes, steps: pd.DataFrame) -> None:
     kept = 100 * steps["n_after"].to_numpy(dtype=float) / start
     dropped = 100 * steps["n_dropped"].to_numpy(dtype=float) / start
     rows = np.arange(len(steps))
-    ax.barh(rows, kept, color=KEPT, height=0.7, label="_kept")
-    ax.barh(rows, dropped, left=kept, color=DROPPED, height=0.7, label="_dropped")
-    for row, step in zip(rows, steps.itertuples(index=False), strict=True):
-        reason = f": {step.reason}" if isinstance(step.reason, str) and step.reason else ""
-        text = f"{step.n_after:,} of {step.n_before:,} kept, {step.n_dropped:,} dropped{reason}"
-        ax.annotate(
-            shorten(text, 84),
-            xy=(1, row),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=6,
-        )
+    applied = ~_not_applied(steps)
+    ax.barh(rows[applied], kept[applied], color=KEPT, height=0.7, label="_kept")
+    ax.barh(rows[applied], dropped[applied], left=kept[applied], color=DROPPED, height=0.7, label="_dropped")
+    ax.barh(rows[~applied], kept[~applied], color="white", edgecolor=GREY, height=0.7, label="_not applied")
+    for row, text in zip(rows, _outcomes(steps), strict=True):
+        beside(ax, row, text, linespacing=1.05)
     names = [
         f"{MODALITIES.get(str(s.modality), s.modality)} {s.what}, {shorten(words(s.step), 24)}"
         for s in steps.itertuples(index=False)
@@ -127,6 +128,21 @@ def _draw_steps(ax: Axes, steps: pd.DataFrame) -> None:
         if (before.modality, before.what) != (following["modality"], following["what"]):
             ax.axhline(row - 0.5, color=GREY, lw=0.4)
     panel_title(ax, "What each step kept and dropped")
+
+
+def _not_applied(steps: pd.DataFrame) -> np.ndarray:
+    return steps["reason"].astype(str).str.startswith(NOT_APPLIED).to_numpy(dtype=bool)
+
+
+def _outcomes(steps: pd.DataFrame) -> list[str]:
+    """What each step did and why, on at most two lines; only what does not fit on them is cut."""
+    outcomes = []
+    for step in steps.itertuples(index=False):
+        reason = step.reason if isinstance(step.reason, str) else ""
+        text = f"{step.n_after:,} of {step.n_before:,} kept, {step.n_dropped:,} dropped"
+        text = reason if reason.startswith(NOT_APPLIED) else f"{text}: {reason}" if reason else text
+        outcomes.append(textwrap.fill(text, LINE, max_lines=2, placeholder=" …"))
+    return outcomes
 
 
 def _draw_metric(ax: Axes, cells: pd.DataFrame, modality: str, metric: str, thresholds: Mapping) -> None:

@@ -12,6 +12,7 @@ from grids.figures.style import (
     GREY,
     INK,
     PALE,
+    beside,
     empty_figure,
     new_figure,
     panel_title,
@@ -123,16 +124,7 @@ def _draw_tasks(ax: Axes, tasks: pd.DataFrame, recovered: pd.DataFrame) -> None:
             ax.text(
                 position, row, f"{rank:.0f}", ha="center", va="center_baseline", fontsize=4.8, color="white"
             )
-        ax.annotate(
-            f"{found.sum()} of {len(members)}",
-            (1, row),
-            (3, 0),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            va="center",
-            fontsize=6,
-            annotation_clip=False,
-        )
+        beside(ax, row, f"{found.sum()} of {len(members)}")
     labels = [
         f"{shorten(gene, 16)} · {shorten(cell_type, 16)}"
         for _, cell_type, gene in tasks.itertuples(index=False)
@@ -159,15 +151,7 @@ def _draw_logics(ax: Axes, recovered: pd.DataFrame) -> None:
         ax.barh(row, total, 0.6, color=PALE, label=f"_share {logic}")
         jitter = np.linspace(-0.2, 0.2, len(shares)) if len(shares) > 1 else np.zeros(1)
         ax.plot(np.sort(shares), row + jitter, "o", ms=2.5, color=BLUE)
-        ax.annotate(
-            f"{part['rank'].notna().sum()} of {len(part)}",
-            (1, row),
-            (4, 0),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            va="center",
-            fontsize=6,
-        )
+        beside(ax, row, f"{part['rank'].notna().sum()} of {len(part)}")
     ax.set_yticks(range(len(logics)), [shorten(words(logic), 20) for logic in logics])
     ax.tick_params(axis="y", length=0, labelcolor=INK)
     ax.set(

@@ -183,6 +183,19 @@ def words(name: str) -> str:
     return " ".join(ABBREVIATIONS.get(word, word) for word in str(name).split("_"))
 
 
+def beside(ax: Axes, y: float, text: str, offset: tuple[float, float] = (4, 0), **style) -> None:
+    """Small text right of the axes, at the height `y` of its data; `offset` in points."""
+    ax.annotate(
+        text,
+        (1, y),
+        offset,
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        annotation_clip=False,
+        **{"va": "center", "fontsize": 6, **style},
+    )
+
+
 def number(value: float) -> str:
     """A short number for a label; a dash when it is missing."""
     return "–" if value is None or not np.isfinite(value) else f"{value:.2g}".replace("-", "−")

@@ -15,6 +15,7 @@ from grids.figures.style import (
     INK,
     PALE,
     VERMILLION,
+    beside,
     colours_for,
     empty_figure,
     few_ticks,
@@ -86,7 +87,8 @@ def surrogate_quality(
 
 def model_name(model: str) -> str:
     """A model's name as the figures write it."""
-    return BASELINES.get(model, f"{words(model)} surrogate")
+    names = {**BASELINES, "cross_modality": "cross-modality surrogate"}
+    return names.get(model, f"{words(model)} surrogate")
 
 
 def _draw_distributions(ax: Axes, wide: pd.DataFrame, score: str, surrogate: str, genes: list[str]) -> None:
@@ -106,25 +108,8 @@ def _draw_distributions(ax: Axes, wide: pd.DataFrame, score: str, surrogate: str
         low, median, high = np.percentile(values, [25, 50, 75])
         ax.plot([low, high], [row, row], color=INK, lw=1.2, solid_capstyle="butt")
         ax.plot(median, row, "o", ms=3.5, color="white", mec=INK, mew=0.7, label=f"_median {model}")
-        ax.annotate(
-            f"{median:.3f}",
-            xy=(1, row),
-            xycoords=("axes fraction", "data"),
-            xytext=(2, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=6,
-        )
-    ax.annotate(
-        "median",
-        xy=(1, 1),
-        xycoords="axes fraction",
-        xytext=(2, 0),
-        textcoords="offset points",
-        fontsize=6,
-        color=GREY,
-        va="top",
-    )
+        beside(ax, row, f"{median:z.3f}".replace("-", "−"))
+    beside(ax, -0.7, "median", va="top", color=GREY)
     shown = wide.loc[wide.index.isin(genes), surrogate].dropna()
     row = list(wide).index(surrogate)
     ax.plot(shown, np.full(len(shown), row + 0.42), "|", ms=4, mew=0.7, color=VERMILLION)

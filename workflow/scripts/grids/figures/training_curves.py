@@ -24,6 +24,7 @@ from grids.figures.style import (
 )
 
 COLUMNS = 4
+STAGES = {"atac": "ATAC autoencoder", "rna": "RNA autoencoder"}
 
 
 @styled
@@ -33,8 +34,9 @@ def training_curves(curves: pd.DataFrame, cell_types: Iterable[str] | None = Non
     Parameters
     ----------
     curves : DataFrame
-        ``stage cell_type epoch loss split value``; cell type "all" for joint stages. Stages and losses are
-        shown in the table's order.
+        ``stage cell_type epoch loss split value``; cell type "all" for joint stages. Every loss has training
+        values; validation values have those that decide when a stage stops. Stages and losses are shown in
+        the table's order.
     cell_types : iterable of str, optional
         All cell types of the run, so that colours agree between figures.
 
@@ -51,7 +53,7 @@ def training_curves(curves: pd.DataFrame, cell_types: Iterable[str] | None = Non
     figure, axes = small_multiples(len(panels), COLUMNS, 1.55, 0.45)
     for i, (ax, (stage, loss)) in enumerate(zip(axes, panels, strict=True)):
         _draw(ax, curves[(curves["stage"] == stage) & (curves["loss"] == loss)], colours)
-        panel_title(ax, f"{shorten(words(stage), 30)}\n{shorten(words(loss), 30)}")
+        panel_title(ax, f"{shorten(STAGES.get(stage, words(stage)), 30)}\n{shorten(words(loss), 30)}")
         ax.set(xlabel="epoch", ylabel="loss" if i % COLUMNS == 0 else "")
 
     legend = colour_legend({name: colours[name] for name in colours if (curves["cell_type"] == name).any()})

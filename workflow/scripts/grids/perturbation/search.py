@@ -18,13 +18,12 @@ from tqdm import tqdm
 
 from grids.errors import InputError
 from grids.perturbation.objective import PerturbedCells
-from grids.perturbation.transition import addition_gain, direction_sign
+from grids.perturbation.transition import VALUE_OF_DIRECTION, addition_gain, direction_sign
 from grids.seeds import generator
 from grids.surrogates.pooling import PooledSurrogate
 
 log = logging.getLogger("grids")
 
-VALUE_OF_DIRECTION = {"silence": 0, "activate": 1}
 # An improvement below this share of the objective is rounding, not progress.
 RELATIVE_TOLERANCE = 1e-6
 FOUND_COLUMNS = [

@@ -5,6 +5,9 @@ from torch import Tensor
 
 from grids.perturbation.objective import PerturbedCells
 
+# What a perturbed peak is set to: closed to lower the gene, open to raise it.
+VALUE_OF_DIRECTION = {"silence": 0, "activate": 1}
+
 
 def direction_sign(value: int) -> float:
     """+1 when an increase of expression is sought (peaks opened), -1 when a decrease is (peaks closed)."""

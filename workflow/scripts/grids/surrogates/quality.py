@@ -9,7 +9,8 @@ Baselines know the training cells only:
 
 A gene is *explainable* in a cell type when, on that type's test cells, the surrogate's squared error is smaller
 than the cell-type mean's by more than chance: one-sided paired t-test over cells, false discovery rate 5 %
-over genes and types.
+over genes and types. Too few test cells, or too few that express the gene, cannot tell; nor can unpaired cells,
+in which no prediction meets its own observation.
 """
 
 import numpy as np
@@ -25,6 +26,7 @@ N_NEIGHBOURS = 50
 RIDGE_PENALTIES = np.logspace(0, 5, 11)
 FALSE_DISCOVERY_RATE = 0.05
 MIN_TEST_CELLS = 10
+MIN_EXPRESSING_CELLS = 5
 QUALITY_COLUMNS = ["model", "cell_type", "gene", "n_cells", "pearson_r", "spearman_r", "rmse", "explainable"]
 SUMMARY_COLUMNS = ["model", "rmse", "mean_r_per_cell", "mean_r_per_gene", "n_cells", "n_genes"]
 
@@ -109,20 +111,29 @@ def score(predicted: np.ndarray, observed: np.ndarray) -> pd.DataFrame:
     )
 
 
-def explainable_genes(surrogate_error: np.ndarray, baseline_error: np.ndarray) -> np.ndarray:
+def explainable_genes(
+    surrogate_error: np.ndarray, baseline_error: np.ndarray, n_expressing: np.ndarray
+) -> np.ndarray:
     """One-sided p-values that the surrogate's squared error is the smaller one, shape (n_genes,).
 
     Parameters
     ----------
     surrogate_error, baseline_error : ndarray, shape (n_cells, n_genes)
         Squared errors on the same test cells.
+    n_expressing : ndarray of int, shape (n_genes,)
+        Test cells in which the gene was observed.
+
+    Returns
+    -------
+    ndarray, shape (n_genes,)
+        1 for genes observed in fewer than 5 cells, and for all genes when there are fewer than 10 cells.
     """
     gain = baseline_error - surrogate_error
     if len(gain) < MIN_TEST_CELLS:
         return np.ones(gain.shape[1])
     sd = gain.std(0, ddof=1)
     t = gain.mean(0) / np.where(sd > 0, sd / np.sqrt(len(gain)), np.inf)
-    return stats.t.sf(t, len(gain) - 1)
+    return np.where(n_expressing < MIN_EXPRESSING_CELLS, 1.0, stats.t.sf(t, len(gain) - 1))
 
 
 def evaluate(surrogates: dict, joint, multiome: Multiome, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -162,7 +173,8 @@ def evaluate(surrogates: dict, joint, multiome: Multiome, seed: int) -> tuple[pd
             tables.append(table.assign(model=model, cell_type=cell_type, gene=genes))
         baseline = "gene_mean" if cell_type == ALL else "cell_type_mean"
         errors = [(predictions[m][here] - observed[here]) ** 2 for m in (joint.name, baseline)]
-        p_values[cell_type] = explainable_genes(*errors)
+        n_expressing = (observed[here] > 0).sum(0) if multiome.paired else np.zeros(len(genes), int)
+        p_values[cell_type] = explainable_genes(*errors, n_expressing)
     quality = pd.concat(tables, ignore_index=True)
     explainable = _explainable(p_values, genes)
     quality["explainable"] = explainable.loc[
