@@ -50,7 +50,6 @@ def test_curves_cover_every_stage_and_the_best_epoch_is_kept(trained, multiome):
     terms = set(curves.query("stage == 'mapping' and split == 'train'")["loss"])
     assert terms == {
         "cycle_atac", "cycle_rna", "reconstruction_atac", "reconstruction_rna", "adversarial", "supervised",
-        "latent",
     }  # fmt: skip
     validation = curves.query("stage == 'mapping' and loss == 'supervised' and split == 'validation'")[
         "value"

@@ -15,7 +15,7 @@ import torch
 from scipy.stats import false_discovery_control, hypergeom
 
 from grids.cells import Multiome
-from grids.errors import InputError, did_you_mean
+from grids.errors import InputError, did_you_mean, listing
 from grids.intervals import distance_to_tss, locate
 from grids.perturbation.objective import PerturbedCells
 from grids.perturbation.transition import VALUE_OF_DIRECTION
@@ -416,6 +416,29 @@ def collect(effects: Iterable[pd.DataFrame]) -> pd.DataFrame:
     for _, rows in tested.groupby(["surrogate", "method", "direction", "set_size"], dropna=False):
         q_value[rows.index] = false_discovery_control(rows["p_value"].to_numpy(dtype=float), method="bh")
     return table.assign(q_value=q_value)
+
+
+def require_sets(sets: pd.DataFrame, skipped: pd.DataFrame) -> None:
+    """Refuse a run of which no task is left: there is nothing to measure and nothing to draw.
+
+    Parameters
+    ----------
+    sets : DataFrame, one row per member of a set
+    skipped : DataFrame
+        `cell_type gene reason`, one row per task that was not run.
+
+    Raises
+    ------
+    InputError
+        There is no set; the message holds the reasons.
+    """
+    if len(sets):
+        return
+    reasons = [f"{cell_type}, {gene}: {reason}" for cell_type, gene, reason in skipped.to_numpy()]
+    raise InputError(
+        f"no task is left, {len(skipped)} skipped ({listing(reasons, 3)}); choose other tasks, lower "
+        "search.set_size, widen windows.window_bp or use search.scope: genome"
+    )
 
 
 def _stack(parts: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:

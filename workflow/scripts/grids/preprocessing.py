@@ -115,6 +115,11 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
     _split(rna, atac, raw.paired, settings["split"], seed)
 
     explained = set(tasks["gene"]) - set(skipped["gene"])
+    if len(tasks) and not explained:
+        raise InputError(
+            f"{source}: tasks: every gene is zero in all cells that pass quality control "
+            f"({listing(skipped['gene'].unique())}); choose other genes or relax the thresholds"
+        )
     tasks = tasks[tasks["gene"].isin(explained)].reset_index(drop=True)
     data, gene_step = _normalise(rna, found, explained, target_sum, settings["n_variable_genes"])
     multiome = _assemble(data, atac, raw.paired, seed)

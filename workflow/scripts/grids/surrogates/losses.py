@@ -133,7 +133,6 @@ class Losses:
             terms["adversarial"] = sum(softplus(f).mean() for f in fooled) / 2
         if self.supervised:
             terms["supervised"] = (predicted - y).square().mean()
-            terms["latent"] = (to_rna - z_rna).abs().mean()
         elif self.settings.pseudobulk_weight:
             terms["pseudobulk"] = self._pseudobulk(predicted, batch)
         return terms
