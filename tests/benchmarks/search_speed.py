@@ -8,10 +8,13 @@ batch, members and weights, and must choose the same peak.
 """
 
 import argparse
+import os
 import statistics
 import sys
 import time
 from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in the workflow
 
 import numpy as np
 import torch

@@ -314,7 +314,7 @@ def test_genes_without_a_tss_are_measured_without_places():
     genes = pd.DataFrame([{**GENE, "tss": np.nan}])
     result = measure(surrogate, multiome([[1, 1, 1]]), members(surrogate, [0]), genes=genes, n_null_sets=9)
     assert result.effects["log_change"].item() == pytest.approx(-0.5)
-    assert np.isnan(result.locations["closest_bp"].item())
+    assert result.locations["closest_bp"].isna().all()
 
 
 def test_no_sets_give_empty_tables_with_their_columns():

@@ -22,7 +22,7 @@ def test_failed_jobs_of_this_run_are_told_with_their_last_error(tmp_path):
     write(tmp_path, "earlier.log", "t ERROR of an earlier run\n", 5)
     assert what_went_wrong(tmp_path, since=10) == [
         f"{failed}: gene 'X' is not in the data",
-        f"{killed}: ended without a message; killed, perhaps out of memory",
+        f"{killed}: ended without a message: stopped from outside, or out of memory",
     ]
 
 

@@ -217,8 +217,8 @@ def _check_input(inputs: dict, source: str) -> None:
             raise InputError(f"{source}: input.checksums.{key} is given, but input.{key} is not")
     for key in INPUT_FILES:
         path = inputs.get(key)
-        if path and is_url(path) and urlsplit(path).scheme not in ("http", "https", "ftp"):
-            raise InputError(f"{source}: input.{key}: '{path}' is no http, https or ftp address")
+        if path and is_url(path) and urlsplit(path).scheme not in ("http", "https"):
+            raise InputError(f"{source}: input.{key}: '{path}' is no http or https address")
 
 
 def _check_split(split: dict, schema: dict, source: str) -> None:

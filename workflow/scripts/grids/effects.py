@@ -202,7 +202,7 @@ def measure_effects(
         found["sets"].append(
             rows.assign(
                 **{name: peaks[name].to_numpy()[members] for name in ("chromosome", "start", "end")},
-                distance_to_tss_bp=distance[members],
+                distance_to_tss_bp=pd.array(distance[members], dtype="Int64"),
                 in_window=np.abs(distance[members]) <= window_bp,
                 log_effect_alone=alone,
                 log_effect_in_context=in_context,
@@ -211,7 +211,7 @@ def measure_effects(
     return Effects(
         effects=pd.DataFrame(found["effects"], columns=EFFECT_COLUMNS),
         sets=_stack(found["sets"], SET_COLUMNS),
-        locations=pd.DataFrame(found["locations"], columns=LOCATION_COLUMNS),
+        locations=pd.DataFrame(found["locations"], columns=LOCATION_COLUMNS).astype({"closest_bp": "Int64"}),
         null=_stack(found["null"], NULL_COLUMNS),
         cells=_stack(found["cells"], CELL_COLUMNS),
     )

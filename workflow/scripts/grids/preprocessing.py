@@ -227,9 +227,11 @@ def _harmonise(
         raw.atac.var.index, raw.atac.var, inputs.get("peak_name_key"), raw.sources["atac"]
     )
     genes, matches = intervals.harmonise_chromosomes(annotation.read_genes(inputs["genes"]), peaks)
-    assembly = intervals.assembly_name(raw.assembly) if raw.assembly else None
-    known = assembly if assembly in intervals.CHROMOSOME_SIZES else None
-    for warning in intervals.check_assembly(peaks, genes, known):
+    declared = inputs.get("assembly")
+    assembly = intervals.agree_on_assembly({"input.assembly": declared, raw.sources["atac"]: raw.assembly})
+    if not declared and assembly not in intervals.CHROMOSOME_SIZES:
+        assembly = None  # a file may name an assembly whose chromosome sizes are not known here
+    for warning in intervals.check_assembly(peaks, genes, assembly):
         log.warning("%s and input.genes: %s", raw.sources["atac"], warning)
     names = raw.rna.var.index
     matched, _ = annotation.match_genes(genes, names, gene_ids(raw.rna.var))

@@ -81,6 +81,6 @@ def what_went_wrong(logs: str | os.PathLike, since: float) -> list[str]:
             continue
         errors = [line.partition(" ERROR ")[2] for line in text if " ERROR " in line]
         lines.append(
-            f"{log}: {errors[-1] if errors else 'ended without a message; killed, perhaps out of memory'}"
+            f"{log}: {errors[-1] if errors else 'ended without a message: stopped from outside, or out of memory'}"
         )
     return lines

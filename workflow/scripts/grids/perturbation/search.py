@@ -157,6 +157,11 @@ class Search:
         -------
         SearchResult
             Its set is the best seen on all cells, never worse than `members`.
+
+        Raises
+        ------
+        InputError
+            When the set names a peak twice, or one that is no candidate, or has more members than there are candidates.
         """
         started = time.perf_counter()
         self.check_size(len(members))
@@ -268,6 +273,11 @@ def find_sets(
         :data:`SEARCH_COLUMNS`; a row per restart.
     skipped : DataFrame
         ``cell_type, gene, reason`` of tasks with fewer candidate peaks than `set_size`.
+
+    Raises
+    ------
+    InputError
+        When there are no cells, or `given` lacks a task's set or names peaks that are not in the data.
     """
     cells = PerturbedCells(surrogate, opened, VALUE_OF_DIRECTION[direction])
     column_of_gene = {gene: i for i, gene in enumerate(surrogate.genes)}

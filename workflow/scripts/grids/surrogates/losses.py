@@ -96,6 +96,7 @@ class Losses:
         return sum(self.weights.get(name, 1.0) * value for name, value in terms.items())
 
     def expression(self, batch: TrainingCells) -> Tensor:
+        """Observed log-expression, dense, shape (n_cells, n_genes)."""
         return torch.from_numpy(batch.rna.toarray()).to(self.device)
 
     def _reconstruction_atac(self, z: Tensor, batch: TrainingCells, rng: torch.Generator) -> Tensor:
@@ -104,15 +105,18 @@ class Losses:
         return focal_binary_cross_entropy(logits, target).mean()
 
     def atac(self, batch: TrainingCells, rng: torch.Generator) -> dict[str, Tensor]:
+        """ATAC autoencoder: focal cross-entropy of all open and as many drawn closed peaks."""
         return {"reconstruction": self._reconstruction_atac(self.model.encode_atac(batch.atac), batch, rng)}
 
     def rna(self, batch: TrainingCells, rng: torch.Generator) -> dict[str, Tensor]:
+        """RNA autoencoder: squared error of the expressed genes and as many zeros."""
         y = self.expression(batch)
         return {
             "reconstruction": masked_squared_error(self.model.decode_rna(self.model.rna_encoder(y)), y, rng)
         }
 
     def mapping(self, batch: TrainingCells, rng: torch.Generator) -> dict[str, Tensor]:
+        """Cycle, reconstruction after the cycle, adversarial, and the supervised or the pseudobulk term."""
         model, y = self.model, self.expression(batch)
         z_atac, z_rna = model.encode_atac(batch.atac), model.rna_encoder(y)
         to_rna, to_atac = model.atac_to_rna(z_atac), model.rna_to_atac(z_rna)
@@ -145,10 +149,12 @@ class Losses:
         return (error * here.sum(0)).sum() / len(predicted)
 
     def supervised_only(self, batch: TrainingCells, rng: torch.Generator) -> dict[str, Tensor]:
+        """Squared error of the predicted log-expression of paired cells."""
         predicted = self.model.tail(self.model.pool(batch.atac))
         return {"supervised": (predicted - self.expression(batch)).square().mean()}
 
     def types(self, batch: TrainingCells) -> tuple[Tensor, Tensor]:
+        """Cell-type codes of the ATAC and of the RNA cells."""
         return tuple(torch.from_numpy(t).long().to(self.device) for t in (batch.atac_type, batch.rna_type))
 
     def discriminators(self, batch: TrainingCells) -> Tensor:

@@ -76,7 +76,13 @@ def sum_rows(rows: sparse.csr_matrix, table: Tensor) -> Tensor:
 
 
 def check_opened(opened, n_peaks: int) -> sparse.csr_matrix:
-    """The one check of a cells x peaks argument: a CSR matrix with one column per peak."""
+    """The one check of a cells x peaks argument: a sparse matrix with one column per peak, returned as CSR.
+
+    Raises
+    ------
+    InputError
+        When it is not sparse or has another number of columns.
+    """
     if not sparse.issparse(opened):
         raise InputError(f"opened: expected a sparse matrix of cells x peaks, got {type(opened).__name__}")
     if opened.shape[1] != n_peaks:

@@ -41,6 +41,7 @@ class Settings:
     device: str = "cpu"
 
     def is_supervised(self, paired: bool) -> bool:
+        """Whether to train on paired cells; refuses to where they are not paired."""
         if self.supervised and not paired:
             raise InputError(
                 "surrogate.supervised is true, but the cells are not paired; set it to false or null"

@@ -24,6 +24,7 @@ class TrainingCells:
     def of(
         cls, multiome: Multiome, split: str, cell_types: list[str], cell_type: str | None = None
     ) -> "TrainingCells":
+        """The cells of a split (and cell type), with types as positions in `cell_types`."""
         atac = multiome.atac.cells(split=split, cell_type=cell_type)
         rna = multiome.rna.cells(split=split, cell_type=cell_type)
         codes = pd.Index(cell_types)
