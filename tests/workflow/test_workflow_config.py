@@ -2,19 +2,16 @@
 
 import re
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
+from running import ROOT, command
 
-ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 
 
 def snakemake(*arguments, cwd=ROOT):
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    return subprocess.run(command(*arguments), cwd=cwd, capture_output=True, text=True)
 
 
 def leaves(schema, path=()):

@@ -48,6 +48,9 @@ class Stage:
         Parameters of `modules` that are not trained.
     adversarial : bool
         Whether the discriminators are trained beside.
+    fixed_statistics : bool
+        Whether batch normalisation keeps the means and variances it has. Those of one cell type would shift all
+        its cells back to the mean of all types.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Stage:
     cell_type: str = "all"
     frozen: tuple[nn.Parameter, ...] = ()
     adversarial: bool = False
+    fixed_statistics: bool = False
 
 
 class StageRun:
@@ -171,6 +175,9 @@ class StageRun:
         stage = self.stage
         for module in stage.modules:
             module.train()
+            for part in module.modules():
+                if stage.fixed_statistics and isinstance(part, nn.BatchNorm1d):
+                    part.eval()
         rng = generator(self.seed, stage.name, stage.cell_type, self.epoch)
         sampler = torch.Generator().manual_seed(int(rng.integers(2**31)))
         values: dict[str, list[float]] = {}

@@ -199,6 +199,7 @@ def specialise(
         cell_type,
         frozen=(model.atac_encoder.peak_vectors,),
         adversarial=settings.adversarial_weight > 0 and not supervised,
+        fixed_statistics=True,
     )
     curves = StageRun(
         stage, model, losses, train, settings, seed, folder and folder / "specialisation.pt"

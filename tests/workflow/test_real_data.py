@@ -1,0 +1,174 @@
+"""The whole workflow on real multiome data, with the settings of ``config/`` reduced to minutes."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from running import ROOT, succeed, updated
+
+DATA = ROOT.parent / "shared" / "data"
+
+pytestmark = [
+    pytest.mark.workflow,
+    pytest.mark.real_data,
+    pytest.mark.skipif(
+        not DATA.is_dir(), reason=f"real multiome data are not beside the repository ({DATA})"
+    ),
+]
+
+MAX_EPOCHS = {"atac": 1, "rna": 2, "mapping": 8, "specialisation": 2}
+CORTEX = {
+    # Half of the cells and the peaks that are open in many of them: seconds per epoch, not a minute.
+    "quality_control": {"min_fragments": 60, "min_cells_per_peak": 40},
+    "preprocessing": {"n_variable_genes": 300},
+    "surrogate": {"width": 32, "rna_hidden": [128], "max_epochs": MAX_EPOCHS},
+    "search": {"set_size": 4, "restarts": 1},
+    "effects": {"n_null_sets": 100},
+}
+BLOOD = {
+    "surrogate": {"width": 16, "rna_hidden": [32], "max_epochs": MAX_EPOCHS},
+    "search": {"set_size": 4, "restarts": 2},
+    "effects": {"n_null_sets": 100},
+}
+
+
+def config(name: str, changes: dict) -> dict:
+    """A config of ``config/`` with other values, and paths that hold from any folder."""
+    full = yaml.safe_load((Path(__file__).parent / "config" / f"{name}.yaml").read_text())
+    places = {key: str(DATA / Path(full["input"][key]).name) for key in ("multiome", "genes")}
+    return updated(updated(full, {"input": places}), changes)
+
+
+def tasks_of(config: dict) -> list[tuple[str, str]]:
+    return [(cell_type, gene) for cell_type, genes in config["tasks"].items() for gene in genes]
+
+
+def check_tables(run, config: dict) -> None:
+    """Every task has whole sets, and effects that lower expression on test cells."""
+    set_size, n_null_sets = config["search"]["set_size"], config["effects"]["n_null_sets"]
+    assert run.table("skipped.tsv").empty
+    sets, effects = run.table("sets.tsv"), run.table("effects.tsv")
+    for table, n_rows in ((sets, set_size), (effects, set_size)):
+        found = list(zip(table["cell_type"], table["gene"], strict=True))
+        assert found == [task for task in tasks_of(config) for _ in range(n_rows)]
+    assert sets["rank"].tolist() == list(range(1, set_size + 1)) * len(tasks_of(config))
+    assert not sets.duplicated(["cell_type", "gene", "peak"]).any()
+    assert effects.drop(columns="q_value").notna().all().all()
+    assert effects["p_value"].between(1 / (1 + n_null_sets) - 1e-6, 1).all()
+    assert (effects["q_value"] >= effects["p_value"]).all()
+    whole = effects[effects["set_size"] == set_size]
+    # A set chosen in training cells moves test cells the same way, further than matched random sets do.
+    assert (whole["log_change"] < 0).all()
+    assert (whole["log_change"] < whole["null_mean"]).all()
+    assert (whole["p_value"] < 0.05).mean() > 0.7
+    searches = run.table("searches.tsv")
+    assert (searches["objective_after"] <= searches["objective_before"]).all() and searches["converged"].all()
+
+
+def check_outputs(run, config: dict) -> None:
+    """Figures, tracks and the report are there, with every task's locus."""
+    cell_types = len(config["tasks"])
+    for suffix in ("pdf", "png", "svg"):
+        assert len(list(run.folder.glob(f"figures/*.{suffix}"))) == 8
+        assert len(list(run.folder.glob(f"figures/locus/*/*.{suffix}"))) == len(tasks_of(config))
+    for suffix in ("bed", "bedpe", "accessibility.bw"):
+        assert len(list(run.folder.glob(f"tracks/*.{suffix}"))) == cell_types
+    report = (run.folder / "report.html").read_text()
+    assert all(f"filename={gene}.svg" in report for _, gene in tasks_of(config))
+
+
+def check_quality(run, beaten=("gene_mean",)) -> None:
+    """The surrogate's errors on test cells are smaller than those of the models named."""
+    quality = run.table("surrogate/quality_summary.tsv").set_index("model")
+    models = ["cross_modality", "gene_mean", "cell_type_mean", "lsi_ridge", "lsi_neighbours"]
+    assert quality.index.tolist() == models
+    for model in beaten:
+        assert quality.loc["cross_modality", "rmse"] < quality.loc[model, "rmse"], model
+    assert quality.loc["cross_modality", "mean_r_per_gene"] > 0.05
+    assert abs(quality.loc["gene_mean", "mean_r_per_gene"]) < 1e-3
+
+
+@pytest.fixture(scope="module")
+def cortex(tmp_path_factory):
+    return succeed(tmp_path_factory.mktemp("cortex"), config("mouse_cortex", CORTEX))
+
+
+def test_mouse_cortex_over_the_whole_genome(cortex):
+    check_tables(cortex, config("mouse_cortex", CORTEX))
+    check_quality(cortex, beaten=["gene_mean", "lsi_neighbours"])
+    sets = cortex.table("sets.tsv")
+    assert sets["distance_to_tss_bp"].isna().any()  # members on other chromosomes
+    share = cortex.table("quality_control/harmonisation.tsv").set_index("what")["share_matched"]
+    assert share["peaks on annotated chromosomes"] == 1 and share["RNA genes in the annotation"] > 0.95
+    check_outputs(cortex, config("mouse_cortex", CORTEX))
+    # each type's own training improves on what was learned from all
+    curves = cortex.table("surrogate/curves.tsv").query("stage == 'specialisation' and split == 'validation'")
+    values = curves.pivot(index="cell_type", columns="epoch", values="value")
+    assert set(values.index) == {"Oligo", "Astro", "OPC", "Pvalb", "Sst", "MGC"}
+    assert (values[2] < values[0]).mean() > 0.7
+
+
+def test_mouse_cortex_in_windows_with_the_same_surrogate(cortex, tmp_path):
+    copy = shutil.copytree(cortex.folder.parents[1], tmp_path / "copy")
+    in_windows = updated(config("mouse_cortex", CORTEX), {"search": {"scope": "window", "set_size": 2}})
+    run = succeed(copy, in_windows, "effects.tsv", "figures/locus/Oligo")
+    assert set(run.jobs) == {"find_sets", "measure_effects", "collect_effects", "figure_locus"}
+    sets, skipped = run.table("sets.tsv"), run.table("skipped.tsv")
+    assert sets["in_window"].all() and (sets["distance_to_tss_bp"].abs() <= 500_000).all()
+    # every task is there once: run, or skipped with its reason
+    run_or_skipped = [*zip(sets["cell_type"], sets["gene"], strict=True)][::2]
+    run_or_skipped += list(zip(skipped["cell_type"], skipped["gene"], strict=True))
+    assert sorted(run_or_skipped) == sorted(tasks_of(in_windows))
+    assert skipped["reason"].str.fullmatch(r"[01] candidate peaks \(window\), search.set_size is 2").all()
+    assert len(skipped) < 4
+    windows = run.table("windows.tsv.gz")
+    assert set(zip(sets["gene"], sets["peak"], strict=True)) <= set(
+        zip(windows["gene"], windows["peak"], strict=True)
+    )
+    effects = run.table("effects.tsv").query("set_size == 2")
+    assert (effects["log_change"] < 0).mean() > 0.7
+    assert sorted(path.stem for path in (run.folder / "figures/locus/Oligo").glob("*.pdf")) == ["Mobp", "Mog"]
+
+
+def test_human_blood_with_normalised_values(tmp_path):
+    reduced = config("pbmc_three_genes", BLOOD)
+    run = succeed(tmp_path, reduced)
+    check_tables(run, reduced)
+    check_outputs(run, reduced)
+    check_quality(run, beaten=["gene_mean"])
+    sets = run.table("sets.tsv")
+    assert sets["in_window"].all() and set(sets["chromosome"]) == {"chr17", "chr2", "chr6"}
+    assert set(run.table("surrogate/quality.tsv")["gene"]) == {"CCR7", "ZEB2", "HLA-DQB1"}
+    assert (run.folder / "surrogate/CD14+=20Monocytes.safetensors").is_file()
+
+
+def test_human_blood_annotated_with_markers(tmp_path):
+    study = {
+        "run": "blood",
+        "input": {
+            "multiome": str(DATA / "pbmc_45_genes.h5mu"),
+            "genes": str(DATA / "genes.hg38.bed.gz"),
+            "markers": "human_blood",
+        },
+        "quality_control": {"min_fragments": 0, "min_genes": 1},
+        "tasks": {"CD14+ monocyte": ["VCAN"], "B": ["MS4A1"]},
+    }
+    run = succeed(tmp_path, study, "tasks.tsv", "windows.tsv.gz", "figures/quality_control.png")
+    clusters = run.table("quality_control/annotation.tsv")
+    assert {"CD14+ monocyte", "B", "NK"} <= set(clusters["cell_type"]) and set(clusters["modality"]) == {
+        "rna", "atac",
+    }  # fmt: skip
+    assert clusters.groupby("modality")["n_cells"].sum().le(1000).all()
+    metrics = run.table("quality_control/metrics.tsv.gz")
+    assert len(metrics) == 1000 and metrics.loc[metrics["kept"], "cell_type"].notna().all()
+    steps = run.table("quality_control/cells.tsv").set_index("step")
+    assert steps.loc["min_cells_per_type", "n_after"] == metrics["kept"].sum() > 800
+    windows = run.table("windows.tsv.gz")
+    assert {"VCAN", "MS4A1"} <= set(windows["gene"])
+    accessibility = run.table("accessibility.tsv.gz")
+    # the promoter of a B cell's gene is open in B cells
+    promoter = windows[(windows["gene"] == "MS4A1") & windows["is_promoter"]]["peak"]
+    shares = accessibility.set_index("peak").loc[promoter].iloc[:, 3:].to_numpy(float)
+    assert np.argmax(shares.max(0)) == list(accessibility.columns[4:]).index("B")
