@@ -123,8 +123,10 @@ def main() -> None:
         opened, surrogate = cells_and_surrogate(arguments.cells, encoder)
         search = Search(PerturbedCells(surrogate, opened, 0), 7, n_candidates=N_CANDIDATES, batch_size=BATCH)
         members = search.random(SET_SIZE, np.random.default_rng(1))
-        batch = search.cells.subset(np.arange(BATCH))
-        pooled, chosen = seconds(lambda s=search, m=members, b=batch: s.step(b, m, 0), arguments.repeats)
+        batch = np.arange(BATCH)
+        pooled, chosen = seconds(
+            lambda s=search, m=members, b=batch: s.step(s.cells.subset(b), m, 0), arguments.repeats
+        )
         print(f"{encoder}: pooled {pooled:.4f} s per step (median of {arguments.repeats})")
         if encoder == "paper" and not arguments.skip_dense:
             x = torch.from_numpy(opened[:BATCH].toarray().astype(np.int64))

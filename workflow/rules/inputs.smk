@@ -31,7 +31,6 @@ rule download:
         "<results>/logs/download/{filename}.log",
     benchmark:
         "<results>/benchmarks/download/{filename}.tsv"
-    retries: 2
     conda:
         "../../envs/grids.yaml"
     threads: 1

@@ -42,6 +42,7 @@ class PerturbedCells:
         self.group_of_peak = surrogate.group_of_peak
         self.pooled = surrogate.pool(opened).detach()
         self._by_group = split_rows_by_group(opened, self.group_of_peak.cpu().numpy(), surrogate.n_groups)
+        self._by_peak = self._by_group.T.tocsr()
         self._columns = opened.tocsc()
         self._rows = None
 
@@ -59,6 +60,7 @@ class PerturbedCells:
         n_groups = self.surrogate.n_groups
         part.pooled = self.pooled[torch.from_numpy(cells)]
         part._by_group = self._by_group[(cells[:, None] * n_groups + np.arange(n_groups)).ravel()]
+        part._by_peak = part._by_group.T.tocsr()
         part._rows = cells
         return part
 
@@ -153,7 +155,7 @@ class PerturbedCells:
     def project(self, gradient: Tensor) -> Tensor:
         """For every peak, the mean over cells of ``(value - x) * shift . gradient``: its first-order effect.
 
-        One sparse product with the open peaks; closed peaks enter through the gradient's sum.
+        One sparse product with the open peaks, by rows of peaks; closed peaks enter through the gradient's sum.
 
         Parameters
         ----------
@@ -164,7 +166,7 @@ class PerturbedCells:
         Tensor, shape (n_peaks,)
         """
         flat = gradient.reshape(-1, gradient.shape[2]).cpu().numpy()
-        summed = -torch.from_numpy(self._by_group.T @ flat).to(self.shift)
+        summed = -torch.from_numpy(self._by_peak @ flat).to(self.shift)
         if self.value:
             summed = summed + gradient.sum(0)[self.group_of_peak]
         return (summed * self.shift).sum(1) / len(self)
