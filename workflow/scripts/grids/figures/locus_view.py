@@ -105,6 +105,7 @@ def locus_view(
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights, width_ratios=[1, 0.014])
     axes = [figure.add_subplot(grid[0, 0])]
     axes += [figure.add_subplot(grid[i, 0], sharex=axes[0]) for i in range(1, len(heights))]
+    axes[0].set_xlim(low, high)
 
     scale = _draw_arcs(axes[0], members[inside], members, tss)
     bar = figure.colorbar(scale, cax=figure.add_subplot(grid[0, 1]))
@@ -121,7 +122,6 @@ def locus_view(
         ax.spines["bottom"].set_visible(last)
     axes[-1].spines["left"].set_visible(False)
     axes[-1].set_yticks([])
-    axes[0].set_xlim(low, high)
     _position_axis(axes[-1], chromosome, low, high, notes)
     which = members.iloc[0]
     axes[0].set_title(
@@ -245,23 +245,26 @@ def half_ellipse(start: float, end: float, height: float) -> Path:
 
 
 def _number_arcs(ax: Axes, centre: np.ndarray, tss: int, height: np.ndarray, ranks: np.ndarray) -> None:
-    """The rank on top of each arc, best ranks first, where there is room."""
-    low, high = min(centre.min(), tss), max(centre.max(), tss)
+    """The rank on each arc, best ranks first: on its top, else further down towards the member."""
+    low, high = ax.get_xlim()
+    near = 0.016 * (high - low)
     taken: list[tuple[float, float]] = []
     for i in np.argsort(ranks, kind="stable")[:MAX_RANKS]:
-        x, y = (centre[i] + tss) / 2, height[i]
-        near = 0.016 * (high - low or 1)
-        if all(abs(x - a) > near or abs(y - b) > 0.1 for a, b in taken):
-            taken.append((x, y))
-            ax.text(
-                x,
-                y,
-                f"{ranks[i]:.0f}",
-                ha="center",
-                va="center",
-                fontsize=5,
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3},
-            )
+        for angle in np.pi * np.array([0.5, 0.6, 0.7, 0.8]):
+            x = (centre[i] + tss) / 2 - (centre[i] - tss) / 2 * np.cos(angle)
+            y = height[i] * np.sin(angle)
+            if all(abs(x - a) > near or abs(y - b) > 0.1 for a, b in taken):
+                taken.append((x, y))
+                ax.text(
+                    x,
+                    y,
+                    f"{ranks[i]:.0f}",
+                    ha="center",
+                    va="center",
+                    fontsize=5,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3},
+                )
+                break
 
 
 def _draw_tracks(
