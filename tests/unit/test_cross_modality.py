@@ -136,3 +136,21 @@ def test_unknown_encoder_and_wrong_chromosome_codes_are_refused():
         CrossModalitySurrogate(["p"], ["g"], ["t"], [0], encoder="transformer")
     with pytest.raises(InputError, match="one code per peak"):
         CrossModalitySurrogate(["p"], ["g"], ["t"], CHROMOSOMES)
+
+
+def test_gradients_of_many_pairs_do_not_depend_on_how_threads_are_scheduled():
+    model = random_surrogate("paper")
+    rng = torch.Generator().manual_seed(0)
+    cells, peaks = (torch.randint(n, (200_000,), generator=rng) for n in (64, 40))
+    z, weight = torch.randn(64, 6, generator=rng), torch.randn(200_000, generator=rng)
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        parameters = list(model.atac_decoder.parameters())
+        gradients = [
+            torch.autograd.grad((model.atac_decoder.logits_at(z, cells, peaks) * weight).sum(), parameters)
+            for _ in range(8)
+        ]
+    finally:
+        torch.set_num_threads(n_threads)
+    assert all(torch.equal(a, b) for again in gradients[1:] for a, b in zip(again, gradients[0], strict=True))

@@ -169,11 +169,13 @@ class PeakDecoder(nn.Module):
 
     def logits_at(self, z: Tensor, cells: Tensor, peaks: Tensor) -> Tensor:
         """Logits of chosen (cell, peak) pairs only, shape (n_pairs,)."""
-        h = self.hidden(z)
-        state = nn.functional.embedding(
-            cells * self.n_chromosomes + self.chromosome_of_peak[peaks], h.flatten(0, 1)
+        # Look-ups, not indexing: the gradient of indexing adds up in another order with every run of two threads.
+        look_up = nn.functional.embedding
+        state = look_up(
+            cells * self.n_chromosomes + self.chromosome_of_peak[peaks], self.hidden(z).flatten(0, 1)
         )
-        return (state * nn.functional.embedding(peaks, self.peak_weight)).sum(1) + self.peak_bias[peaks]
+        bias = look_up(peaks, self.peak_bias[:, None]).squeeze(1)
+        return (state * look_up(peaks, self.peak_weight)).sum(1) + bias
 
     def forward(self, z: Tensor, peaks: Tensor) -> Tensor:
         """Logits of the given peaks in every cell, shape (n_cells, n_peaks)."""
