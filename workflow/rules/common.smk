@@ -44,7 +44,7 @@ CONFIG_SOURCE = " + ".join(
 os.environ.setdefault("GRIDS_COMMAND", shlex.join(sys.argv))
 os.environ.setdefault("GRIDS_CONFIG", CONFIG_SOURCE)
 
-# Threads that wait for work by spinning take it from the other jobs of a shared machine (measured: 8 x slower).
+# Threads that wait for work by spinning take it from the other jobs of a shared machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SCHEMA = yaml.safe_load(
