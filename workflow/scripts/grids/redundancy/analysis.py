@@ -1,0 +1,345 @@
+"""Redundancy of the found sets of one cell type: five tables, with intervals over held-out cells.
+
+Intervals and p-values are of *the surrogate's* answer. With refits of the surrogate (``n_replicates``) they
+hold the doubt about the surrogate and about the cells; without, about the cells only.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import sparse
+from scipy.stats import false_discovery_control
+from torch import Tensor
+from tqdm import tqdm
+
+from grids.cells import Multiome
+from grids.effects import TASK_KEYS
+from grids.errors import InputError, did_you_mean, listing
+from grids.perturbation.objective import PerturbedCells
+from grids.perturbation.task_cells import TaskCells
+from grids.perturbation.transition import VALUE_OF_DIRECTION, direction_sign
+from grids.redundancy.searches import next_sets, selection_frequency
+from grids.redundancy.set_tables import (
+    alternative_table,
+    interaction_table,
+    judge,
+    knock_down_table,
+    member_table,
+    redundancy_table,
+)
+from grids.redundancy.shapley import shapley_values
+from grids.redundancy.statistics import SUFFICIENT_SHARE
+from grids.redundancy.subsets import bootstrap_weights, measure_subsets, predictor
+from grids.seeds import generator
+from grids.tables import (
+    ALTERNATIVE_COLUMNS,
+    INTERACTION_COLUMNS,
+    KNOCK_DOWN_COLUMNS,
+    MEMBER_COLUMNS,
+    REDUNDANCY_COLUMNS,
+)
+
+log = logging.getLogger("grids")
+
+N_BOOTSTRAP_LEAST = 20
+
+
+@dataclass(frozen=True)
+class Redundancy:
+    """Tables of :func:`analyse_sets`; columns: ``*_COLUMNS`` in :mod:`grids.tables`."""
+
+    redundancy: pd.DataFrame
+    members: pd.DataFrame
+    interactions: pd.DataFrame
+    knock_down: pd.DataFrame
+    alternatives: pd.DataFrame
+
+
+COLUMNS = {
+    "redundancy": REDUNDANCY_COLUMNS,
+    "members": MEMBER_COLUMNS,
+    "interactions": INTERACTION_COLUMNS,
+    "knock_down": KNOCK_DOWN_COLUMNS,
+    "alternatives": ALTERNATIVE_COLUMNS,
+}
+
+
+def analyse_sets(
+    surrogate,
+    test_cells: Multiome,
+    training_opened: sparse.csr_matrix,
+    sets: pd.DataFrame,
+    windows: pd.DataFrame,
+    *,
+    seed: int,
+    scope: str = "genome",
+    n_bootstrap: int = 200,
+    n_stability: int = 20,
+    max_alternatives: int = 5,
+    n_permutations: int = 100,
+    max_cells: int = 1000,
+    candidates: int = 32,
+    max_rounds: int = 50,
+) -> Redundancy:
+    """Analyse the found sets of one cell type.
+
+    Log effects are changes of mean predicted log-expression (natural log) in the test cells. A *drop* is a
+    change counted in the direction asked: minus the change for silence, the change for activate.
+
+    Parameters
+    ----------
+    surrogate : PooledSurrogate
+    test_cells : Multiome
+        The cells to measure on: test split, one cell type.
+    training_opened : csr_matrix, shape (n_training_cells, n_peaks)
+        The type's training cells, which alternative sets are searched on, as the found ones were.
+    sets : DataFrame
+        One row per member: `surrogate method cell_type gene direction set_size rank peak`; one cell type.
+        Ranks are the nested order.
+    windows : DataFrame
+        `peak gene`; read with ``scope="window"`` only.
+    seed : int
+    scope : {"genome", "window"}
+        Candidates of the searches: every peak the surrogate sees for the gene, or those in its window.
+    n_bootstrap : int
+        Draws behind each interval.
+    n_stability : int
+        Searches on resampled training cells behind `selection_frequency`.
+    max_alternatives : int
+        Alternative sets to search for at most.
+    n_permutations : int
+        Orders behind the Shapley values of a set of more than 12 members.
+    max_cells : int
+        A larger type is measured on this many random test cells, and searched for stability on as many
+        training cells.
+    candidates, max_rounds : int
+        Of the searches, as in :class:`~grids.perturbation.search.Search`.
+
+    Returns
+    -------
+    Redundancy
+        `redundancy`: a row per set. A set whose joint drop is not above zero, by its interval, has class none, no
+        index and no sufficient or alternative sets. `n_alternative_sets`: alternatives that reach 90 % of
+        the joint drop, a lower bound where the last one allowed does.
+        `members`: a row per member. `shapley_value` is a log effect, in the cells measured.
+        `interactions`: a row per pair; `interaction_log` is ``drop({i,j}) - drop({i}) - drop({j})``, zero when
+        effects multiply on the scale of expression; `additive_interaction` is the same with drops of
+        mean ``exp(prediction)``, zero when they add there. q-values are missing until :func:`collect`.
+        `knock_down`: a row for each number of members perturbed, from none.
+        `alternatives`: a row per member of each set, the found one being alternative 0, in nested order, with the
+        log change by that whole set.
+
+    Raises
+    ------
+    InputError
+        No cells; peaks, genes or cell types that do not belong together; too few draws.
+    """
+    _check(surrogate, test_cells, training_opened, sets, n_bootstrap)
+    cell_type = sets["cell_type"].iloc[0] if len(sets) else ""
+    test_opened = _some_cells(test_cells.atac.X, max_cells, generator(seed, "redundancy cells", cell_type))
+    n_cells = test_opened.shape[0]
+    refits = [surrogate.replicate(b) for b in range(getattr(surrogate, "n_replicates", 0))]
+    test, training = (
+        {
+            direction: [TaskCells(s, opened, VALUE_OF_DIRECTION[direction]) for s in (surrogate, *refits)]
+            for direction in pd.unique(sets["direction"])
+        }
+        for opened in (test_opened, training_opened)
+    )
+    analyse_set = partial(
+        _analyse_set,
+        weights=bootstrap_weights(n_cells, n_bootstrap, generator(seed, "redundancy bootstrap", cell_type)),
+        n_independent=len(refits) or n_cells,
+        n_stability=n_stability,
+        max_alternatives=max_alternatives,
+        n_permutations=n_permutations,
+        max_cells=max_cells,
+        search={"candidates": candidates, "max_rounds": max_rounds},
+    )
+    window_of_gene = dict(list(windows.groupby("gene")["peak"])) if scope == "window" else None
+    parts = []
+    bar = tqdm(sets.groupby([*TASK_KEYS, "set_size"], sort=False, dropna=False), unit="set")
+    for task, rows in bar:
+        labels = dict(zip([*TASK_KEYS, "set_size"], task, strict=True))
+        gene, direction = labels["gene"], labels["direction"]
+        bar.set_description(f"{cell_type} {gene}")
+        of_test, of_training = ([cells.of(gene) for cells in split[direction]] for split in (test, training))
+        position = pd.Index(of_test[0][2])
+        tables = analyse_set(
+            labels,
+            _members(rows, position, gene),
+            _allowed(window_of_gene, position, gene),
+            of_test,
+            of_training,
+            rng=generator(seed, "redundancy", *task),
+        )
+        parts.append(tables)
+        row = tables["redundancy"].iloc[0]
+        log.info(
+            "%s, %s (%s, %d members): joint log effect %.4f, redundancy index %.3f (%.3f to %.3f), %s, "
+            "%d alternative sets",
+            cell_type, gene, direction, labels["set_size"], row["joint_log_effect"], row["redundancy_index"],
+            row["redundancy_index_low"], row["redundancy_index_high"], row["class"], row["n_alternative_sets"],
+        )  # fmt: skip
+    return Redundancy(
+        **{name: _stack((tables[name] for tables in parts), columns) for name, columns in COLUMNS.items()}
+    )
+
+
+def _analyse_set(
+    labels: dict,
+    members: Tensor,
+    allowed: Tensor,
+    of_test: list,
+    of_training: list,
+    *,
+    rng: np.random.Generator,
+    weights: np.ndarray,
+    n_independent: int,
+    n_stability: int,
+    max_alternatives: int,
+    n_permutations: int,
+    max_cells: int,
+    search: dict,
+) -> dict[str, pd.DataFrame]:
+    """The five tables of one set.
+
+    `of_test` and `of_training` hold :meth:`TaskCells.of` under the surrogate and then under its refits.
+    """
+    (cells, column, seen), *refits = of_test
+    sign = direction_sign(cells.value)
+    predict = predictor(cells, column, members)
+    measured = measure_subsets(
+        predict, [predictor(c, g, members) for c, g, _ in refits], len(members), weights
+    )
+    verdict = judge(measured, sign)
+    shapley = shapley_values(lambda subsets: predict(subsets).mean(1), len(members), n_permutations, rng)
+
+    found, log_changes = [members], [float(measured.log.joint)]
+    (search_cells, search_column, _), *search_refits = of_training
+    further = next_sets(search_cells, search_column, members, allowed, rng, **search)
+    for alternative in islice(further, max_alternatives if verdict.has_effect else 0):
+        found.append(alternative)
+        log_changes.append(_log_change(cells, column, alternative))
+        if log_changes[-1] / log_changes[0] < SUFFICIENT_SHARE:
+            break
+    frequency = selection_frequency(
+        [c for c, _, _ in search_refits] or [search_cells],
+        search_column,
+        members,
+        allowed,
+        rng,
+        n_repeats=n_stability,
+        max_cells=max_cells,
+        **search,
+    )
+    names = [[seen[m] for m in one.tolist()] for one in found]
+    alternatives = alternative_table(labels, names, log_changes, verdict)
+    reach = alternatives["reaches_90_percent"] & (alternatives["alternative"] > 0)
+    n_alternatives = alternatives.loc[reach, "alternative"].nunique()
+    return {
+        "redundancy": redundancy_table(labels, measured, verdict, len(cells), n_alternatives),
+        "members": member_table(labels, names[0], measured, verdict, sign, shapley, frequency),
+        "interactions": interaction_table(labels, names[0], measured, sign, n_independent),
+        "knock_down": knock_down_table(labels, names[0], measured),
+        "alternatives": alternatives,
+    }
+
+
+def collect(interactions: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Put the interactions of all cell types together and add q-values.
+
+    Benjamini-Hochberg over the pairs of all sets of the run, for each of the two nulls.
+
+    Parameters
+    ----------
+    interactions : iterable of DataFrame
+        The table `interactions` of :func:`analyse_sets`, one for each cell type.
+
+    Returns
+    -------
+    DataFrame with the columns :data:`grids.tables.INTERACTION_COLUMNS`
+    """
+    table = _stack(interactions, INTERACTION_COLUMNS)
+    if not len(table):
+        return table
+    adjusted = {
+        q: false_discovery_control(table[p].to_numpy(dtype=float), method="bh")
+        for p, q in (("p_value", "q_value"), ("additive_p_value", "additive_q_value"))
+    }
+    return table.assign(**adjusted)
+
+
+def _members(rows: pd.DataFrame, position: pd.Index, gene: str) -> Tensor:
+    """Indices of a set's members in nested order."""
+    rows = rows.sort_values("rank")
+    peaks = rows["peak"]
+    if rows["rank"].tolist() != list(range(1, rows["set_size"].iloc[0] + 1)):
+        raise InputError(
+            f"sets: expected ranks 1 to set_size {rows['set_size'].iloc[0]} for '{gene}', "
+            f"got {listing(rows['rank'])}"
+        )
+    members = position.get_indexer(peaks)
+    if (members < 0).any():
+        unknown = peaks.iloc[int(np.argmin(members))]
+        raise InputError(
+            f"sets: peak '{unknown}' is not among the peaks that the surrogate sees for '{gene}'"
+        )
+    return torch.from_numpy(members)
+
+
+def _allowed(window_of_gene: dict | None, position: pd.Index, gene: str) -> Tensor:
+    """Indices of the candidate peaks."""
+    if window_of_gene is None:
+        return torch.arange(len(position))
+    inside = position.get_indexer(window_of_gene.get(gene, []))
+    return torch.from_numpy(np.unique(inside[inside >= 0]))
+
+
+def _log_change(cells: PerturbedCells, column: int, members: Tensor) -> float:
+    after = cells.predict_sets(members[None], column)[0]
+    return float((after - cells.predict(column)).double().mean())
+
+
+def _some_cells(opened: sparse.csr_matrix, most: int, rng: np.random.Generator) -> sparse.csr_matrix:
+    n_cells = opened.shape[0]
+    return opened if n_cells <= most else opened[np.sort(rng.choice(n_cells, most, replace=False))]
+
+
+def _stack(parts: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    parts = [part for part in parts if len(part)]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def _check(surrogate, test_cells: Multiome, training_opened, sets: pd.DataFrame, n_bootstrap: int) -> None:
+    """Refuse inputs that do not belong together."""
+    cell_types = pd.unique(sets["cell_type"])
+    if len(cell_types) > 1:
+        raise InputError(f"sets: expected one cell type per call, got {', '.join(map(str, cell_types))}")
+    for split, opened in (("test", test_cells.atac.X), ("train", training_opened)):
+        if opened.shape[0] == 0:
+            raise InputError(
+                f"cell type '{cell_types[0] if len(cell_types) else '?'}' has no {split} cells; raise "
+                f"preprocessing.split.{split} or leave the type out of tasks"
+            )
+    if list(surrogate.peaks) != list(test_cells.atac.var.index):
+        raise InputError("the surrogate was trained on other peaks than the multiome holds; train it again")
+    missing = sorted(set(sets["gene"]) - set(surrogate.genes))
+    if missing:
+        hint = did_you_mean(missing[0], surrogate.genes)
+        raise InputError(f"sets: gene '{missing[0]}' is not in the surrogate's genes.{hint}")
+    for direction in pd.unique(sets["direction"]):
+        if direction not in VALUE_OF_DIRECTION:
+            raise InputError(f"sets: direction '{direction}' is unknown; expected silence or activate")
+    if sets.duplicated([*TASK_KEYS, "set_size", "peak"]).any():
+        raise InputError("sets: a set names the same peak twice; expected distinct members")
+    if n_bootstrap < N_BOOTSTRAP_LEAST:
+        raise InputError(
+            f"redundancy.n_bootstrap is {n_bootstrap}; intervals need {N_BOOTSTRAP_LEAST} draws or more"
+        )

@@ -1,0 +1,101 @@
+"""Search again: sets that could have been found instead, and how often a member is found."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grids.perturbation.objective import PerturbedCells
+from grids.perturbation.search import Search
+
+
+def next_sets(
+    cells: PerturbedCells,
+    gene: int,
+    members: Tensor,
+    allowed: Tensor,
+    rng: np.random.Generator,
+    *,
+    candidates: int = 32,
+    max_rounds: int = 50,
+) -> Iterator[Tensor]:
+    """Sets of the same size, each found with the members of all sets before it excluded.
+
+    Parameters
+    ----------
+    cells : PerturbedCells
+        The cells that the first set was found on.
+    gene : int
+    members : LongTensor, shape (set_size,)
+        The first set, not among those returned.
+    allowed : LongTensor
+        Candidate peaks of the first search.
+    rng : Generator
+    candidates, max_rounds : int
+        As in :class:`~grids.perturbation.search.Search`, which starts greedily.
+
+    Yields
+    ------
+    LongTensor, shape (set_size,)
+        In nested order; ends when fewer candidates are left than the set has members.
+    """
+    found = members
+    while True:
+        left = allowed[~torch.isin(allowed, found)]
+        if len(left) < len(members):
+            return
+        search = Search(cells, gene, left, candidates)
+        alternative = search.improve(search.greedy(len(members)), rng, max_rounds).members
+        yield alternative
+        found = torch.cat([found, alternative])
+
+
+def selection_frequency(
+    cells: Sequence[PerturbedCells],
+    gene: int,
+    members: Tensor,
+    allowed: Tensor,
+    rng: np.random.Generator,
+    *,
+    n_repeats: int,
+    max_cells: int,
+    candidates: int = 32,
+    max_rounds: int = 50,
+) -> np.ndarray:
+    """How often a search of the same size selects each member when the training cells are drawn again.
+
+    Parameters
+    ----------
+    cells : sequence of PerturbedCells
+        The same training cells under each refit of the surrogate, taken in turn; or under the surrogate only.
+    gene : int
+    members : LongTensor, shape (set_size,)
+    allowed : LongTensor
+        Candidate peaks.
+    rng : Generator
+    n_repeats : int
+    max_cells : int
+        A repeat draws as many cells as there are, with replacement, but no more than these.
+    candidates, max_rounds : int
+        As in :class:`~grids.perturbation.search.Search`, which starts greedily.
+
+    Returns
+    -------
+    ndarray, shape (set_size,)
+        Share of the repeats; missing when there are none.
+
+    Raises
+    ------
+    InputError
+        When there are fewer candidates than members.
+    """
+    times = np.zeros(len(members))
+    for repeat in range(n_repeats):
+        whole = cells[repeat % len(cells)]
+        resampled = whole.subset(np.sort(rng.integers(len(whole), size=min(len(whole), max_cells))))
+        search = Search(resampled, gene, allowed, candidates)
+        search.check_size(len(members))
+        chosen = search.improve(search.greedy(len(members)), rng, max_rounds).members
+        times += torch.isin(members, chosen).numpy()
+    return times / n_repeats if n_repeats else np.full(len(members), np.nan)

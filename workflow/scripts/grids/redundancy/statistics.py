@@ -1,0 +1,120 @@
+"""What the changes by a set and by its subsets say: index, intervals, p-values, backups, class.
+
+Changes are of mean log-expression unless said otherwise. A *drop* is a change counted in the direction
+asked: expression lost when peaks are closed (silence), gained when they are opened (activate).
+"""
+
+import numpy as np
+from scipy.stats import t as t_distribution
+
+CONFIDENCE = 0.95
+SUFFICIENT_SHARE = 0.9
+# A member with less than this share of the joint effect alone is no rival of one that carries the set.
+MINOR_SHARE = 0.5
+# Enough cells show any smooth surrogate to be a little bent: an interaction of this share is no finding.
+NEGLIGIBLE_SHARE = 0.05
+# Surrogates predict in single precision: log effects within this of zero are zero.
+ROUNDING = 1e-6
+
+
+def interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile bootstrap interval at :data:`CONFIDENCE` over the first dimension (Efron 1979)."""
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
+    return low, high
+
+
+def redundancy_index(alone: np.ndarray, joint: np.ndarray) -> np.ndarray:
+    """``1 - sum_i drop({i}) / drop(r)`` on the log scale.
+
+    Positive: members back each other up. Zero: they multiply on the scale of expression. Negative:
+    diminishing returns, each alone takes what the others would.
+
+    Parameters
+    ----------
+    alone : ndarray, shape (..., set_size)
+        Change by each member alone.
+    joint : ndarray, shape (...)
+        Change by the whole set.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 1 - alone.sum(-1) / joint
+
+
+def p_values(estimate: np.ndarray, draws: np.ndarray, n_independent: int) -> np.ndarray:
+    """Two-sided p-values of "this is zero", from the spread of bootstrap draws.
+
+    ``estimate / sd(draws)`` against Student's t. It says no more than the draws do: with refitted surrogates
+    they hold the doubt about the surrogate and about the cells; without refits only the cells vary, the
+    surrogate is taken at its word, and a tiny interaction that it has in every cell gets a tiny p-value.
+
+    Parameters
+    ----------
+    estimate : ndarray, shape (n,)
+    draws : ndarray, shape (n_bootstrap, n)
+    n_independent : int
+        Number of refits, or of cells when there are none; one more than the degrees of freedom.
+    """
+    degrees_of_freedom = max(n_independent - 1, 1)
+    # Resampling n values spreads by sqrt((n - 1) / n) too little.
+    spread = draws.std(0) * np.sqrt(n_independent / degrees_of_freedom)
+    return 2 * t_distribution.sf(np.abs(estimate) / np.hypot(spread, ROUNDING), degrees_of_freedom)
+
+
+def n_sufficient(nested_drops: np.ndarray) -> int:
+    """Size of the minimal sufficient set: the shortest nested prefix with 90 % of the joint drop.
+
+    Parameters
+    ----------
+    nested_drops : ndarray, shape (set_size,)
+        Drop by the first 1, 2, ... members; the last, the joint one, is positive.
+    """
+    return int(np.argmax(nested_drops >= SUFFICIENT_SHARE * nested_drops[-1])) + 1
+
+
+def backups(alone: np.ndarray, in_context: np.ndarray, difference_low: np.ndarray) -> np.ndarray:
+    """Members that matter more once the others are gone, shape (set_size,), bool.
+
+    Their effect in context is above their effect alone, beyond the interval of the difference and by more
+    than 5 % of itself.
+
+    Parameters
+    ----------
+    alone, in_context : ndarray, shape (set_size,)
+        Drop by each member, and by adding it to the rest of the set.
+    difference_low : ndarray, shape (set_size,)
+        Lower bound of the interval of ``in_context - alone``.
+    """
+    more = in_context - np.abs(alone)
+    return (more > NEGLIGIBLE_SHARE * in_context) & (difference_low > ROUNDING)
+
+
+def class_of_set(drops_alone: np.ndarray, joint_drop: float, index_low: float, index_high: float) -> str:
+    """How the members of a set with an effect work together.
+
+    Parameters
+    ----------
+    drops_alone : ndarray, shape (set_size,)
+        Drop by each member, in nested order.
+    joint_drop : float
+        Positive.
+    index_low, index_high : float
+        Interval of the redundancy index.
+
+    Returns
+    -------
+    {"single", "redundant", "synergistic", "multiplicative"}
+        Single: the first member alone has 90 % of the joint effect, and no other one half of it (where each
+        of several members takes everything, all of them are needed). Redundant, synergistic: the index is
+        above 0.05 with its interval above zero, below -0.05 with its interval below zero. Multiplicative
+        otherwise.
+    """
+    share = drops_alone / joint_drop
+    if share[0] >= SUFFICIENT_SHARE and (share[1:] < MINOR_SHARE).all():
+        return "single"
+    index = redundancy_index(drops_alone, joint_drop)
+    if index > NEGLIGIBLE_SHARE and index_low > 0:
+        return "redundant"
+    if index < -NEGLIGIBLE_SHARE and index_high < 0:
+        return "synergistic"
+    return "multiplicative"
