@@ -1,0 +1,9 @@
+"""The methods of the truth benchmark, by the name under which the config asks for them.
+
+A method takes a :class:`~grids.truth.dataset.Dataset` and a seed and returns a
+:class:`~grids.truth.result.MethodResult` for each name it goes by in the tables.
+"""
+
+from grids.truth import oracle, rivals
+
+METHODS = {"rivals": rivals.run, "oracle": oracle.run}
