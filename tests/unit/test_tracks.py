@@ -17,6 +17,38 @@ GENES = pd.DataFrame(
     }
 )
 
+EFFECTS = pd.DataFrame(
+    {
+        "surrogate": "cross_modality",
+        "method": "grids",
+        "cell_type": "Oligo",
+        "gene": ["HLA DRB1", "HLA DRB1", "MOG"],
+        "direction": "silence",
+        "set_size": [1, 2, 1],
+        "q_value": [0.9, 0.0125, np.nan],
+    }
+)
+BED_HEADER = (
+    'track name="Oligo members" description="Members of the sets of Oligo: gene|direction|rank, score by effect '
+    'in context" useScore=1\n#chrom\tchromStart\tchromEnd\tname\tscore\tstrand\n'
+)
+BEDPE_HEADER = (
+    "#chrom1\tstart1\tend1\tchrom2\tstart2\tend2\tname\tscore\tstrand1\tstrand2\tgene\trank\tlog_effect_alone\t"
+    "log_effect_in_context\tq_value\n"
+)
+# The fields of UCSC's interact.as, in order.
+INTERACT_FIELDS = [
+    "chrom", "chromStart", "chromEnd", "name", "score", "value", "exp", "color", "sourceChrom", "sourceStart",
+    "sourceEnd", "sourceName", "sourceStrand", "targetChrom", "targetStart", "targetEnd", "targetName",
+    "targetStrand",
+]  # fmt: skip
+
+
+def body(path):
+    """The fields of each row after track line and comment."""
+    lines = path.read_text().splitlines()
+    return [line.split("\t") for line in lines if not line.startswith(("track", "#"))]
+
 
 def sets(**columns):
     table = pd.DataFrame(
@@ -32,6 +64,7 @@ def sets(**columns):
             "start": [400, 100, 10, 10],
             "end": [500, 200, 20, 20],
             "peak": ["chr6:400-500", "chr10:100-200", "chr6:10-20", "chr6:10-20"],
+            "log_effect_alone": [-0.5, 0.0, -0.1, -0.1],
             "log_effect_in_context": [-0.8, 0.2, -0.1, -0.1],
         }
     )
@@ -40,7 +73,7 @@ def sets(**columns):
 
 def test_bed_holds_the_types_members_sorted_with_scores_relative_to_their_set(tmp_path):
     tracks.write_bed(sets(), "Oligo", tmp_path / "a.bed")
-    assert (tmp_path / "a.bed").read_text() == (
+    assert (tmp_path / "a.bed").read_text() == BED_HEADER + (
         "chr10\t100\t200\tHLA_DRB1|silence|2\t250\t.\n"
         "chr6\t10\t20\tMOG|silence|1\t1000\t.\n"
         "chr6\t400\t500\tHLA_DRB1|silence|1\t1000\t.\n"
@@ -55,30 +88,64 @@ def test_names_tell_methods_apart_where_there_are_several(tmp_path):
 
 def test_members_without_effect_score_zero(tmp_path):
     tracks.write_bed(sets(log_effect_in_context=[0.0, 0.0, np.nan, 0.0]), "Oligo", tmp_path / "a.bed")
-    assert [line.split("\t")[4] for line in (tmp_path / "a.bed").read_text().splitlines()] == ["0", "0", "0"]
+    assert [row[4] for row in body(tmp_path / "a.bed")] == ["0", "0", "0"]
+
+
+def test_quotes_in_a_cell_type_do_not_end_the_track_line(tmp_path):
+    tracks.write_bed(sets(cell_type='5" neurons'), '5" neurons', tmp_path / "a.bed")
+    track = (tmp_path / "a.bed").read_text().splitlines()[0]
+    assert track.startswith('track name="5\' neurons members" ') and track.count('"') == 4
 
 
 def test_bedpe_joins_members_to_the_tss(tmp_path):
-    tracks.write_bedpe(sets(), GENES, "Oligo", tmp_path / "a.bedpe")
-    assert (tmp_path / "a.bedpe").read_text() == (
-        "chr10\t100\t200\tchr6\t999\t1000\tHLA_DRB1|silence|2\t250\t.\t-\n"
-        "chr6\t10\t20\tchr6\t50\t51\tMOG|silence|1\t1000\t.\t+\n"
-        "chr6\t400\t500\tchr6\t999\t1000\tHLA_DRB1|silence|1\t1000\t.\t-\n"
+    tracks.write_bedpe(sets(), GENES, EFFECTS, "Oligo", tmp_path / "a.bedpe")
+    assert (tmp_path / "a.bedpe").read_text() == BEDPE_HEADER + (
+        "chr10\t100\t200\tchr6\t999\t1000\tHLA_DRB1|silence|2\t250\t.\t-\tHLA DRB1\t2\t0\t0.2\t0.0125\n"
+        "chr6\t10\t20\tchr6\t50\t51\tMOG|silence|1\t1000\t.\t+\tMOG\t1\t-0.1\t-0.1\t.\n"
+        "chr6\t400\t500\tchr6\t999\t1000\tHLA_DRB1|silence|1\t1000\t.\t-\tHLA DRB1\t1\t-0.5\t-0.8\t0.0125\n"
     )
 
 
-def test_bedpe_leaves_out_genes_without_tss_and_refuses_unknown_ones(tmp_path):
-    tracks.write_bedpe(sets(gene=["NOTSS", "NOTSS", "MOG", "MOG"]), GENES, "Oligo", tmp_path / "a.bedpe")
-    assert (tmp_path / "a.bedpe").read_text() == "chr6\t10\t20\tchr6\t50\t51\tMOG|silence|1\t1000\t.\t+\n"
-    with pytest.raises(InputError, match=r"no annotation.*GAD67"):
-        tracks.write_bedpe(sets(gene="GAD67"), GENES, "Oligo", tmp_path / "b.bedpe")
-    assert not (tmp_path / "b.bedpe").exists()
+def test_arcs_leave_out_genes_without_tss_and_refuse_unknown_ones(tmp_path):
+    without = sets(gene=["NOTSS", "NOTSS", "MOG", "MOG"])
+    for write in (tracks.write_bedpe, tracks.write_interact):
+        write(without, GENES, EFFECTS, "Oligo", tmp_path / "a")
+        (row,) = body(tmp_path / "a")
+        assert "MOG|silence|1" in row
+        with pytest.raises(InputError, match=r"b: no annotation.*GAD67"):
+            write(sets(gene="GAD67"), GENES, EFFECTS, "Oligo", tmp_path / "b")
+        assert not (tmp_path / "b").exists()
 
 
-def test_a_type_without_sets_gives_empty_files(tmp_path):
+def test_interact_has_a_record_on_each_chromosome_of_an_arc(tmp_path):
+    tracks.write_interact(sets(), GENES, EFFECTS, "Oligo", tmp_path / "a.interact")
+    track, columns, *rows = (tmp_path / "a.interact").read_text().splitlines()
+    assert track.startswith('track name="Oligo sets" description=') and "type=interact" in track
+    assert columns == "#" + "\t".join(INTERACT_FIELDS)
+    rows = [dict(zip(INTERACT_FIELDS, row.split("\t"), strict=True)) for row in rows]
+    places = [(row["chrom"], row["chromStart"], row["chromEnd"], row["name"]) for row in rows]
+    assert places == [
+        ("chr10", "100", "200", "HLA_DRB1|silence|2"),  # the member's end of an arc between chromosomes
+        ("chr6", "10", "51", "MOG|silence|1"),
+        ("chr6", "400", "1000", "HLA_DRB1|silence|1"),
+        ("chr6", "999", "1000", "HLA_DRB1|silence|2"),  # and the gene's
+    ]
+    assert all(row["sourceChrom"] == "chr10" and row["targetChrom"] == "chr6" for row in (rows[0], rows[3]))
+    assert [row["value"] for row in rows] == ["0.2", "-0.1", "-0.8", "0.2"]
+    assert [row["score"] for row in rows] == ["250", "1000", "1000", "250"]
+    blue, grey = "#0072B2", "#999999"
+    assert [row["color"] for row in rows] == [blue, grey, blue, blue]
+    ends = [(row["sourceStart"], row["sourceEnd"], row["targetStart"], row["targetEnd"]) for row in rows]
+    assert ends[1] == ("10", "20", "50", "51") and ends[0] == ends[3] == ("100", "200", "999", "1000")
+    assert not any(" " in field for row in rows for field in row.values())
+
+
+def test_a_type_without_sets_gives_files_without_rows(tmp_path):
     tracks.write_bed(sets(), "Micro", tmp_path / "a.bed")
-    tracks.write_bedpe(sets(), GENES, "Micro", tmp_path / "a.bedpe")
-    assert (tmp_path / "a.bed").read_text() == (tmp_path / "a.bedpe").read_text() == ""
+    tracks.write_bedpe(sets(), GENES, EFFECTS, "Micro", tmp_path / "a.bedpe")
+    tracks.write_interact(sets(), GENES, EFFECTS, "Micro", tmp_path / "a.interact")
+    assert body(tmp_path / "a.bed") == body(tmp_path / "a.bedpe") == body(tmp_path / "a.interact") == []
+    assert (tmp_path / "a.bedpe").read_text() == BEDPE_HEADER
 
 
 def test_bigwig_reads_back_with_overlaps_averaged_and_ends_clipped(tmp_path):

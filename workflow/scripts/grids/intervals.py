@@ -525,3 +525,39 @@ def link_windows(
         },
         columns=WINDOW_COLUMNS,
     )
+
+
+def overlapping(first: pd.DataFrame, second: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of rows of two tables of intervals that share at least one base.
+
+    Parameters
+    ----------
+    first, second : DataFrame with chromosome, start, end
+
+    Returns
+    -------
+    first_row, second_row : ndarray of int64, shape (n_overlaps,)
+        Positions in `first` and `second`, sorted.
+    """
+    import pyranges
+
+    if first.empty or second.empty:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    ranges = [
+        pyranges.PyRanges(
+            pd.DataFrame(
+                {
+                    "Chromosome": table.chromosome.astype(str).to_numpy(),
+                    "Start": table.start.to_numpy(np.int64),
+                    "End": table.end.to_numpy(np.int64),
+                    name: np.arange(len(table)),
+                }
+            ),
+            int64=True,
+        )
+        for name, table in (("first_row", first), ("second_row", second))
+    ]
+    # Joining nothing gives a frame without columns.
+    rows = ranges[0].join(ranges[1]).df.reindex(columns=["first_row", "second_row"]).astype(np.int64)
+    rows = rows.sort_values(["first_row", "second_row"])
+    return rows.first_row.to_numpy(), rows.second_row.to_numpy()

@@ -1,4 +1,4 @@
-"""Files for genome browsers: members as BED, member-gene arcs as BEDPE, accessibility as bigWig."""
+"""Files for genome browsers: members as BED, member-gene arcs as BEDPE and interact, accessibility as bigWig."""
 
 import os
 import re
@@ -8,15 +8,20 @@ import numpy as np
 import pandas as pd
 
 from grids.errors import InputError, listing
+from grids.tables import SET_KEYS
 
 MAX_SCORE = 1000
+SIGNIFICANT = 0.05
+# Colours of interact arcs: the set's q-value is below SIGNIFICANT, or it is not (or is missing).
+COLOURS = {True: "#0072B2", False: "#999999"}
 
 
 def write_bed(sets: pd.DataFrame, cell_type: str, path: str | os.PathLike) -> None:
     """Write the members of a type's sets as BED6, sorted by position.
 
-    The name is ``gene|direction|rank``, with ``|surrogate|method`` added where the table holds several. The
-    score, 0 to 1000, is the member's effect in context relative to the largest of its set.
+    A track line and a comment with the columns come first. The name is ``gene|direction|rank``, with
+    ``|surrogate|method`` added where the table holds several. The score, 0 to 1000, is the member's effect in
+    context relative to the largest of its set.
 
     Parameters
     ----------
@@ -29,28 +34,36 @@ def write_bed(sets: pd.DataFrame, cell_type: str, path: str | os.PathLike) -> No
     rows = _members(sets, cell_type)
     bed = pd.DataFrame(
         {
-            "chromosome": rows["chromosome"],
-            "start": rows["start"].astype(np.int64),
-            "end": rows["end"].astype(np.int64),
+            "chrom": rows["chromosome"],
+            "chromStart": rows["start"].astype(np.int64),
+            "chromEnd": rows["end"].astype(np.int64),
             "name": _names(rows),
             "score": _scores(rows),
             "strand": ".",
         }
     )
-    _write(bed.sort_values(["chromosome", "start", "end", "name"], kind="stable"), path)
+    bed = bed.sort_values(["chrom", "chromStart", "chromEnd", "name"], kind="stable")
+    what = f"Members of the sets of {cell_type}: gene|direction|rank, score by effect in context"
+    _write(bed, path, _track_line(f"{cell_type} members", what, "useScore=1"))
 
 
-def write_bedpe(sets: pd.DataFrame, genes: pd.DataFrame, cell_type: str, path: str | os.PathLike) -> None:
-    """Write arcs from the members of a type's sets to the TSS of their gene, as ten-column BEDPE.
+def write_bedpe(
+    sets: pd.DataFrame, genes: pd.DataFrame, effects: pd.DataFrame, cell_type: str, path: str | os.PathLike
+) -> None:
+    """Write arcs from the members of a type's sets to the TSS of their gene as BEDPE, for IGV and bedtools.
 
-    Names and scores as in :func:`write_bed`. The second end is the base of the TSS, with the gene's strand.
-    Arcs between chromosomes are kept. Genes without a TSS have no arcs.
+    A comment names the columns. Names and scores as in :func:`write_bed`; the second end is the base of the TSS,
+    with the gene's strand. Five columns follow the ten of the format: `gene`, `rank`, the member's changes of
+    log-expression `log_effect_alone` and `log_effect_in_context`, and the `q_value` of its set, with ``.``
+    where missing. Arcs between chromosomes are kept. Genes without a TSS have no arcs.
 
     Parameters
     ----------
     sets : DataFrame
     genes : DataFrame
         `gene chromosome strand tss`.
+    effects : DataFrame
+        `surrogate method cell_type gene direction set_size q_value`.
     cell_type : str
     path : path
 
@@ -59,31 +72,93 @@ def write_bedpe(sets: pd.DataFrame, genes: pd.DataFrame, cell_type: str, path: s
     InputError
         A gene of the sets is not in `genes`.
     """
+    arcs = _arcs(sets, genes, effects, cell_type, path)
+    bedpe = pd.DataFrame(
+        {
+            "chrom1": arcs["chromosome"],
+            "start1": arcs["start"],
+            "end1": arcs["end"],
+            "chrom2": arcs["tss_chromosome"],
+            "start2": arcs["tss"],
+            "end2": arcs["tss"] + 1,
+            "name": arcs["name"],
+            "score": arcs["score"],
+            "strand1": ".",
+            "strand2": arcs["strand"],
+        }
+    ).join(arcs[["gene", "rank", "log_effect_alone", "log_effect_in_context", "q_value"]])
+    _write(bedpe.sort_values(["chrom1", "start1", "end1", "name"], kind="stable"), path)
+
+
+def write_interact(
+    sets: pd.DataFrame, genes: pd.DataFrame, effects: pd.DataFrame, cell_type: str, path: str | os.PathLike
+) -> None:
+    """Write the arcs of :func:`write_bedpe` in UCSC's interact format (bed5+13), which has no BEDPE.
+
+    The source of an arc is the member, the target the base of the TSS. ``value`` is the member's effect in
+    context, ``exp`` the method; arcs of sets with ``q_value < 0.05`` are blue, others grey. An arc between
+    chromosomes is a record on each of them, as the format wants it.
+
+    Parameters and errors as in :func:`write_bedpe`.
+    """
+    arcs = _arcs(sets, genes, effects, cell_type, path)
+    interact = pd.DataFrame(
+        {
+            "chrom": arcs["chromosome"],
+            "chromStart": arcs[["start", "tss"]].min(axis=1),
+            "chromEnd": np.maximum(arcs["end"], arcs["tss"] + 1),
+            "name": arcs["name"],
+            "score": arcs["score"],
+            "value": arcs["log_effect_in_context"].fillna(0.0),
+            "exp": arcs["method"].map(_one_word),
+            "color": (arcs["q_value"] < SIGNIFICANT).map(COLOURS),
+            "sourceChrom": arcs["chromosome"],
+            "sourceStart": arcs["start"],
+            "sourceEnd": arcs["end"],
+            "sourceName": arcs["peak"].map(_one_word),
+            "sourceStrand": ".",
+            "targetChrom": arcs["tss_chromosome"],
+            "targetStart": arcs["tss"],
+            "targetEnd": arcs["tss"] + 1,
+            "targetName": arcs["gene"].map(_one_word),
+            "targetStrand": arcs["strand"],
+        }
+    )
+    place, source, target = (
+        ["chrom", "chromStart", "chromEnd"],
+        ["sourceChrom", "sourceStart", "sourceEnd"],
+        ["targetChrom", "targetStart", "targetEnd"],
+    )
+    elsewhere = interact["sourceChrom"] != interact["targetChrom"]
+    interact.loc[elsewhere, place] = interact.loc[elsewhere, source].to_numpy()
+    at_target = interact[elsewhere].copy()
+    at_target[place] = at_target[target].to_numpy()
+    interact = pd.concat([interact, at_target]).sort_values([*place, "name"], kind="stable")
+    header = _track_line(
+        f"{cell_type} sets", f"Members of the sets of {cell_type} and their genes",
+        "type=interact interactDirectional=true useScore=on visibility=full maxHeightPixels=200:100:50",
+    )  # fmt: skip
+    _write(interact, path, header)
+
+
+def _arcs(sets, genes, effects, cell_type: str, path: str | os.PathLike) -> pd.DataFrame:
+    """A row per member of a gene with a TSS: the member's, with the TSS, a name, a score and the q-value."""
     rows = _members(sets, cell_type)
     missing = sorted(set(rows["gene"]) - set(genes["gene"]))
     if missing:
         raise InputError(f"{Path(path).name}: no annotation for the genes of these sets: {listing(missing)}")
     targets = genes.drop_duplicates("gene").set_index("gene").reindex(rows["gene"])
-    has_tss = targets["tss"].notna().to_numpy()
-    name, score = _names(rows)[has_tss], _scores(rows)[has_tss]
-    rows, targets = rows[has_tss], targets[has_tss]
-    tss = targets["tss"].to_numpy().astype(np.int64)
     strand = targets["strand"].to_numpy()
-    arcs = pd.DataFrame(
-        {
-            "chromosome_1": rows["chromosome"].to_numpy(),
-            "start_1": rows["start"].to_numpy().astype(np.int64),
-            "end_1": rows["end"].to_numpy().astype(np.int64),
-            "chromosome_2": targets["chromosome"].to_numpy(),
-            "start_2": tss,
-            "end_2": tss + 1,
-            "name": name.to_numpy(),
-            "score": score.to_numpy(),
-            "strand_1": ".",
-            "strand_2": np.where(np.isin(strand, ["+", "-"]), strand, "."),
-        }
-    )
-    _write(arcs.sort_values(["chromosome_1", "start_1", "end_1", "name"], kind="stable"), path)
+    q_values = effects.drop_duplicates(SET_KEYS)[[*SET_KEYS, "q_value"]]
+    arcs = rows.assign(
+        name=_names(rows),
+        score=_scores(rows),
+        tss_chromosome=targets["chromosome"].to_numpy(),
+        tss=targets["tss"].to_numpy(float),
+        strand=np.where(np.isin(strand, ["+", "-"]), strand, "."),
+    ).merge(q_values, on=SET_KEYS, how="left")
+    arcs = arcs.dropna(subset="tss")
+    return arcs.astype(dict.fromkeys(("start", "end", "tss"), np.int64))
 
 
 def write_bigwig(
@@ -170,13 +245,17 @@ def _members(sets: pd.DataFrame, cell_type: str) -> pd.DataFrame:
     return sets[sets["cell_type"] == cell_type].reset_index(drop=True)
 
 
+def _one_word(name: str) -> str:
+    """A name without white space, which browsers take for the end of a field."""
+    return re.sub(r"\s", "_", str(name))
+
+
 def _names(rows: pd.DataFrame) -> pd.Series:
-    """Names without white space, which browsers take for the end of a field."""
     columns = ["gene", "direction", "rank"]
     if len(rows[["surrogate", "method"]].drop_duplicates()) > 1:
         columns += ["surrogate", "method"]
     names = ["|".join(map(str, fields)) for fields in rows[columns].itertuples(index=False)]
-    return pd.Series([re.sub(r"\s", "_", name) for name in names], index=rows.index, dtype=object)
+    return pd.Series([_one_word(name) for name in names], index=rows.index, dtype=object)
 
 
 def _scores(rows: pd.DataFrame) -> pd.Series:
@@ -187,10 +266,20 @@ def _scores(rows: pd.DataFrame) -> pd.Series:
     return (MAX_SCORE * (effect / largest.where(largest > 0, 1.0))).round().astype(int)
 
 
-def _write(table: pd.DataFrame, path: str | os.PathLike) -> None:
-    """Tab-separated, without a header, under a temporary name first."""
+def _track_line(name: str, description: str, settings: str) -> str:
+    """The first line of a track; text stands in double quotes, so it holds none itself."""
+    name, description = (text.replace('"', "'") for text in (name, description))
+    return f'track name="{name}" description="{description}" {settings}\n'
+
+
+def _write(table: pd.DataFrame, path: str | os.PathLike, track_line: str = "") -> None:
+    """Tab-separated, its columns in a comment, under a temporary name first."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    temporary.write_text(table.to_csv(sep="\t", index=False, header=False, lineterminator="\n"))
+    columns = "#" + "\t".join(table.columns) + "\n"
+    rows = table.to_csv(
+        sep="\t", index=False, header=False, lineterminator="\n", na_rep=".", float_format="%.6g"
+    )
+    temporary.write_text(track_line + columns + rows)
     os.replace(temporary, path)

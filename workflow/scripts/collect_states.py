@@ -1,0 +1,9 @@
+"""Put the cell types' tables of states together; q-values are over all tasks."""
+
+from grids import states, tables
+from grids.logging import job
+
+with job(snakemake) as log:
+    state_redundancy = states.collect(tables.read(path) for path in snakemake.input.states)
+    tables.write(state_redundancy, snakemake.output.states)
+    log.info("%d rows", len(state_redundancy))

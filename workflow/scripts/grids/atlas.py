@@ -1,0 +1,162 @@
+"""Redundancy over a whole run: its distribution by cell type, by number of enhancers and by class of gene."""
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from scipy.stats import false_discovery_control, kruskal, mannwhitneyu
+
+from grids import tables
+from grids.bins import equal_count_bins
+from grids.errors import InputError, did_you_mean, listing
+from grids.logging import log
+from grids.tables import ATLAS_COLUMNS
+
+CLASSES = ["none", "single", "multiplicative", "redundant", "synergistic"]
+# A run may hold sets that several surrogates, methods or directions gave; they are never pooled.
+RUN_KEYS = ["surrogate", "method", "direction"]
+N_BINS = 4
+# Fewer sets than this on either side of a comparison are not tested.
+MIN_TESTED = 3
+
+
+def read_gene_classes(path: str | os.PathLike, genes: pd.Series) -> pd.DataFrame:
+    """Read a table of gene classes: a TSV with columns `gene` and `gene_class`; a gene may be in several.
+
+    Parameters
+    ----------
+    path : path
+    genes : Series of str
+        The genes of the run.
+
+    Raises
+    ------
+    InputError
+        When a column is missing, or no gene of the run has a class.
+    """
+    try:
+        table = tables.read(path, dtype=str)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as TSV ({error})") from error
+    missing = [column for column in ("gene", "gene_class") if column not in table]
+    if missing:
+        raise InputError(
+            f"{path}: column '{missing[0]}' is missing; expected a TSV with columns gene and gene_class, "
+            f"it has: {listing(table.columns)}.{did_you_mean(missing[0], table.columns)}"
+        )
+    table = table[["gene", "gene_class"]].dropna().drop_duplicates(ignore_index=True)
+    n_found = genes.drop_duplicates().isin(table["gene"]).sum()
+    if not n_found:
+        raise InputError(
+            f"{path}: none of its {table['gene'].nunique()} genes (e.g. '{table['gene'].iloc[0]}') is among "
+            f"those of the run (e.g. '{genes.iloc[0]}'); give gene names as in the RNA data"
+            if len(table)
+            else f"{path}: no rows; expected a row per gene"
+        )
+    log.info("%s: %d of %d explained genes have a class", path, n_found, genes.nunique())
+    return table
+
+
+def summarise_atlas(
+    redundancy: pd.DataFrame, windows: pd.DataFrame, gene_classes: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """The distribution of the redundancy index, and of the classes of sets, in groups of sets.
+
+    Groupings: `all`; `cell_type`; `n_sufficient`, members in the minimal sufficient set;
+    `n_window_peaks`, peaks in the gene's window, in quarters of the genes; `gene_class`, where given.
+
+    The index is a ratio to the joint effect and means nothing without one, nor for a set of one peak: such
+    sets count in the shares of classes but not in the index. Whether groups differ is asked of the index by rank:
+    `p_value_of_grouping` over all groups (Kruskal-Wallis), `p_value` for each group against the other sets of
+    the grouping (Mann-Whitney, two-sided) with `q_value` over the groups (Benjamini-Hochberg). Sets of one
+    gene in several cell types are not independent, so the groupings of genes are tested with one value per
+    gene, its median over cell types.
+
+    Parameters
+    ----------
+    redundancy : DataFrame
+        :data:`grids.tables.REDUNDANCY_COLUMNS`.
+    windows : DataFrame
+        `peak gene`, a row per peak in a gene's window.
+    gene_classes : DataFrame, optional
+        `gene gene_class`.
+
+    Returns
+    -------
+    DataFrame
+        :data:`grids.tables.ATLAS_COLUMNS`; the index is summarised over `n_with_index` sets.
+    """
+    n_peaks = redundancy["gene"].map(windows.groupby("gene")["peak"].nunique()).fillna(0)
+    redundancy = redundancy.assign(n_window_peaks=n_peaks).reset_index(drop=True)
+    parts = [
+        _summarise(groups, sets, by_gene).assign(**dict(zip(RUN_KEYS, key, strict=True)), grouping=grouping)
+        for key, sets in redundancy.groupby(RUN_KEYS)
+        for grouping, by_gene, groups in _groupings(sets, gene_classes)
+        if groups
+    ]
+    return pd.concat(parts or [pd.DataFrame(columns=ATLAS_COLUMNS)], ignore_index=True)[ATLAS_COLUMNS]
+
+
+def _groupings(sets: pd.DataFrame, gene_classes: pd.DataFrame | None) -> Iterator:
+    """Name of each grouping, whether it is one of genes, and its groups' sets by name."""
+    yield "all", False, {"all": sets}
+    yield "cell_type", False, dict(list(sets.groupby("cell_type")))
+    sufficient = sets.dropna(subset="n_sufficient").astype({"n_sufficient": int})
+    yield "n_sufficient", False, {str(n): rows for n, rows in sufficient.groupby("n_sufficient")}
+    of_gene = sets.drop_duplicates("gene").set_index("gene")["n_window_peaks"]
+    codes, labels = equal_count_bins(of_gene.to_numpy(), N_BINS)
+    code = sets["gene"].map(pd.Series(codes, index=of_gene.index))
+    yield "n_window_peaks", True, {label: sets[code == i] for i, label in enumerate(labels)}
+    if gene_classes is not None:
+        members = gene_classes.groupby("gene_class")["gene"]
+        groups = {name: sets[sets["gene"].isin(genes)] for name, genes in members}
+        yield "gene_class", True, {name: rows for name, rows in groups.items() if len(rows)}
+
+
+def _summarise(groups: dict[str, pd.DataFrame], sets: pd.DataFrame, by_gene: bool) -> pd.DataFrame:
+    """One row per group; each is tested against the other `sets`."""
+    indexed = sets[(sets["set_size"] > 1) & (sets["class"] != "none") & sets["redundancy_index"].notna()]
+    inside = {name: indexed.index.isin(rows.index) for name, rows in groups.items()}
+    p_value_of_grouping = _kruskal([_values(indexed[here], by_gene) for here in inside.values()])
+    rows = []
+    for name, members in groups.items():
+        here = indexed[inside[name]]
+        lower, median, upper = here["redundancy_index"].quantile([0.25, 0.5, 0.75])
+        rows.append(
+            {
+                "group": name,
+                "n_sets": len(members),
+                "n_genes": members["gene"].nunique(),
+                "n_with_index": len(here),
+                "median_redundancy_index": median,
+                "lower_quartile": lower,
+                "upper_quartile": upper,
+                **{f"share_{kind}": (members["class"] == kind).mean() for kind in CLASSES},
+                "p_value_of_grouping": p_value_of_grouping,
+                "p_value": _mann_whitney(_values(here, by_gene), _values(indexed[~inside[name]], by_gene)),
+                "q_value": np.nan,
+            }
+        )
+    table = pd.DataFrame(rows)
+    tested = table["p_value"].notna()
+    table.loc[tested, "q_value"] = false_discovery_control(table.loc[tested, "p_value"])
+    return table
+
+
+def _values(rows: pd.DataFrame, by_gene: bool) -> np.ndarray:
+    index = rows["redundancy_index"]
+    return (index.groupby(rows["gene"]).median() if by_gene else index).to_numpy()
+
+
+def _kruskal(groups: list[np.ndarray]) -> float:
+    groups = [values for values in groups if len(values) >= MIN_TESTED]
+    if len(groups) < 2 or np.ptp(np.concatenate(groups)) == 0:
+        return np.nan
+    return kruskal(*groups).pvalue
+
+
+def _mann_whitney(inside: np.ndarray, outside: np.ndarray) -> float:
+    if min(len(inside), len(outside)) < MIN_TESTED:
+        return np.nan
+    return mannwhitneyu(inside, outside).pvalue

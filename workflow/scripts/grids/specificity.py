@@ -1,0 +1,78 @@
+"""Does a set found in one cell type matter in another? Each set, applied to the cells of every type."""
+
+import numpy as np
+import pandas as pd
+
+from grids.cells import Modality
+from grids.errors import InputError
+from grids.perturbation.transition import VALUE_OF_DIRECTION
+from grids.redundancy.statistics import interval
+from grids.redundancy.subsets import bootstrap_weights
+from grids.resampling import ReplicatedCells, bootstrap_means
+from grids.seeds import generator
+from grids.tables import SPECIFICITY_COLUMNS
+
+
+def jaccard(first: set, second: set) -> float:
+    """Shared members as a share of all members of two sets; missing when either is empty."""
+    return len(first & second) / len(first | second) if first and second else np.nan
+
+
+def measure_specificity(
+    surrogate, atac: Modality, applied_to: str, sets: pd.DataFrame, *, n_bootstrap: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Apply the sets found in all cell types to the cells of one.
+
+    The surrogate and the accessibility are those of `applied_to`: closing peaks that are closed in all its
+    cells changes nothing. Sets of genes that its surrogate does not predict are left out. The type's own sets
+    are among the rows, to compare with.
+
+    Parameters
+    ----------
+    surrogate : PooledSurrogate
+        The surrogate of `applied_to`.
+    atac : Modality
+        Test cells of `applied_to`.
+    applied_to : str
+    sets : DataFrame
+        A row per member: `surrogate method cell_type gene direction set_size peak`; all cell types.
+    n_bootstrap : int
+        Draws of cells, and of the surrogate's replicates where it has them, for the intervals.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        :data:`grids.tables.SPECIFICITY_COLUMNS`. `log_change`: change of mean predicted log-expression
+        (natural log), with the bounds of its 95 % interval. `jaccard`: overlap with the set that was found
+        in `applied_to` for the same gene; missing when there is none.
+
+    Raises
+    ------
+    InputError
+        When there are no cells, or a member is not a peak of the surrogate.
+    """
+    n_cells = atac.X.shape[0]
+    if n_cells == 0:
+        raise InputError(
+            f"cell type '{applied_to}' has no test cells to apply sets to; raise preprocessing.split.test"
+        )
+    weights = bootstrap_weights(n_cells, n_bootstrap, generator(seed, "specificity", applied_to))
+    cells = {
+        direction: ReplicatedCells(surrogate, atac.X, VALUE_OF_DIRECTION[direction])
+        for direction in pd.unique(sets["direction"])
+    }
+    task = ["gene", "direction", "surrogate", "method"]
+    own = {key: set(rows["peak"]) for key, rows in sets[sets["cell_type"] == applied_to].groupby(task)}
+    rows = []
+    # Gene by gene, so that a surrogate with a part for each gene prepares its cells once.
+    known = sets[sets["gene"].isin(surrogate.genes)].groupby([*task, "cell_type", "set_size"])
+    for (gene, direction, name, method, found_in, set_size), members in known:
+        changes = cells[direction].changes(gene, list(members["peak"]))
+        low, high = interval(bootstrap_means(changes, weights)[:, 0])
+        overlap = jaccard(set(members["peak"]), own.get((gene, direction, name, method), set()))
+        rows.append(
+            [name, method, gene, direction, found_in, applied_to, set_size, n_cells, changes[0].mean(),
+             low, high, overlap]
+        )  # fmt: skip
+    return pd.DataFrame(rows, columns=SPECIFICITY_COLUMNS)
