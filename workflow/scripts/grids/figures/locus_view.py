@@ -16,6 +16,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from grids.errors import InputError, listing
 from grids.figures.gene_models import ROW_HEIGHT, draw_genes, place_genes
+from grids.figures.scales import flags
 from grids.figures.style import (
     DOUBLE_COLUMN,
     EFFECT_COLOURS,
@@ -47,6 +48,8 @@ def locus_view(
     method: str | None = None,
     surrogate: str | None = None,
     max_types: int = 8,
+    alternatives: pd.DataFrame | None = None,
+    max_alternatives: int = 6,
 ) -> Figure:
     """One task's set in its locus; members elsewhere in the genome are listed below.
 
@@ -65,11 +68,16 @@ def locus_view(
         Which set, when the task has several.
     max_types : int
         At most so many thin tracks of other cell types.
+    alternatives : DataFrame, optional
+        ``alternative_sets.tsv``: disjoint sets found when the members of the first were excluded.
+    max_alternatives : int
+        At most so many of them, in the order in which they were found; a note counts the rest.
 
     Returns
     -------
     Figure
-        Arcs from the TSS: colour is a member's effect in context, width its size, number its rank.
+        Arcs from the TSS: colour is a member's effect in context, width its size, number its rank. Below them
+        one line of ticks per alternative set, with its share of the first set's effect.
 
     Raises
     ------
@@ -97,9 +105,12 @@ def locus_view(
     notes = _notes(
         members[~inside], chromosome, len(others) - max_types, _n_seen(local_genes, low, high) - len(placed)
     )
+    found_instead = _alternatives(alternatives, members)
+    shown_instead = found_instead[:max_alternatives]
+    notes += _alternative_notes(shown_instead, len(found_instead) - len(shown_instead), peaks)
     n_rows = int(placed["row"].max()) + 1
     n_thin = min(len(others), max_types)
-    heights = [1.25, 0.6, *[0.17] * n_thin, ROW_HEIGHT * n_rows + 0.12]
+    heights = [1.25, *[0.12] * len(shown_instead), 0.6, *[0.17] * n_thin, ROW_HEIGHT * n_rows + 0.12]
     figure = new_figure(DOUBLE_COLUMN, sum(heights) + 0.75 + 0.11 * notes.count("\n"))
     figure.get_layout_engine().set(h_pad=0.015, hspace=0)
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights, width_ratios=[1, 0.014])
@@ -113,7 +124,10 @@ def locus_view(
     bar.outline.set_visible(False)
     bar.locator = MaxNLocator(4)
     bar.update_ticks()
-    _draw_tracks(axes[1:-1], peaks, [cell_type, *others[:n_thin]], types, members[inside], scale)
+    tracks = axes[1 + len(shown_instead) : -1]
+    for ax, rows in zip(axes[1:], shown_instead, strict=False):
+        _draw_alternative(ax, rows, peaks)
+    _draw_tracks(tracks, peaks, [cell_type, *others[:n_thin]], types, members[inside], scale)
     draw_genes(axes[-1], placed, name, low, high, WIDTH)
     for ax in axes:
         ax.axvline(tss, color=GREY, lw=0.5, ls=":", zorder=0)
@@ -265,6 +279,39 @@ def _number_arcs(ax: Axes, centre: np.ndarray, tss: int, height: np.ndarray, ran
                     bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3},
                 )
                 break
+
+
+def _alternatives(table: pd.DataFrame | None, members: pd.DataFrame) -> list[pd.DataFrame]:
+    """The rows of each alternative to the set, in the order in which they were found."""
+    if table is None:
+        return []
+    own = table[table["alternative"] > 0].merge(members[KEY].drop_duplicates(), on=KEY)
+    return [rows for _, rows in own.groupby("alternative")]
+
+
+def _alternative_notes(shown: list[pd.DataFrame], n_hidden: int, peaks: pd.DataFrame) -> str:
+    lines = []
+    if shown:
+        inside = pd.concat(shown)["peak"].isin(peaks["peak"])
+        out = f"; {(~inside).sum()} of their {len(inside)} members are out of view" * (not inside.all())
+        lines.append(f"Alternative sets: % of the first set's effect, black where it reaches 90 %{out}.")
+    if n_hidden:
+        lines.append(f"{n_hidden} further alternative set{'s are' if n_hidden > 1 else ' is'} not shown.")
+    return "".join(f"\n{line}" for line in lines)
+
+
+def _draw_alternative(ax: Axes, rows: pd.DataFrame, peaks: pd.DataFrame) -> None:
+    """One tick per member in view."""
+    number_of_set, share = rows["alternative"].iloc[0], rows["share_of_first"].iloc[0]
+    colour = INK if flags(rows["reaches_90_percent"]).all() else GREY
+    here = peaks[peaks["peak"].isin(rows["peak"])]
+    middle = (here["start"].to_numpy(dtype=float) + here["end"].to_numpy(dtype=float)) / 2
+    ax.axhline(0.5, color=PALE, lw=0.5, zorder=0)
+    ax.vlines(middle, 0.1, 0.9, color=colour, lw=1.2, label=f"_alternative {number_of_set}")
+    reached = f"{100 * share:.0f} %".replace("-", "−") if pd.notna(share) else number(share)
+    _label(ax, f"alternative {number_of_set}: {reached}", fontsize=5.5, color=colour)
+    ax.set(ylim=(0, 1), yticks=[])
+    ax.spines["left"].set_visible(False)
 
 
 def _draw_tracks(

@@ -1,0 +1,179 @@
+"""How redundant the genes of a whole run are: by cell type, by number of peaks, by class of gene."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from pandas.core.groupby import DataFrameGroupBy
+
+from grids.atlas import N_BINS, RUN_KEYS
+from grids.bins import equal_count_bins
+from grids.figures.scales import (
+    INDEX_FORMULA,
+    class_key,
+    class_mark,
+    index_limits,
+    write_index_words,
+)
+from grids.figures.style import (
+    DOUBLE_COLUMN,
+    GREY,
+    INK,
+    PALE,
+    beside,
+    empty_figure,
+    legend_outside,
+    new_figure,
+    panel_title,
+    say,
+    shorten,
+    styled,
+    violins,
+)
+from grids.figures.tasks import full_sets
+
+MOST_GROUPS = 30
+ENOUGH_FOR_A_VIOLIN = 20
+ENOUGH_FOR_QUARTILES = 5
+CROWD = 300
+
+
+@styled
+def atlas(
+    redundancy: pd.DataFrame, windows: pd.DataFrame, gene_classes: pd.DataFrame | None = None
+) -> Figure:
+    """Distributions of the redundancy index over genes, one row per group.
+
+    Parameters
+    ----------
+    redundancy : DataFrame
+        ``redundancy.tsv``; each task's largest set is shown.
+    windows : DataFrame
+        ``windows.tsv.gz``: ``peak gene ...``, one row per peak in a gene's window.
+    gene_classes : DataFrame, optional
+        ``gene gene_class``; a gene may be in several classes, one row each.
+
+    Returns
+    -------
+    Figure
+        Each dot is a task, violins from 20 tasks on, quartiles from 5 on. Tasks without a joint
+        effect and sets of one peak have no meaningful index: they are left out and counted.
+    """
+    full = full_sets(redundancy)
+    if full.empty:
+        return empty_figure("no redundancy: no set was analysed")
+    judged = full[with_an_index(full)]
+    left_out = _left_out(len(full) - len(judged))
+    if judged.empty:
+        return empty_figure(f"no set to show: {left_out}")
+    panels = _panels(full, windows, gene_classes)
+
+    heights = [0.19 * max(len(groups), 1) + 0.45 for groups in panels.values()]
+    figure = new_figure(DOUBLE_COLUMN, sum(heights) + 0.7)
+    axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
+    limits = index_limits(judged["redundancy_index"].to_numpy())
+    for ax, (title, groups) in zip(axes, panels.items(), strict=True):
+        _draw(ax, groups, limits)
+        panel_title(ax, title, pad=14 if ax is axes[0] else 4)
+        ax.tick_params(axis="x", labelbottom=True)
+    write_index_words(axes[0], judged["direction"])
+    figure.supxlabel(INDEX_FORMULA + (f"\n{left_out}" if left_out else ""), fontsize=7)
+    handles, names = class_key(judged["class"])
+    median = Line2D([], [], ls="", marker="|", ms=7, mew=1.4, color=INK)
+    legend_outside(figure, [*handles, median], [*names, "median, quartiles"], side="upper")
+    return figure
+
+
+def with_an_index(redundancy: pd.DataFrame) -> pd.Series:
+    """True where an index says something: two members or more, a joint effect, a known value."""
+    several = redundancy["set_size"] > 1
+    return several & (redundancy["class"].astype(str) != "none") & redundancy["redundancy_index"].notna()
+
+
+def _left_out(n: int) -> str:
+    sets = f"{n} set{'s' * (n != 1)}"
+    return f"{sets} of one peak, without a joint effect or without an index left out." * (n > 0)
+
+
+def _panels(
+    full: pd.DataFrame, windows: pd.DataFrame, gene_classes: pd.DataFrame | None
+) -> dict[str, dict[str, pd.DataFrame]]:
+    """Title -> name of each group -> its rows; surrogates, methods and directions are never pooled."""
+    several = [column for column in RUN_KEYS if full[column].nunique() > 1]
+    panels = {}
+    for _, sets in full.groupby(RUN_KEYS):
+        n_peaks = windows.groupby("gene")["peak"].nunique().reindex(sets["gene"].unique(), fill_value=0)
+        codes, labels = equal_count_bins(n_peaks.to_numpy(), N_BINS)
+        bins = pd.Series(pd.Categorical.from_codes(codes, labels, ordered=True), n_peaks.index)
+        judged = sets.assign(n_peaks=sets["gene"].map(bins))[with_an_index(sets)]
+        for title, groups in _groupings(judged, gene_classes):
+            panels[" · ".join([title, *sets[several].iloc[0]])] = groups
+    return panels
+
+
+def _groupings(judged: pd.DataFrame, gene_classes: pd.DataFrame | None) -> Iterator:
+    """Each grouping's title and its groups, those of ``atlas.tsv``."""
+    yield "By cell type", _by_median(judged.groupby("cell_type"))
+    sufficient = judged.dropna(subset="n_sufficient").astype({"n_sufficient": int})
+    yield "By number of members that reach 90 % of the effect", _first(sufficient.groupby("n_sufficient"))
+    yield "By number of peaks in the window", _first(judged.groupby("n_peaks", observed=True))
+    if gene_classes is not None:
+        yield "By class of gene", _by_median(judged.merge(gene_classes, on="gene").groupby("gene_class"))
+
+
+def _first(groups: DataFrameGroupBy) -> dict[str, pd.DataFrame]:
+    return {str(name): rows for name, rows in islice(groups, MOST_GROUPS)}
+
+
+def _by_median(groups: DataFrameGroupBy) -> dict[str, pd.DataFrame]:
+    """Highest median index first; beyond the limit only the largest groups."""
+    largest = sorted(groups, key=lambda item: -len(item[1]))[:MOST_GROUPS]
+    ordered = sorted(largest, key=lambda item: -item[1]["redundancy_index"].median())
+    return {str(name): rows for name, rows in ordered}
+
+
+def _draw(ax: Axes, groups: dict[str, pd.DataFrame], limits: tuple[float, float]) -> None:
+    ax.set_xlim(limits)
+    if not groups:
+        say(ax, "no task belongs to a group")
+        return
+    rng = np.random.default_rng(0)  # the same jitter in every run
+    rows = np.arange(len(groups))
+    crowded = max(map(len, groups.values())) > CROWD
+    ax.axvline(0, color=INK, lw=0.6, zorder=1.5)
+    for row, (name, part) in zip(rows, groups.items(), strict=True):
+        index = np.clip(part["redundancy_index"].to_numpy(dtype=float), *limits)
+        if len(index) >= ENOUGH_FOR_A_VIOLIN:
+            violins(ax, [index], [row], [PALE], width=0.85, vertical=False)
+        height = row + rng.uniform(-0.22, 0.22, len(index)) * (len(index) > 1)
+        kinds = part["class"].astype(str).to_numpy()
+        for kind in np.unique(kinds):
+            colour, marker = class_mark(kind)
+            own = kinds == kind
+            style = {"s": 2 if crowded else 7, "alpha": 0.3 if crowded else 0.8, "rasterized": crowded}
+            ax.scatter(
+                index[own],
+                height[own],
+                color=colour,
+                marker=marker,
+                lw=0,
+                clip_on=False,
+                label=f"_{name}",
+                **style,
+            )
+        low, median, high = np.percentile(part["redundancy_index"], [25, 50, 75])
+        if len(index) >= ENOUGH_FOR_QUARTILES:
+            ax.plot([low, high], [row, row], color=INK, lw=1.0, solid_capstyle="butt", label="_quartiles")
+        if len(index) > 1:
+            ax.plot(median, row, "|", ms=8, mew=1.4, color=INK, zorder=4, label=f"_median {name}")
+        beside(ax, row, f"{median:z.2f}".replace("-", "−"), offset=(18, 0), ha="right")
+        beside(ax, row, f"{len(part):,}", offset=(44, 0), ha="right")
+    for text, x in (("median", 18), ("sets", 44)):
+        beside(ax, -0.6, text, offset=(x, 2), ha="right", va="bottom", color=GREY)
+    ax.set_yticks(rows, [shorten(name, 24) for name in groups])
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(rows) - 0.4, -0.6)

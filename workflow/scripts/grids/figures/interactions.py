@@ -1,0 +1,158 @@
+"""How the members of a set interact in pairs."""
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from grids.figures.scales import HEAT_COLOURS, SIGNIFICANT, fold, index_words, symmetric
+from grids.figures.style import (
+    GREY,
+    INK,
+    PALE,
+    empty_figure,
+    legend_outside,
+    panel_title,
+    small_multiples,
+    styled,
+)
+from grids.figures.tasks import KEY, full_sets, not_shown, task_labels
+
+COLUMNS = 5
+# As the classes are coloured: blue where members back each other up.
+COLOURS = HEAT_COLOURS.reversed()
+MOST_WITH_STARS = 40
+PANEL_POINTS = 72.0  # width of a panel's matrix, approximately
+
+
+@styled
+def interactions(pairs: pd.DataFrame, members: pd.DataFrame, max_tasks: int = 30) -> Figure:
+    """One small matrix per task: the interaction of each pair of members on the log scale.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        ``interactions.tsv``; each task's largest set is shown.
+    members : DataFrame
+        ``members.tsv``, for the ranks of the members.
+    max_tasks : int
+        At most so many panels, those with the strongest interaction; a note counts the rest.
+
+    Returns
+    -------
+    Figure
+        One colour scale for all panels. Star: q below 0.05; sets of more than 40 members have none, the title counts.
+    """
+    if pairs.empty:
+        return empty_figure("no pairs: no analysed set has two members")
+    pairs = full_sets(pairs)
+    size = pairs["interaction_log"].abs().groupby([pairs[c] for c in KEY], dropna=False, sort=False).max()
+    tasks = size.rename("size").reset_index()
+    tasks = tasks.sort_values(["size", "cell_type", "gene"], ascending=[False, True, True], kind="stable")
+    tasks = tasks.reset_index(drop=True)
+    labels = task_labels(tasks, limit=44)
+    shown = tasks.head(max_tasks)
+    keys = list(shown[KEY].itertuples(index=False, name=None))
+    parts = dict(iter(pairs.groupby(KEY, dropna=False, sort=False)))
+    ranks = {
+        key: part.set_index("peak")["rank"] for key, part in full_sets(members).groupby(KEY, dropna=False)
+    }
+    norm, extend = symmetric(np.concatenate([parts[key]["interaction_log"] for key in keys]))
+
+    figure, axes = small_multiples(len(shown), COLUMNS, 1.75, 1.0)
+    for i, (ax, key) in enumerate(zip(axes, keys, strict=True)):
+        interaction, q, names = pair_matrices(parts[key], ranks.get(key))
+        _draw(ax, interaction, q, names, norm)
+        gene, rest = labels[i].split(" · ", 1)
+        panel_title(ax, f"{gene}\n{rest}\n{_summary(q)}", fontsize=6)
+    figure.supylabel("member (rank)", fontsize=7)
+    bar = figure.colorbar(
+        ScalarMappable(norm, COLOURS),
+        ax=list(axes),
+        location="bottom",
+        extend=extend,
+        aspect=30,
+        shrink=min(1.0, 3.2 / figure.get_figwidth()),
+        pad=0.02,
+    )
+    bar.outline.set_linewidth(0.4)
+    label = _bar_label(shown["direction"], not_shown(len(tasks), len(shown)))
+    bar.set_label(fold(label, figure.get_figwidth()))
+    key = [
+        Line2D([], [], ls="", marker="*", ms=5, color=INK),
+        Line2D([], [], ls="", marker="s", ms=5, color=PALE),
+    ]
+    legend_outside(figure, key, [f"q < {SIGNIFICANT:g}", "missing"], side="upper")
+    return figure
+
+
+def pair_matrices(pairs: pd.DataFrame, ranks: pd.Series | None) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """One task's pairs as matrices in the order of the members' ranks.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        ``peak_1 peak_2 interaction_log q_value``.
+    ranks : Series, optional
+        Rank by peak; without it, members are numbered in the order in which the pairs name them.
+
+    Returns
+    -------
+    interaction, q : array, shape (n_members, n_members)
+        Lower triangle; missing elsewhere.
+    labels : list of str
+        The members' ranks.
+    """
+    peaks = pd.unique(pairs[["peak_1", "peak_2"]].to_numpy().ravel())
+    if ranks is None:
+        ranks = pd.Series(np.arange(1, len(peaks) + 1), index=peaks)
+    peaks = sorted(peaks, key=lambda peak: (ranks.get(peak, np.inf), peak))
+    place = {peak: i for i, peak in enumerate(peaks)}
+    first, second = pairs["peak_1"].map(place).to_numpy(), pairs["peak_2"].map(place).to_numpy()
+    row, column = np.maximum(first, second), np.minimum(first, second)
+    interaction, q = np.full((2, len(peaks), len(peaks)), np.nan)
+    interaction[row, column] = pairs["interaction_log"].to_numpy(dtype=float)
+    q[row, column] = pairs["q_value"].to_numpy(dtype=float)
+    return interaction, q, [f"{ranks[peak]:.0f}" if peak in ranks else "–" for peak in peaks]
+
+
+def _summary(q: np.ndarray) -> str:
+    n_pairs = len(q) * (len(q) - 1) // 2
+    judged = int(np.isfinite(q).sum())
+    if not judged:
+        return f"{n_pairs:,} pairs, none tested"
+    return f"{(q < SIGNIFICANT).sum():,} of {judged:,} pairs q < {SIGNIFICANT:g}"
+
+
+def _bar_label(directions: pd.Series, note: str) -> str:
+    label = "interaction: effect of both − of one − of the other (natural log)"
+    below, above = index_words(directions)
+    return f"{label}\n← {below}      {above} →" + f"\n{note}" * bool(note)
+
+
+def _draw(ax: Axes, interaction: np.ndarray, q: np.ndarray, labels: list[str], norm: Normalize) -> None:
+    n = len(labels)
+    missing = np.tril(~np.isfinite(interaction), -1)
+    grey = np.where(missing, 1.0, np.nan)
+    ax.pcolormesh(grey, cmap=ListedColormap([PALE]), rasterized=n > MOST_WITH_STARS, label="_missing")
+    ax.pcolormesh(interaction, cmap=COLOURS, norm=norm, rasterized=n > MOST_WITH_STARS, label="_interaction")
+    corners = np.repeat(np.arange(n + 1), 2)
+    ax.plot(corners[:-1], corners[1:], color=GREY, lw=0.4, label="_outline")
+    row, column = np.nonzero((q < SIGNIFICANT) & (n <= MOST_WITH_STARS))
+    strong = np.abs(norm(interaction[row, column]) - 0.5) > 0.3
+    colours = np.where(strong, "white", INK)
+    size = min(5.0, 0.8 * PANEL_POINTS / n)
+    ax.scatter(column + 0.5, row + 0.5, s=size**2, c=colours, marker="*", lw=0, label="_stars")
+    step = 1 if n <= 11 else math.ceil(n / 8)
+    for axis, at in ((ax.xaxis, range(0, n - 1, step)), (ax.yaxis, range(step, n, step))):
+        axis.set_ticks([i + 0.5 for i in at], [labels[i] for i in at], fontsize=5)
+    ax.tick_params(length=0, pad=1)
+    ax.set(xlim=(0, n - 1), ylim=(n, 1))
+    ax.set_box_aspect(1)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_color(GREY)

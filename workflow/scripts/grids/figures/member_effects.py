@@ -1,0 +1,113 @@
+"""What each member of a set does alone, and what it does among the others."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from grids.figures.scales import flags
+from grids.figures.style import (
+    BLUE,
+    GREY,
+    INK,
+    LOG_CHANGE,
+    VERMILLION,
+    empty_figure,
+    few_ticks,
+    legend_outside,
+    panel_title,
+    small_multiples,
+    styled,
+)
+from grids.figures.tasks import KEY, full_sets, not_shown, strongest_first, task_labels
+
+COLUMNS = 5
+BACKUP = "#fbe3c0"
+# Above and below the row's middle, so that both intervals can be read.
+MARKS = {"alone": (-0.17, BLUE, "white"), "in_context": (0.17, VERMILLION, VERMILLION)}
+
+
+@styled
+def member_effects(members: pd.DataFrame, max_tasks: int = 30, max_members: int = 12) -> Figure:
+    """One small panel per task, one row per member: effect alone, effect in context, Shapley value.
+
+    Parameters
+    ----------
+    members : DataFrame
+        ``members.tsv``; each task's largest set is shown.
+    max_tasks : int
+        At most so many panels, those with the strongest joint effect; a note counts the rest.
+    max_members : int
+        At most so many rows of a panel, those with the largest Shapley values, by rank; the panel says so.
+
+    Returns
+    -------
+    Figure
+        Lines through the dots are intervals, shaded rows backups. The Shapley values of a set add up to its
+        joint effect.
+    """
+    if members.empty:
+        return empty_figure("no members: no set was analysed")
+    full = full_sets(members)
+    joint = full.groupby(KEY, dropna=False, sort=False)["shapley_value"].sum(min_count=1)
+    tasks = strongest_first(joint.rename("log_change").reset_index())
+    labels = task_labels(tasks, limit=44)
+    shown = tasks.head(max_tasks)
+    parts = dict(iter(full.groupby(KEY, dropna=False, sort=False)))
+    parts = {key: parts[key] for key in shown[KEY].itertuples(index=False, name=None)}
+
+    n_rows = min(max_members, max(len(part) for part in parts.values()))
+    figure, axes = small_multiples(len(shown), COLUMNS, 0.105 * max(n_rows, 3) + 0.62, 0.9)
+    for i, (ax, part) in enumerate(zip(axes, parts.values(), strict=True)):
+        strongest = part["shapley_value"].abs().sort_values(ascending=False, kind="stable").index
+        _draw(ax, part.loc[strongest[:max_members]].sort_values("rank"))
+        gene, rest = labels[i].split(" · ", 1)
+        panel_title(ax, f"{gene}\n{rest}\n{_summary(part, max_members)}", fontsize=6)
+        ax.set_ylim(min(n_rows, len(part)) - 0.4, -0.6)
+    figure.supylabel("member (rank)", fontsize=7)
+    note = not_shown(len(tasks), len(shown))
+    figure.supxlabel(LOG_CHANGE + (f"\n{note}" if note else ""), fontsize=7)
+    key = [
+        Line2D([], [], marker="o", ms=3.5, color=BLUE, mfc="white", lw=0.8),
+        Line2D([], [], marker="o", ms=3.5, color=VERMILLION, lw=0.8),
+        Line2D([], [], ls="", marker="d", ms=4, color=INK),
+        Patch(color=BACKUP),
+    ]
+    names = [
+        "alone",
+        "in context (added last)",
+        "Shapley value",
+        "backup",
+    ]
+    legend_outside(figure, key, names, side="upper")
+    return figure
+
+
+def _summary(part: pd.DataFrame, max_members: int) -> str:
+    n, n_backups = len(part), int(flags(part["is_backup"]).sum())
+    first = f"{max_members} of {n}" if n > max_members else f"{n} member{'s' * (n != 1)}"
+    return f"{first}, {n_backups} backup{'s' * (n_backups != 1)}"
+
+
+def _draw(ax: Axes, part: pd.DataFrame) -> None:
+    rows = np.arange(len(part))
+    ax.axvline(0, color=INK, lw=0.4)
+    for row in rows[flags(part["is_backup"])]:
+        ax.axhspan(row - 0.46, row + 0.46, color=BACKUP, lw=0, zorder=0, label="_backup")
+    alone, context = (part[f"log_effect_{name}"].to_numpy(dtype=float) for name in MARKS)
+    offsets = [offset for offset, *_ in MARKS.values()]
+    ax.plot([alone, context], [rows + offset for offset in offsets], color=GREY, lw=0.5, zorder=1)
+    for name, (offset, colour, fill) in MARKS.items():
+        low, high = (part[f"log_effect_{name}_{end}"].to_numpy(dtype=float) for end in ("low", "high"))
+        ax.hlines(rows + offset, low, high, color=colour, lw=0.8, label=f"_{name} interval")
+        values = part[f"log_effect_{name}"]
+        ax.plot(values, rows + offset, "o", ms=3, mew=0.7, mec=colour, mfc=fill, zorder=3, label=f"_{name}")
+    shapley = part["shapley_value"].to_numpy(dtype=float)
+    error = np.nan_to_num(part["shapley_error"].to_numpy(dtype=float))
+    ax.hlines(rows, shapley - error, shapley + error, color=INK, lw=0.6, label="_shapley error")
+    ax.plot(shapley, rows, "d", ms=3, mew=0, color=INK, zorder=4, label="_shapley")
+    ax.set_yticks(rows, [f"{rank:.0f}" for rank in part["rank"]], fontsize=5)
+    ax.tick_params(axis="y", length=0, pad=1)
+    few_ticks(ax, x=4)

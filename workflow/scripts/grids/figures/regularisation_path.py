@@ -1,0 +1,80 @@
+"""How the window surrogate's regularisation and metacells were chosen."""
+
+import math
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from grids.figures.scales import flags
+from grids.figures.style import (
+    INK,
+    PALETTE,
+    empty_figure,
+    few_ticks,
+    legend_outside,
+    panel_title,
+    shorten,
+    small_multiples,
+    styled,
+)
+
+COLUMNS = 4
+MARKERS = "os^Dv<>P"
+MOST_LABELS = 5
+
+
+@styled
+def regularisation_path(path: pd.DataFrame, max_types: int = 30) -> Figure:
+    """One panel per cell type: deviance of the validation cells against the strength of regularisation.
+
+    Parameters
+    ----------
+    path : DataFrame
+        ``cell_type strength n_cells_per_metacell validation_deviance chosen``.
+    max_types : int
+        At most so many panels, in the table's order; a note counts the rest.
+
+    Returns
+    -------
+    Figure
+        One line per number of cells in a metacell; ringed: what was chosen.
+    """
+    if path.empty:
+        return empty_figure("no regularisation path: nothing was chosen on validation cells")
+    types = list(dict.fromkeys(path["cell_type"]))
+    shown = types[:max_types]
+    sizes = sorted(path["n_cells_per_metacell"].dropna().unique())
+    marks = {size: (PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)]) for i, size in enumerate(sizes)}
+
+    figure, axes = small_multiples(len(shown), COLUMNS, 1.5, 0.75)
+    for ax, cell_type in zip(axes, shown, strict=True):
+        _draw(ax, path[path["cell_type"] == cell_type], marks)
+        panel_title(ax, shorten(cell_type, 28))
+    figure.supylabel("deviance on validation cells", fontsize=7)
+    n_hidden = len(types) - len(shown)
+    note = f"\n{len(shown)} cell types are shown, {n_hidden} more are in the tables." * (n_hidden > 0)
+    figure.supxlabel("strength of regularisation (the values tried)" + note, fontsize=7)
+    handles = [Line2D([], [], color=colour, marker=marker, ms=3) for colour, marker in marks.values()]
+    labels = [f"{size:g} cell{'s' * bool(size != 1)} per metacell" for size in sizes]
+    ring = Line2D([], [], ls="", marker="o", ms=6, mfc="none", mec=INK)
+    legend_outside(figure, [*handles, ring], [*labels, "chosen"], side="upper")
+    return figure
+
+
+def _draw(ax: Axes, path: pd.DataFrame, marks: dict) -> None:
+    # The values tried stand at equal distances: they are a geometric series, and may begin with none at all.
+    strengths = sorted(path["strength"].unique())
+    place = {strength: i for i, strength in enumerate(strengths)}
+    for size, part in path.sort_values("strength").groupby("n_cells_per_metacell"):
+        colour, marker = marks[size]
+        x, style = part["strength"].map(place), {"color": colour, "marker": marker, "ms": 2.5, "lw": 0.9}
+        ax.plot(x, part["validation_deviance"], label=f"_{size:g} cells", **style)
+    chosen = path[flags(path["chosen"])]
+    x, style = chosen["strength"].map(place), {"ls": "", "marker": "o", "ms": 6, "mfc": "none", "mec": INK}
+    ax.plot(x, chosen["validation_deviance"], label="_chosen", **style)
+    step = math.ceil(len(strengths) / MOST_LABELS)
+    ax.set_xticks(range(0, len(strengths), step), [f"{strength:g}" for strength in strengths[::step]])
+    few_ticks(ax, y=4)
+    ax.margins(0.08)

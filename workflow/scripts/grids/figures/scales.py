@@ -1,0 +1,108 @@
+"""What the redundancy figures share: classes, the scale of the index, heat colours."""
+
+import textwrap
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.lines import Line2D
+
+from grids.figures.style import BLUE, GREEN, GREY, INK, ORANGE, VERMILLION
+
+# Colour and marker of each class: either alone tells them apart.
+CLASSES = {
+    "redundant": (BLUE, "o"),
+    "multiplicative": (GREEN, "s"),
+    "synergistic": (VERMILLION, "^"),
+    "single": (ORANGE, "D"),
+    "none": (GREY, "X"),
+}
+OTHER_CLASS = (INK, "P")
+INDEX = "redundancy index (log scale)"
+INDEX_FORMULA = f"{INDEX}: 1 − sum of single effects / joint effect"
+SIGNIFICANT = 0.05
+
+# White is nothing, so that text stays readable on small values; both ends differ in hue, not in darkness.
+HEAT_COLOURS = LinearSegmentedColormap.from_list("heat", ["#00507d", BLUE, "#ffffff", VERMILLION, "#8c3d00"])
+
+# An index is a ratio: with a joint effect near zero it can be anything. Axes do not follow it beyond these.
+LOWEST_INDEX, HIGHEST_INDEX = -2.0, 1.5
+
+
+def class_mark(name: object) -> tuple[str, str]:
+    """Colour and marker of a class."""
+    return CLASSES.get(str(name), OTHER_CLASS)
+
+
+def class_key(names: Iterable) -> tuple[list[Line2D], list[str]]:
+    """Legend handles and labels of the classes among `names`, in the order of :data:`CLASSES`."""
+    present = {str(name) for name in pd.Series(names).fillna("no class")}
+    ordered = [name for name in CLASSES if name in present] + sorted(present - set(CLASSES))
+    marks = [class_mark(name) for name in ordered]
+    handles = [Line2D([], [], ls="", ms=4, color=colour, marker=marker) for colour, marker in marks]
+    return handles, ordered
+
+
+def index_limits(values: np.ndarray) -> tuple[float, float]:
+    """Limits of an index axis: zero and one are in view, extreme values are not followed."""
+    values = np.asarray(values, dtype=float)
+    values = np.append(values[np.isfinite(values)], [-0.25, 1.05])
+    return max(values.min(), LOWEST_INDEX) - 0.08, min(values.max(), HIGHEST_INDEX) + 0.08
+
+
+def index_words(directions: Iterable) -> tuple[str, str]:
+    """What an index below and above zero says about the members.
+
+    Closing one of two peaks that can replace each other does nothing; opening one of them does everything. Words
+    of logic therefore hold for closing only.
+    """
+    if set(directions) <= {"silence"}:
+        return "need each other", "back each other up"
+    return "less together than apart", "more together than apart"
+
+
+def write_index_words(ax: Axes, directions: Iterable) -> None:
+    """The meaning of both sides of zero above an axes whose x axis is the index."""
+    for text, offset, side in zip(index_words(directions), (-4, 4), ("right", "left"), strict=True):
+        text = f"← {text}" if side == "right" else f"{text} →"
+        ax.annotate(
+            text,
+            (0, 1),
+            (offset, 2),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha=side,
+            va="bottom",
+            fontsize=6,
+            color=GREY,
+            annotation_clip=False,
+        )
+
+
+def symmetric(values: np.ndarray) -> tuple[Normalize, str]:
+    """A colour scale around zero, and what it does not reach: a few far larger values do not wash out the rest.
+
+    Returns
+    -------
+    Normalize, str
+        The second for ``colorbar(extend=...)``: "both" when a value lies beyond the scale, else "neither".
+    """
+    sizes = np.abs(np.asarray(values, dtype=float))
+    sizes = sizes[np.isfinite(sizes)]
+    largest = float(sizes.max(initial=0.0))
+    top = 1.5 * float(np.percentile(sizes, 98)) if sizes.size else 0.0
+    top = min(top or largest, largest) or 1.0
+    return Normalize(-top, top), "both" if (sizes > top).any() else "neither"
+
+
+def flags(column: pd.Series) -> pd.Series:
+    """True where a column of truth values, however a table spells them, is true; a missing one is not."""
+    return column.astype(str).str.lower().isin(["true", "1", "1.0"])
+
+
+def fold(text: str, width: float) -> str:
+    """A label broken into lines that fit into a figure of `width` inches; its own line breaks stay."""
+    n_characters = max(20, int(width / 0.056))
+    return "\n".join(line for part in text.split("\n") for line in textwrap.wrap(part, n_characters))

@@ -1,0 +1,181 @@
+"""What each set does in every other cell type, and how far the types' own sets agree."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+
+from grids.figures.scales import HEAT_COLOURS, symmetric
+from grids.figures.style import (
+    DOUBLE_COLUMN,
+    INK,
+    LOG_CHANGE,
+    PALE,
+    SINGLE_COLUMN,
+    empty_figure,
+    legend_outside,
+    new_figure,
+    shorten,
+    styled,
+)
+from grids.figures.tasks import not_shown
+
+GENE = ["gene", "direction", "method", "surrogate"]
+CELL_WIDTH, ROW_HEIGHT, LABELS = 0.24, 0.15, 0.85  # inches
+ROWS = 56  # of a column of matrices, their titles included
+FEWEST_ROWS = 8  # room for the label at the side
+MOST_STACKS = 4
+MOST_TYPES_WITH_NUMBERS = 26
+
+
+@styled
+def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
+    """One small matrix per gene: rows are the cell types whose set it is, columns those it is applied to.
+
+    Parameters
+    ----------
+    applied : DataFrame
+        ``specificity.tsv``.
+    max_genes : int
+        At most so many matrices, and as many as fit on a page, those with the strongest effect; a note counts
+        the rest.
+
+    Returns
+    -------
+    Figure
+        Colour: change on one scale for all genes. Number: Jaccard overlap with the column's own set, absent where
+        that type has none. Outlined: the set in the type it was found in.
+    """
+    if applied.empty:
+        return empty_figure("no specificity: no set was applied to another cell type")
+    types = sorted({*applied["found_in"].astype(str), *applied["applied_to"].astype(str)})
+    n_stacks = int(np.clip(DOUBLE_COLUMN // (LABELS + len(types) * CELL_WIDTH), 1, MOST_STACKS))
+    genes = _strongest_genes(applied)
+    sizes = [part["found_in"].nunique() for part in genes.values()]
+    stacks = fill_stacks(sizes[:max_genes], n_stacks)
+    keys = list(genes)[: sum(map(len, stacks))]
+    norm, extend = symmetric(np.concatenate([genes[key]["log_change"] for key in keys]))
+    several = [i for i in range(1, len(keys[0])) if len({key[i] for key in genes}) > 1]
+
+    cell = min(CELL_WIDTH, (DOUBLE_COLUMN - LABELS) / len(types))
+    n_rows = max(FEWEST_ROWS, *(sum(stack) + len(stack) for stack in stacks))
+    longest = max(len(shorten(name, 16)) for name in types)
+    width = max(SINGLE_COLUMN, len(stacks) * (LABELS + len(types) * cell))
+    figure = new_figure(min(width, DOUBLE_COLUMN), n_rows * ROW_HEIGHT + 0.045 * longest + 1.1)
+    axes = figure.subplots(1, len(stacks), squeeze=False)[0]
+    remaining = iter(keys)
+    for ax, stack in zip(axes, stacks, strict=True):
+        blocks = [(key, genes[key]) for _, key in zip(stack, remaining, strict=False)]
+        _draw_stack(ax, blocks, types, n_rows, norm, several)
+    bar = figure.colorbar(
+        ScalarMappable(norm, HEAT_COLOURS),
+        ax=list(axes),
+        location="bottom",
+        extend=extend,
+        aspect=30,
+        shrink=min(1.0, 3.2 / figure.get_figwidth()),
+        pad=0.04,
+    )
+    bar.outline.set_linewidth(0.4)
+    note = not_shown(len(genes), len(keys), "genes")
+    bar.set_label(LOG_CHANGE.replace(" (", "\n(") + (f"\n{note}" if note else ""))
+    figure.supylabel("cell type in which the set was found", fontsize=7)
+    figure.suptitle("cell type to which it is applied", fontsize=7)
+    key = [Patch(facecolor="none", edgecolor=INK, lw=0.8), Patch(color=PALE), Patch(facecolor="none", lw=0)]
+    legend_outside(figure, key, ["own cell type", "missing", "number: Jaccard overlap"])
+    return figure
+
+
+def fill_stacks(sizes: list[int], n_stacks: int, rows: int = ROWS) -> list[list[int]]:
+    """Place matrices one below the other, in their order, in stacks of about equal height.
+
+    Parameters
+    ----------
+    sizes : list of int
+        Rows of each matrix; its title takes one more.
+    n_stacks : int
+        At most so many stacks.
+    rows : int
+        At most so many rows per stack, unless a single matrix has more.
+
+    Returns
+    -------
+    list of list of int
+        The sizes of each stack's matrices; the last ones are left out when there is no room.
+    """
+    low = -(-(sum(sizes) + len(sizes)) // n_stacks)
+    for limit in range(min(low, rows), rows + 1):
+        stacks: list[list[int]] = [[]]
+        for size in sizes:
+            if stacks[-1] and sum(stacks[-1]) + len(stacks[-1]) + size + 1 > limit:
+                if len(stacks) == n_stacks:
+                    break
+                stacks.append([])
+            stacks[-1].append(size)
+        if sum(map(len, stacks)) == len(sizes):
+            break
+    return stacks
+
+
+def _strongest_genes(applied: pd.DataFrame) -> dict[tuple, pd.DataFrame]:
+    """Each gene's rows, the gene whose sets do most anywhere first."""
+    size = applied["log_change"].abs()
+    keys = [column for column in GENE if column in applied]
+    strength = size.groupby([applied[column] for column in keys], dropna=False).max()
+    parts = dict(iter(applied.groupby(keys, dropna=False)))
+    return {key: parts[key] for key in strength.sort_values(ascending=False, kind="stable").index}
+
+
+def _draw_stack(
+    ax: Axes,
+    blocks: list[tuple[tuple, pd.DataFrame]],
+    types: list[str],
+    n_rows: int,
+    norm: Normalize,
+    several: list[int],
+) -> None:
+    """One matrix below the other, in one axes: cells are of equal size and columns stand below each other."""
+    column = {name: i for i, name in enumerate(types)}
+    top, ticks, labels = 0, [], []
+    for key, part in blocks:
+        found_in = sorted(part["found_in"].astype(str).unique())
+        row = part["found_in"].astype(str).map({name: i for i, name in enumerate(found_in)}).to_numpy()
+        at = part["applied_to"].astype(str).map(column).to_numpy()
+        change, jaccard = np.full((2, len(found_in), len(types)), np.nan)
+        change[row, at], jaccard[row, at] = part["log_change"], part["jaccard"]
+        title = " · ".join([shorten(key[0], 18), *(str(key[i]) for i in several)])
+        ax.text(0, top + 0.92, title, va="bottom", fontsize=6, fontweight="bold")
+        top += 1
+        extent = np.arange(len(types) + 1), top + np.arange(len(found_in) + 1)
+        grey = np.where(np.isfinite(change), np.nan, 1.0)
+        ax.pcolormesh(*extent, grey, cmap=ListedColormap([PALE]), label="_missing")
+        ax.pcolormesh(*extent, change, cmap=HEAT_COLOURS, norm=norm, ec="white", lw=0.3, label=f"_{key[0]}")
+        for i, name in enumerate(found_in):
+            own = Rectangle((column[name], top + i), 1, 1, fill=False, ec=INK, lw=0.8, zorder=3, label="_own")
+            ax.add_patch(own)
+        if len(types) <= MOST_TYPES_WITH_NUMBERS:
+            _write_overlaps(ax, change, jaccard, top, norm)
+        ticks += list(top + 0.5 + np.arange(len(found_in)))
+        labels += found_in
+        top += len(found_in)
+    ax.set_yticks(ticks, [shorten(name, 16) for name in labels], fontsize=5.5)
+    ax.set_xticks(
+        np.arange(len(types)) + 0.5, [shorten(name, 16) for name in types], fontsize=5.5, rotation=90
+    )
+    ax.tick_params(length=0, pad=1, top=False, labeltop=True, bottom=False, labelbottom=False)
+    ax.set(xlim=(0, len(types)), ylim=(n_rows, 0))
+    ax.spines[["left", "bottom"]].set_visible(False)
+
+
+def _write_overlaps(ax: Axes, change: np.ndarray, jaccard: np.ndarray, top: int, norm: Normalize) -> None:
+    """The overlap in each cell, without its leading zero: 1, .33, 0."""
+    for i, j in zip(*np.nonzero(np.isfinite(jaccard)), strict=True):
+        dark = np.isfinite(change[i, j]) and abs(norm(change[i, j]) - 0.5) > 0.3
+        text = f"{jaccard[i, j]:.2f}".removeprefix("0").removesuffix("00").removesuffix(".") or "0"
+        ax.text(
+            j + 0.5, top + i + 0.53, text, ha="center", va="center", fontsize=4.5,
+            color="white" if dark else INK,
+        )  # fmt: skip
