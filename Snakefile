@@ -20,18 +20,26 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/preprocessing.smk"
-include: "workflow/rules/surrogate.smk"
+include: f"workflow/rules/{config['surrogate']['model']}_surrogate.smk"
+include: "workflow/rules/gate.smk"
 include: "workflow/rules/perturbation.smk"
-include: "workflow/rules/tracks.smk"
+include: "workflow/rules/redundancy.smk"
+include: "workflow/rules/across.smk"
+include: "workflow/rules/evidence.smk"
+include: "workflow/rules/exports.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/truth.smk"
 
 
 rule all:
     default_target: True
     input:
-        rules.tables_and_figures.input,
-        "<results>/report.html",
+        (
+            [rules.collect_truth.output, rules.figure_truth_benchmark.output]
+            if "truth" in config
+            else [rules.tables_and_figures.input, "<results>/report.html"]
+        ),
 
 
 onsuccess:

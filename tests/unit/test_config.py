@@ -13,6 +13,7 @@ from grids.config import (
     is_url,
     read_tasks,
     read_text_values,
+    search_scope,
     short_path,
 )
 from grids.errors import InputError
@@ -26,7 +27,7 @@ tasks: {Oligo: [MOBP, MOG]}
 
 
 def message(text, base=STUDY):
-    """What a user reads who adds `text` to a working config."""
+    """What a user reads who adds `text` to the config `base`."""
     config = {**yaml.safe_load(base), **yaml.safe_load(text)}
     with pytest.raises(InputError) as error:
         check(config, SCHEMA, "study.yaml")
@@ -57,21 +58,25 @@ def test_shipped_configs_pass(path):
         ("search: {set_size: 0}", "search.set_size: 0 is not allowed; expected a whole number of at least 1"),
         (
             "search: {scope: windo}",
-            "search.scope: 'windo' is not allowed; expected one of genome, window (which peaks may be "
-            "members). Did you mean 'window'?",
+            "search.scope: 'windo' is not allowed; expected one of genome, window, null (which "
+            "peaks may be members). Did you mean 'window'?",
         ),
         ("search:", "search: null is not allowed; expected a mapping (key: value)"),
         ("run: a/b", "run: 'a/b' is not allowed; expected text (name of the run, a folder name of letters"),
         ("seed: 1.5", "seed: 1.5 is not allowed; expected a whole number of at least 0"),
         (
             "tasks: {A: [x, y, x]}",
-            "tasks.A: ['x', 'y', 'x'] is not allowed; expected each name once, 'x' stands",
+            "tasks.A: ['x', 'y', 'x'] is not allowed; expected each value once, 'x' stands",
         ),
         (
             "tasks: {A: [NO]}",
             "tasks.A[0]: false is not allowed; expected text, not empty (a gene name, in quotes",
         ),
-        ("tasks: {A: x}", "tasks.A: 'x' is not allowed; expected a list, not empty (a list of gene names"),
+        (
+            "tasks: {A: x}",
+            "tasks.A: 'x' is not allowed; expected a list or text, not empty (a list of gene names, [MOBP, MOG], "
+            "or the word all)",
+        ),
         ("tasks: {}", "tasks: {} is not allowed; expected a mapping (key: value) or text, not empty"),
         ("tasks: {NO: [x]}", "tasks: YAML reads a key as false; put it in quotes"),
         (
@@ -92,6 +97,35 @@ def test_shipped_configs_pass(path):
             "input.checksums.multiome: 'md5:12' is not allowed; expected text ('md5:' and 32, or",
         ),
         ("input: {multiome: 's3://b/a.h5mu', genes: g.bed}", "input.multiome: 's3://b/a.h5mu' is no http"),
+        (
+            "search: {scope: genome}",
+            "search.scope is genome, but the window surrogate sees only the peaks in the gene's window; leave",
+        ),
+        (
+            "surrogate: {model: widow}",
+            "surrogate.model: 'widow' is not allowed; expected one of window, cross",
+        ),
+        (
+            "window_surrogate: {precisions: [1, 0]}",
+            "window_surrogate.precisions[1]: 0 is not allowed; expected a number above 0",
+        ),
+        (
+            "window_surrogate: {metacell_sizes: [5, 1, 5]}",
+            "window_surrogate.metacell_sizes: [5, 1, 5] is not allowed; expected each value once, '5' stands",
+        ),
+        (
+            "redundancy: {n_bootstrap: 10}",
+            "redundancy.n_bootstrap: 10 is not allowed; expected a whole number",
+        ),
+        ("states: [{bins: 5}]", "'states[0].key' is missing; give column of obs"),
+        ("states: [{key: time, bin: 5}]", "unknown key 'bin' in 'states[0]'. Did you mean 'bins'?"),
+        ("states: [{key: time}, {key: time}]", "states: key 'time' stands twice; give every column once"),
+        ("evidence: [{name: eQTL}]", "'evidence[0].path' is missing; give path of a BED, BEDPE or TSV file"),
+        ("evidence: [{name: eQTL, path: a.tsv, score: pip}]", "evidence 'eQTL': score needs exactly one of"),
+        (
+            "truth: {}",
+            "truth and input and tasks exclude each other: the truth benchmark simulates its own data",
+        ),
     ],
 )
 def test_messages(text, expected):
@@ -102,6 +136,27 @@ def test_missing_keys_are_named_with_what_to_give():
     assert message("{}", base="input: {simulation: {}}").startswith(
         "study.yaml: 'tasks' is missing; give genes per cell type, {Oligo: [MOBP, MOG]}"
     )
+
+
+def test_the_truth_benchmark_needs_neither_input_nor_tasks(tmp_path):
+    config = {"truth": {"n_cells": [300]}}
+    check(config, SCHEMA, "truth.yaml")
+    check_files(config, "truth.yaml")
+    assert read_tasks({}, "truth.yaml") == {} and downloads({}) == {}
+    told = message("truth: {n_cells: [20]}", base="run: truth")
+    assert told.startswith(
+        "study.yaml: truth.n_cells[0]: 20 is not allowed; expected a whole number of at least 100"
+    )
+
+
+def test_the_scope_is_what_the_surrogate_sees_unless_told():
+    for model, scope, expected in [
+        ("window", None, "window"),
+        ("cross_modality", None, "genome"),
+        ("cross_modality", "window", "window"),
+    ]:
+        assert search_scope({"surrogate": {"model": model}, "search": {"scope": scope}}) == expected
+    check({**yaml.safe_load(STUDY), "search": {"scope": "window"}}, SCHEMA, "study.yaml")
 
 
 def test_a_misspelt_key_is_told_before_the_one_that_seems_missing():
@@ -116,6 +171,8 @@ def test_numbers_may_come_as_text_where_no_text_is_allowed():
         "preprocessing": {"target_sum": "1e4"},
         "input": {"paired": "true"},
         "tasks": {"1": ["2"]},
+        "window_surrogate": {"precisions": ["1e2", 5]},
+        "states": [{"key": "3", "bins": "4"}],
     }
     assert read_text_values(config, SCHEMA) == {
         "run": "7",
@@ -123,6 +180,8 @@ def test_numbers_may_come_as_text_where_no_text_is_allowed():
         "preprocessing": {"target_sum": 10000.0},
         "input": {"paired": True},
         "tasks": {"1": ["2"]},
+        "window_surrogate": {"precisions": [100.0, 5]},
+        "states": [{"key": "3", "bins": 4}],
     }
 
 
@@ -141,6 +200,12 @@ def test_input_files_must_be_there(tmp_path):
     path.unlink()
     with pytest.raises(InputError, match=r"^study.yaml: input.genes: there is no file '.*genes.gtf'"):
         check_files(config, "study.yaml")
+    for key, changes in {
+        "redundancy.gene_classes": {"redundancy": {"gene_classes": str(path)}},
+        "evidence 'eQTL'": {"evidence": [{"name": "eQTL", "path": str(path)}]},
+    }.items():
+        with pytest.raises(InputError, match=f"^study.yaml: {key}: there is no file '.*genes.gtf'"):
+            check_files({"input": {}, **changes}, "study.yaml")
 
 
 def test_markers_are_a_file_or_a_set_that_ships(tmp_path):
@@ -154,6 +219,12 @@ def test_markers_are_a_file_or_a_set_that_ships(tmp_path):
 
 def test_tasks_from_the_config_keep_their_order():
     assert read_tasks({"b": ["y", "x"], 1: ["z"]}, "study.yaml") == {"b": ["y", "x"], "1": ["z"]}
+
+
+def test_all_genes_may_be_asked_for():
+    tasks = {"b": "all", "a": ["x"]}
+    check({**yaml.safe_load(STUDY), "tasks": tasks}, SCHEMA, "study.yaml")
+    assert read_tasks(tasks, "study.yaml") == tasks
 
 
 def test_tasks_from_a_table():
@@ -213,8 +284,9 @@ def test_short_paths(monkeypatch, tmp_path):
     assert short_path("/elsewhere/a.yaml") == "/elsewhere/a.yaml"
 
 
-def test_the_surrogate_block_is_what_the_library_takes_with_the_same_defaults():
+def test_the_blocks_of_both_surrogates_are_what_the_library_takes_with_the_same_defaults():
     from grids.surrogates.settings import Settings
+    from grids.surrogates.window_training import WindowSettings
 
     def defaults(schema):
         return {
@@ -222,6 +294,8 @@ def test_the_surrogate_block_is_what_the_library_takes_with_the_same_defaults():
             for name, entry in schema["properties"].items()
         }
 
-    assert defaults(SCHEMA["properties"]["surrogate"]) == json.loads(
-        json.dumps(dataclasses.asdict(Settings()))
-    )
+    def settings(kind):
+        return json.loads(json.dumps(dataclasses.asdict(kind())))
+
+    assert defaults(SCHEMA["properties"]["surrogate"]) == {"model": "window", **settings(Settings)}
+    assert defaults(SCHEMA["properties"]["window_surrogate"]) == settings(WindowSettings)

@@ -15,7 +15,25 @@ from grids.simulate import TRUTH_COLUMNS
 from grids.surrogates.latent import LATENT_COLUMNS
 from grids.surrogates.quality import QUALITY_COLUMNS, SUMMARY_COLUMNS
 from grids.surrogates.stage import CURVE_COLUMNS
-from grids.tables import EFFECT_COLUMNS, SET_COLUMNS, SKIPPED_COLUMNS
+from grids.surrogates.window_training import REGULARISATION_COLUMNS
+from grids.tables import (
+    ALTERNATIVE_COLUMNS,
+    ATLAS_COLUMNS,
+    EFFECT_COLUMNS,
+    EVIDENCE_COLUMNS,
+    EVIDENCE_PAIR_COLUMNS,
+    INTERACTION_COLUMNS,
+    KNOCK_DOWN_COLUMNS,
+    MEMBER_COLUMNS,
+    REDUNDANCY_COLUMNS,
+    SET_COLUMNS,
+    SKIPPED_COLUMNS,
+    SPECIFICITY_COLUMNS,
+    STATE_COLUMNS,
+)
+from grids.truth.scores import SCORE_COLUMNS
+from grids.truth.summary import CALIBRATION_COLUMNS, CONFUSION_COLUMNS
+from grids.truth.summary import SUMMARY_COLUMNS as TRUTH_SUMMARY_COLUMNS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "config/README.md", *sorted((ROOT / "workflow/docs").glob("*.md"))]
@@ -30,18 +48,31 @@ COLUMNS = {
     "null.tsv.gz": NULL_COLUMNS,
     "cells.tsv.gz": CELL_COLUMNS,
     "searches.tsv": SEARCH_COLUMNS,
+    "redundancy.tsv": REDUNDANCY_COLUMNS,
+    "members.tsv": MEMBER_COLUMNS,
+    "interactions.tsv": INTERACTION_COLUMNS,
+    "knock_down.tsv": KNOCK_DOWN_COLUMNS,
+    "alternative_sets.tsv": ALTERNATIVE_COLUMNS,
+    "specificity.tsv": SPECIFICITY_COLUMNS,
+    "state_redundancy.tsv": STATE_COLUMNS,
+    "atlas_summary.tsv": ATLAS_COLUMNS,
+    "evidence.tsv": EVIDENCE_COLUMNS,
+    "evidence_pairs.tsv.gz": EVIDENCE_PAIR_COLUMNS,
     "tasks.tsv and skipped.tsv": SKIPPED_COLUMNS,
     "truth.tsv": TRUTH_COLUMNS,
     "windows.tsv.gz": WINDOW_COLUMNS,
     "genes.tsv.gz": GENE_COLUMNS,
     "quality_control/": [*STEP_COLUMNS, *METRIC_COLUMNS, *ANNOTATION_COLUMNS],
-    "surrogate/": [*QUALITY_COLUMNS, *SUMMARY_COLUMNS, *CURVE_COLUMNS, *LATENT_COLUMNS],
-}
+    "surrogate/": [
+        *QUALITY_COLUMNS, *SUMMARY_COLUMNS, *REGULARISATION_COLUMNS, *CURVE_COLUMNS, *LATENT_COLUMNS,
+    ],
+    "Truth benchmark": [*SCORE_COLUMNS, *TRUTH_SUMMARY_COLUMNS, *CONFUSION_COLUMNS, *CALIBRATION_COLUMNS],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("section", COLUMNS)
 def test_every_column_is_explained(section):
-    named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", SECTIONS[section]))))
+    named = set(re.findall(r"[\w.]+", " ".join(re.findall(r"`([^`]+)`", SECTIONS[section]))))
     if "the task" in SECTIONS[section]:
         named |= set(TASK_KEYS)
     assert set(COLUMNS[section]) <= named

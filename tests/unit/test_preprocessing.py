@@ -15,6 +15,7 @@ from scipy import sparse
 from grids import preprocessing, tables
 from grids.cells import Modality, read_multiome
 from grids.errors import InputError
+from grids.surrogates.detection import detection_chance
 
 TASKS = {"CD8+ T": ["G0", "G3"], "L2/3": ["G1"]}
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -141,6 +142,39 @@ def test_explained_genes_are_kept_and_silent_ones_skipped(run):
     assert steps.loc["n_variable_genes", ["n_before", "n_after"]].tolist() == [28, len(kept)]
 
 
+def test_all_genes_of_a_type_are_those_kept_and_annotated(tmp_path, run):
+    write_genes(tmp_path / "genes.bed", names=[f"G{j}" for j in range(N_GENES) if j != 20])
+    options = {"settings": {"n_variable_genes": 6}}
+    tasks = {"L2/3": ["G1"], "Oligo": "all", "CD8+ T": ["G0"]}
+    result = run(*multiome(), tasks=tasks, **options)
+    kept = result.multiome["rna"].var
+    variable = kept.index[kept["highly_variable"]]
+    assert list(kept.index) == [f"G{j}" for j in range(N_GENES) if f"G{j}" in {"G0", "G1", *variable}]
+    assert "G20" in variable
+    everything = [gene for gene in kept.index if gene != "G20"]
+    expected = {"L2/3": ["G1"], "Oligo": everything, "CD8+ T": ["G0"]}
+    assert list(result.tasks.itertuples(index=False, name=None)) == [
+        (cell_type, gene) for cell_type, genes in expected.items() for gene in genes
+    ]
+    assert list(kept.index[kept["explained"]]) == everything
+    with pytest.raises(InputError, match="cell type 'Olgo' is not in the data. Did you mean 'Oligo'"):
+        run(*multiome(), tasks={"Olgo": "all"})
+
+
+def test_depth_and_detection_are_kept_before_genes_and_counts_are_dropped(run):
+    rna, atac = multiome()
+    settings = {"quality": {"min_cells_per_peak": 20}, "settings": {"n_variable_genes": 4}}
+    result = run(rna, atac, **settings)
+    out_rna, out_atac = result.multiome["rna"], result.multiome["atac"]
+    assert out_rna.n_vars < N_GENES and out_atac.n_vars < N_PEAKS
+    assert_array_equal(out_rna.obs["n_counts"], rna.X.toarray().sum(axis=1))
+    counts = sparse.csr_matrix(atac[:, out_atac.var_names].X)
+    expected = detection_chance(counts, atac.obs["cell_type"].to_numpy(str))
+    assert_allclose(out_atac.obs["detection"], expected)
+    binary = detection_chance(sparse.csr_matrix(out_atac.X), atac.obs["cell_type"].to_numpy(str))
+    assert not np.allclose(expected, binary)
+
+
 def test_variable_genes_see_training_cells_only(run):
     first = run(*multiome(), tasks={}, settings={"n_variable_genes": 5})
     split = first.multiome["rna"].obs["split"].to_numpy()
@@ -159,6 +193,7 @@ def test_normalised_values_are_only_logged(run):
     result = run(rna, atac, rna_values="normalized")
     assert_allclose(result.multiome["rna"].X.toarray(), np.log1p(rna.X.toarray()), rtol=1e-6)
     assert "counts" not in result.multiome["rna"].layers
+    assert "n_counts" not in result.multiome["rna"].obs
 
 
 def test_rare_peaks_are_dropped(run):

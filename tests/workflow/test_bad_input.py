@@ -60,7 +60,13 @@ def two_files(folder):
 
 
 TWO_FILES = {"multiome": None, "rna": "rna.h5ad", "atac": "atac.h5ad"}
-NO_EPOCHS = {"surrogate": {"max_epochs": dict.fromkeys(("atac", "rna", "mapping", "specialisation"), 0)}}
+UNTRAINED = {
+    "surrogate": {
+        "model": "cross_modality",
+        "max_epochs": dict.fromkeys(("atac", "rna", "mapping", "specialisation"), 0),
+    },
+    "gate": {"force": True},
+}
 # How the data and the config are spoiled, and the last line that follows.
 RUNS = {
     "a missing key": (
@@ -100,15 +106,21 @@ RUNS = {
         + r"input.rna: 'rna.h5ad'.* and input.atac: 'atac.h5ad'.*: input.paired is true but no cell "
         r"name is in both \(RNA 'cell0', ATAC 'nucleus0'\); rename the cells or set paired: false",
     ),
+    "a window surrogate without pairs": (
+        two_files,
+        {"input": TWO_FILES},
+        r"results/bad/logs/train_window_surrogate/Oligo.log: surrogate.model is window, which needs RNA and ATAC of "
+        r"the same cells, but these are unpaired; set surrogate.model: cross_modality",
+    ),
     "supervision without pairs": (
         two_files,
-        {"input": TWO_FILES, "surrogate": {"supervised": True}},
+        {"input": TWO_FILES, "surrogate": {"model": "cross_modality", "supervised": True}},
         r"results/bad/logs/train_surrogate.log: surrogate.supervised is true, but the cells are not paired; "
         r"set it to false or null",
     ),
     "windows with too few peaks for any set": (
         whole,
-        {**NO_EPOCHS, "windows": {"window_bp": 1000}, "search": {"scope": "window", "set_size": 4}},
+        {**UNTRAINED, "windows": {"window_bp": 1000}, "search": {"scope": "window", "set_size": 4}},
         r"results/bad/logs/collect_effects.log: no task is left, 1 skipped \(Oligo, G2: [0-3] candidate peaks "
         r"\(window\), search.set_size is 4\); choose other tasks, lower search.set_size, .*",
     ),
@@ -138,13 +150,13 @@ def test_the_last_line_says_what_is_wrong(runs, name):
     assert re.fullmatch(expected, ended.last_line), ended.told[-3000:]
     assert "Traceback" not in ended.told
     # Of the job that failed nothing is left but its log and Snakemake's own notes.
-    failed = re.match(r"results/bad/logs/(\w+)\.log", ended.last_line)
+    failed = re.match(r"results/bad/logs/(\w+)", ended.last_line)
     made = {path.relative_to(ended.folder).as_posix() for path in ended.folder.rglob("*") if path.is_file()}
     assert not [path for path in made if path.rpartition("/")[2].startswith(".")]
     data = {path for path in made if not path.startswith(("logs/", "benchmarks/"))}
     if failed is None or failed[1] == "preprocess":
         assert not data
-    elif failed[1] == "train_surrogate":
+    elif failed[1] in ("train_surrogate", "train_window_surrogate"):
         assert "preprocessed.h5mu" in data and not [path for path in data if path.startswith("surrogate")]
     else:
         assert "skipped/Oligo.tsv" in data

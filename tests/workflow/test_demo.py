@@ -18,6 +18,7 @@ import yaml
 from numpy.testing import assert_allclose, assert_array_equal
 from running import OPTIONS, command, run, succeed, updated, write_config
 
+from grids import tables
 from grids.cells import read_multiome
 from grids.surrogates import storage
 
@@ -31,9 +32,14 @@ CONFIG = {
     "quality_control": {"min_fragments": 30, "min_genes": 10, "min_tss_enrichment": 0},
     "windows": {"window_bp": 50_000},
     "tasks": {"Excitatory": ["SINGLE1", "NONE1"], "Oligo/OPC": ["MULTI1"], "Astrocyte": ["GENE066"]},
-    "surrogate": {"max_epochs": {"atac": 1, "rna": 1, "mapping": 6, "specialisation": 3}},
+    "surrogate": {
+        "model": "cross_modality",
+        "max_epochs": {"atac": 1, "rna": 1, "mapping": 6, "specialisation": 3},
+    },
+    "gate": {"force": True},
     "search": {"scope": "window", "set_size": 3, "restarts": 2},
     "effects": {"n_null_sets": 50},
+    "redundancy": {"n_bootstrap": 20, "n_stability": 2, "max_alternatives": 1},
 }
 FOUND = [("Excitatory", "SINGLE1"), ("Excitatory", "NONE1"), ("Oligo/OPC", "MULTI1")]
 FILE_OF_TYPE = {"Excitatory": "Excitatory", "Oligo/OPC": "Oligo=2FOPC", "Astrocyte": "Astrocyte"}
@@ -66,6 +72,13 @@ COLUMNS = {
         *TASK, "set_size", "start", "objective_before", "objective_after", "n_rounds", "n_steps",
         "n_evaluations", "converged", "seconds",
     ],
+    "redundancy.tsv": tables.REDUNDANCY_COLUMNS,
+    "members.tsv": tables.MEMBER_COLUMNS,
+    "interactions.tsv": tables.INTERACTION_COLUMNS,
+    "knock_down.tsv": tables.KNOCK_DOWN_COLUMNS,
+    "alternative_sets.tsv": tables.ALTERNATIVE_COLUMNS,
+    "specificity.tsv": tables.SPECIFICITY_COLUMNS,
+    "atlas_summary.tsv": tables.ATLAS_COLUMNS,
     "truth.tsv": [
         "gene", "cell_type", "logic", "peak", "is_member", "log_effect_alone", "joint_log_effect",
     ],
@@ -87,14 +100,16 @@ COLUMNS = {
     "quality_control/harmonisation.tsv": ["what", "n_total", "n_matched", "share_matched"],
 }  # fmt: skip
 FIGURES = [
-    "quality_control", "training_curves", "surrogate_quality", "latent_umap", "effect_against_null",
-    "before_after", "effect_by_set_size", "member_locations", "set_recovery",
+    "quality_control", "training_curves", "surrogate_quality", "latent_umap", "gate", "effect_against_null",
+    "before_after", "effect_by_set_size", "member_locations", "set_recovery", "redundancy_index",
+    "member_effects", "knock_down", "interactions", "specificity", "atlas",
     "locus/Excitatory/SINGLE1", "locus/Excitatory/NONE1", "locus/Oligo=2FOPC/MULTI1",
 ]  # fmt: skip
 # What has to be the same wherever and however often the run is made.
 REPRODUCED = [
     "windows.tsv.gz", "accessibility.tsv.gz", "tasks.tsv", "skipped.tsv", "sets.tsv", "effects.tsv",
-    "locations.tsv", "null.tsv.gz", "cells.tsv.gz", "surrogate/quality.tsv", "surrogate/curves.tsv",
+    "locations.tsv", "null.tsv.gz", "cells.tsv.gz", "gate.tsv", "redundancy.tsv", "members.tsv",
+    "surrogate/quality.tsv", "surrogate/curves.tsv",
 ]  # fmt: skip
 
 
@@ -290,7 +305,8 @@ def test_the_report_is_one_file_with_captions_and_labels(demo):
     assert not re.search(r"<(script|img|iframe)[^>]+src=[\"']?(https?:)?//", text)
     assert not re.search(r"<link[^>]+href=[\"']?(https?:)?//", text)
     for words in (
-        "1. Data", "2. Surrogate", "3. Sets and effects", "4. Loci", "5. Provenance",  # categories
+        "1. Data", "2. Surrogate", "3. Sets and effects", "4. Redundancy", "5. Across types and states",
+        "7. Provenance", "All tasks", "Loci, Oligo/OPC",  # categories and their parts
         "Effect against matched random sets", "Latent states", "Training curves", "Tasks not run",  # labels
         "Oligo/OPC", "MULTI1", "NONE1",  # loci
         "conditional on the surrogate", "sets of up to",  # captions
@@ -300,23 +316,30 @@ def test_the_report_is_one_file_with_captions_and_labels(demo):
         assert f"data:image/svg+xml;charset=utf8;filename={figure.rpartition('/')[2]}.svg;base64," in text
 
 
+def rows_of(track):
+    """The fields of each line after track line and comment."""
+    lines = track.read_text().splitlines()
+    return [line.split("\t") for line in lines if not line.startswith(("track", "#"))]
+
+
 def test_tracks_can_be_read_by_browsers(demo):
     sets, accessibility = demo.table("sets.tsv"), demo.table("accessibility.tsv.gz")
     genes = demo.table("genes.tsv.gz").set_index("gene")
     for cell_type, name in FILE_OF_TYPE.items():
         members = sets[sets["cell_type"] == cell_type]
         tracks = demo.folder / "tracks"
-        rows = [line.split("\t") for line in (tracks / f"{name}.bed").read_text().splitlines()]
+        rows = rows_of(tracks / f"{name}.bed")
         got = [(chromosome, int(start), int(end)) for chromosome, start, end, *_ in rows]
         expected = members[["chromosome", "start", "end"]].itertuples(index=False, name=None)
         assert got == sorted(expected)
         assert all(0 <= int(row[4]) <= 1000 and row[5] == "." and " " not in row[3] for row in rows)
-        arcs = [line.split("\t") for line in (tracks / f"{name}.bedpe").read_text().splitlines()]
+        arcs = rows_of(tracks / f"{name}.bedpe")
         assert len(arcs) == len(members)
+        assert len(rows_of(tracks / f"{name}.interact")) >= len(arcs)  # two records between chromosomes
         for arc in arcs:
             gene = genes.loc[arc[6].partition("|")[0]]
             assert (arc[3], int(arc[4]), int(arc[5])) == (gene.chromosome, gene.tss, gene.tss + 1)
-            assert len(arc) == 10 and arc[9] == gene.strand
+            assert len(arc) == 15 and arc[9] == gene.strand
         with pybigtools.open(str(tracks / f"{name}.accessibility.bw")) as bigwig:
             assert set(bigwig.chroms()) == set(genes["chromosome"])
             for peak in accessibility.sample(20, random_state=0).itertuples():
@@ -387,6 +410,8 @@ def test_the_papers_settings_run_and_need_no_new_data(copy):
     assert again.jobs == {
         "train_surrogate": 1,
         "specialise_surrogate": 3,
+        "evaluate_surrogate": 1,
+        "apply_gate": 1,
         "find_sets": 3,
         "measure_effects": 3,
         "collect_effects": 1,
@@ -429,7 +454,7 @@ def _wait_for(condition, process, seconds=300):
 def test_killed_training_resumes_and_ends_in_the_same_tables(demo, tmp_path):
     """In another folder, the job is killed in mid-training, then Snakemake and all it started."""
     folder, results = tmp_path, tmp_path / "results/small"
-    targets = ["effects.tsv", "surrogate/quality.tsv"]
+    targets = ["redundancy.tsv", "effects.tsv"]
 
     def checkpoint():
         return next(results.glob("surrogate/joint.safetensors.checkpoints/*/mapping.pt"), None)

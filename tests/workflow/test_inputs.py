@@ -197,7 +197,11 @@ def test_other_cells_with_shared_labels_run_to_the_end(tmp_path, parts, simulati
     write_bed(tmp_path / "g.bed", simulation.genes)
     changes = {
         "input": {"rna": "rna.h5ad", "atac": "atac.h5ad", "genes": "g.bed", "paired": False},
-        "surrogate": {"max_epochs": {"atac": 1, "rna": 2, "mapping": 3, "specialisation": 2}},
+        "surrogate": {
+            "model": "cross_modality",
+            "max_epochs": {"atac": 1, "rna": 2, "mapping": 3, "specialisation": 2},
+        },
+        "gate": {"force": True},
         "search": {"set_size": 2, "restarts": 1},
         "effects": {"n_null_sets": 20},
     }

@@ -19,6 +19,7 @@ pytestmark = [
 ]
 
 MAX_EPOCHS = {"atac": 1, "rna": 2, "mapping": 8, "specialisation": 2}
+REDUNDANCY = {"n_bootstrap": 50, "n_stability": 2, "max_alternatives": 1}
 CORTEX = {
     # Half of the cells and the peaks that are open in many of them: seconds per epoch, not a minute.
     "quality_control": {"min_fragments": 60, "min_cells_per_peak": 40},
@@ -26,11 +27,13 @@ CORTEX = {
     "surrogate": {"width": 32, "rna_hidden": [128], "max_epochs": MAX_EPOCHS},
     "search": {"set_size": 4, "restarts": 1},
     "effects": {"n_null_sets": 100},
+    "redundancy": REDUNDANCY,
 }
 BLOOD = {
     "surrogate": {"width": 16, "rna_hidden": [32], "max_epochs": MAX_EPOCHS},
     "search": {"set_size": 4, "restarts": 2},
     "effects": {"n_null_sets": 100},
+    "redundancy": REDUNDANCY,
 }
 
 
@@ -71,9 +74,9 @@ def check_outputs(run, config: dict) -> None:
     """Figures, tracks and the report are there, with every task's locus."""
     cell_types = len(config["tasks"])
     for suffix in ("pdf", "png", "svg"):
-        assert len(list(run.folder.glob(f"figures/*.{suffix}"))) == 8
+        assert len(list(run.folder.glob(f"figures/*.{suffix}"))) == 15
         assert len(list(run.folder.glob(f"figures/locus/*/*.{suffix}"))) == len(tasks_of(config))
-    for suffix in ("bed", "bedpe", "accessibility.bw"):
+    for suffix in ("bed", "bedpe", "interact", "accessibility.bw"):
         assert len(list(run.folder.glob(f"tracks/*.{suffix}"))) == cell_types
     report = (run.folder / "report.html").read_text()
     assert all(f"filename={gene}.svg" in report for _, gene in tasks_of(config))
@@ -114,7 +117,9 @@ def test_mouse_cortex_in_windows_with_the_same_surrogate(cortex, tmp_path):
     copy = shutil.copytree(cortex.folder.parents[1], tmp_path / "copy")
     in_windows = updated(config("mouse_cortex", CORTEX), {"search": {"scope": "window", "set_size": 2}})
     run = succeed(copy, in_windows, "effects.tsv", "figures/locus/Oligo")
-    assert set(run.jobs) == {"find_sets", "measure_effects", "collect_effects", "figure_locus"}
+    assert set(run.jobs) == {
+        "find_sets", "measure_effects", "collect_effects", "measure_redundancy", "collect_redundancy", "figure_locus",
+    }  # fmt: skip
     sets, skipped = run.table("sets.tsv"), run.table("skipped.tsv")
     assert sets["in_window"].all() and (sets["distance_to_tss_bp"].abs() <= 500_000).all()
     # every task is there once: run, or skipped with its reason

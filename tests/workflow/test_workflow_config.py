@@ -15,10 +15,10 @@ def snakemake(*arguments, cwd=ROOT):
 
 
 def leaves(schema, path=()):
-    """Every key of the schema and its default, missing ones as None."""
+    """Every key of the schema and its entry, those of mappings in lists too."""
     for name, entry in schema.get("properties", {}).items():
         yield ".".join((*path, name)), entry
-        yield from leaves(entry, (*path, name))
+        yield from leaves(entry.get("items", entry), (*path, name))
 
 
 def documented():
@@ -45,7 +45,7 @@ def test_every_schema_refuses_unknown_keys():
         if schema.get("type") == "object" or "properties" in schema:
             assert schema["additionalProperties"] is False
         for entry in schema.get("properties", {}).values():
-            check(entry)
+            check(entry.get("items", entry))
 
     for path in (ROOT / "workflow/schemas").glob("*.yaml"):
         check(yaml.safe_load(path.read_text()))
@@ -70,6 +70,45 @@ def test_values_on_the_command_line_keep_the_demo():
     run = snakemake("--dry-run", "--config", "run=other", "search={set_size: 3}")
     assert run.returncode == 0, run.stdout + run.stderr
     assert "results/other/simulation/multiome.h5mu" in run.stdout + run.stderr
+
+
+def planned(cwd, text):
+    """Rules of the jobs that would run with a config, and everything told."""
+    for name in ("cells.h5mu", "genes.gtf", "links.tsv", "classes.tsv"):
+        (cwd / name).touch()
+    (cwd / "study.yaml").write_text(text)
+    run = snakemake("--dry-run", "--configfile", "study.yaml", cwd=cwd)
+    told = run.stdout + run.stderr
+    assert run.returncode == 0, told
+    return set(re.findall(r"^(?:local)?rule (\w+):$", told, re.MULTILINE)), told
+
+
+def test_states_and_evidence_are_measured_where_asked_for(tmp_path):
+    study = "input: {simulation: null, multiome: cells.h5mu, genes: genes.gtf}\ntasks: {A: all}\n"
+    optional = {
+        "measure_states", "collect_states", "figure_state_trajectory", "score_peaks", "measure_evidence",
+        "figure_evidence",
+    }  # fmt: skip
+    rules, told = planned(tmp_path, study)
+    assert not rules & optional and {"train_window_surrogate", "apply_gate", "write_explained"} <= rules
+    assert "state_redundancy" not in told and "classes.tsv" not in told
+    asked = (
+        "states: [{key: time, bins: 3}]\nevidence: [{name: eQTL, path: links.tsv}]\n"
+        "redundancy: {gene_classes: classes.tsv}\nsurrogate: {model: cross_modality}\n"
+    )
+    rules, told = planned(tmp_path, study + asked)
+    assert optional | {"train_surrogate", "specialise_surrogate"} <= rules
+    assert "results/run/state_redundancy.tsv" in told and "classes.tsv" in told
+    assert "train_window_surrogate" not in rules
+
+
+def test_the_truth_benchmark_runs_instead_of_a_study(tmp_path):
+    text = "run: truth\ntruth: {n_cells: [300], coaccessibility: [0.2], n_replicates: 2, methods: [rivals]}\n"
+    rules, told = planned(tmp_path, text)
+    methods = {"simulate_truth", "run_truth_method", "collect_truth", "figure_truth_benchmark"}
+    assert rules == methods | {"all"}
+    n_detection, n_replicates = 3, 2
+    assert len(re.findall(r"^rule simulate_truth:$", told, re.MULTILINE)) == n_detection * n_replicates
 
 
 @pytest.mark.parametrize(

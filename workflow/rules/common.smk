@@ -21,6 +21,7 @@ from grids.config import (
     is_url,
     read_tasks,
     read_text_values,
+    search_scope,
     short_path,
 )
 from grids.errors import InputError
@@ -56,10 +57,15 @@ try:
     config.update(read_text_values(config, SCHEMA))
     check(config, SCHEMA, CONFIG_SOURCE)
     check_files(config, CONFIG_SOURCE, MARKER_SETS)
-    TASKS = read_tasks(config["tasks"], CONFIG_SOURCE)
+    TASKS = read_tasks(config.get("tasks", {}), CONFIG_SOURCE)
 except InputError as error:
     raise SystemExit(f"error: {error}")
+# What is null is not given: `validate` would look for the keys of a mapping in it. The truth benchmark has no input.
+config["input"] = {
+    key: value for key, value in config.get("input", {}).items() if value is not None
+}
 validate(config, "../schemas/config.schema.yaml")
+config["search"]["scope"] = search_scope(config)
 
 RESULTS = str(Path(config["results"], config["run"]))
 REPORT = f"{RESULTS}/report.html"
@@ -79,7 +85,7 @@ pathvars:
 
 
 wildcard_constraints:
-    cell_type="|".join(re.escape(cell_type) for cell_type in CELL_TYPES),
+    cell_type="|".join(re.escape(cell_type) for cell_type in CELL_TYPES) or "nothing",
     filename="|".join(re.escape(filename) for filename in DOWNLOADS) or "nothing",
 
 
@@ -110,6 +116,11 @@ def marker_file(wildcards):
 def given_sets(wildcards):
     """The table of sets that the search starts from, if the config names one."""
     return config["search"]["given"] or []
+
+
+def gene_classes(wildcards):
+    """The table of gene classes that the atlas compares, if the config names one."""
+    return config["redundancy"]["gene_classes"] or []
 
 
 def cell_type_of(wildcards):

@@ -119,6 +119,66 @@ rule figure_latent_umap:
         "../scripts/figure_latent_umap.py"
 
 
+rule figure_regularisation_path:
+    input:
+        path="<results>/surrogate/regularisation.tsv",
+    output:
+        pdf="<results>/figures/regularisation_path.pdf",
+        png="<results>/figures/regularisation_path.png",
+        svg=report(
+            "<results>/figures/regularisation_path.svg",
+            caption="../report/regularisation_path.rst",
+            category="2. Surrogate",
+            labels={
+                "what": "Regularisation chosen on validation cells",
+                "kind": "figure",
+            },
+        ),
+    log:
+        "<results>/logs/figure_regularisation_path.log",
+    benchmark:
+        "<results>/benchmarks/figure_regularisation_path.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        code=code_of("figure_regularisation_path"),
+    script:
+        "../scripts/figure_regularisation_path.py"
+
+
+rule figure_gate:
+    input:
+        gate="<results>/gate.tsv",
+        accessibility="<results>/accessibility.tsv.gz",
+    output:
+        pdf="<results>/figures/gate.pdf",
+        png="<results>/figures/gate.png",
+        svg=report(
+            "<results>/figures/gate.svg",
+            caption="../report/gate.rst",
+            category="2. Surrogate",
+            labels={"what": "Genes that pass the quality gate", "kind": "figure"},
+        ),
+    log:
+        "<results>/logs/figure_gate.log",
+    benchmark:
+        "<results>/benchmarks/figure_gate.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        code=code_of("figure_gate"),
+    script:
+        "../scripts/figure_gate.py"
+
+
 rule figure_effect_against_null:
     input:
         effects="<results>/effects.tsv",
@@ -131,6 +191,7 @@ rule figure_effect_against_null:
             "<results>/figures/effect_against_null.svg",
             caption="../report/effect_against_null.rst",
             category="3. Sets and effects",
+            subcategory="All tasks",
             labels={"what": "Effect against matched random sets", "kind": "figure"},
         ),
     log:
@@ -160,6 +221,7 @@ rule figure_before_after:
             "<results>/figures/before_after.svg",
             caption="../report/before_after.rst",
             category="3. Sets and effects",
+            subcategory="All tasks",
             labels={"what": "Expression before and after", "kind": "figure"},
         ),
     log:
@@ -189,6 +251,7 @@ rule figure_effect_by_set_size:
             "<results>/figures/effect_by_set_size.svg",
             caption="../report/effect_by_set_size.rst",
             category="3. Sets and effects",
+            subcategory="All tasks",
             labels={"what": "Effect by set size", "kind": "figure"},
         ),
     log:
@@ -220,6 +283,7 @@ rule figure_member_locations:
             "<results>/figures/member_locations.svg",
             caption="../report/member_locations.rst",
             category="3. Sets and effects",
+            subcategory="All tasks",
             labels={"what": "Where members lie", "kind": "figure"},
         ),
     log:
@@ -249,6 +313,7 @@ rule figure_set_recovery:
             "<results>/figures/set_recovery.svg",
             caption="../report/set_recovery.rst",
             category="3. Sets and effects",
+            subcategory="All tasks",
             labels={"what": "Planted members found", "kind": "figure"},
         ),
     log:
@@ -273,13 +338,14 @@ rule figure_locus:
         genes="<results>/genes.tsv.gz",
         windows="<results>/windows.tsv.gz",
         accessibility="<results>/accessibility.tsv.gz",
+        alternatives="<results>/alternative_sets.tsv",
     output:
         folder=report(
             directory("<results>/figures/locus/{cell_type}"),
             patterns=["{gene}.svg"],
             caption="../report/locus.rst",
-            category="4. Loci",
-            subcategory=cell_type_of,
+            category="3. Sets and effects",
+            subcategory=lambda wildcards: f"Loci, {cell_type_of(wildcards)}",
             labels={"what": "{gene}", "kind": "figure"},
         ),
     log:
@@ -299,14 +365,247 @@ rule figure_locus:
         "../scripts/figure_locus.py"
 
 
+rule figure_redundancy_index:
+    input:
+        redundancy="<results>/redundancy.tsv",
+    output:
+        pdf="<results>/figures/redundancy_index.pdf",
+        png="<results>/figures/redundancy_index.png",
+        svg=report(
+            "<results>/figures/redundancy_index.svg",
+            caption="../report/redundancy_index.rst",
+            category="4. Redundancy",
+            labels={"what": "Redundancy index", "kind": "figure"},
+        ),
+    log:
+        "<results>/logs/figure_redundancy_index.log",
+    benchmark:
+        "<results>/benchmarks/figure_redundancy_index.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        code=code_of("figure_redundancy_index"),
+    script:
+        "../scripts/figure_redundancy_index.py"
+
+
+rule figure_member_effects:
+    input:
+        members="<results>/members.tsv",
+    output:
+        pdf="<results>/figures/member_effects.pdf",
+        png="<results>/figures/member_effects.png",
+        svg=report(
+            "<results>/figures/member_effects.svg",
+            caption="../report/member_effects.rst",
+            category="4. Redundancy",
+            labels={"what": "Members alone and in context", "kind": "figure"},
+        ),
+    log:
+        "<results>/logs/figure_member_effects.log",
+    benchmark:
+        "<results>/benchmarks/figure_member_effects.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        code=code_of("figure_member_effects"),
+    script:
+        "../scripts/figure_member_effects.py"
+
+
+rule figure_knock_down:
+    input:
+        knock_down="<results>/knock_down.tsv",
+        accessibility="<results>/accessibility.tsv.gz",
+    output:
+        pdf="<results>/figures/knock_down.pdf",
+        png="<results>/figures/knock_down.png",
+        svg=report(
+            "<results>/figures/knock_down.svg",
+            caption="../report/knock_down.rst",
+            category="4. Redundancy",
+            labels={"what": "Knock-down curves", "kind": "figure"},
+        ),
+    log:
+        "<results>/logs/figure_knock_down.log",
+    benchmark:
+        "<results>/benchmarks/figure_knock_down.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        code=code_of("figure_knock_down"),
+    script:
+        "../scripts/figure_knock_down.py"
+
+
+rule figure_interactions:
+    input:
+        interactions="<results>/interactions.tsv",
+        members="<results>/members.tsv",
+    output:
+        pdf="<results>/figures/interactions.pdf",
+        png="<results>/figures/interactions.png",
+        svg=report(
+            "<results>/figures/interactions.svg",
+            caption="../report/interactions.rst",
+            category="4. Redundancy",
+            labels={"what": "Interactions in pairs", "kind": "figure"},
+        ),
+    log:
+        "<results>/logs/figure_interactions.log",
+    benchmark:
+        "<results>/benchmarks/figure_interactions.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        code=code_of("figure_interactions"),
+    script:
+        "../scripts/figure_interactions.py"
+
+
+rule figure_specificity:
+    input:
+        specificity="<results>/specificity.tsv",
+    output:
+        pdf="<results>/figures/specificity.pdf",
+        png="<results>/figures/specificity.png",
+        svg=report(
+            "<results>/figures/specificity.svg",
+            caption="../report/specificity.rst",
+            category="5. Across types and states",
+            labels={"what": "Sets in other cell types", "kind": "figure"},
+        ),
+    log:
+        "<results>/logs/figure_specificity.log",
+    benchmark:
+        "<results>/benchmarks/figure_specificity.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        code=code_of("figure_specificity"),
+    script:
+        "../scripts/figure_specificity.py"
+
+
+rule figure_state_trajectory:
+    input:
+        states="<results>/state_redundancy.tsv",
+        accessibility="<results>/accessibility.tsv.gz",
+    output:
+        pdf="<results>/figures/state_trajectory.pdf",
+        png="<results>/figures/state_trajectory.png",
+        svg=report(
+            "<results>/figures/state_trajectory.svg",
+            caption="../report/state_trajectory.rst",
+            category="5. Across types and states",
+            labels={"what": "Redundancy along states", "kind": "figure"},
+        ),
+    log:
+        "<results>/logs/figure_state_trajectory.log",
+    benchmark:
+        "<results>/benchmarks/figure_state_trajectory.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        code=code_of("figure_state_trajectory"),
+    script:
+        "../scripts/figure_state_trajectory.py"
+
+
+rule figure_atlas:
+    input:
+        redundancy="<results>/redundancy.tsv",
+        windows="<results>/windows.tsv.gz",
+        gene_classes=gene_classes,
+    output:
+        pdf="<results>/figures/atlas.pdf",
+        png="<results>/figures/atlas.png",
+        svg=report(
+            "<results>/figures/atlas.svg",
+            caption="../report/atlas.rst",
+            category="5. Across types and states",
+            labels={"what": "Redundancy over the whole run", "kind": "figure"},
+        ),
+    log:
+        "<results>/logs/figure_atlas.log",
+    benchmark:
+        "<results>/benchmarks/figure_atlas.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        code=code_of("figure_atlas"),
+    script:
+        "../scripts/figure_atlas.py"
+
+
+rule figure_evidence:
+    input:
+        evidence="<results>/evidence.tsv",
+    output:
+        pdf="<results>/figures/evidence.pdf",
+        png="<results>/figures/evidence.png",
+        svg=report(
+            "<results>/figures/evidence.svg",
+            caption="../report/evidence.rst",
+            category="6. Validation",
+            labels={"what": "Agreement with outside evidence", "kind": "figure"},
+        ),
+    log:
+        "<results>/logs/figure_evidence.log",
+    benchmark:
+        "<results>/benchmarks/figure_evidence.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        code=code_of("figure_evidence"),
+    script:
+        "../scripts/figure_evidence.py"
+
+
+FIGURES_OF_MODEL = {
+    "window": ["regularisation_path"],
+    "cross_modality": ["training_curves", "latent_umap"],
+}
 FIGURES = [
     *expand(
         "<results>/figures/{name}.{suffix}",
         name=[
             "quality_control",
-            "training_curves",
+            *FIGURES_OF_MODEL[config["surrogate"]["model"]],
             "surrogate_quality",
-            "latent_umap",
+            "gate",
             "effect_against_null",
             "before_after",
             "effect_by_set_size",
@@ -316,6 +615,14 @@ FIGURES = [
                 if config["input"].get("simulation") is not None
                 else []
             ),
+            "redundancy_index",
+            "member_effects",
+            "knock_down",
+            "interactions",
+            "specificity",
+            *(["state_trajectory"] if config["states"] else []),
+            "atlas",
+            *(["evidence"] if config["evidence"] else []),
         ],
         suffix=["pdf", "png", "svg"],
     ),

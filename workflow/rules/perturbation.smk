@@ -6,7 +6,7 @@ rule find_sets:
         multiome="<results>/preprocessed.h5mu",
         windows="<results>/windows.tsv.gz",
         surrogate="<results>/surrogate/{cell_type}.safetensors",
-        tasks="<results>/tasks.tsv",
+        tasks="<results>/explained_tasks.tsv",
         given=given_sets,
     output:
         sets="<results>/sets/{cell_type}.tsv",
@@ -75,6 +75,7 @@ rule collect_effects:
         searches=per_cell_type("<results>/searches/{cell_type}.tsv"),
         skipped=[
             "<results>/quality_control/skipped.tsv",
+            "<results>/gate_skipped.tsv",
             *per_cell_type("<results>/skipped/{cell_type}.tsv"),
         ],
     output:
@@ -82,12 +83,14 @@ rule collect_effects:
             "<results>/effects.tsv",
             caption="../report/effects.rst",
             category="3. Sets and effects",
+            subcategory="All tasks",
             labels={"what": "Effects of the sets", "kind": "table"},
         ),
         sets=report(
             "<results>/sets.tsv",
             caption="../report/sets.rst",
             category="3. Sets and effects",
+            subcategory="All tasks",
             labels={"what": "Members of the sets", "kind": "table"},
         ),
         locations="<results>/locations.tsv",

@@ -9,9 +9,12 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from grids.errors import InputError, did_you_mean, listing
+from grids.evidence.settings import check_evidence
 from grids.names import escape
 
 INPUT_FILES = ("multiome", "rna", "atac", "genes")
+# What a cell type's tasks may be instead of a list.
+ALL_GENES = "all"
 _TYPES = {
     "string": "text",
     "integer": "a whole number",
@@ -48,9 +51,15 @@ def check(config: dict, schema: dict, source: str) -> None:
         keys that contradict each other.
     """
     check_schema(config, schema, source)
-    _check_input(config["input"], source)
+    if "truth" in config:
+        _check_no_study(config, source)
+    else:
+        _check_input(config["input"], source)
     _check_split(config.get("preprocessing", {}).get("split", {}), schema, source)
     _check_start(config.get("search", {}), source)
+    _check_scope(config, schema, source)
+    _check_states(config.get("states", []), source)
+    check_evidence(config.get("evidence", []), source)
 
 
 def check_schema(config: dict, schema: dict, source: str) -> None:
@@ -61,7 +70,7 @@ def check_schema(config: dict, schema: dict, source: str) -> None:
 
 
 def check_files(config: dict, source: str, marker_sets: Iterable[str] = ()) -> None:
-    """Refuse local input files, marker tables and tables of given sets that are not there.
+    """Refuse local files that are not there: input, marker tables, given sets, gene classes, evidence.
 
     Parameters
     ----------
@@ -76,14 +85,17 @@ def check_files(config: dict, source: str, marker_sets: Iterable[str] = ()) -> N
     InputError
         For the first file that is missing.
     """
-    markers, marker_sets = config["input"].get("markers"), sorted(marker_sets)
+    inputs, marker_sets = config.get("input", {}), sorted(marker_sets)
+    markers = inputs.get("markers")
     if markers and markers not in marker_sets and not Path(markers).is_file():
         raise InputError(
             f"{source}: input.markers: '{markers}' is neither a file nor one of {listing(marker_sets)}."
             f"{did_you_mean(markers, marker_sets)}"
         )
-    files = {f"input.{key}": config["input"].get(key) for key in INPUT_FILES}
+    files = {f"input.{key}": inputs.get(key) for key in INPUT_FILES}
     files["search.given"] = config.get("search", {}).get("given")
+    files["redundancy.gene_classes"] = config.get("redundancy", {}).get("gene_classes")
+    files |= {f"evidence '{entry['name']}'": entry["path"] for entry in config.get("evidence", [])}
     for key, path in files.items():
         if path and not is_url(path):
             _check_file(path, f"{source}: {key}")
@@ -115,19 +127,26 @@ def read_text_values(config: dict, schema: dict) -> dict:
     YAML reads ``1e4`` as text, and ``snakemake --config 'search={set_size: 5}'`` passes every nested value as
     text. Values stay as they are where the schema allows text.
     """
-    values = {}
-    for key, value in config.items():
-        entry = schema.get("properties", {}).get(key, {})
-        if isinstance(value, dict):
-            value = read_text_values(value, entry)
-        elif isinstance(value, str) and "type" in entry and "string" not in entry["type"]:
-            value = _from_text(value)
-        values[key] = value
-    return values
+    entries = schema.get("properties", {})
+    return {key: _read_text_value(value, entries.get(key, {})) for key, value in config.items()}
 
 
-def read_tasks(tasks: dict | str, source: str) -> dict[str, list[str]]:
+def search_scope(config: dict) -> str:
+    """Which peaks may be members: what the config says, else what its surrogate can see.
+
+    Parameters
+    ----------
+    config : dict
+        With its defaults filled in.
+    """
+    by_model = {"window": "window", "cross_modality": "genome"}
+    return config["search"]["scope"] or by_model[config["surrogate"]["model"]]
+
+
+def read_tasks(tasks: dict | str, source: str) -> dict[str, list[str] | str]:
     """The genes to explain per cell type, from the config's mapping or from the TSV that it names.
+
+    The mapping may say :data:`ALL_GENES` instead of a list.
 
     Raises
     ------
@@ -135,7 +154,9 @@ def read_tasks(tasks: dict | str, source: str) -> dict[str, list[str]]:
         When the table is missing, lacks a column, has an empty field, or names a task twice.
     """
     if not isinstance(tasks, str):
-        return {str(cell_type): list(genes) for cell_type, genes in tasks.items()}
+        return {
+            str(cell_type): genes if genes == ALL_GENES else list(genes) for cell_type, genes in tasks.items()
+        }
     path = Path(tasks)
     _check_file(path, f"{source}: tasks")
     with path.open(newline="", encoding="utf-8-sig") as file:
@@ -195,6 +216,16 @@ def _check_file(path: str | Path, where: str) -> None:
         )
 
 
+def _check_no_study(config: dict, source: str) -> None:
+    """The truth benchmark makes its own data and tasks."""
+    given = [key for key in ("input", "tasks") if key in config]
+    if given:
+        raise InputError(
+            f"{source}: truth and {' and '.join(given)} exclude each other: the truth benchmark simulates its "
+            f"own data; take {' and '.join(given)} out, or truth"
+        )
+
+
 def _check_input(inputs: dict, source: str) -> None:
     """Exactly one kind of data, with everything that it needs."""
     given = [key for key in ("simulation", "multiome", "rna", "atac") if inputs.get(key) is not None]
@@ -241,6 +272,24 @@ def _check_start(search: dict, source: str) -> None:
         raise InputError(f"{source}: search.given is '{given}'; write search.start: given to start from it")
 
 
+def _check_scope(config: dict, schema: dict, source: str) -> None:
+    """The window surrogate sees no peaks but those of the window."""
+    surrogate = schema["properties"]["surrogate"]["properties"]
+    model = config.get("surrogate", {}).get("model", surrogate["model"]["default"])
+    if model == "window" and config.get("search", {}).get("scope") == "genome":
+        raise InputError(
+            f"{source}: search.scope is genome, but the window surrogate sees only the peaks in the gene's "
+            "window; leave search.scope out, or write surrogate: {model: cross_modality}"
+        )
+
+
+def _check_states(states: list[dict], source: str) -> None:
+    keys = [entry["key"] for entry in states]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise InputError(f"{source}: states: key '{key}' stands twice; give every column once")
+
+
 def _text_keys(value, source: str, path: tuple = ()):
     """The same config with text keys: YAML reads ``1:`` as a number, and clusters are often called so."""
     if isinstance(value, dict):
@@ -272,7 +321,7 @@ def _explain(error, schema: dict) -> str:
         return f"unknown key '{unknown}' {where}.{hint} Known keys: {listing(known, limit=20)}"
     if error.validator == "required":
         missing = next(key for key in error.validator_value if key not in error.instance)
-        entry = error.schema["properties"][missing]
+        entry = error.schema.get("properties", schema["properties"])[missing]
         return f"'{_place([*error.absolute_path, missing])}' is missing; give {entry['description']}"
     return f"{place}: {_quote(error.instance)} is not allowed; expected {_expected(error)}"
 
@@ -282,10 +331,10 @@ def _expected(error) -> str:
     entry, value = error.schema, error.instance
     if error.validator == "uniqueItems":
         twice = next(item for i, item in enumerate(value) if item in value[:i])
-        return f"each name once, '{twice}' stands twice"
+        return f"each value once, '{twice}' stands twice"
     if "enum" in entry:
-        options = ", ".join(str(option) for option in entry["enum"])
-        return f"one of {options} ({entry['description']}).{did_you_mean(value, entry['enum'])}".rstrip(".")
+        names = ["null" if option is None else option for option in entry["enum"]]
+        return f"one of {', '.join(names)} ({entry['description']}).{did_you_mean(value, names)}".rstrip(".")
     types = [entry["type"]] if isinstance(entry["type"], str) else entry["type"]
     expected = " or ".join(_TYPES[name] for name in types)
     expected += "".join(f" {words} {entry[limit]}" for limit, words in _LIMITS.items() if limit in entry)
@@ -317,6 +366,16 @@ def _quote(value) -> str:
     text = f"'{value}'" if isinstance(value, str) else str(value)
     text = {"True": "true", "False": "false", "None": "null"}.get(text, text)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _read_text_value(value, entry: dict):
+    if isinstance(value, dict):
+        return read_text_values(value, entry)
+    if isinstance(value, list):
+        return [_read_text_value(item, entry.get("items", {})) for item in value]
+    if isinstance(value, str) and "type" in entry and "string" not in entry["type"]:
+        return _from_text(value)
+    return value
 
 
 def _from_text(text: str):

@@ -12,13 +12,14 @@ from scipy import sparse
 
 from grids import __version__, annotation, cell_types, intervals, tables
 from grids.cells import Modality
-from grids.config import read_tasks
+from grids.config import ALL_GENES, read_tasks
 from grids.errors import InputError, did_you_mean, listing
 from grids.logging import log
 from grids.multiome import RawMultiome, gene_ids, read_raw, step_row
 from grids.normalisation import log_normalise, variable_genes
 from grids.quality_control import STEP_COLUMNS, CellFilter, enough_cells
 from grids.seeds import generator
+from grids.surrogates.detection import detection_chance
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -37,8 +38,9 @@ class Preprocessed:
     Attributes
     ----------
     multiome : MuData
-        `rna`: float32 CSR, log1p of normalised counts, with layer `counts` unless the values came
-        normalised; `atac`: uint8 CSR, 1 where the peak is open, peaks sorted by position.
+        `rna`: float32 CSR, log1p of normalised counts, with layer `counts` and `obs["n_counts"]` (of all
+        genes) unless the values came normalised; `atac`: uint8 CSR, 1 where the peak is open, peaks sorted
+        by position, with `obs["detection"]`, the chance that an open peak is seen in the cell.
     genes : DataFrame
         The whole annotation, chromosome names as in the peaks, RNA gene names where RNA has the gene.
     accessibility : DataFrame
@@ -93,35 +95,41 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
     raw = read_raw(inputs)
     log.info("%d RNA and %d ATAC cells, paired: %s", raw.rna.X.shape[0], raw.atac.X.shape[0], raw.paired)
     peaks, genes, found, report = _harmonise(raw, inputs)
-    tasks = _read_tasks(config.get("tasks") or {}, raw, found, source)
+    asked = read_tasks(config.get("tasks") or {}, source)
+    tasks = _named_tasks(asked, raw, found, source)
     target_sum = None if inputs.get("rna_values") == "normalized" else settings["target_sum"]
 
     kept = CellFilter(raw)
     kept.apply_thresholds(quality, raw.sources)
     clusters = _annotate(raw, kept, peaks, genes, inputs, target_sum, seed, report)
     kept.drop_unusable_types(quality["min_cells_per_type"])
-    _check_types_of_tasks(tasks, kept, source)
+    _check_types_of_tasks(asked, kept, source)
 
     rna, skipped, rna_steps = _prepare_rna(raw.rna, kept.kept("rna"), tasks, quality["min_cells_per_gene"])
-    atac, peaks, atac_steps = _prepare_atac(
+    counts, peaks, atac_steps = _prepare_atac(
         raw.atac, kept.kept("atac"), peaks, quality["min_cells_per_peak"], raw.sources["atac"]
     )
-    for modality, frame in ((rna, "rna"), (atac, "atac")):
+    for modality, frame in ((rna, "rna"), (counts, "atac")):
         cells = kept.metrics.get("paired", kept.metrics.get(frame))
         cells = cells[cells["kept"]]
         modality.obs["cell_type"] = cells["cell_type"].to_numpy(str).astype(object)
         if frame == "atac":
             modality.obs["n_fragments"] = cells["n_fragments"].to_numpy(np.float64)
+        elif target_sum is not None:
+            modality.obs["n_counts"] = cells["n_counts"].to_numpy(np.float64)
+    atac = _as_openness(counts)
     _split(rna, atac, raw.paired, settings["split"], seed)
 
     explained = set(tasks["gene"]) - set(skipped["gene"])
-    if len(tasks) and not explained:
+    if len(tasks) and not explained and ALL_GENES not in asked.values():
         raise InputError(
             f"{source}: tasks: every gene is zero in all cells that pass quality control "
             f"({listing(skipped['gene'].unique())}); choose other genes or relax the thresholds"
         )
     tasks = tasks[tasks["gene"].isin(explained)].reset_index(drop=True)
     data, gene_step = _normalise(rna, found, explained, target_sum, settings["n_variable_genes"])
+    tasks = _with_all_genes(tasks, asked, data.var)
+    data.var["explained"] = data.var_names.isin(tasks["gene"])
     multiome = _assemble(data, atac, raw.paired, seed)
     steps = pd.DataFrame([*kept.steps, *rna_steps, gene_step, *atac_steps], columns=STEP_COLUMNS)
     log.info("kept %d genes and %d peaks", data.n_vars, atac.X.shape[1])
@@ -245,9 +253,9 @@ def _harmonise(
     return peaks, genes, found, report
 
 
-def _read_tasks(tasks, raw: RawMultiome, found: pd.DataFrame, source: str) -> pd.DataFrame:
-    """The tasks as a table; every gene has to be in the RNA and in the annotation."""
-    pairs = [(str(t), str(g)) for t, listed in read_tasks(tasks, source).items() for g in listed]
+def _named_tasks(asked: Mapping, raw: RawMultiome, found: pd.DataFrame, source: str) -> pd.DataFrame:
+    """The tasks that name a gene, as a table; every gene has to be in the RNA and in the annotation."""
+    pairs = [(t, str(g)) for t, genes in asked.items() if genes != ALL_GENES for g in genes]
     known = raw.rna.var.index
     for gene in dict.fromkeys(gene for _, gene in pairs):
         if gene not in known:
@@ -262,6 +270,18 @@ def _read_tasks(tasks, raw: RawMultiome, found: pd.DataFrame, source: str) -> pd
                 "use an annotation that has it under this name, or take it out of the tasks"
             )
     return pd.DataFrame(pairs, columns=["cell_type", "gene"]).drop_duplicates(ignore_index=True)
+
+
+def _with_all_genes(tasks: pd.DataFrame, asked: Mapping, genes: pd.DataFrame) -> pd.DataFrame:
+    """The tasks, with every kept gene of the annotation for the types that ask for all, in the config's order."""
+    annotated = genes.index[genes["chromosome"].notna()]
+    parts = [
+        pd.DataFrame({"cell_type": cell_type, "gene": annotated})
+        if wanted == ALL_GENES
+        else tasks[tasks["cell_type"] == cell_type]
+        for cell_type, wanted in asked.items()
+    ]
+    return pd.concat([tasks.iloc[:0], *parts], ignore_index=True)
 
 
 def _annotate(
@@ -319,10 +339,10 @@ def _annotate(
     return pd.concat(summaries, ignore_index=True)[ANNOTATION_COLUMNS]
 
 
-def _check_types_of_tasks(tasks: pd.DataFrame, kept: CellFilter, source: str) -> None:
+def _check_types_of_tasks(asked: Mapping, kept: CellFilter, source: str) -> None:
     left = set.intersection(*(set(counts.index) for counts in kept.counts().values()))
     known = {str(t) for frame in kept.metrics.values() for t in frame["cell_type"].dropna().unique()}
-    for cell_type in tasks["cell_type"].unique():
+    for cell_type in asked:
         if cell_type in left:
             continue
         if cell_type not in known:
@@ -363,7 +383,7 @@ def _prepare_rna(
 def _prepare_atac(
     atac: Modality, cells: np.ndarray, peaks: pd.DataFrame, min_cells: int, where: str
 ) -> tuple[Modality, pd.DataFrame, list[dict]]:
-    """Kept cells and open peaks, binary, sorted by position, under canonical names."""
+    """Kept cells and open peaks, sorted by position, under canonical names; still with their counts."""
     matrix = atac.X[cells]
     keep, n_cells = enough_cells(matrix, min_cells)
     if not keep.any():
@@ -376,13 +396,20 @@ def _prepare_atac(
     )
     order = intervals.sort_order(peaks)
     order = order[keep[order]]
-    matrix.data = np.ones(matrix.nnz, np.uint8)
     matrix = matrix[:, order]
     matrix.sort_indices()
     peaks = peaks.iloc[order]
     peaks.index = intervals.peak_names(peaks)
     var = peaks[["chromosome", "start", "end"]].assign(n_cells=n_cells[order])
     return Modality(matrix, atac.obs.iloc[cells].copy(), var), peaks, [step]
+
+
+def _as_openness(atac: Modality) -> Modality:
+    """Counts made binary; what they tell of detection is kept as `obs["detection"]`."""
+    atac.obs["detection"] = detection_chance(atac.X, atac.obs["cell_type"].to_numpy(str))
+    opened = sparse.csr_matrix((np.ones(atac.X.nnz, np.uint8), atac.X.indices, atac.X.indptr), atac.X.shape)
+    opened.has_sorted_indices = True
+    return Modality(opened, atac.obs, atac.var)
 
 
 def _split(rna: Modality, atac: Modality, paired: bool, shares: Mapping[str, float], seed: int) -> None:

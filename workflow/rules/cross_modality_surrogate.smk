@@ -1,4 +1,6 @@
-"""The surrogate: trained on all cells, specialised per cell type, measured on test cells."""
+"""The cross-modality surrogate: trained on all cells, specialised per cell type, measured on test cells."""
+
+SURROGATE = {key: value for key, value in config["surrogate"].items() if key != "model"}
 
 
 rule train_surrogate:
@@ -18,7 +20,7 @@ rule train_surrogate:
         mem_mb=memory(6000, per_input_mb=20),
         runtime=minutes(120, per_input_mb=2),
     params:
-        settings=config["surrogate"],
+        settings=SURROGATE,
         checkpoints=lambda wildcards, output: f"{output.surrogate}.checkpoints",
         seed=seed_for("train_surrogate"),
         code=code_of("train_surrogate"),
@@ -45,7 +47,7 @@ rule specialise_surrogate:
         runtime=minutes(60, per_input_mb=0.5),
     params:
         cell_type=cell_type_of,
-        settings=config["surrogate"],
+        settings=SURROGATE,
         checkpoints=lambda wildcards, output: f"{output.surrogate}.checkpoints",
         seed=seed_for("specialise_surrogate"),
         code=code_of("specialise_surrogate"),

@@ -1,0 +1,134 @@
+"""How sets carry over to other cell types and along states, and redundancy over the whole run."""
+
+
+rule measure_specificity:
+    input:
+        multiome="<results>/preprocessed.h5mu",
+        surrogate="<results>/surrogate/{cell_type}.safetensors",
+        sets="<results>/sets.tsv",
+    output:
+        specificity="<results>/specificity/{cell_type}.tsv",
+    log:
+        "<results>/logs/measure_specificity/{cell_type}.log",
+    benchmark:
+        "<results>/benchmarks/measure_specificity/{cell_type}.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000, per_input_mb=20),
+        runtime=minutes(30, per_input_mb=0.5),
+    params:
+        cell_type=cell_type_of,
+        bootstrap={"n_bootstrap": config["redundancy"]["n_bootstrap"]},
+        seed=seed_for("measure_specificity"),
+        code=code_of("measure_specificity"),
+    script:
+        "../scripts/measure_specificity.py"
+
+
+rule collect_specificity:
+    input:
+        specificity=per_cell_type("<results>/specificity/{cell_type}.tsv"),
+    output:
+        specificity=report(
+            "<results>/specificity.tsv",
+            caption="../report/specificity_table.rst",
+            category="5. Across types and states",
+            labels={"what": "Sets in other cell types", "kind": "table"},
+        ),
+    log:
+        "<results>/logs/collect_specificity.log",
+    benchmark:
+        "<results>/benchmarks/collect_specificity.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.1),
+    params:
+        code=code_of("collect_specificity"),
+    script:
+        "../scripts/collect_specificity.py"
+
+
+rule measure_states:
+    input:
+        multiome="<results>/preprocessed.h5mu",
+        surrogate="<results>/surrogate/{cell_type}.safetensors",
+        sets="<results>/sets.tsv",
+    output:
+        states="<results>/states/{cell_type}.tsv",
+    log:
+        "<results>/logs/measure_states/{cell_type}.log",
+    benchmark:
+        "<results>/benchmarks/measure_states/{cell_type}.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000, per_input_mb=20),
+        runtime=minutes(60, per_input_mb=0.5),
+    params:
+        cell_type=cell_type_of,
+        states=config["states"],
+        bootstrap={"n_bootstrap": config["redundancy"]["n_bootstrap"]},
+        seed=seed_for("measure_states"),
+        code=code_of("measure_states"),
+    script:
+        "../scripts/measure_states.py"
+
+
+rule collect_states:
+    input:
+        states=per_cell_type("<results>/states/{cell_type}.tsv"),
+    output:
+        states=report(
+            "<results>/state_redundancy.tsv",
+            caption="../report/state_redundancy.rst",
+            category="5. Across types and states",
+            labels={"what": "Redundancy along states", "kind": "table"},
+        ),
+    log:
+        "<results>/logs/collect_states.log",
+    benchmark:
+        "<results>/benchmarks/collect_states.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.1),
+    params:
+        code=code_of("collect_states"),
+    script:
+        "../scripts/collect_states.py"
+
+
+rule summarise_atlas:
+    input:
+        redundancy="<results>/redundancy.tsv",
+        windows="<results>/windows.tsv.gz",
+        gene_classes=gene_classes,
+    output:
+        atlas=report(
+            "<results>/atlas_summary.tsv",
+            caption="../report/atlas_summary.rst",
+            category="5. Across types and states",
+            labels={"what": "Redundancy over the whole run", "kind": "table"},
+        ),
+    log:
+        "<results>/logs/summarise_atlas.log",
+    benchmark:
+        "<results>/benchmarks/summarise_atlas.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.1),
+    params:
+        code=code_of("summarise_atlas"),
+    script:
+        "../scripts/summarise_atlas.py"

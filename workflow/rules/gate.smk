@@ -1,0 +1,36 @@
+"""The quality gate: which tasks the surrogate predicts well enough to be explained."""
+
+
+rule apply_gate:
+    input:
+        multiome="<results>/preprocessed.h5mu",
+        windows="<results>/windows.tsv.gz",
+        tasks="<results>/tasks.tsv",
+        surrogates=per_cell_type("<results>/surrogate/{cell_type}.safetensors"),
+        quality="<results>/surrogate/quality.tsv",
+    output:
+        gate=report(
+            "<results>/gate.tsv",
+            caption="../report/gate_table.rst",
+            category="2. Surrogate",
+            labels={"what": "Genes judged by the quality gate", "kind": "table"},
+        ),
+        tasks="<results>/explained_tasks.tsv",
+        skipped="<results>/gate_skipped.tsv",
+    log:
+        "<results>/logs/apply_gate.log",
+    benchmark:
+        "<results>/benchmarks/apply_gate.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(6000, per_input_mb=20),
+        runtime=minutes(60, per_input_mb=0.5),
+    params:
+        cell_types=list(CELL_TYPES.values()),
+        gate=config["gate"],
+        seed=seed_for("apply_gate"),
+        code=code_of("apply_gate"),
+    script:
+        "../scripts/apply_gate.py"

@@ -1,0 +1,88 @@
+"""The redundancy of each set: its members alone, in pairs, in context, and what could have been found instead."""
+
+
+rule measure_redundancy:
+    input:
+        multiome="<results>/preprocessed.h5mu",
+        windows="<results>/windows.tsv.gz",
+        surrogate="<results>/surrogate/{cell_type}.safetensors",
+        sets="<results>/sets/{cell_type}.tsv",
+    output:
+        redundancy="<results>/redundancy/{cell_type}/redundancy.tsv",
+        members="<results>/redundancy/{cell_type}/members.tsv",
+        interactions="<results>/redundancy/{cell_type}/interactions.tsv",
+        knock_down="<results>/redundancy/{cell_type}/knock_down.tsv",
+        alternatives="<results>/redundancy/{cell_type}/alternative_sets.tsv",
+    log:
+        "<results>/logs/measure_redundancy/{cell_type}.log",
+    benchmark:
+        "<results>/benchmarks/measure_redundancy/{cell_type}.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(6000, per_input_mb=20),
+        runtime=minutes(120, per_input_mb=2),
+    params:
+        cell_type=cell_type_of,
+        redundancy={
+            key: value
+            for key, value in config["redundancy"].items()
+            if key != "gene_classes"
+        }
+        | {key: config["search"][key] for key in ("scope", "candidates", "max_rounds")},
+        seed=seed_for("measure_redundancy"),
+        code=code_of("measure_redundancy"),
+    script:
+        "../scripts/measure_redundancy.py"
+
+
+rule collect_redundancy:
+    input:
+        redundancy=per_cell_type("<results>/redundancy/{cell_type}/redundancy.tsv"),
+        members=per_cell_type("<results>/redundancy/{cell_type}/members.tsv"),
+        interactions=per_cell_type("<results>/redundancy/{cell_type}/interactions.tsv"),
+        knock_down=per_cell_type("<results>/redundancy/{cell_type}/knock_down.tsv"),
+        alternatives=per_cell_type(
+            "<results>/redundancy/{cell_type}/alternative_sets.tsv"
+        ),
+    output:
+        redundancy=report(
+            "<results>/redundancy.tsv",
+            caption="../report/redundancy.rst",
+            category="4. Redundancy",
+            labels={"what": "Redundancy of the sets", "kind": "table"},
+        ),
+        members=report(
+            "<results>/members.tsv",
+            caption="../report/members.rst",
+            category="4. Redundancy",
+            labels={"what": "Members alone and in context", "kind": "table"},
+        ),
+        interactions=report(
+            "<results>/interactions.tsv",
+            caption="../report/interactions_table.rst",
+            category="4. Redundancy",
+            labels={"what": "Interactions in pairs", "kind": "table"},
+        ),
+        knock_down="<results>/knock_down.tsv",
+        alternatives=report(
+            "<results>/alternative_sets.tsv",
+            caption="../report/alternative_sets.rst",
+            category="4. Redundancy",
+            labels={"what": "Alternative sets", "kind": "table"},
+        ),
+    log:
+        "<results>/logs/collect_redundancy.log",
+    benchmark:
+        "<results>/benchmarks/collect_redundancy.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.1),
+    params:
+        code=code_of("collect_redundancy"),
+    script:
+        "../scripts/collect_redundancy.py"
