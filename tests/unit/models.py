@@ -6,7 +6,9 @@ import torch
 from scipy import sparse
 
 from grids.cells import Modality, Multiome
+from grids.surrogates.cell_state import CellState
 from grids.surrogates.cross_modality import CrossModalitySurrogate
+from grids.surrogates.window import WindowSurrogate
 
 N_PEAKS, N_GENES = 40, 6
 CHROMOSOMES = np.repeat([0, 1, 2], [15, 5, 20])
@@ -40,6 +42,50 @@ def random_surrogate(encoder: str, seed: int = 0) -> CrossModalitySurrogate:
         for _ in range(20):
             model.tail(model.pool(open_peaks(60, seed=seed + 1)))
     return model.eval()
+
+
+def small_window_surrogate() -> WindowSurrogate:
+    """Four genes that share twelve of forty peaks, two components of state, three drawn models."""
+    torch.manual_seed(0)
+    n_components, n_slopes, n_draws, n_genes, n_pairs = (
+        2,
+        4,
+        3,
+        4,
+        12,
+    )  # slopes: depth, state and the second type
+    state = CellState(
+        n_open=40.0,
+        share=torch.rand(N_PEAKS),
+        loadings=torch.randn(N_PEAKS, n_components) / 20,
+        centre=torch.zeros(2, n_components),
+        signal=torch.ones(2, n_components),
+        n_open_slope=torch.tensor([0.2, -0.1]),
+        chance_line=torch.tensor([1.1, 0.4, 0.8]),
+    )
+    tensors = {
+        "first_pair": torch.tensor([0, 3, 7, 8, 12]),
+        "peak_of_pair": torch.randperm(N_PEAKS)[:n_pairs],
+        "intercept": torch.randn(n_pairs),
+        "deviation": torch.randn(n_pairs, n_slopes) / 4,
+        "direction": torch.randn(n_genes, n_slopes),
+        "centre": torch.tensor([[0.0, 1.0]]).repeat(n_genes, 1),
+        "shared": torch.randn(n_genes, n_slopes + 2) / 2,
+        "weights": torch.rand(n_pairs, n_draws),
+        "size": torch.rand(n_genes, n_draws),
+        "state_effect": torch.randn(n_genes, n_slopes + 1),
+        "inclusion": torch.rand(n_pairs),
+        "form": torch.softmax(torch.randn(n_genes, 5), 1),
+        "probe_weights": torch.rand(n_pairs),
+        "probe_size": torch.rand(n_genes),
+        "without_window": torch.randn(n_genes, n_slopes + 1 + 5) / 4,
+        "dispersion": torch.rand(n_genes),
+        "depth_only": torch.randn(n_genes, 2),
+        "calibration": torch.rand(n_genes, 2),
+    }
+    peaks = [f"chr1:{100 * i}-{100 * i + 50}" for i in range(N_PEAKS)]
+    genes = ["G0", "HLA-DQB1", "G2", "G3"]
+    return WindowSurrogate(peaks, genes, ["CD8+ T/é", "L2/3"], state, tensors, "L2/3")
 
 
 def toy_multiome(n_cells: int = 300, paired: bool = True, seed: int = 0) -> Multiome:

@@ -106,8 +106,8 @@ def test_shipped_configs_pass(path):
             "surrogate.model: 'widow' is not allowed; expected one of window, cross",
         ),
         (
-            "window_surrogate: {precisions: [1, 0]}",
-            "window_surrogate.precisions[1]: 0 is not allowed; expected a number above 0",
+            "window_surrogate: {member_penalties: [1, -1]}",
+            "window_surrogate.member_penalties[1]: -1 is not allowed; expected a number of at least 0",
         ),
         (
             "window_surrogate: {metacell_sizes: [5, 1, 5]}",
@@ -171,7 +171,7 @@ def test_numbers_may_come_as_text_where_no_text_is_allowed():
         "preprocessing": {"target_sum": "1e4"},
         "input": {"paired": "true"},
         "tasks": {"1": ["2"]},
-        "window_surrogate": {"precisions": ["1e2", 5]},
+        "window_surrogate": {"member_penalties": ["1e2", 5]},
         "states": [{"key": "3", "bins": "4"}],
     }
     assert read_text_values(config, SCHEMA) == {
@@ -180,7 +180,7 @@ def test_numbers_may_come_as_text_where_no_text_is_allowed():
         "preprocessing": {"target_sum": 10000.0},
         "input": {"paired": True},
         "tasks": {"1": ["2"]},
-        "window_surrogate": {"precisions": [100.0, 5]},
+        "window_surrogate": {"member_penalties": [100.0, 5]},
         "states": [{"key": "3", "bins": 4}],
     }
 

@@ -12,6 +12,7 @@ from grids.perturbation.search import SEARCH_COLUMNS
 from grids.preprocessing import ANNOTATION_COLUMNS, GENE_COLUMNS
 from grids.quality_control import METRIC_COLUMNS, STEP_COLUMNS
 from grids.simulate import TRUTH_COLUMNS
+from grids.surrogates.gate_table import GATE_COLUMNS
 from grids.surrogates.latent import LATENT_COLUMNS
 from grids.surrogates.quality import QUALITY_COLUMNS, SUMMARY_COLUMNS
 from grids.surrogates.stage import CURVE_COLUMNS
@@ -58,6 +59,7 @@ COLUMNS = {
     "atlas_summary.tsv": ATLAS_COLUMNS,
     "evidence.tsv": EVIDENCE_COLUMNS,
     "evidence_pairs.tsv.gz": EVIDENCE_PAIR_COLUMNS,
+    "gate.tsv": GATE_COLUMNS,
     "tasks.tsv and skipped.tsv": SKIPPED_COLUMNS,
     "truth.tsv": TRUTH_COLUMNS,
     "windows.tsv.gz": WINDOW_COLUMNS,

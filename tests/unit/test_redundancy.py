@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refitted_toys import WindowToy, window_surrogate
 from scipy import sparse
 from scipy.stats import false_discovery_control
 from scipy.stats import t as t_distribution
@@ -16,12 +17,9 @@ from toys import AnyOfToy, LinearToy
 from grids import tables
 from grids.cells import Modality, Multiome
 from grids.errors import InputError
-from grids.perturbation.task_cells import TaskCells
 from grids.redundancy.analysis import analyse_sets, collect
 from grids.redundancy.shapley import all_subsets, exact
-from grids.surrogates.cell_state import CellState
 from grids.surrogates.pooling import PooledSurrogate
-from grids.surrogates.window import WindowSurrogate
 
 KEYS = {"surrogate": "toy", "method": "grids", "cell_type": "Oligo/OPC", "gene": "G0", "direction": "silence"}
 COLUMNS = {
@@ -448,22 +446,6 @@ def test_tables_survive_a_file(tmp_path):
         assert back.columns.tolist() == COLUMNS[field.name] and len(back) == len(table)
 
 
-def window_surrogate():
-    """Two genes with windows of 2 and 3 of 4 peaks; effects multiply; two refits, at half and 1.5 times the weights."""
-    peaks = LinearToy(np.ones(4)).peaks
-    weights = torch.tensor([0.1, 0.4, 0.2, 0.8, 1.6])
-    tensors = {
-        "first_pair": torch.tensor([0, 2, 5]),
-        "peak_of_pair": torch.tensor([0, 2, 1, 2, 3]),
-        "openness": torch.tensor([[-50.0, 0.0]]).expand(4, 2),  # what is not seen is closed
-        "weights": torch.stack([weights / 2, weights * 3 / 2], 1),
-        "size": torch.ones(2, 2),
-        "state_effect": torch.zeros(2, 2),
-    }
-    state = CellState(1.0, torch.zeros(4), torch.zeros(4, 0), torch.zeros(0), torch.ones(0))
-    return WindowSurrogate(peaks, ["G0", "G1"], ["Oligo/OPC"], state, tensors, "Oligo/OPC")
-
-
 def test_a_gene_of_the_window_surrogate_is_explained_by_its_window_and_its_refits():
     surrogate, opened = window_surrogate(), np.ones((5, 4))
     sets = pd.concat([set_of(surrogate, [3, 1], gene="G1"), set_of(surrogate, [2], gene="G0")])
@@ -476,15 +458,29 @@ def test_a_gene_of_the_window_surrogate_is_explained_by_its_window_and_its_refit
     # one peak is left for G1, fewer than its set has; of the two in the window of G0 one is left
     assert result.alternatives["peak"].tolist() == [surrogate.peaks[i] for i in (3, 1, 2, 0)]
     assert result.alternatives["share_of_first"].tolist() == pytest.approx([1, 1, 1, 0.25])
-    with pytest.raises(InputError, match="is not among the peaks that the surrogate sees for 'G1'"):
+    with pytest.raises(
+        InputError, match="'chr1:0-500' is not among the 3 peaks that the surrogate sees for gene 'G1'"
+    ):
         analyse(surrogate, opened, set_of(surrogate, [0], gene="G1"))
 
 
-def test_a_surrogate_that_is_looked_at_whole_is_pooled_once():
-    task_cells = TaskCells(LinearToy(np.ones((4, 2))), sparse.csr_matrix(np.ones((3, 4))), 1)
-    (first, column_of_first, peaks), (second, column_of_second, _) = task_cells.of("G0"), task_cells.of("G1")
-    assert first is second and (column_of_first, column_of_second) == (0, 1)
-    assert peaks == task_cells.surrogate.peaks and first.value == 1
+def test_refits_do_not_prepare_the_cells_again():
+    surrogate = WindowToy([0.5, 1.0, 0.2], {"G0": [0, 1], "G1": [2, 1]}, scales=[0.5, 1.0, 2.0])
+    sets = pd.concat([set_of(surrogate, [1, 0]), set_of(surrogate, [1], gene="G1")])
+    result = analyse(surrogate, np.ones((5, 3)), sets, n_stability=3)
+    assert surrogate.n_prepared == 2  # test and training cells
+    np.testing.assert_allclose(result.redundancy["joint_log_effect"], [-1.5, -1.0])
+    np.testing.assert_allclose(result.redundancy["joint_log_effect_low"], [-3.0, -2.0])
+    np.testing.assert_allclose(result.redundancy["joint_log_effect_high"], [-0.75, -0.5])
+    assert result.members["selection_frequency"].tolist() == [1, 1, 1]
+
+
+def test_no_sets_give_empty_tables_with_their_columns():
+    surrogate = window_surrogate()
+    result = analyse(surrogate, np.ones((0, 4)), set_of(surrogate, [0]).iloc[:0])
+    for name, columns in COLUMNS.items():
+        assert list(getattr(result, name).columns) == columns and getattr(result, name).empty
+    assert list(collect([result.interactions, result.interactions]).columns) == COLUMNS["interactions"]
 
 
 @pytest.mark.parametrize(
@@ -492,7 +488,7 @@ def test_a_surrogate_that_is_looked_at_whole_is_pooled_once():
     [
         ({"gene": "g0"}, {}, "gene 'g0' is not in the surrogate's genes. Did you mean 'G0'?"),
         ({"direction": "down"}, {}, "direction 'down' is unknown; expected silence or activate"),
-        ({"peak": "chr7:1-2", "set_size": 1}, {}, "peak 'chr7:1-2' is not among the peaks"),
+        ({"peak": "chr7:1-2", "set_size": 1}, {}, "peak 'chr7:1-2' is not among the 3 peaks"),
         ({"peak": "chr1:0-500"}, {}, "names the same peak twice"),
         ({"cell_type": ["A", "B"]}, {}, "expected one cell type per call, got A, B"),
         ({"rank": [1, 3]}, {}, "expected ranks 1 to set_size 2 for 'G0', got 1, 3"),

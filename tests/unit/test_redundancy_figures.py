@@ -505,6 +505,7 @@ def test_empty_tables_say_so(tasks, tmp_path):
         "no specificity": specificity(make.specificity().iloc[:0]),
         "no states": state_trajectory(make.state_redundancy(tasks).iloc[:0]),
         "no gene was judged": gate(make.gate(3).iloc[:0]),
+        "no gene was judged by the quality gate": gate(make.gate(3).assign(explainable=np.nan)),
         "no redundancy": atlas(redundancy.iloc[:0], windows),
         "no regularisation path": regularisation_path(make.regularisation_path().iloc[:0]),
     }

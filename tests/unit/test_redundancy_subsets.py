@@ -41,7 +41,7 @@ def test_subsets_equal_the_same_sets_one_by_one(members, value, encoder, share, 
 
 @pytest.mark.parametrize("value", [0, 1])
 def test_all_subsets_of_ten_equal_dense_evaluation_in_several_blocks(value, monkeypatch):
-    monkeypatch.setattr(objective, "PAIRS_PER_BLOCK", 5 * 1024)
+    monkeypatch.setattr(objective, "FLAGS_PER_BLOCK", 5 * 1024)
     monkeypatch.setattr(objective, "ROWS_PER_BLOCK", 300)
     surrogate, opened = SURROGATES["normalised"], open_peaks(12, share=0.6, seed=3)
     members = torch.tensor([0, 3, 11, 14, 15, 19, 22, 30, 31, 39])

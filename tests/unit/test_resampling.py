@@ -6,15 +6,16 @@ from refitted_toys import ReplicatedToy
 from toys import AnyOfToy, LinearToy
 
 from grids.errors import InputError
-from grids.resampling import ReplicatedCells, bootstrap_means
+from grids.perturbation.task_cells import TaskCells
+from grids.resampling import bootstrap_means, changes_by_set
 
 
 @pytest.mark.parametrize("value", [0, 1])
 def test_changes_equal_the_dense_evaluation(value):
     surrogate, opened = random_surrogate("normalised"), open_peaks(12)
     members, x = [3, 17, 30], opened.toarray()
-    changes = ReplicatedCells(surrogate, opened, value).changes(
-        "G2", [surrogate.peaks[i] for i in members], alone=True
+    changes = changes_by_set(
+        TaskCells(surrogate, opened, value), "G2", [surrogate.peaks[i] for i in members], alone=True
     )
     before = dense_predict(surrogate, x, x.sum(1), 2)
     joint = dense_set_effect(surrogate, x, members, value, 2) - before
@@ -25,7 +26,8 @@ def test_changes_equal_the_dense_evaluation(value):
 
 def test_replicates_follow_the_surrogate_itself():
     surrogate = ReplicatedToy([1.0, 0.0], replicates=[[2.0, 0.0], [3.0, 0.0]])
-    changes = ReplicatedCells(surrogate, open_peaks(4, 2, share=1.0), 0).changes("G0", surrogate.peaks[:1])
+    cells = TaskCells(surrogate, open_peaks(4, 2, share=1.0), 0)
+    changes = changes_by_set(cells, "G0", surrogate.peaks[:1])
     np.testing.assert_allclose(changes[:, 1:, 0], -np.array([[1.0], [2.0], [3.0]]) * np.ones(3))
     np.testing.assert_allclose(changes[:, 0], 0)  # nothing is open in the first cell
 
@@ -33,16 +35,16 @@ def test_replicates_follow_the_surrogate_itself():
 def test_a_member_alone_does_nothing_while_another_backs_it_up():
     surrogate = AnyOfToy(4, members=[0, 2], height=0.5)
     opened = open_peaks(3, 4, share=1.0)
-    changes = ReplicatedCells(surrogate, opened, 0).changes(
-        "G0", [surrogate.peaks[0], surrogate.peaks[2]], True
+    changes = changes_by_set(
+        TaskCells(surrogate, opened, 0), "G0", [surrogate.peaks[i] for i in (0, 2)], True
     )
     np.testing.assert_allclose(changes[0, 1:], [[-0.5, 0.0], [-0.5, 0.0]])
 
 
 def test_unknown_members_are_refused():
-    cells = ReplicatedCells(LinearToy([1.0, 2.0]), open_peaks(3, 2), 0)
+    cells = TaskCells(LinearToy([1.0, 2.0]), open_peaks(3, 2), 0)
     with pytest.raises(InputError, match=r"'chr9:1-2' is not among the 2 peaks .* gene 'G0'"):
-        cells.changes("G0", ["chr9:1-2"])
+        changes_by_set(cells, "G0", ["chr9:1-2"])
 
 
 @pytest.mark.parametrize("n_replicates", [0, 2, 3])

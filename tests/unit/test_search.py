@@ -10,14 +10,17 @@ from dense import dense_predict, dense_set_effect
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import N_PEAKS, open_peaks, random_surrogate
+from refitted_toys import WindowToy
 from scipy import sparse
 from test_cross_modality import model, reference  # noqa: F401 (fixtures)
 from toys import AnyOfToy, LinearToy
 
 from grids.errors import InputError
+from grids.perturbation import objective
 from grids.perturbation.objective import PerturbedCells
-from grids.perturbation.search import Search, find_sets
+from grids.perturbation.search import FOUND_COLUMNS, SEARCH_COLUMNS, Search, find_sets
 from grids.perturbation.transition import transition_gain
+from grids.tables import SKIPPED_COLUMNS
 
 SURROGATES = {encoder: random_surrogate(encoder) for encoder in ("paper", "normalised")}
 EXACT_FORWARD_GREEDY = [1.9914, 2.1975, 0.9911, 1.6028, 2.3206]
@@ -83,6 +86,43 @@ def test_a_subset_of_cells_sees_the_same_cells():
     torch.testing.assert_close(part.predict_sets(members, 1), cells.predict_sets(members, 1)[:, some])
     fresh = PerturbedCells(SURROGATES["paper"], open_peaks(40)[some], 0)
     torch.testing.assert_close(transition_gain(part, members[0], 1), transition_gain(fresh, members[0], 1))
+
+
+def test_a_subset_of_a_subset_counts_its_own_cells():
+    opened = open_peaks(40)
+    cells, members = PerturbedCells(SURROGATES["paper"], opened, 0), torch.tensor([[1, 20, 33]])
+    outer, inner = np.array([30, 5, 31, 8]), np.array([3, 1, 1])
+    part = cells.subset(outer).subset(inner)
+    expected = cells.predict_sets(members, 1)[:, outer[inner]]
+    torch.testing.assert_close(part.predict_sets(members, 1), expected)
+    dense = dense_set_effect(SURROGATES["paper"], opened.toarray()[[8, 5, 5]], [1, 20, 33], 0, 1)
+    torch.testing.assert_close(part.predict_sets(members, 1)[0], dense, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0, 1])
+@pytest.mark.parametrize("encoder", ["paper", "normalised"])
+def test_only_cells_that_a_set_changes_are_predicted_again(value, encoder, monkeypatch):
+    monkeypatch.setattr(objective, "FLAGS_PER_BLOCK", 700)
+    monkeypatch.setattr(objective, "ROWS_PER_BLOCK", 37)
+    surrogate, opened = SURROGATES[encoder], open_peaks(50, share=0.1, seed=4)
+    rng = np.random.default_rng(0)
+    sets = np.stack([rng.choice(N_PEAKS, 3, replace=False) for _ in range(11)])
+    cells = PerturbedCells(surrogate, opened, value)
+    others = torch.tensor([7, 25])
+    states = cells.perturbed(others)
+    predicted, tail = [], surrogate.tail
+    monkeypatch.setattr(surrogate, "tail", lambda s, g: predicted.append(len(s)) or tail(s, g))
+    after = cells.predict_sets(torch.from_numpy(sets), 2)
+    x = opened.toarray()
+    changed = (x[:, sets] != value).any(2).sum()  # (n_cells, n_sets, 3)
+    assert sum(predicted) == 50 + changed and max(predicted) <= 37
+    for members, row in zip(sets.tolist(), after, strict=True):
+        dense = dense_set_effect(surrogate, x, members, value, 2)
+        torch.testing.assert_close(row, dense, atol=1e-5, rtol=1e-5)
+    beyond = torch.from_numpy(sets[~np.isin(sets, others).any(1)])
+    for members, row in zip(beyond.tolist(), cells.predict_sets(beyond, 2, states), strict=True):
+        dense = dense_set_effect(surrogate, x, [*members, *others.tolist()], value, 2)
+        torch.testing.assert_close(row, dense, atol=1e-5, rtol=1e-5)
 
 
 def test_linear_toy_finds_the_closed_form_best_set():
@@ -260,6 +300,40 @@ def test_find_sets_of_several_genes_in_both_scopes():
     assert skipped.values.tolist() == [["T", "G1", "2 candidate peaks (window), search.set_size is 3"]]
 
 
+def test_find_sets_of_genes_with_a_window_each():
+    weights = [0.5, 3.0, 0.2, 0.8, 1.0, 9.0]
+    surrogate = named(WindowToy(weights, {"G0": [4, 0, 3], "G1": [2, 3, 1], "G2": [5]}))
+    peaks = surrogate.peaks
+    windows = pd.DataFrame({"peak": [peaks[i] for i in (0, 3, 5, 1, 2)], "gene": ["G0"] * 3 + ["G1"] * 2})
+    tasks = pd.DataFrame({"cell_type": "T", "gene": ["G0", "G1", "G2", "G3"]})
+    opened = sparse.csr_matrix(np.ones((5, 6), dtype=np.uint8))
+    sets, searches, skipped = find_sets(surrogate, opened, tasks, windows, 1, set_size=2, restarts=2)
+    assert sets["gene"].tolist() == ["G0", "G0", "G1", "G1"]
+    assert sets["peak"].tolist() == [peaks[i] for i in (4, 3, 1, 3)]
+    before, after = searches[["objective_before", "objective_after"]].to_numpy().T
+    np.testing.assert_allclose(before - after, [1.8, 1.8, 3.8, 3.8], rtol=1e-5)
+    assert skipped.values.tolist() == [
+        ["T", "G2", "1 candidate peaks (genome), search.set_size is 2"],
+        ["T", "G3", "not among the 3 genes of the toy surrogate"],
+    ]
+    assert surrogate.n_prepared == 1
+    sets, *_ = find_sets(surrogate, opened, tasks[:2], windows, 1, set_size=2, scope="window", restarts=1)
+    assert sets["peak"].tolist() == [peaks[i] for i in (3, 0, 1, 2)]  # of those in sight, those in `windows`
+    given = pd.DataFrame({"cell_type": "T", "gene": "G1", "peak": [peaks[1], peaks[0]]})
+    with pytest.raises(InputError, match=r"search\.given: peak 'chr1:0-500' is not among the 3 peaks"):
+        find_sets(surrogate, opened, tasks[1:2], windows, 1, set_size=2, start="given", given=given)
+
+
+def test_no_tasks_give_empty_tables():
+    tasks, windows, _ = task_tables()
+    for n_cells in (5, 0):
+        opened = sparse.csr_matrix(np.ones((n_cells, 20), dtype=np.uint8))
+        tables = find_sets(named(linear_two_genes()), opened, tasks[:0], windows, 1)
+        columns = (FOUND_COLUMNS, SEARCH_COLUMNS, SKIPPED_COLUMNS)
+        for table, names in zip(tables, columns, strict=True):
+            assert table.empty and list(table.columns) == names
+
+
 def test_find_sets_is_deterministic():
     tasks, windows, _ = task_tables()
     opened = open_peaks(30, 20)
@@ -285,7 +359,7 @@ def test_find_sets_starts_from_given_sets():
     assert searches["start"].tolist() == ["given"]
     with pytest.raises(InputError, match="expected 2 peaks for T, G1"):
         find_sets(named(linear_two_genes()), opened, tasks[1:], windows, 1, given=given_sets, **options)
-    with pytest.raises(InputError, match="'chr9:1-2' is not a peak"):
+    with pytest.raises(InputError, match=r"search\.given: peak 'chr9:1-2' is not among the 20 peaks"):
         wrong = given_sets.assign(peak=["chr9:1-2", peaks[0]])
         find_sets(named(linear_two_genes()), opened, tasks[:1], windows, 1, given=wrong, **options)
 

@@ -79,6 +79,15 @@ def test_a_surrogate_with_a_part_for_each_gene_is_asked_for_it():
     assert table.loc["G1", "log_change"] == pytest.approx(-0.8)
 
 
+def test_no_sets_give_an_empty_table_with_its_columns():
+    surrogate = WindowToy([0.5], windows={"G0": [0]})
+    for n_cells in (3, 0):
+        table = measure_specificity(
+            surrogate, atac(np.ones((n_cells, 1))), "Oligo", found(surrogate, "Astro", [])
+        )
+        assert table.empty and list(table.columns) == SPECIFICITY_COLUMNS
+
+
 def test_jaccard():
     assert jaccard({1, 2, 3}, {3, 4}) == 0.25
     assert jaccard({1}, {1}) == 1 and jaccard({1}, {2}) == 0

@@ -110,6 +110,13 @@ def test_additive_members_never_change_and_a_set_without_effect_has_no_p_value()
     assert table["p_value_of_change"].isna().all() and table["redundancy_index"].isna().all()
 
 
+def test_no_sets_give_an_empty_table_with_its_columns():
+    data = multiome([BOTH] * 5, {"condition": ["a"] * 5})
+    table = measure_states(OR_GATE, data, "Oligo", found(OR_GATE, []), [{"key": "condition"}])
+    for empty in (table, collect([table, table])):
+        assert empty.empty and list(empty.columns) == STATE_COLUMNS
+
+
 def test_states_are_looked_up_in_the_rna_of_paired_cells_only():
     data = multiome([BOTH] * 4, {"shared": [1, 2, 3, 4]}, {"condition": list("aabb"), "shared": 0})
     assert list(state_values(data, "condition")) == list("aabb")

@@ -30,6 +30,7 @@ def test_correlation_equals_scipy_and_is_zero_for_constants():
     assert r[0] == pytest.approx(stats.pearsonr(a[:, 0], b[:, 0]).statistic)
     assert r[2] == 0.0
     np.testing.assert_allclose(quality.correlation(a.T, b.T, 1), r)
+    assert quality.correlation(np.full((300, 1), 0.1, np.float32), rng.normal(size=(300, 1)), 0) == [0.0]
 
 
 def test_score_of_literal_numbers():
@@ -64,7 +65,7 @@ def test_evaluate_calls_a_perfect_gene_explainable_and_noise_not(multiome):
     weights = np.zeros((40, N_GENES))
     weights[0, 2] = 2.0
     toy = named(LinearToy(weights, genes=list(multiome.rna.var.index)))
-    table, summary = quality.evaluate({}, toy, multiome, seed=1)
+    table, summary = quality.evaluate({}, multiome, seed=1, joint=toy)
     mine = table[(table["model"] == "cross_modality") & (table["gene"] == "G2")].set_index("cell_type")
     assert mine["rmse"].tolist() == pytest.approx([0.0] * 3, abs=1e-6)
     assert mine["explainable"].all()
@@ -79,12 +80,33 @@ def test_evaluate_calls_a_perfect_gene_explainable_and_noise_not(multiome):
 
 def test_specialised_surrogates_speak_for_their_type(multiome):
     zero, one = (named(LinearToy(np.zeros((40, N_GENES)), bias=b)) for b in (0.0, 1.0))
-    table, _ = quality.evaluate({"A": one}, zero, multiome, seed=1)
+    table, _ = quality.evaluate({"A": one}, multiome, seed=1, joint=zero)
     mine = table[table["model"] == "cross_modality"].set_index(["cell_type", "gene"])["rmse"]
     y = multiome.rna.cells(split="test")
     of_a = (y.obs["cell_type"] == "A").to_numpy()
     assert mine["A", "G3"] == pytest.approx(np.sqrt(((y.X[of_a].toarray()[:, 3] - 1) ** 2).mean()), rel=1e-5)
     assert mine["B", "G3"] == pytest.approx(np.sqrt((y.X[~of_a].toarray()[:, 3] ** 2).mean()), rel=1e-5)
+
+
+def test_without_a_joint_surrogate_other_types_and_genes_are_left_out(multiome):
+    toy = named(LinearToy(np.zeros((40, 2)), bias=1.0, genes=["G4", "G3"]))
+    toy.name = "window"
+    table, summary = quality.evaluate({"A": toy}, multiome, seed=1)
+    assert set(table["cell_type"]) == {"all", "A"}
+    assert table["gene"].unique().tolist() == ["G4", "G3"]
+    baselines = ["gene_mean", "cell_type_mean", "lsi_ridge", "lsi_neighbours"]
+    assert summary["model"].tolist() == ["window", *baselines]
+    y = multiome.rna.cells(split="test", cell_type="A").X.toarray()[:, [4, 3]]
+    assert (summary["n_cells"] == len(y)).all() and (summary["n_genes"] == 2).all()
+    mine = table[table["model"] == "window"].set_index(["cell_type", "gene"])["rmse"]
+    assert mine["A", "G4"] == mine["all", "G4"]
+    assert mine["A", "G4"] == pytest.approx(np.sqrt(((y[:, 0] - 1) ** 2).mean()), rel=1e-5)
+    # the baselines are the same as beside a surrogate of all types and genes
+    zero = named(LinearToy(np.zeros((40, N_GENES)), genes=list(multiome.rna.var.index)))
+    whole, _ = quality.evaluate({}, multiome, seed=1, joint=zero)
+    both = table.merge(whole[whole["cell_type"] == "A"], on=["model", "cell_type", "gene"])
+    assert len(both) == 4 * 2
+    np.testing.assert_allclose(both["rmse_x"], both["rmse_y"])
 
 
 def test_explainable_p_values_are_uniform_without_a_difference():
@@ -105,7 +127,7 @@ def test_a_gene_that_is_hardly_observed_is_not_called_explainable():
 def test_unpaired_cells_are_judged_by_type_means():
     unpaired = toy_multiome(300, paired=False)
     toy = named(LinearToy(np.zeros((40, N_GENES)), bias=0.5))
-    table, summary = quality.evaluate({}, toy, unpaired, seed=1)
+    table, summary = quality.evaluate({}, unpaired, seed=1, joint=toy)
     assert set(summary["model"]) == {"cross_modality", "gene_mean", "cell_type_mean"}
     best = table[
         (table["model"] == "cell_type_mean") & (table["cell_type"] == "all") & (table["gene"] == "G1")

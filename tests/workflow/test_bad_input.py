@@ -118,6 +118,12 @@ RUNS = {
         r"results/bad/logs/train_surrogate.log: surrogate.supervised is true, but the cells are not paired; "
         r"set it to false or null",
     ),
+    "no gene that passes the gate": (
+        whole,
+        {"windows": {"window_bp": 20_000}, "search": {"set_size": 1}},
+        r"results/bad/logs/collect_effects.log: no task is left, 1 skipped \(Oligo, G2: does not pass the gate: "
+        r"expressed in [0-4] of 4 test cells, too few to tell\); .*",
+    ),
     "windows with too few peaks for any set": (
         whole,
         {**UNTRAINED, "windows": {"window_bp": 1000}, "search": {"scope": "window", "set_size": 4}},

@@ -201,7 +201,6 @@ def test_other_cells_with_shared_labels_run_to_the_end(tmp_path, parts, simulati
             "model": "cross_modality",
             "max_epochs": {"atac": 1, "rna": 2, "mapping": 3, "specialisation": 2},
         },
-        "gate": {"force": True},
         "search": {"set_size": 2, "restarts": 1},
         "effects": {"n_null_sets": 20},
     }
@@ -218,6 +217,10 @@ def test_other_cells_with_shared_labels_run_to_the_end(tmp_path, parts, simulati
     quality = done.table("surrogate/quality_summary.tsv")
     # what needs a cell's own expression is left out
     assert list(quality["model"]) == ["cross_modality", "gene_mean", "cell_type_mean"]
+    # no prediction meets its own observation: nothing can be judged, and everything passes
+    gate = done.table("gate.tsv")
+    assert (gate["reason"] == "not judged: cells are unpaired").all() and gate["explainable"].isna().all()
+    assert done.table("skipped.tsv").empty
     effects = done.table("effects.tsv")
     assert effects["log_change"].notna().all() and effects["n_cells"].gt(0).all()
     assert list(effects["gene"].unique()) == ["MULTI1", "SINGLE2"]

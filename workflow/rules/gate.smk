@@ -7,7 +7,6 @@ rule apply_gate:
         windows="<results>/windows.tsv.gz",
         tasks="<results>/tasks.tsv",
         surrogates=per_cell_type("<results>/surrogate/{cell_type}.safetensors"),
-        quality="<results>/surrogate/quality.tsv",
     output:
         gate=report(
             "<results>/gate.tsv",

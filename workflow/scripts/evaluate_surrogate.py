@@ -16,7 +16,7 @@ with job(snakemake):
         cell_type: storage.load(path)
         for cell_type, path in zip(snakemake.params.cell_types, snakemake.input.surrogates, strict=True)
     }
-    quality, summary = evaluate(surrogates, joint, multiome, seed)
+    quality, summary = evaluate(surrogates, multiome, seed, joint)
     tables.write(quality, snakemake.output.quality)
     tables.write(summary, snakemake.output.summary)
     tables.write(latent_umap(joint, multiome, seed), snakemake.output.latent)

@@ -8,6 +8,7 @@ right.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,9 @@ from scipy.stats import false_discovery_control, hypergeom
 from grids.cells import Multiome
 from grids.errors import InputError, did_you_mean, listing
 from grids.intervals import distance_to_tss, locate
+from grids.logging import log
 from grids.perturbation.objective import PerturbedCells
+from grids.perturbation.task_cells import TaskCells
 from grids.perturbation.transition import VALUE_OF_DIRECTION
 from grids.seeds import generator
 from grids.tables import EFFECT_COLUMNS, SET_COLUMNS
@@ -33,7 +36,9 @@ DISTANCE_CLASSES = ("promoter", "within 10 kb", "in window", "same chromosome", 
 NEAR_BP = 10_000
 SOFT_HIT_BP = 10_000_000
 N_ACCESSIBILITY_BINS = 20
-MIN_STRATUM = 10
+MIN_STRATUM = 20
+# With fewer sets to be drawn no p-value could be below 0.05.
+MIN_NULL_SETS = 19
 # Predictions within this are ties, which count against the found set.
 TIE = 1e-6
 
@@ -83,12 +88,14 @@ def measure_effects(
     The set of size `k` is the first `k` ranks of a task's set. Effects follow Liu et al. (ACML 2024), with
     `b` and `a` a cell's predicted log-expression before and after: `absolute_change` is the mean of
     ``exp(a) - exp(b)``, `relative_change` of ``(exp(a) - exp(b)) / exp(b)``, `log_change` of ``a - b``.
-    The p-value is ``(1 + n_extreme) / (1 + n_null_sets)``, where `n_extreme` random sets of
-    :func:`draw_null_sets` change log-expression at least as far in the direction asked.
+    The p-value is ``(1 + n_extreme) / (1 + n_different)``, where `n_extreme` of the `n_different` different sets
+    among those of :func:`draw_null_sets` change log-expression at least as far in the direction asked. It is
+    missing where the peaks that the surrogate sees for the gene, beside the members, make up fewer than 19 sets of
+    the size (or than `n_null_sets`), and where the whole set has more members than there are such peaks.
 
     Parameters
     ----------
-    surrogate : PooledSurrogate
+    surrogate : PooledSurrogate or WindowSurrogate
     multiome : Multiome
         The cells to measure on: test split, one cell type.
     sets : DataFrame
@@ -101,7 +108,7 @@ def measure_effects(
     accessibility : ndarray, shape (n_peaks,)
         Share of the type's cells in which each peak is open.
     n_null_sets : int
-        Random sets per task. 0: no null, p-values missing.
+        Random sets drawn per task, from the peaks that the surrogate sees for the gene. 0: p-values missing.
     max_null_cells : int
         A larger type is compared with its null on this many random cells, the same for found and random sets.
     seed : int
@@ -118,49 +125,55 @@ def measure_effects(
         `effects`: one row per task and size, `q_value` missing until :func:`collect`. `sets`: as given, with
         `log_effect_alone` (change when only this member is perturbed), `log_effect_in_context` (change by the
         set minus change by the set without it) and the members' places. `locations`: one row per task and
-        size, with what random candidate peaks would give (`expected_*`). `null`: one row per task, size and
-        draw. `cells`: one row per task and cell for the full set; `observed` is missing unless paired.
+        size, with what as many random peaks would give (`expected_*`). `null`: one row per task, size and
+        different random set. `cells`: one row per task and cell for the full set; `observed` is missing unless paired.
 
     Raises
     ------
     InputError
         No cells; peaks, genes or cell types that do not belong together.
     """
-    peaks_of_set = _check(surrogate, multiome, sets, genes, peaks, accessibility)
+    _check(surrogate, multiome, sets, genes, peaks, accessibility)
     opened = multiome.atac.X
     observed = _observed(multiome)
     gene_rows = genes.drop_duplicates("gene").set_index("gene", drop=False)
-    column_of_gene = {gene: column for column, gene in enumerate(surrogate.genes)}
     seconds = _seconds_of_task(searches)
     null_cells = _null_cells(multiome, max_null_cells, seed)
-    perturbed, perturbed_null = (
-        {d: PerturbedCells(surrogate, x, VALUE_OF_DIRECTION[d]) for d in pd.unique(sets["direction"])}
-        for x in (opened, opened[null_cells])
-    )
+    task_cells = {
+        direction: TaskCells(surrogate, opened, VALUE_OF_DIRECTION[direction])
+        for direction in pd.unique(sets["direction"])
+    }
     bins = accessibility_bins(accessibility)
     found = {name: [] for name in ("effects", "sets", "locations", "null", "cells")}
-    for task, rows in sets.assign(_peak=peaks_of_set).groupby(
-        [*TASK_KEYS, "set_size"], sort=False, dropna=False
-    ):
+    for task, rows in sets.groupby([*TASK_KEYS, "set_size"], sort=False, dropna=False):
         rows = rows.sort_values("rank")
-        members = rows["_peak"].to_numpy()
-        rows = rows.drop(columns="_peak")
         labels = dict(zip(TASK_KEYS, task[:-1], strict=True))
         gene_row = gene_rows.loc[labels["gene"]]
-        gene = column_of_gene[labels["gene"]]
-        of_task = _Evaluator(perturbed[labels["direction"]], gene)
-        of_null = _Evaluator(perturbed_null[labels["direction"]], gene)
+        cells, column, names = task_cells[labels["direction"]].of(labels["gene"])
+        # Members and random sets count the peaks that the surrogate sees for the gene.
+        members = task_cells[labels["direction"]].members(labels["gene"], rows["peak"]).numpy()
+        seen = peaks.index.get_indexer(names)
+        place = seen[members]
+        n_beside = len(names) - len(members)
+        of_task, of_null = (_Evaluator(part, column) for part in (cells, cells.subset(null_cells)))
 
         distance = distance_to_tss(peaks, gene_row)
         classes = distance_classes(distance, window_bp, promoter_upstream_bp, promoter_downstream_bp)
         rng = generator(seed, "effects", *task)
-        null_sets = draw_null_sets(members, bins, classes, n_null_sets, rng)
+        null_sets = draw_null_sets(members, bins[seen], classes[seen], n_null_sets, rng)
+        sizes_without_p = []
         chance = _expected_by_chance(peaks, gene_row, distance)
         wanted = reported_sizes(len(members)) if sizes is None else sizes
         for size in sorted({*(int(k) for k in wanted if 0 < k <= len(members)), len(members)}):
             after = of_task.cells(members[:size])
-            null = of_null.log_changes(null_sets[:, :size])
+            draws = _first_of_each(null_sets[:, :size])
+            null = of_null.log_changes(null_sets[draws, :size])
             found_there = of_null.log_changes(members[None, :size])[0]
+            p_value = permutation_p_value(found_there, null, labels["direction"])
+            if comb(n_beside, size) < min(MIN_NULL_SETS, n_null_sets):
+                p_value = np.nan
+            if n_null_sets and np.isnan(p_value):
+                sizes_without_p.append(size)
             change = summarise_change(of_task.before, after)
             found["effects"].append(
                 {
@@ -170,7 +183,7 @@ def measure_effects(
                     **change,
                     "null_mean": null.mean() if len(null) else np.nan,
                     "null_sd": null.std(ddof=1) if len(null) > 1 else np.nan,
-                    "p_value": permutation_p_value(found_there, null, labels["direction"]),
+                    "p_value": p_value,
                     "q_value": np.nan,
                     "objective_seconds": seconds.get(task, np.nan),
                 }
@@ -179,12 +192,12 @@ def measure_effects(
                 {
                     **labels,
                     "set_size": size,
-                    **locate(peaks.iloc[members[:size]], gene_row, window_bp, SOFT_HIT_BP),
+                    **locate(peaks.iloc[place[:size]], gene_row, window_bp, SOFT_HIT_BP),
                     **{name: share(size) for name, share in chance.items()},
                 }
             )
             found["null"].append(
-                pd.DataFrame({**labels, "set_size": size, "draw": np.arange(len(null)), "log_change": null})
+                pd.DataFrame({**labels, "set_size": size, "draw": draws, "log_change": null})
             )
         found["cells"].append(
             pd.DataFrame(
@@ -198,12 +211,18 @@ def measure_effects(
                 }
             )
         )
+        if sizes_without_p:
+            log.warning(
+                "%s, %s: no p-value for set sizes %s: %d peaks that the surrogate sees for the gene beside the "
+                "members are too few to draw random sets from",
+                labels["cell_type"], labels["gene"], listing(sizes_without_p), n_beside,
+            )  # fmt: skip
         alone, in_context = member_effects(of_task, members)
         found["sets"].append(
             rows.assign(
-                **{name: peaks[name].to_numpy()[members] for name in ("chromosome", "start", "end")},
-                distance_to_tss_bp=pd.array(distance[members], dtype="Int64"),
-                in_window=np.abs(distance[members]) <= window_bp,
+                **{name: peaks[name].to_numpy()[place] for name in ("chromosome", "start", "end")},
+                distance_to_tss_bp=pd.array(distance[place], dtype="Int64"),
+                in_window=np.abs(distance[place]) <= window_bp,
                 log_effect_alone=alone,
                 log_effect_in_context=in_context,
             )
@@ -317,8 +336,8 @@ def draw_null_sets(
     Column `i` holds a random peak of the accessibility bin and the distance class of member `i`, outside the
     found set; a set holds distinct peaks. Where fewer than ``max(MIN_STRATUM, set_size)`` such peaks exist,
     bins on both sides are added, one step at a time, within the class; if the class itself is too small,
-    the next farther classes (then the nearer ones) are added, nearest bins first; with too few peaks outside
-    the found set at all, its own members are allowed. The prefix of a null set is a null set of the prefix.
+    the next farther classes (then the nearer ones) are added, nearest bins first. With fewer peaks outside the
+    found set than it has members there are no null sets. The prefix of a null set is a null set of the prefix.
 
     Parameters
     ----------
@@ -330,24 +349,15 @@ def draw_null_sets(
 
     Returns
     -------
-    ndarray of int, shape (n_sets, set_size)
+    ndarray of int, shape (n_sets, set_size), or (0, set_size)
         Columns of the peaks.
-
-    Raises
-    ------
-    InputError
-        Fewer peaks in all than the set has members.
     """
     available = np.ones(len(bins), dtype=bool)
     available[members] = False
     size = len(members)
     needed = max(MIN_STRATUM, size)
     if available.sum() < size:
-        available[:] = True
-    if available.sum() < size:
-        raise InputError(
-            f"random sets of {size} peaks cannot be drawn from {len(bins)} peaks; lower search.set_size"
-        )
+        return np.empty((0, size), dtype=np.int64)
     pools = {}
     drawn = np.empty((n_sets, size), dtype=np.int64)
     for column, stratum in enumerate(zip(bins[members], classes[members], strict=True)):
@@ -360,6 +370,11 @@ def draw_null_sets(
             clash = (drawn[open_rows, :column] == drawn[open_rows, column, None]).any(axis=1)
             open_rows = open_rows[clash]
     return drawn
+
+
+def _first_of_each(sets: np.ndarray) -> np.ndarray:
+    """Rows of the first occurrence of each different set, whatever the order of its members."""
+    return np.sort(np.unique(np.sort(sets, axis=1), axis=0, return_index=True)[1])
 
 
 def _pool(bin_: int, class_: int, bins, classes, available, needed: int) -> np.ndarray:
@@ -476,14 +491,14 @@ def _seconds_of_task(searches: pd.DataFrame | None) -> dict:
     return searches.groupby([*TASK_KEYS, "set_size"], dropna=False)["seconds"].sum().to_dict()
 
 
-def _check(surrogate, multiome: Multiome, sets, genes, peaks, accessibility) -> np.ndarray:
-    """Refuse inputs that do not belong together; the column of each member's peak."""
+def _check(surrogate, multiome: Multiome, sets, genes, peaks, accessibility) -> None:
+    """Refuse inputs that do not belong together."""
     cell_types = pd.unique(sets["cell_type"])
     if len(cell_types) > 1:
         raise InputError(f"sets: expected one cell type per call, got {', '.join(map(str, cell_types))}")
-    if multiome.atac.X.shape[0] == 0:
+    if len(sets) and multiome.atac.X.shape[0] == 0:
         raise InputError(
-            f"cell type '{cell_types[0] if len(cell_types) else '?'}' has no test cells to measure on; "
+            f"cell type '{cell_types[0]}' has no test cells to measure on; "
             "raise preprocessing.split.test or leave the type out of tasks"
         )
     if list(surrogate.peaks) != list(peaks.index) or multiome.atac.X.shape[1] != len(peaks):
@@ -499,9 +514,5 @@ def _check(surrogate, multiome: Multiome, sets, genes, peaks, accessibility) -> 
     for direction in pd.unique(sets["direction"]):
         if direction not in VALUE_OF_DIRECTION:
             raise InputError(f"sets: direction '{direction}' is unknown; expected silence or activate")
-    column = pd.Index(peaks.index).get_indexer(sets["peak"])
-    if (column < 0).any():
-        raise InputError(f"sets: peak '{sets['peak'].iloc[int(np.argmin(column))]}' is not among the peaks")
     if sets.duplicated([*TASK_KEYS, "set_size", "peak"]).any():
         raise InputError("sets: a set names the same peak twice; expected distinct members")
-    return column

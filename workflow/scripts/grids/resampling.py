@@ -1,71 +1,48 @@
 """What a set does to each cell, in the eyes of the surrogate and of its refits, and bootstrap means of it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
-from scipy import sparse
 
-from grids.errors import InputError
 from grids.perturbation.task_cells import TaskCells
 
 
-class ReplicatedCells:
-    """Cells of one type as the surrogate sees them, and as its refits on resampled training cells do.
+def changes_by_set(cells: TaskCells, gene: str, members: Sequence[str], alone: bool = False) -> np.ndarray:
+    """Change of each cell's predicted log-expression when a set is perturbed.
 
     Parameters
     ----------
-    surrogate : PooledSurrogate
-        With or without replicates.
-    opened : sparse matrix, shape (n_cells, n_peaks)
-        Non-zero where the peak is open.
-    value : {0, 1}
-        What a perturbed peak is set to: 0 closed, 1 open.
+    cells : TaskCells
+    gene : str
+    members : sequence of str, length set_size
+        Names of the set's peaks.
+    alone : bool
+        Also perturb each member alone.
+
+    Returns
+    -------
+    ndarray, shape (1 + n_replicates, n_cells, 1 or 2)
+        The surrogate itself comes first. Last axis: the change by all members together and, with `alone`,
+        the sum over members of the change by this one only.
+
+    Raises
+    ------
+    InputError
+        When a member is not among the peaks that the surrogate has for the gene.
     """
-
-    def __init__(self, surrogate, opened: sparse.spmatrix, value: int):
-        n_replicates = getattr(surrogate, "n_replicates", 0)
-        versions = [surrogate, *(surrogate.replicate(b) for b in range(n_replicates))]
-        self._versions = [TaskCells(version, opened, value) for version in versions]
-
-    def changes(self, gene: str, members: list[str], alone: bool = False) -> np.ndarray:
-        """Change of each cell's predicted log-expression when a set is perturbed.
-
-        Parameters
-        ----------
-        gene : str
-        members : list of str, length set_size
-            Names of the set's peaks.
-        alone : bool
-            Also perturb each member alone.
-
-        Returns
-        -------
-        ndarray, shape (1 + n_replicates, n_cells, 1 or 2)
-            The surrogate itself comes first. Last axis: the change by all members together and, with `alone`,
-            the sum over members of the change by this one only.
-
-        Raises
-        ------
-        InputError
-            When a member is not among the peaks that the surrogate has for the gene.
-        """
-        return np.stack([_changes(version, gene, members, alone) for version in self._versions])
-
-
-def _changes(cells: TaskCells, gene: str, members: list[str], alone: bool) -> np.ndarray:
-    perturbed, column, peaks = cells.of(gene)
-    position = {peak: i for i, peak in enumerate(peaks)}
-    missing = [peak for peak in members if peak not in position]
-    if missing:
-        raise InputError(
-            f"sets: peak '{missing[0]}' is not among the {len(peaks)} peaks that the surrogate has for gene "
-            f"'{gene}'; sets and surrogate belong to different runs, find the sets again"
+    of_surrogate, column, _ = cells.of(gene)
+    positions = cells.members(gene, members)
+    none_and_all = torch.tensor([[False], [True]]).expand(2, len(positions))
+    one = torch.eye(len(positions), dtype=torch.bool)
+    subsets = torch.cat([none_and_all, one]) if alone else none_and_all
+    changes = []
+    for version in (of_surrogate, *cells.refits(gene)):
+        before, together, *singly = version.predict_subsets(positions, subsets, column).double().cpu()
+        changes.append(
+            torch.stack([together - before, *([sum(s - before for s in singly)] if alone else [])], 1)
         )
-    sets = torch.tensor([[position[peak] for peak in members]])
-    before = perturbed.predict(column).double()
-    changes = [perturbed.predict_sets(sets, column)[0] - before]
-    if alone:
-        changes.append((perturbed.predict_sets(sets.T, column) - before).sum(0))
-    return torch.stack(changes, dim=1).detach().cpu().numpy()
+    return torch.stack(changes).numpy()
 
 
 def bootstrap_means(changes: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -74,7 +51,7 @@ def bootstrap_means(changes: np.ndarray, weights: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     changes : ndarray, shape (1 + n_replicates, n_cells, n_values)
-        Of :meth:`ReplicatedCells.changes`.
+        Of :func:`changes_by_set`.
     weights : ndarray, shape (n_draws, n_cells)
         Of :func:`grids.redundancy.subsets.bootstrap_weights`.
 

@@ -5,10 +5,11 @@ import pandas as pd
 
 from grids.cells import Modality
 from grids.errors import InputError
+from grids.perturbation.task_cells import TaskCells
 from grids.perturbation.transition import VALUE_OF_DIRECTION
 from grids.redundancy.statistics import interval
 from grids.redundancy.subsets import bootstrap_weights
-from grids.resampling import ReplicatedCells, bootstrap_means
+from grids.resampling import bootstrap_means, changes_by_set
 from grids.seeds import generator
 from grids.tables import SPECIFICITY_COLUMNS
 
@@ -29,7 +30,7 @@ def measure_specificity(
 
     Parameters
     ----------
-    surrogate : PooledSurrogate
+    surrogate : PooledSurrogate or WindowSurrogate
         The surrogate of `applied_to`.
     atac : Modality
         Test cells of `applied_to`.
@@ -52,6 +53,8 @@ def measure_specificity(
     InputError
         When there are no cells, or a member is not a peak of the surrogate.
     """
+    if not len(sets):
+        return pd.DataFrame(columns=SPECIFICITY_COLUMNS)
     n_cells = atac.X.shape[0]
     if n_cells == 0:
         raise InputError(
@@ -59,7 +62,7 @@ def measure_specificity(
         )
     weights = bootstrap_weights(n_cells, n_bootstrap, generator(seed, "specificity", applied_to))
     cells = {
-        direction: ReplicatedCells(surrogate, atac.X, VALUE_OF_DIRECTION[direction])
+        direction: TaskCells(surrogate, atac.X, VALUE_OF_DIRECTION[direction])
         for direction in pd.unique(sets["direction"])
     }
     task = ["gene", "direction", "surrogate", "method"]
@@ -68,7 +71,7 @@ def measure_specificity(
     # Gene by gene, so that a surrogate with a part for each gene prepares its cells once.
     known = sets[sets["gene"].isin(surrogate.genes)].groupby([*task, "cell_type", "set_size"])
     for (gene, direction, name, method, found_in, set_size), members in known:
-        changes = cells[direction].changes(gene, list(members["peak"]))
+        changes = changes_by_set(cells[direction], gene, members["peak"])
         low, high = interval(bootstrap_means(changes, weights)[:, 0])
         overlap = jaccard(set(members["peak"]), own.get((gene, direction, name, method), set()))
         rows.append(

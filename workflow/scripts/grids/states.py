@@ -11,10 +11,11 @@ from grids.bins import equal_count_bins
 from grids.cells import Multiome
 from grids.errors import InputError, did_you_mean, listing
 from grids.logging import log
+from grids.perturbation.task_cells import TaskCells
 from grids.perturbation.transition import VALUE_OF_DIRECTION, direction_sign
 from grids.redundancy.statistics import interval, redundancy_index
 from grids.redundancy.subsets import bootstrap_weights
-from grids.resampling import ReplicatedCells, bootstrap_means
+from grids.resampling import bootstrap_means, changes_by_set
 from grids.seeds import generator
 from grids.tables import SET_KEYS, STATE_COLUMNS
 
@@ -134,7 +135,7 @@ def measure_states(
 
     Parameters
     ----------
-    surrogate : PooledSurrogate
+    surrogate : PooledSurrogate or WindowSurrogate
     multiome : Multiome
         Test cells of the type.
     cell_type : str
@@ -170,7 +171,7 @@ def measure_states(
         for state in states
     ]
     cells = {
-        direction: ReplicatedCells(surrogate, multiome.atac.X, VALUE_OF_DIRECTION[direction])
+        direction: TaskCells(surrogate, multiome.atac.X, VALUE_OF_DIRECTION[direction])
         for direction in pd.unique(sets["direction"])
     }
     levels = []
@@ -183,7 +184,7 @@ def measure_states(
     for task, members in sets.groupby(SET_KEYS, sort=False):
         labels = dict(zip(SET_KEYS, task, strict=True))
         sign = direction_sign(VALUE_OF_DIRECTION[labels["direction"]])
-        changes = cells[labels["direction"]].changes(labels["gene"], list(members["peak"]), alone=True)
+        changes = changes_by_set(cells[labels["direction"]], labels["gene"], members["peak"], alone=True)
         estimates.append(changes[0])
         for key, name, inside, weights in levels:
             rows.append(labels | {"state": key, "level": name} | _summary(changes[:, inside], weights, sign))

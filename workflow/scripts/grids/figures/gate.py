@@ -38,7 +38,7 @@ def gate(genes: pd.DataFrame, cell_types: Iterable[str] | None = None) -> Figure
     Parameters
     ----------
     genes : DataFrame
-        ``gate.tsv``, one row per gene and cell type that was judged.
+        ``gate.tsv``, one row per gene and cell type; unpaired cells are not judged, and `explainable` is missing.
     cell_types : iterable of str, optional
         All cell types of the run, so that colours agree between figures.
 
@@ -48,6 +48,7 @@ def gate(genes: pd.DataFrame, cell_types: Iterable[str] | None = None) -> Figure
         Pale bars: all genes judged. Lines: Wilson's 95 % interval of a share. Of more than 40 cell types those
         with most passing genes are shown; a note counts the rest. Bins hold about equal numbers of genes.
     """
+    genes = genes[genes["explainable"].notna()]
     if genes.empty:
         return empty_figure("no gene was judged by the quality gate")
     judged = genes.assign(passes=flags(genes["explainable"]), cell_type=genes["cell_type"].astype(str))

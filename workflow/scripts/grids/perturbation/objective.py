@@ -7,8 +7,9 @@ from torch import Tensor
 
 from grids.surrogates.pooling import PooledSurrogate, check_opened, split_rows_by_group
 
+# Rows of pooled states that are in memory at a time, and flags of what a perturbation changes.
 ROWS_PER_BLOCK = 4096
-PAIRS_PER_BLOCK = 2**20
+FLAGS_PER_BLOCK = 2**20
 
 
 class PerturbedCells:
@@ -16,6 +17,7 @@ class PerturbedCells:
 
     Holds each cell's pooled state and, sparsely, which peaks are open. Perturbing peak ``j`` in cell ``i``
     moves the pooled state of the peak's group by ``(value - x_ij) * shift_j``; a set moves it by the sum.
+    Cells that a perturbation does not change are not predicted again.
 
     Parameters
     ----------
@@ -41,11 +43,10 @@ class PerturbedCells:
         self.value = value
         self.shift = surrogate.shift.detach()
         self.group_of_peak = surrogate.group_of_peak
+        self._step = self.shift if value else -self.shift
         self.pooled = surrogate.pool(opened).detach()
         self._by_group = split_rows_by_group(opened, self.group_of_peak.cpu().numpy(), surrogate.n_groups)
         self._by_peak = self._by_group.T.tocsr()
-        self._columns = opened.tocsc()
-        self._rows = None
 
     def __len__(self) -> int:
         return len(self.pooled)
@@ -62,11 +63,10 @@ class PerturbedCells:
         part.pooled = self.pooled[torch.from_numpy(cells)]
         part._by_group = self._by_group[(cells[:, None] * n_groups + np.arange(n_groups)).ravel()]
         part._by_peak = part._by_group.T.tocsr()
-        part._rows = cells
         return part
 
-    def change(self, peaks: Tensor) -> Tensor:
-        """How perturbing each peak changes its accessibility in each cell: ``value - x``.
+    def changed(self, peaks: Tensor) -> Tensor:
+        """Where perturbing each peak alone changes it: where it is not as wanted anyway.
 
         Parameters
         ----------
@@ -74,37 +74,40 @@ class PerturbedCells:
 
         Returns
         -------
-        Tensor, shape (n_cells, n)
-            -1 or 0 when closing, 0 or 1 when opening.
+        Tensor, shape (n, n_cells), bool
         """
-        opened = self._columns[:, peaks.cpu().numpy()].toarray()
-        if self._rows is not None:
-            opened = opened[self._rows]
-        return (self.value - torch.from_numpy(opened != 0).to(self.shift)).to(self.shift.device)
+        rows = self._by_peak[peaks.cpu().numpy()]
+        row, cell = (
+            np.repeat(np.arange(len(peaks)), np.diff(rows.indptr)),
+            rows.indices // self.surrogate.n_groups,
+        )
+        opened = np.zeros((len(peaks), len(self)), dtype=bool)
+        opened[row, cell] = True
+        return torch.from_numpy(opened != bool(self.value)).to(self.shift.device)
 
-    def perturbed(self, sets: Tensor, states: Tensor | None = None) -> Tensor:
-        """Pooled states after each set has been perturbed.
+    def perturbed(self, members: Tensor, states: Tensor | None = None) -> Tensor:
+        """Pooled states after a set has been perturbed.
 
         Parameters
         ----------
-        sets : LongTensor, shape (n_sets, set_size)
-            Distinct peaks in each row.
+        members : LongTensor, shape (set_size,)
+            Distinct peaks.
         states : Tensor, shape (n_cells, n_groups, width), optional
             States to start from, in which no member is perturbed yet; the unperturbed ones by default.
 
         Returns
         -------
-        Tensor, shape (n_sets, n_cells, n_groups, width)
+        Tensor, shape (n_cells, n_groups, width)
         """
         states = self.pooled if states is None else states
-        n_sets, set_size = sets.shape
-        n_cells, n_groups, width = states.shape
-        change = self.change(sets.flatten()).view(n_cells, n_sets, set_size).transpose(0, 1)
-        spread = self.shift.new_zeros(n_sets * set_size, n_groups, width)
-        flat = sets.flatten()
-        spread[torch.arange(len(flat)), self.group_of_peak[flat]] = self.shift[flat]
-        moved = torch.bmm(change, spread.view(n_sets, set_size, n_groups * width))
-        return states + moved.view(n_sets, n_cells, n_groups, width)
+        changed = self.changed(members).T.to(self.shift)
+        return states + (changed @ self._moves(members)).view(states.shape)
+
+    def _moves(self, members: Tensor) -> Tensor:
+        """What perturbing each peak adds to a cell that it changes, shape (n, n_groups * width)."""
+        moves = self.shift.new_zeros(len(members), *self.pooled.shape[1:])
+        moves[torch.arange(len(members)), self.group_of_peak[members]] = self._step[members]
+        return moves.flatten(1)
 
     def predict(self, gene: int, states: Tensor | None = None) -> Tensor:
         """Predicted log-expression of a gene in each cell, shape (n_cells,)."""
@@ -116,11 +119,13 @@ class PerturbedCells:
     def predict_sets(self, sets: Tensor, gene: int, states: Tensor | None = None) -> Tensor:
         """Predicted log-expression of a gene in each cell after each set has been perturbed.
 
-        Works through blocks of sets, so memory does not grow with their number.
+        Exact: cells in which no member changes keep their prediction, the others are predicted, block by block,
+        so that memory grows with the result only.
 
         Parameters
         ----------
         sets : LongTensor, shape (n_sets, set_size)
+            Distinct peaks in each row.
         gene : int
         states : Tensor, shape (n_cells, n_groups, width), optional
             As in :meth:`perturbed`.
@@ -129,15 +134,21 @@ class PerturbedCells:
         -------
         Tensor, shape (n_sets, n_cells)
         """
-        if sets.shape[1] == 0:
-            return self.predict(gene, states).expand(len(sets), -1)
-        sets_per_block = max(ROWS_PER_BLOCK // max(len(self), 1), 1)
-        blocks = [self._predict_block(block, gene, states) for block in sets.split(sets_per_block)]
-        return torch.cat(blocks) if blocks else self.shift.new_empty(0, len(self))
-
-    def _predict_block(self, sets: Tensor, gene: int, states: Tensor | None) -> Tensor:
-        moved = self.perturbed(sets, states)
-        return self.predict(gene, moved.flatten(0, 1)).view(len(sets), len(self))
+        states = self.pooled if states is None else states
+        predicted = self.predict(gene, states).repeat(len(sets), 1)
+        n_flags = max(sets.shape[1] * len(self), 1)
+        for block in torch.arange(len(sets)).split(max(FLAGS_PER_BLOCK // n_flags, 1)):
+            members = sets[block]
+            changed = self.changed(members.flatten()).view(*members.shape, len(self))
+            for pairs in changed.any(1).nonzero().split(ROWS_PER_BLOCK):
+                row, cell = pairs.T
+                moved = states[cell]
+                pair, member = changed[row, :, cell].nonzero(as_tuple=True)
+                peak = members[row[pair], member]
+                group = pair * self.surrogate.n_groups + self.group_of_peak[peak]
+                moved.flatten(0, 1).index_add_(0, group, self._step[peak])
+                predicted[block[row], cell] = self.predict(gene, moved)
+        return predicted
 
     def predict_subsets(self, members: Tensor, masks: Tensor, gene: int) -> Tensor:
         """Predicted log-expression of a gene in each cell after subsets of one set have been perturbed.
@@ -158,18 +169,17 @@ class PerturbedCells:
         -------
         Tensor, shape (n_subsets, n_cells)
         """
-        n_subsets, set_size = masks.shape
-        change = self.change(members)
-        spread = self.shift.new_zeros(set_size, *self.pooled.shape[1:])
-        spread[torch.arange(set_size), self.group_of_peak[members]] = self.shift[members]
+        n_subsets = len(masks)
+        changed, moves = self.changed(members).T, self._moves(members)
         predicted = self.shift.new_empty(n_subsets, len(self))
-        for cells in torch.arange(len(self)).split(max(PAIRS_PER_BLOCK // max(n_subsets, 1), 1)):
-            first, same_as = _distinct_perturbations(change[cells] != 0, masks)
+        for cells in torch.arange(len(self)).split(max(FLAGS_PER_BLOCK // max(n_subsets, 1), 1)):
+            first, same_as = _distinct_perturbations(changed[cells], masks)
             parts = []
             for block in first.split(ROWS_PER_BLOCK):
                 cell, subset = cells[block // n_subsets], block % n_subsets
-                moved = (change[cell] * masks[subset].to(change)) @ spread.flatten(1)
-                parts.append(self.predict(gene, self.pooled[cell] + moved.view(-1, *spread.shape[1:])))
+                moved = (changed[cell] & masks[subset]).to(moves) @ moves
+                states = self.pooled[cell]
+                parts.append(self.predict(gene, states + moved.view(states.shape)))
             predicted[:, cells] = torch.cat(parts)[same_as].T
         return predicted
 

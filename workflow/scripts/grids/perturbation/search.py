@@ -18,9 +18,10 @@ from tqdm import tqdm
 
 from grids.errors import InputError
 from grids.perturbation.objective import PerturbedCells
+from grids.perturbation.task_cells import TaskCells
 from grids.perturbation.transition import VALUE_OF_DIRECTION, addition_gain, direction_sign
 from grids.seeds import generator
-from grids.surrogates.pooling import PooledSurrogate
+from grids.tables import SKIPPED_COLUMNS
 
 log = logging.getLogger("grids")
 
@@ -134,7 +135,7 @@ class Search:
         for _ in range(set_size):
             candidates = self.proposals(self.cells, states, members)
             best = candidates[self.objective(candidates[:, None], states).argmax()]
-            states = self.cells.perturbed(best.view(1, 1), states)[0]
+            states = self.cells.perturbed(best.view(1), states)
             members = torch.cat([members, best.view(1)])
         return members
 
@@ -205,7 +206,7 @@ class Search:
         Proposals are linearised where the replacement happens, with the coordinate's member unperturbed.
         """
         others = torch.cat([members[:coordinate], members[coordinate + 1 :]])
-        states = cells.perturbed(others[None])[0] if len(others) else cells.pooled
+        states = cells.perturbed(others)
         candidates = torch.cat([members[coordinate].view(1), self.proposals(cells, states, members)])
         value = self.objective(candidates[:, None], states, cells)
         winner = int(value.argmax())
@@ -219,13 +220,13 @@ class Search:
         while len(left):
             best = int(self.objective(left[:, None], states).argmax())
             ordered.append(left[best])
-            states = self.cells.perturbed(left[best].view(1, 1), states)[0]
+            states = self.cells.perturbed(left[best].view(1), states)
             left = torch.cat([left[:best], left[best + 1 :]])
         return torch.stack(ordered)
 
 
 def find_sets(
-    surrogate: PooledSurrogate,
+    surrogate,
     opened: sparse.csr_matrix,
     tasks: pd.DataFrame,
     windows: pd.DataFrame,
@@ -245,7 +246,7 @@ def find_sets(
 
     Parameters
     ----------
-    surrogate : PooledSurrogate
+    surrogate : PooledSurrogate or WindowSurrogate
     opened : csr_matrix, shape (n_cells, n_peaks)
         Training cells of the type.
     tasks : DataFrame
@@ -256,7 +257,7 @@ def find_sets(
     set_size, candidates, batch_size, max_rounds
         As in :class:`Search`.
     scope : {"genome", "window"}
-        Candidates: every peak, or the peaks in the gene's window.
+        Candidates: every peak that the surrogate sees for the gene, or those in the gene's window.
     direction : {"silence", "activate"}
         Close peaks to lower the gene, or open them to raise it.
     restarts : int
@@ -272,36 +273,45 @@ def find_sets(
     searches : DataFrame
         :data:`SEARCH_COLUMNS`; a row per restart.
     skipped : DataFrame
-        ``cell_type, gene, reason`` of tasks with fewer candidate peaks than `set_size`.
+        ``cell_type, gene, reason`` of tasks with fewer candidate peaks than `set_size`, and of genes that the
+        surrogate does not have.
 
     Raises
     ------
     InputError
-        When there are no cells, or `given` lacks a task's set or names peaks that are not in the data.
+        When there are no cells, or `given` lacks a task's set or names peaks that the surrogate does not see.
     """
-    cells = PerturbedCells(surrogate, opened, VALUE_OF_DIRECTION[direction])
-    column_of_gene = {gene: i for i, gene in enumerate(surrogate.genes)}
-    peak_index = pd.Index(surrogate.peaks)
+    task_cells = TaskCells(surrogate, opened, VALUE_OF_DIRECTION[direction])
+    predicted_genes = set(surrogate.genes)
     found, searches, skipped = [], [], []
     bar = tqdm(tasks[["cell_type", "gene"]].itertuples(index=False), total=len(tasks), unit="gene")
     for cell_type, gene in bar:
         bar.set_description(f"{cell_type} {gene}")
         key = [surrogate.name, "grids", cell_type, gene, direction, set_size]
-        allowed = None
-        if scope == "window":
-            inside = peak_index.get_indexer(windows.loc[windows["gene"] == gene, "peak"])
-            allowed = torch.from_numpy(np.unique(inside[inside >= 0]))
-        search = Search(cells, column_of_gene[gene], allowed, candidates, batch_size)
-        if len(search.allowed) < set_size:
-            reason = f"{len(search.allowed)} candidate peaks ({scope}), search.set_size is {set_size}"
+        reason = None
+        if gene not in predicted_genes:
+            reason = f"not among the {len(predicted_genes)} genes of the {surrogate.name} surrogate"
+        else:
+            cells, column, peaks = task_cells.of(gene)
+            allowed = task_cells.candidates(gene, windows if scope == "window" else None)
+            if len(allowed) < set_size:
+                reason = f"{len(allowed)} candidate peaks ({scope}), search.set_size is {set_size}"
+        if reason:
             log.warning("%s, %s skipped: %s", cell_type, gene, reason)
             skipped.append([cell_type, gene, reason])
             continue
+        search = Search(cells, column, allowed, candidates, batch_size)
         results = []
         for restart in range(restarts):
             rng = generator(seed, "find_sets", cell_type, gene, restart)
             origin = start if restart == 0 else "random"
-            first = _first_set(search, origin, set_size, rng, given, cell_type, gene, peak_index)
+            if origin == "greedy":
+                first = search.greedy(set_size)
+            elif origin == "random":
+                first = search.random(set_size, rng)
+            else:
+                names = _given_set(given, cell_type, gene, set_size)
+                first = task_cells.members(gene, names, where="search.given")
             result = search.improve(first, rng, max_rounds)
             results.append(result)
             searches.append(
@@ -311,7 +321,7 @@ def find_sets(
         best = max(results, key=lambda r: search.sign * r.objective_after)
         times_chosen = Counter(int(m) for r in results for m in r.members)
         for rank, member in enumerate(best.members.tolist(), start=1):
-            found.append([*key, rank, surrogate.peaks[member], times_chosen[member] / len(results)])
+            found.append([*key, rank, peaks[member], times_chosen[member] / len(results)])
         log.info(
             "%s, %s: mean log-expression %.4f -> %.4f, %d of %d searches converged (no coordinate improves)",
             cell_type, gene, best.objective_before, best.objective_after,
@@ -320,24 +330,16 @@ def find_sets(
     return (
         pd.DataFrame(found, columns=FOUND_COLUMNS),
         pd.DataFrame(searches, columns=SEARCH_COLUMNS),
-        pd.DataFrame(skipped, columns=["cell_type", "gene", "reason"]),
+        pd.DataFrame(skipped, columns=SKIPPED_COLUMNS),
     )
 
 
-def _first_set(search, origin, set_size, rng, given, cell_type, gene, peak_index) -> Tensor:
-    if origin == "greedy":
-        return search.greedy(set_size)
-    if origin == "random":
-        return search.random(set_size, rng)
+def _given_set(given: pd.DataFrame | None, cell_type: str, gene: str, set_size: int) -> list[str]:
+    """Names of the peaks of the task's given set."""
     here = given[(given["cell_type"] == cell_type) & (given["gene"] == gene)] if given is not None else ()
     if len(here) != set_size:
         raise InputError(
             f"search.start is given: expected {set_size} peaks for {cell_type}, {gene} in search.given, "
             f"found {len(here)}"
         )
-    members = peak_index.get_indexer(here["peak"])
-    if (members < 0).any():
-        raise InputError(
-            f"search.given: peak {here['peak'][members < 0].iloc[0]!r} is not a peak of the data"
-        )
-    return torch.from_numpy(members)
+    return list(here["peak"])

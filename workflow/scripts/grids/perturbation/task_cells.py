@@ -1,30 +1,40 @@
 """Cells ready to be perturbed, gene by gene: what a task's gene depends on in a surrogate of many genes."""
 
-from scipy import sparse
+from collections.abc import Sequence
 
+import numpy as np
+import pandas as pd
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from grids.errors import InputError
 from grids.perturbation.objective import PerturbedCells
-from grids.surrogates.pooling import PooledSurrogate
-from grids.surrogates.window import WindowSurrogate
 
 
 class TaskCells:
     """The cells of one type as each gene's part of the surrogate sees them.
 
+    A surrogate with a part for each gene is looked at through it: ``for_gene(gene)`` is a pooled surrogate, and
+    ``cells(opened).of(gene)`` what it is evaluated on, openness and a term of the last column of the pooled state.
+    Any other surrogate is looked at whole.
+
     Parameters
     ----------
     surrogate : PooledSurrogate or WindowSurrogate
-        The latter is looked at through the window of the gene, and on openness drawn given what was seen.
+        Its refits on resampled training cells, if it has any, are ``replicate(0)`` to
+        ``replicate(n_replicates - 1)``.
     opened : sparse matrix, shape (n_cells, n_peaks)
         Non-zero where the peak is open; columns in the order of ``surrogate.peaks``.
     value : {0, 1}
         What a perturbed peak is set to: 0 closed, 1 open.
     """
 
-    def __init__(self, surrogate: PooledSurrogate | WindowSurrogate, opened: sparse.spmatrix, value: int):
+    def __init__(self, surrogate, opened: sparse.spmatrix, value: int):
         self.surrogate, self.value = surrogate, value
-        self._windows = surrogate.cells(opened) if isinstance(surrogate, WindowSurrogate) else None
-        self._whole = None if self._windows else PerturbedCells(surrogate, opened.tocsr(), value)
-        self._gene, self._cells = None, None
+        self._windows = surrogate.cells(opened) if hasattr(surrogate, "for_gene") else None
+        self._opened, self._by_state = opened, None
+        self._gene = self._cells = self._refits = None
 
     def of(self, gene: str) -> tuple[PerturbedCells, int, list[str]]:
         """What is to be perturbed to explain a gene.
@@ -37,12 +47,58 @@ class TaskCells:
         peaks : list of str
             Names of the peaks that the cells' peak indices count.
         """
-        if self._whole is not None:
-            return self._whole, self.surrogate.genes.index(gene), self.surrogate.peaks
-        if gene != self._gene:
-            view = self.surrogate.for_gene(gene)
-            opened, by_state = self._windows.of(gene)
-            cells = PerturbedCells(view, opened, self.value)
-            cells.pooled[:, 0, -1] = by_state
-            self._gene, self._cells = gene, cells
-        return self._cells, 0, self._cells.surrogate.peaks
+        if self._cells is None or (self._windows is not None and gene != self._gene):
+            if self._windows is not None:
+                self._opened, self._by_state = self._windows.of(gene)
+            self._gene, self._refits = gene, None
+            self._cells = self._seen_by(self.surrogate)
+            self._position = pd.Index(self._cells.surrogate.peaks)
+        view = self._cells.surrogate
+        return self._cells, view.genes.index(gene), view.peaks
+
+    def refits(self, gene: str) -> list[PerturbedCells]:
+        """The same cells in the eyes of each refit of the surrogate; column and peaks are those of :meth:`of`."""
+        self.of(gene)
+        if self._refits is None:
+            n_refits = getattr(self.surrogate, "n_replicates", 0)
+            self._refits = [self._seen_by(self.surrogate.replicate(b)) for b in range(n_refits)]
+        return self._refits
+
+    def _seen_by(self, surrogate) -> PerturbedCells:
+        if self._windows is None:
+            return PerturbedCells(surrogate, self._opened, self.value)
+        cells = PerturbedCells(surrogate.for_gene(self._gene), self._opened, self.value)
+        cells.pooled[:, 0, -1] += self._by_state
+        return cells
+
+    def members(self, gene: str, peaks: Sequence[str], where: str = "sets") -> Tensor:
+        """Indices of named peaks, shape (n,).
+
+        Raises
+        ------
+        InputError
+            When the surrogate does not see one of them for the gene; the message begins with `where`.
+        """
+        self.of(gene)
+        members = self._position.get_indexer(list(peaks))
+        if (members < 0).any():
+            raise InputError(
+                f"{where}: peak '{list(peaks)[int(np.argmin(members))]}' is not among the {len(self._position)} "
+                f"peaks that the surrogate sees for gene '{gene}'"
+            )
+        return torch.from_numpy(members)
+
+    def candidates(self, gene: str, windows: pd.DataFrame | None = None) -> Tensor:
+        """Indices of the peaks that a search may choose from: all, or those that `windows` has for the gene.
+
+        Parameters
+        ----------
+        gene : str
+        windows : DataFrame, optional
+            Columns ``peak, gene``; peaks that the surrogate does not see are passed over.
+        """
+        self.of(gene)
+        if windows is None:
+            return torch.arange(len(self._position))
+        inside = self._position.get_indexer(windows.loc[windows["gene"] == gene, "peak"])
+        return torch.from_numpy(np.unique(inside[inside >= 0]))

@@ -50,7 +50,7 @@ def transition_gain(cells: PerturbedCells, members: Tensor, gene: int) -> Tensor
     Tensor, shape (set_size, n_peaks)
         -inf for peaks already in the set.
     """
-    gain = addition_gain(cells, gene, cells.perturbed(members[None])[0])
+    gain = addition_gain(cells, gene, cells.perturbed(members))
     matrix = gain[None, :] - gain[members][:, None]
     matrix[:, members] = -torch.inf
     return matrix

@@ -12,7 +12,6 @@ from itertools import islice
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy import sparse
 from scipy.stats import false_discovery_control
 from torch import Tensor
@@ -94,7 +93,7 @@ def analyse_sets(
 
     Parameters
     ----------
-    surrogate : PooledSurrogate
+    surrogate : PooledSurrogate or WindowSurrogate
     test_cells : Multiome
         The cells to measure on: test split, one cell type.
     training_opened : csr_matrix, shape (n_training_cells, n_peaks)
@@ -140,14 +139,15 @@ def analyse_sets(
     InputError
         No cells; peaks, genes or cell types that do not belong together; too few draws.
     """
+    if not len(sets):
+        return Redundancy(**{name: pd.DataFrame(columns=columns) for name, columns in COLUMNS.items()})
     _check(surrogate, test_cells, training_opened, sets, n_bootstrap)
-    cell_type = sets["cell_type"].iloc[0] if len(sets) else ""
+    cell_type = sets["cell_type"].iloc[0]
     test_opened = _some_cells(test_cells.atac.X, max_cells, generator(seed, "redundancy cells", cell_type))
     n_cells = test_opened.shape[0]
-    refits = [surrogate.replicate(b) for b in range(getattr(surrogate, "n_replicates", 0))]
     test, training = (
         {
-            direction: [TaskCells(s, opened, VALUE_OF_DIRECTION[direction]) for s in (surrogate, *refits)]
+            direction: TaskCells(surrogate, opened, VALUE_OF_DIRECTION[direction])
             for direction in pd.unique(sets["direction"])
         }
         for opened in (test_opened, training_opened)
@@ -155,28 +155,25 @@ def analyse_sets(
     analyse_set = partial(
         _analyse_set,
         weights=bootstrap_weights(n_cells, n_bootstrap, generator(seed, "redundancy bootstrap", cell_type)),
-        n_independent=len(refits) or n_cells,
+        n_independent=getattr(surrogate, "n_replicates", 0) or n_cells,
         n_stability=n_stability,
         max_alternatives=max_alternatives,
         n_permutations=n_permutations,
         max_cells=max_cells,
         search={"candidates": candidates, "max_rounds": max_rounds},
     )
-    window_of_gene = dict(list(windows.groupby("gene")["peak"])) if scope == "window" else None
     parts = []
     bar = tqdm(sets.groupby([*TASK_KEYS, "set_size"], sort=False, dropna=False), unit="set")
     for task, rows in bar:
         labels = dict(zip([*TASK_KEYS, "set_size"], task, strict=True))
         gene, direction = labels["gene"], labels["direction"]
         bar.set_description(f"{cell_type} {gene}")
-        of_test, of_training = ([cells.of(gene) for cells in split[direction]] for split in (test, training))
-        position = pd.Index(of_test[0][2])
         tables = analyse_set(
             labels,
-            _members(rows, position, gene),
-            _allowed(window_of_gene, position, gene),
-            of_test,
-            of_training,
+            test[direction].members(gene, _in_nested_order(rows, gene)),
+            test[direction].candidates(gene, windows if scope == "window" else None),
+            test[direction],
+            training[direction],
             rng=generator(seed, "redundancy", *task),
         )
         parts.append(tables)
@@ -196,8 +193,8 @@ def _analyse_set(
     labels: dict,
     members: Tensor,
     allowed: Tensor,
-    of_test: list,
-    of_training: list,
+    test: TaskCells,
+    training: TaskCells,
     *,
     rng: np.random.Generator,
     weights: np.ndarray,
@@ -208,30 +205,26 @@ def _analyse_set(
     max_cells: int,
     search: dict,
 ) -> dict[str, pd.DataFrame]:
-    """The five tables of one set.
-
-    `of_test` and `of_training` hold :meth:`TaskCells.of` under the surrogate and then under its refits.
-    """
-    (cells, column, seen), *refits = of_test
+    """The five tables of one set."""
+    gene = labels["gene"]
+    cells, column, seen = test.of(gene)
     sign = direction_sign(cells.value)
-    predict = predictor(cells, column, members)
-    measured = measure_subsets(
-        predict, [predictor(c, g, members) for c, g, _ in refits], len(members), weights
-    )
+    predict, *refits = (predictor(c, column, members) for c in (cells, *test.refits(gene)))
+    measured = measure_subsets(predict, refits, len(members), weights)
     verdict = judge(measured, sign)
     shapley = shapley_values(lambda subsets: predict(subsets).mean(1), len(members), n_permutations, rng)
 
     found, log_changes = [members], [float(measured.log.joint)]
-    (search_cells, search_column, _), *search_refits = of_training
-    further = next_sets(search_cells, search_column, members, allowed, rng, **search)
+    search_cells, *_ = training.of(gene)
+    further = next_sets(search_cells, column, members, allowed, rng, **search)
     for alternative in islice(further, max_alternatives if verdict.has_effect else 0):
         found.append(alternative)
         log_changes.append(_log_change(cells, column, alternative))
         if log_changes[-1] / log_changes[0] < SUFFICIENT_SHARE:
             break
     frequency = selection_frequency(
-        [c for c, _, _ in search_refits] or [search_cells],
-        search_column,
+        training.refits(gene) or [search_cells],
+        column,
         members,
         allowed,
         rng,
@@ -276,30 +269,15 @@ def collect(interactions: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return table.assign(**adjusted)
 
 
-def _members(rows: pd.DataFrame, position: pd.Index, gene: str) -> Tensor:
-    """Indices of a set's members in nested order."""
+def _in_nested_order(rows: pd.DataFrame, gene: str) -> list[str]:
+    """Names of a set's members by rank."""
     rows = rows.sort_values("rank")
-    peaks = rows["peak"]
     if rows["rank"].tolist() != list(range(1, rows["set_size"].iloc[0] + 1)):
         raise InputError(
             f"sets: expected ranks 1 to set_size {rows['set_size'].iloc[0]} for '{gene}', "
             f"got {listing(rows['rank'])}"
         )
-    members = position.get_indexer(peaks)
-    if (members < 0).any():
-        unknown = peaks.iloc[int(np.argmin(members))]
-        raise InputError(
-            f"sets: peak '{unknown}' is not among the peaks that the surrogate sees for '{gene}'"
-        )
-    return torch.from_numpy(members)
-
-
-def _allowed(window_of_gene: dict | None, position: pd.Index, gene: str) -> Tensor:
-    """Indices of the candidate peaks."""
-    if window_of_gene is None:
-        return torch.arange(len(position))
-    inside = position.get_indexer(window_of_gene.get(gene, []))
-    return torch.from_numpy(np.unique(inside[inside >= 0]))
+    return list(rows["peak"])
 
 
 def _log_change(cells: PerturbedCells, column: int, members: Tensor) -> float:
@@ -325,7 +303,7 @@ def _check(surrogate, test_cells: Multiome, training_opened, sets: pd.DataFrame,
     for split, opened in (("test", test_cells.atac.X), ("train", training_opened)):
         if opened.shape[0] == 0:
             raise InputError(
-                f"cell type '{cell_types[0] if len(cell_types) else '?'}' has no {split} cells; raise "
+                f"cell type '{cell_types[0]}' has no {split} cells; raise "
                 f"preprocessing.split.{split} or leave the type out of tasks"
             )
     if list(surrogate.peaks) != list(test_cells.atac.var.index):

@@ -1,16 +1,10 @@
-"""What a cell's accessibility says beyond one window: its state, and how likely each peak is open in it.
+"""What a cell's accessibility says beyond one window: its state, and the chance that an open peak is seen in it.
 
-A closed-looking peak may be open and missed. Given the cell's state ``C`` (an intercept and the leading
-components of its open peaks, corrected for detection) and its chance ``p`` that an open peak is seen,
-
-    P(seen)            = p * openness,             openness = sigmoid(C . coefficients)
-    P(open | not seen) = openness * (1 - p) / (1 - openness * p)
-
-The state also is what a gene may follow without any help of its window, so the window surrogate has it as a
-covariate: peaks are credited with what they say beyond it.
+The state is the leading components of a cell's open peaks, corrected for detection. It is what a gene may follow
+without any help of its window, so the window surrogate has it as a covariate: peaks are credited with what they
+say beyond it.
 """
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,33 +12,33 @@ import torch
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, svds
 from torch import Tensor
-from tqdm import tqdm
 
 from grids.seeds import generator
 
-log = logging.getLogger("grids")
-
-MAX_CHANCE = 0.98
-# Prior precision of a component's coefficient in a peak's openness, and the clamp of its logit.
-COEFFICIENT_PRECISION = 1.0
-MAX_LOGIT = 5.0
-NEWTON_STEPS = 8
-ENTRIES_PER_BLOCK = 2**22
+MIN_CHANCE, MAX_CHANCE = 1e-3, 0.98
 
 
 @dataclass
 class CellState:
     """The map from a cell's open peaks to its detection chance and its state.
 
+    A cell has more open peaks seen because more are seen or because, in its state, more are open. The chance is
+    first taken as proportional to the peaks seen, then corrected for the state found with it, assuming that within
+    a data set depth does not depend on state, and shrunk for counting noise; the state is computed again with it.
+
     Attributes
     ----------
     n_open : float
-        Open peaks of a cell, seen or not: ``p = n_seen / n_open``.
+        Open peaks of a mean cell, seen or not: at first ``p = n_seen / n_open``.
     share : Tensor, shape (n_peaks,)
         Mean openness of each peak.
     loadings : Tensor, shape (n_peaks, n_components)
-    centre, signal : Tensor, shape (n_components,)
-        Mean of the components, and their variance beyond that of detection.
+    centre, signal : Tensor, shape (2, n_components)
+        Mean of the components, and their variance beyond that of detection: with the first chance, and the final.
+    n_open_slope : Tensor, shape (n_components,)
+        Change of the log number of open peaks with each component.
+    chance_line : Tensor, shape (3,)
+        Scale of the corrected chance, its mean, and the share of its variance that is no counting noise.
     """
 
     n_open: float
@@ -52,6 +46,8 @@ class CellState:
     loadings: Tensor
     centre: Tensor
     signal: Tensor
+    n_open_slope: Tensor
+    chance_line: Tensor
 
     @classmethod
     def fit(cls, opened: sparse.csr_matrix, chance: np.ndarray, n_components: int, seed: int) -> "CellState":
@@ -62,22 +58,26 @@ class CellState:
         opened : csr_matrix, shape (n_cells, n_peaks)
             Training cells.
         chance : ndarray, shape (n_cells,)
-            Chance of each cell that an open peak is seen.
+            Chance of each cell that an open peak is seen; only its mean is used.
         n_components : int
             At most; components that do not stand out from noise are left out.
         seed : int
         """
         n_seen = np.diff(opened.indptr).astype(np.float64)
-        n_open = float(n_seen.sum() / chance.sum())
-        chance = np.clip(n_seen / n_open, 1e-3, MAX_CHANCE)
-        share = np.bincount(opened.indices, minlength=opened.shape[1]) / chance.sum()
-        loadings = principal_loadings(opened, chance, share, n_components, seed)
-        none = torch.zeros(loadings.shape[1])
-        model = cls(n_open, *(torch.from_numpy(x.astype(np.float32)) for x in (share, loadings)), none, none)
-        _, raw, noise = model._components(opened)
-        model.centre = raw.mean(0)
-        model.signal = ((raw - model.centre) ** 2 - noise).mean(0).clamp(min=1e-6)
-        return model
+        n_open = max(float(n_seen.sum()), 1.0) / float(chance.sum())
+        first = np.clip(n_seen / n_open, MIN_CHANCE, MAX_CHANCE)
+        share = np.bincount(opened.indices, minlength=opened.shape[1]) / first.sum()
+        loadings = principal_loadings(opened, first, share, n_components, seed)
+        share, loadings = (torch.from_numpy(x.astype(np.float32)) for x in (share, loadings))
+        k = loadings.shape[1]
+        line = torch.tensor([1.0, 0.0, 1.0])
+        state = cls(n_open, share, loadings, torch.zeros(2, k), torch.ones(2, k), torch.zeros(k), line)
+        pooled, n_seen = state._pool(opened)
+        chance = state._first_chance(n_seen)
+        state._standardise(0, pooled, chance)
+        state._correct_chance(n_seen, chance, state._components(0, pooled, chance))
+        state._standardise(1, pooled, state._chance(pooled, n_seen))
+        return state
 
     def __call__(self, opened: sparse.csr_matrix) -> tuple[Tensor, Tensor]:
         """Chance, shape (n_cells,), and components, shape (n_cells, n_components), of cells.
@@ -85,16 +85,52 @@ class CellState:
         Components are shrunk by their reliability, the more the fewer peaks are seen, and have a standard
         deviation of at most about one.
         """
-        chance, raw, noise = self._components(opened)
-        return chance, (raw - self.centre) * self.signal.sqrt() / (self.signal + noise)
+        pooled, n_seen = self._pool(opened)
+        chance = self._chance(pooled, n_seen)
+        return chance, self._components(1, pooled, chance)
 
-    def _components(self, opened: sparse.csr_matrix) -> tuple[Tensor, Tensor, Tensor]:
-        """Chance, components as they are, and their variance from missed and seen openings."""
-        n_seen = torch.from_numpy(np.diff(opened.indptr).astype(np.float32))
-        chance = (n_seen / self.n_open).clamp(1e-3, MAX_CHANCE)
+    def _pool(self, opened: sparse.csr_matrix) -> tuple[Tensor, Tensor]:
+        """Sums of the loadings of each cell's open peaks, and their number (one for a cell without any)."""
         pooled = torch.from_numpy(opened.astype(np.float32) @ self.loadings.numpy())
-        noise = (self.share @ self.loadings**2) / chance[:, None]
-        return chance, pooled / chance[:, None] - self.share @ self.loadings, noise
+        return pooled, torch.from_numpy(np.diff(opened.indptr).astype(np.float32)).clamp(min=1)
+
+    def _first_chance(self, n_seen: Tensor) -> Tensor:
+        return (n_seen / self.n_open).clamp(MIN_CHANCE, MAX_CHANCE)
+
+    def _chance(self, pooled: Tensor, n_seen: Tensor) -> Tensor:
+        first = self._first_chance(n_seen)
+        scale, mean, kept = self.chance_line
+        chance = scale * n_seen / torch.exp(self._components(0, pooled, first) @ self.n_open_slope)
+        return (mean + kept * (chance - mean)).clamp(MIN_CHANCE, MAX_CHANCE)
+
+    def _raw(self, pooled: Tensor, chance: Tensor) -> tuple[Tensor, Tensor]:
+        """Components as they are, and their variance from missed and seen openings."""
+        return (
+            pooled / chance[:, None] - self.share @ self.loadings,
+            (self.share @ self.loadings**2) / chance[:, None],
+        )
+
+    def _standardise(self, which: int, pooled: Tensor, chance: Tensor) -> None:
+        raw, noise = self._raw(pooled, chance)
+        self.centre[which] = raw.mean(0)
+        self.signal[which] = ((raw - self.centre[which]) ** 2 - noise).mean(0).clamp(min=1e-6)
+
+    def _components(self, which: int, pooled: Tensor, chance: Tensor) -> Tensor:
+        raw, noise = self._raw(pooled, chance)
+        signal = self.signal[which]
+        return (raw - self.centre[which]) * signal.sqrt() / (signal + noise)
+
+    def _correct_chance(self, n_seen: Tensor, chance: Tensor, components: Tensor) -> None:
+        """Regress the log number of peaks seen on the state; what is left is the chance, up to counting noise."""
+        design = torch.cat([torch.ones(len(n_seen), 1), components], 1).double()
+        gram = design.T @ design + 1e-6 * torch.eye(design.shape[1])
+        self.n_open_slope = torch.linalg.solve(gram, design.T @ torch.log(n_seen).double())[1:].float()
+        corrected = n_seen / torch.exp(components @ self.n_open_slope)
+        scale = chance.mean() / corrected.mean()
+        corrected = scale * corrected
+        noise = (corrected**2 / n_seen).mean()
+        kept = (1 - noise / corrected.var(correction=0).clamp(min=1e-12)).clamp(0, 1)
+        self.chance_line = torch.stack([scale, corrected.mean(), kept])
 
 
 def principal_loadings(
@@ -133,7 +169,10 @@ def principal_loadings(
         rmatvec=lambda u: weighted.T @ u.ravel() - mean * (scaled @ u.ravel()),
         dtype=np.float64,
     )
-    start = generator(seed, "cell state").standard_normal(min(opened.shape))
+    rng = generator(seed, "cell state")
+    start = rng.standard_normal(min(opened.shape))
+    if np.abs(residual.matvec(rng.standard_normal(n_peaks))).max() < 1e-6:  # all cells are alike
+        return np.zeros((n_peaks, 0))
     _, size, right = svds(residual, n_components, v0=start)
     order = np.argsort(-size)
     vectors = shrink_loadings(size[order], right[order].T, n_cells)
@@ -169,79 +208,3 @@ def shrink_loadings(size: np.ndarray, vectors: np.ndarray, n_cells: int) -> np.n
     noise_share = np.clip(n_peaks * (signal + n_cells) / (signal * (signal + n_peaks)), 0, 1)
     noise = noise_share.sum() / n_peaks
     return vectors * np.maximum(1 - noise / np.maximum((vectors**2).sum(1), 1e-30), 0)[:, None]
-
-
-def openness_score(seen: Tensor, chance: Tensor, logit: Tensor) -> tuple[Tensor, Tensor]:
-    """Derivative of the log-likelihood of what is seen by the logit of openness, and its Fisher information.
-
-    Parameters
-    ----------
-    seen, chance, logit : Tensor
-        Of one shape, or broadcast to it.
-    """
-    openness = torch.sigmoid(logit.clamp(-MAX_LOGIT, MAX_LOGIT))
-    expected = chance * openness
-    slope = expected * (1 - openness)
-    unseen = slope / (1 - expected)
-    return torch.where(seen > 0, 1 - openness, -unseen), (1 - openness) * unseen
-
-
-def fit_openness(opened: sparse.csr_matrix, chance: Tensor, covariates: Tensor) -> Tensor:
-    """Coefficients of each peak's openness given the cell's state, by penalised maximum likelihood.
-
-    Parameters
-    ----------
-    opened : csr_matrix, shape (n_cells, n_peaks)
-        Training cells.
-    chance : Tensor, shape (n_cells,)
-    covariates : Tensor, shape (n_cells, n_covariates)
-        The first one is the intercept, which is hardly penalised.
-
-    Returns
-    -------
-    Tensor, shape (n_peaks, n_covariates)
-    """
-    n_cells, n_covariates = covariates.shape
-    by_peak = opened.tocsc()
-    products = (covariates[:, :, None] * covariates[:, None, :]).flatten(1)
-    penalty = torch.full((n_covariates,), COEFFICIENT_PRECISION)
-    penalty[0] = 1e-2
-    coefficients = torch.zeros(opened.shape[1], n_covariates)
-    n_seen = torch.from_numpy(np.diff(by_peak.indptr).astype(np.float32))
-    mean = (n_seen / chance.sum()).clamp(0.005, 0.99)
-    coefficients[:, 0] = torch.log(mean / (1 - mean))
-    size = max(ENTRIES_PER_BLOCK // n_cells, 1)
-    for first in tqdm(range(0, opened.shape[1], size), desc="openness of peaks", unit="block"):
-        block = slice(first, first + size)
-        seen = torch.from_numpy(by_peak[:, block].toarray()).to(torch.float32)
-        current = coefficients[block]
-        for _ in range(NEWTON_STEPS):
-            score, information = openness_score(seen, chance[:, None], covariates @ current.T)
-            hessian = (information.T @ products).view(-1, n_covariates, n_covariates) + torch.diag(penalty)
-            gradient = score.T @ covariates - penalty * current
-            step = torch.linalg.solve(hessian, gradient)
-            current = current + step.clamp(-1, 1)
-            if step.abs().max() < 1e-3:
-                break
-        coefficients[block] = current
-    return coefficients
-
-
-def expected_openness(seen: Tensor, chance: Tensor, covariates: Tensor, coefficients: Tensor) -> Tensor:
-    """Chance that each peak is open given what was seen: 1 where seen, Bayes' rule where not.
-
-    Parameters
-    ----------
-    seen : Tensor, shape (n_cells, n)
-    chance : Tensor, shape (n_cells,)
-    covariates : Tensor, shape (n_cells, n_covariates)
-    coefficients : Tensor, shape (n, n_covariates)
-        The peaks' own; see :func:`fit_openness`.
-
-    Returns
-    -------
-    Tensor, shape (n_cells, n)
-    """
-    openness = torch.sigmoid((covariates @ coefficients.T).clamp(-MAX_LOGIT, MAX_LOGIT))
-    missed = openness * (1 - chance[:, None]) / (1 - openness * chance[:, None])
-    return torch.where(seen > 0, torch.ones_like(missed), missed)

@@ -70,10 +70,11 @@ def _chance_from_counts(n_seen: np.ndarray, mean_count: float) -> float | None:
         return None
 
     def excess(log_n_open: float) -> float:
-        rate = -np.log1p(-n_seen / np.exp(log_n_open))
-        return np.exp(log_n_open) * rate.sum() / n_seen.sum() - mean_count
+        # A cell may see more than a mean cell has open.
+        chance = np.minimum(n_seen / np.exp(log_n_open), HIGHEST)
+        return -(n_seen * np.log1p(-chance) / chance).sum() / n_seen.sum() - mean_count
 
-    low, high = np.log(n_seen.max()) + 1e-9, np.log(n_seen.max()) + 20
+    low, high = np.log(n_seen.mean() / HIGHEST), np.log(n_seen.max()) + 20
     if excess(low) < 0:
         return HIGHEST
     return float(n_seen.mean() / np.exp(brentq(excess, low, high))) if excess(high) < 0 else LOWEST

@@ -90,8 +90,8 @@ def _lsi_predictions(multiome: Multiome, seed: int) -> dict[str, np.ndarray]:
 
 def correlation(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
     """Pearson correlation along an axis; 0 where either side is constant, as a constant explains nothing."""
-    a = a - a.mean(axis, keepdims=True)
-    b = b - b.mean(axis, keepdims=True)
+    # In double precision a constant is its own mean.
+    a, b = (np.asarray(x, float) - np.mean(x, axis, float, keepdims=True) for x in (a, b))
     norm = np.sqrt((a * a).sum(axis) * (b * b).sum(axis))
     scale = np.maximum(np.abs(a).max(axis, initial=0), np.abs(b).max(axis, initial=0))
     constant = norm <= 1e-9 * np.maximum(scale, 1e-12)
@@ -136,35 +136,38 @@ def explainable_genes(
     return np.where(n_expressing < MIN_EXPRESSING_CELLS, 1.0, stats.t.sf(t, len(gain) - 1))
 
 
-def evaluate(surrogates: dict, joint, multiome: Multiome, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def evaluate(
+    surrogates: dict, multiome: Multiome, seed: int, joint=None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Score the surrogates and the baselines on test cells.
 
     Parameters
     ----------
-    surrogates : dict of str to PooledSurrogate
-        The specialised surrogate of each cell type.
-    joint : PooledSurrogate
-        The surrogate of all other types.
+    surrogates : dict of str to surrogate
+        The surrogate of each cell type, all with the same genes.
     multiome : Multiome
         Unpaired cells are compared as averages: each test cell's target is the mean of its type's test cells.
     seed : int
+    joint : surrogate, optional
+        The surrogate of all other types; without it, test cells of these are left out.
 
     Returns
     -------
     quality : DataFrame
-        :data:`QUALITY_COLUMNS`, per model, cell type (and ``all``) and gene; on test cells.
+        :data:`QUALITY_COLUMNS`, per model, cell type (and ``all``) and gene of the surrogates; on test cells.
     summary : DataFrame
         :data:`SUMMARY_COLUMNS`, over all test cells.
     """
     test = multiome.atac.cells(split="test")
     types = test.obs["cell_type"].to_numpy()
-    observed = _observed(multiome, types)
-    predictions = {joint.name: joint.predict(test.X).cpu().numpy()}
-    for cell_type, surrogate in surrogates.items():
-        here = types == cell_type
-        predictions[joint.name][here] = surrogate.predict(test.X[np.flatnonzero(here)]).cpu().numpy()
-    predictions |= baseline_predictions(multiome, seed)
-    genes = multiome.rna.var.index
+    first = joint if joint is not None else next(iter(surrogates.values()))
+    genes = pd.Index(first.genes)
+    known = np.isin(types, list(surrogates)) | (joint is not None)
+    shown = np.ix_(known, multiome.rna.var.index.get_indexer(genes))
+    observed = _observed(multiome, types)[shown]
+    baselines = {name: p[shown] for name, p in baseline_predictions(multiome, seed).items()}
+    test, types = test.cells(known), types[known]
+    predictions = {first.name: _predict(surrogates, joint, test, len(genes)), **baselines}
     tables, p_values = [], {}
     for cell_type in [ALL, *test.cell_types]:
         here = np.ones(len(types), bool) if cell_type == ALL else types == cell_type
@@ -172,7 +175,7 @@ def evaluate(surrogates: dict, joint, multiome: Multiome, seed: int) -> tuple[pd
             table = score(predicted[here], observed[here])
             tables.append(table.assign(model=model, cell_type=cell_type, gene=genes))
         baseline = "gene_mean" if cell_type == ALL else "cell_type_mean"
-        errors = [(predictions[m][here] - observed[here]) ** 2 for m in (joint.name, baseline)]
+        errors = [(predictions[m][here] - observed[here]) ** 2 for m in (first.name, baseline)]
         n_expressing = (observed[here] > 0).sum(0) if multiome.paired else np.zeros(len(genes), int)
         p_values[cell_type] = explainable_genes(*errors, n_expressing)
     quality = pd.concat(tables, ignore_index=True)
@@ -186,6 +189,15 @@ def evaluate(surrogates: dict, joint, multiome: Multiome, seed: int) -> tuple[pd
         for model, p in predictions.items()
     ]  # fmt: skip
     return quality[QUALITY_COLUMNS], pd.DataFrame(summary, columns=SUMMARY_COLUMNS)
+
+
+def _predict(surrogates: dict, joint, test: Modality, n_genes: int) -> np.ndarray:
+    """Each test cell's expression in the eyes of its type's surrogate, shape (n_cells, n_genes)."""
+    predicted = np.empty((len(test.obs), n_genes), np.float32)
+    for cell_type in test.cell_types:
+        here = np.flatnonzero(test.obs["cell_type"] == cell_type)
+        predicted[here] = surrogates.get(cell_type, joint).predict(test.X[here]).cpu().numpy()
+    return predicted
 
 
 def _observed(multiome: Multiome, types: np.ndarray) -> np.ndarray:

@@ -10,11 +10,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 import grids
-from grids.errors import InputError
+from grids.errors import InputError, listing
 from grids.surrogates.cross_modality import CrossModalitySurrogate
+from grids.surrogates.window import WindowSurrogate
 
 FORMAT = "grids-surrogate-1"
 _NAMES = ("peaks", "genes", "cell_types")
+
+Surrogate = CrossModalitySurrogate | WindowSurrogate
 
 
 def _encode(names: list[str]) -> torch.Tensor:
@@ -22,12 +25,12 @@ def _encode(names: list[str]) -> torch.Tensor:
     return torch.frombuffer(bytearray(json.dumps(names).encode()), dtype=torch.uint8)
 
 
-def save(surrogate: CrossModalitySurrogate, path: str | os.PathLike, **metadata: object) -> None:
+def save(surrogate: Surrogate, path: str | os.PathLike, **metadata: object) -> None:
     """Write a surrogate with everything needed to use it: weights, names, shapes, versions.
 
     Parameters
     ----------
-    surrogate : CrossModalitySurrogate
+    surrogate : CrossModalitySurrogate or WindowSurrogate
     path : path
         Written under a temporary name and renamed.
     **metadata
@@ -57,7 +60,7 @@ def read_metadata(path: str | os.PathLike) -> dict:
         return _metadata(file, path)
 
 
-def load(path: str | os.PathLike) -> CrossModalitySurrogate:
+def load(path: str | os.PathLike) -> Surrogate:
     """Read a surrogate, in evaluation mode.
 
     Raises
@@ -71,15 +74,26 @@ def load(path: str | os.PathLike) -> CrossModalitySurrogate:
     try:
         names = {kind: json.loads(bytes(tensors[f"name/{kind}"].numpy()).decode()) for kind in _NAMES}
         weights = {k.removeprefix("weight/"): v for k, v in tensors.items() if k.startswith("weight/")}
-        model = CrossModalitySurrogate(
-            **names, chromosome_of_peak=weights["atac_decoder.chromosome_of_peak"], **metadata["options"]
-        )
-        model.load_state_dict(weights)
+        model = _RESTORE[metadata["surrogate"]](names, weights, metadata["options"])
     except (KeyError, RuntimeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(
             f"{path}: the stored surrogate is damaged ({error}); delete it and train again"
         ) from None
     return model.eval()
+
+
+def _restore_cross_modality(names: dict, weights: dict, options: dict) -> CrossModalitySurrogate:
+    model = CrossModalitySurrogate(
+        **names, chromosome_of_peak=weights["atac_decoder.chromosome_of_peak"], **options
+    )
+    model.load_state_dict(weights)
+    return model
+
+
+_RESTORE = {
+    CrossModalitySurrogate.name: _restore_cross_modality,
+    WindowSurrogate.name: WindowSurrogate.restore,
+}
 
 
 def _open(path: str | os.PathLike):
@@ -97,4 +111,10 @@ def _metadata(file, path: str | os.PathLike) -> Mapping:
     stored = file.metadata() or {}
     if json.loads(stored.get("format", "null")) != FORMAT:
         raise InputError(f"{path}: not a surrogate written by this version (expected format {FORMAT})")
-    return {key: json.loads(value) for key, value in stored.items()}
+    metadata = {key: json.loads(value) for key, value in stored.items()}
+    if metadata["surrogate"] not in _RESTORE:
+        raise InputError(
+            f"{path}: holds a surrogate of the kind '{metadata['surrogate']}', which this version does not know; "
+            f"it knows {listing(_RESTORE)}"
+        )
+    return metadata

@@ -1,4 +1,4 @@
-"""Training of the window surrogate: how strongly to regularise is chosen on validation cells."""
+"""Training of the window surrogate: which sets of peaks control each gene, by how much, and how sure that is."""
 
 import logging
 from dataclasses import dataclass
@@ -13,26 +13,35 @@ from tqdm import tqdm
 from grids.cells import Multiome
 from grids.errors import InputError
 from grids.seeds import generator
-from grids.surrogates.cell_state import CellState, expected_openness, fit_openness
-from grids.surrogates.single_index import (
-    MULTIPLICATIVE,
-    SHAPES,
+from grids.surrogates.cell_state import CellState
+from grids.surrogates.set_models import (
+    FORMS,
+    LOG_RATIO_SD,
+    MAX_LOG_RATIO,
+    N_EXTENDED,
     Cells,
     Fit,
-    estimate_dispersion,
-    fit_shape,
+    Models,
+    WorkingModel,
+    curves,
     fit_state,
     log_likelihood,
     log_mean,
-    resample,
+    refine,
+    search,
+    single_index,
 )
-from grids.surrogates.window import WindowSurrogate, covariates, window_pairs
+from grids.surrogates.window import WindowSurrogate, covariates, gate_covariates, window_pairs
+from grids.surrogates.window_openness import N_CURVED, WindowOpenness, expected_openness, fit_openness
 
 log = logging.getLogger("grids")
 
 ENTRIES_PER_BLOCK = 2**23
+N_ROUNDS = 2
+# What is kept per peak of a window; the rest is per gene.
+BY_PAIR = ("intercept", "deviation", "weights", "inclusion", "probe_weights")
 # Regularisation is chosen on this many genes at most, among those with enough counts to tell.
-GENES_TO_CHOOSE_ON = 100
+GENES_TO_CHOOSE_ON = 60
 MIN_COUNTS_TO_CHOOSE = 50
 CELLS_PER_COMPONENT = 25
 REGULARISATION_COLUMNS = ["cell_type", "strength", "n_cells_per_metacell", "validation_deviance", "chosen"]
@@ -46,21 +55,21 @@ class WindowSettings:
     ----------
     n_components : int
         Components of the cells' state that expression may follow without the window.
-    precisions : tuple of float
-        Precisions of the normal prior of the peaks' weights to choose from, on validation cells.
+    member_penalties : tuple of float
+        Costs of each member, in log prior odds, to choose from on validation cells.
     metacell_sizes : tuple of int
         Numbers of neighbouring cells, of the type and split, to train on sums of; 1 is single cells.
     train_on : {"own", "all"}
         The type's own cells, or all cells with the type as a covariate.
-    n_replicates : int
-        Refits on bootstrapped training cells.
+    n_draws : int
+        Models drawn from the posterior.
     """
 
     n_components: int = 20
-    precisions: tuple[float, ...] = (1.0, 10.0, 40.0, 160.0)
+    member_penalties: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
     metacell_sizes: tuple[int, ...] = (1,)
     train_on: str = "own"
-    n_replicates: int = 20
+    n_draws: int = 20
 
 
 def counts_and_exposure(expression: sparse.csr_matrix) -> tuple[sparse.csr_matrix, np.ndarray]:
@@ -96,17 +105,25 @@ def counts_and_exposure(expression: sparse.csr_matrix) -> tuple[sparse.csr_matri
 class _Trainer:
     """Cells of one type ready for fits, block by block of genes."""
 
-    def __init__(self, multiome: Multiome, windows: pd.DataFrame, cell_type: str, settings, seed: int):
+    def __init__(
+        self,
+        multiome: Multiome,
+        windows: pd.DataFrame,
+        cell_type: str,
+        settings: WindowSettings,
+        seed: int,
+        candidates: pd.DataFrame | None,
+    ):
         self.settings, self.seed, self.cell_type = settings, seed, cell_type
         chosen = {"split": ["train", "validation"]}
         if settings.train_on == "own":
             chosen["cell_type"] = cell_type
         rna, atac = multiome.rna.cells(**chosen), multiome.atac.cells(**chosen)
         self.cell_types = atac.cell_types
-        type_code = pd.Index(self.cell_types).get_indexer(atac.obs["cell_type"])
+        self.type_code = pd.Index(self.cell_types).get_indexer(atac.obs["cell_type"])
         self.is_validation = (atac.obs["split"] == "validation").to_numpy()
         self.of_type = (atac.obs["cell_type"] == cell_type).to_numpy()
-        self.opened, self.peaks = atac.X, list(atac.var.index)
+        self.peaks, self.by_peak = list(atac.var.index), atac.X.tocsc()
         self.expression = rna.X.tocsc()
         counts, exposure = counts_and_exposure(rna.X)
         self.counts, self.exposure = counts.tocsc(), torch.from_numpy(exposure.astype(np.float32))
@@ -115,24 +132,35 @@ class _Trainer:
         if not self.genes:
             raise InputError("windows: no gene has a peak in its window; widen windows.window_bp")
         self.column_of_gene = pd.Index(all_genes).get_indexer(self.genes)
-        n_components = min(settings.n_components, self.opened.shape[0] // CELLS_PER_COMPONENT)
-        self.state = CellState.fit(
-            self.opened, atac.obs["detection"].to_numpy(np.float64), n_components, seed
-        )
-        self.chance, self.components = self.state(self.opened)
+        self.is_candidate = self._is_candidate(candidates)
+        n_components = min(settings.n_components, atac.X.shape[0] // CELLS_PER_COMPONENT)
+        self.state = CellState.fit(atac.X, atac.obs["detection"].to_numpy(np.float64), n_components, seed)
+        self.chance, self.components = self.state(atac.X)
         self.covariates = covariates(
-            self.chance, self.components, torch.from_numpy(type_code), len(self.cell_types)
+            self.chance, self.components, torch.from_numpy(self.type_code), len(self.cell_types)
         )
-        used = np.unique(self.peak_of_pair.numpy())
-        self.openness = torch.zeros(len(self.peaks), self.covariates.shape[1])
-        self.openness[used] = fit_openness(self.opened[:, used], self.chance, self.covariates)
-        self.by_peak = self.opened.tocsc()
+
+    def pairs(self, gene: int) -> slice:
+        """The pairs of a gene and the peaks of its window."""
+        return slice(int(self.first_pair[gene]), int(self.first_pair[gene + 1]))
+
+    def _is_candidate(self, candidates: pd.DataFrame | None) -> np.ndarray:
+        """Whether each pair may be a member."""
+        if candidates is None:
+            return np.ones(len(self.peak_of_pair), dtype=bool)
+        gene = np.repeat(np.arange(len(self.genes)), np.diff(self.first_pair.numpy()))
+        pairs = pd.MultiIndex.from_arrays([self.peak_of_pair.numpy(), gene])
+        asked = (
+            pd.Index(self.peaks).get_indexer(candidates["peak"]),
+            pd.Index(self.genes).get_indexer(candidates["gene"]),
+        )
+        return pairs.isin(pd.MultiIndex.from_arrays(asked))
 
     def blocks(self, genes: np.ndarray) -> list[np.ndarray]:
         """Genes with windows of similar size together, as many as memory allows."""
         size = np.diff(self.first_pair.numpy())[genes]
         order = genes[np.argsort(size, kind="stable")]
-        size = np.sort(size) + self.covariates.shape[1] + 1
+        size = np.maximum(np.sort(size), max(N_EXTENDED) * (self.covariates.shape[1] + 2))
         blocks, start = [], 0
         for end in range(1, len(order) + 1):
             full = end < len(order) and (end + 1 - start) * size[end] * len(self.chance) > ENTRIES_PER_BLOCK
@@ -141,18 +169,24 @@ class _Trainer:
                 start = end
         return blocks
 
-    def cells(self, genes: np.ndarray) -> Cells:
-        """The data of a block of genes: windows unpacked and padded to the largest of them."""
-        windows = [self.peak_of_pair[self.first_pair[g] : self.first_pair[g + 1]] for g in genes]
-        n_cells = len(self.chance)
-        openness = torch.zeros(len(genes), n_cells, max(map(len, windows)))
+    def cells(self, genes: np.ndarray) -> tuple[Cells, WindowOpenness]:
+        """The data of a block of genes, windows unpacked and padded to the largest of them, and their openness."""
+        windows = [self.peak_of_pair[self.pairs(g)].numpy() for g in genes]
+        size = np.array([len(window) for window in windows])
+        is_peak = torch.from_numpy(np.arange(size.max()) < size[:, None])
+        is_candidate = torch.zeros_like(is_peak)
+        is_candidate[is_peak] = torch.from_numpy(
+            np.concatenate([self.is_candidate[self.pairs(g)] for g in genes])
+        )
+        seen = torch.zeros(len(genes), len(self.chance), int(size.max()))
         for row, columns in enumerate(windows):
-            seen = torch.from_numpy(self.by_peak[:, columns.numpy()].toarray().astype(np.float32))
-            openness[row, :, : len(columns)] = expected_openness(
-                seen, self.chance, self.covariates, self.openness[columns]
-            )
+            opened = self.by_peak[:, columns].toarray().astype(np.float32)
+            seen[row, :, : len(columns)] = torch.from_numpy(opened)
+        openness = fit_openness(seen, is_peak, self.chance, self.covariates)
+        chance_open = expected_openness(seen, self.chance, openness.log_odds(self.covariates))
         counts = torch.from_numpy(self.counts[:, self.column_of_gene[genes]].toarray().T.copy())
-        return Cells(openness, self.covariates, counts, self.exposure)
+        chance_open = chance_open * is_peak[:, None]
+        return Cells(chance_open, is_candidate, self.covariates[None], counts, self.exposure), openness
 
     def metacells(self, size: int, rows: np.ndarray) -> sparse.csr_matrix | None:
         """Sums of each drawn cell's neighbours in state, of its type, among `rows`; None for single cells."""
@@ -162,9 +196,7 @@ class _Trainer:
 
         rng = generator(self.seed, "metacells", self.cell_type, size)
         entries, n_rows = [], 0
-        types = self.covariates[rows, -(len(self.cell_types) - 1) :] if len(self.cell_types) > 1 else None
-        codes = np.zeros(len(rows), int) if types is None else types.numpy() @ np.arange(1, types.shape[1] + 1)
-        points = self.components[rows].numpy()
+        codes, points = self.type_code[rows], self.components[rows].numpy()
         for code in np.unique(codes):
             here = np.flatnonzero(codes == code)
             k = min(size, len(here))
@@ -178,60 +210,41 @@ class _Trainer:
         return sparse.csr_matrix((ones, (row, column)), shape=(n_rows, len(rows)))
 
     def choose(self) -> tuple[float, int, pd.DataFrame]:
-        """Precision and metacell size with the largest log-likelihood on validation cells."""
-        options = [(p, k) for k in self.settings.metacell_sizes for p in self.settings.precisions]
+        """Penalty and metacell size with the smallest deviance on validation cells; the median when none can tell."""
+        penalties, sizes = sorted(self.settings.member_penalties), self.settings.metacell_sizes
+        options = [(penalty, size) for size in sizes for penalty in penalties]
         total = np.asarray(self.counts.sum(0)).ravel()[self.column_of_gene]
         genes = np.flatnonzero(total >= MIN_COUNTS_TO_CHOOSE)
-        train, validation = np.flatnonzero(~self.is_validation), np.flatnonzero(self.is_validation & self.of_type)
+        train = np.flatnonzero(~self.is_validation)
+        judged = np.flatnonzero(self.is_validation & self.of_type)
         if len(genes) > GENES_TO_CHOOSE_ON:
             rng = generator(self.seed, "choose", self.cell_type)
             genes = np.sort(rng.choice(genes, GENES_TO_CHOOSE_ON, replace=False))
-        deviance = np.zeros((len(options), len(self.genes)))
-        if len(options) > 1 and len(genes) and len(validation):
+        deviance = np.full(len(options), np.nan)
+        if len(options) > 1 and len(genes) and len(judged):
+            deviance = np.zeros(len(options))
             for block in tqdm(self.blocks(genes), desc="choosing regularisation", unit="block"):
-                cells = self.cells(block)
-                judged = cells.subset(torch.from_numpy(validation))
-                for size in self.settings.metacell_sizes:
+                cells, _ = self.cells(block)
+                held_out = cells.subset(torch.from_numpy(judged))
+                for j, size in enumerate(sizes):
                     fitted = sum_cells(cells.subset(torch.from_numpy(train)), self.metacells(size, train))
-                    dispersion = estimate_dispersion(log_mean(fit_state(fitted, _typical(fitted)), fitted), fitted)
-                    for i, (precision, of_size) in enumerate(options):
-                        if of_size == size:
-                            best = best_shape(fit_shapes(fitted, dispersion, precision))
-                            value = log_likelihood(log_mean(best, judged), judged, dispersion)
-                            deviance[i, block] = -2 * value.mean(1).numpy()
-        deviance = deviance[:, genes]
-        chosen = one_standard_error(deviance, [precision for precision, _ in options])
+                    values = [validation_deviance(fitted, held_out, penalty) for penalty in penalties]
+                    deviance[j * len(penalties) : (j + 1) * len(penalties)] += np.array(values) / len(genes)
+            chosen = int(deviance.argmin())
+        else:
+            chosen = len(penalties) // 2
         table = pd.DataFrame(options, columns=["strength", "n_cells_per_metacell"])
-        table["validation_deviance"] = deviance.mean(1) if deviance.any() else np.nan
-        table["chosen"] = np.arange(len(options)) == chosen
+        table = table.assign(validation_deviance=deviance, chosen=np.arange(len(options)) == chosen)
         table.insert(0, "cell_type", self.cell_type)
         return *options[chosen], table[REGULARISATION_COLUMNS]
 
 
-def one_standard_error(deviance: np.ndarray, precisions: list[float]) -> int:
-    """The strongest regularisation that is not worse than the best by more than one standard error.
-
-    Parameters
-    ----------
-    deviance : ndarray, shape (n_options, n_genes)
-    precisions : list of float, length n_options
-
-    Returns
-    -------
-    int
-        Position of the option; the median precision's where nothing could be judged.
-    """
-    if not deviance.any():
-        return int(np.argsort(precisions)[len(precisions) // 2])
-    best = int(deviance.mean(1).argmin())
-    loss = deviance - deviance[best]
-    error = loss.std(1, ddof=1) / np.sqrt(loss.shape[1]) if loss.shape[1] > 1 else np.zeros(len(loss))
-    near = np.flatnonzero(loss.mean(1) <= error)
-    return int(max(near, key=lambda option: (precisions[option], -loss[option].mean())))
-
-
-def _typical(cells: Cells) -> Tensor:
-    return torch.full((len(cells.counts),), 0.3)
+def validation_deviance(cells: Cells, held_out: Cells, penalty: float) -> float:
+    """Sum over genes of the mean deviance on held-out cells of the best models fitted to others."""
+    models, fit, _ = fit_models(cells, penalty)
+    best = models.take(torch.zeros(len(cells.counts), 1, dtype=torch.long))
+    log_mu = log_mean(fit, held_out, curves(held_out.openness, best)[:, 0])
+    return float(-2 * log_likelihood(log_mu, held_out, fit.dispersion).mean(1).sum())
 
 
 def sum_cells(cells: Cells, groups: sparse.csr_matrix | None) -> Cells:
@@ -244,31 +257,143 @@ def sum_cells(cells: Cells, groups: sparse.csr_matrix | None) -> Cells:
         return torch.from_numpy(groups @ values.numpy())
 
     openness = torch.stack([total(x) / n[:, None] for x in cells.openness])
-    return Cells(
-        openness, total(cells.covariates) / n[:, None], total(cells.counts.T).T.contiguous(), total(cells.exposure)
+    covariates_ = torch.stack([total(x) / n[:, None] for x in cells.covariates])
+    counts, exposure = total(cells.counts.T).T.contiguous(), total(cells.exposure)
+    return Cells(openness, cells.is_candidate, covariates_, counts, exposure)
+
+
+def fit_models(cells: Cells, penalty: float) -> tuple[Models, Fit, Tensor]:
+    """Search for the models of a block of genes, around the best ones so far.
+
+    Parameters
+    ----------
+    cells : Cells
+    penalty : float
+        Of each member.
+
+    Returns
+    -------
+    models : Models
+        Best first.
+    fit : Fit
+        Of the best model.
+    curve : Tensor, shape (n_genes, n_models, n_cells)
+    """
+    fit = fit_state(cells)
+    curve = torch.zeros_like(cells.counts)
+    for _ in range(N_ROUNDS):
+        models = search(WorkingModel(fit, cells, curve), cells, penalty)
+        best = models.take(torch.zeros(len(curve), 1, dtype=torch.long))
+        curve = curves(cells.openness, best)[:, 0]
+        start = Fit(fit.state_effect, torch.full_like(fit.log_ratio, 0.5), fit.dispersion)
+        fit = refine(start, cells, curve)
+    return models, fit, curve
+
+
+def draw_models(
+    models: Models, cells: Cells, fit: Fit, penalty: float, n_draws: int, rngs: list[np.random.Generator]
+) -> tuple[Models, Tensor, Tensor]:
+    """Models from the posterior, each with a log ratio from its own.
+
+    The state's effect is the best model's, but for the level, which every model has its own of.
+
+    Parameters
+    ----------
+    models : Models
+        Best first.
+    cells : Cells
+    fit : Fit
+        Of the best model.
+    penalty : float
+    n_draws : int
+    rngs : list of Generator
+        One for each gene: what is drawn for it does not depend on the genes that are fitted with it.
+
+    Returns
+    -------
+    drawn : Models
+        `n_draws` of each gene.
+    log_ratio : Tensor, shape (n_genes, n_draws)
+    level : Tensor, shape (n_genes, n_draws)
+        Of the log mean, relative to the fit's.
+    """
+    posterior = torch.softmax(models.log_posterior(penalty, cells.is_candidate.sum(1)).double(), 1)
+    # Systematic sampling: shares of models are as close to the posterior as `n_draws` allows.
+    start = torch.from_numpy(np.array([[rng.random()] for rng in rngs]))
+    place = (torch.arange(n_draws) + start) / n_draws
+    which = torch.searchsorted(posterior.cumsum(1), place).clamp(max=posterior.shape[1] - 1)
+    drawn = models.take(which)
+    curve = curves(cells.openness, drawn)
+    log_ratio, error = fit_curves(curve, cells, fit)
+    noise = torch.from_numpy(np.array([rng.standard_normal(n_draws, np.float32) for rng in rngs]))
+    if n_draws > 1:
+        log_ratio = (log_ratio + noise * error).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
+    # With another ratio, the level that keeps the mean.
+    level = level_of(curve, cells, fit, log_ratio)
+    return drawn, log_ratio, level
+
+
+def fit_curves(curve: Tensor, cells: Cells, fit: Fit) -> tuple[Tensor, Tensor]:
+    """Log ratio of each model with its own level, the state's effect that of a fit, and its standard error.
+
+    Parameters
+    ----------
+    curve : Tensor, shape (n_genes, n_models, n_cells)
+    cells : Cells
+    fit : Fit
+
+    Returns
+    -------
+    log_ratio, error : Tensor, shape (n_genes, n_models)
+        The error allows for the doubt about the state's effect.
+    """
+    n_genes, n_models, n_cells = curve.shape
+    by_state = _expected_by_state(cells, fit)
+    flat = Cells(
+        curve.new_zeros(n_genes * n_models, n_cells, 0),
+        torch.zeros(n_genes * n_models, 0, dtype=torch.bool),
+        torch.ones(1, n_cells, 1),
+        cells.counts.repeat_interleave(n_models, 0),
+        by_state.repeat_interleave(n_models, 0),
     )
+    zeros = torch.zeros(n_genes * n_models)
+    start = Fit(zeros[:, None], zeros + 0.5, fit.dispersion.repeat_interleave(n_models))
+    each = refine(start, flat, curve.flatten(0, 1))
+    log_ratio = each.log_ratio.view(n_genes, n_models)
+    activity = (1 + torch.expm1(log_ratio)[:, :, None] * curve).clamp(min=1e-3)
+    by_ratio = torch.exp(log_ratio)[:, :, None] * curve / activity
+    expected = by_state[:, None] * torch.exp(each.state_effect.view(n_genes, n_models, 1)) * activity
+    weight = expected / (1 + fit.dispersion[:, None, None] * expected)
+    # The state's part is taken out with the weights of the best model, the first one's are close to them.
+    common = weight.mean(1)
+    states = cells.covariates.expand(n_genes, -1, -1)
+    gram = (states * common[:, :, None]).transpose(1, 2) @ states + torch.eye(states.shape[2])
+    mixed = (by_ratio * common[:, None]) @ states
+    explained = (mixed * torch.linalg.solve(gram, mixed.transpose(1, 2)).transpose(1, 2)).sum(2)
+    information = (by_ratio**2 * common[:, None]).sum(2) - explained
+    return log_ratio, 1 / torch.sqrt(information.clamp(min=0) + 1 / LOG_RATIO_SD**2)
 
 
-def fit_shapes(cells: Cells, dispersion: Tensor, precision: float) -> list[Fit]:
-    """A fit of every shape of the curve."""
-    first = fit_shape(cells, dispersion, MULTIPLICATIVE, precision)
-    return [first] + [fit_shape(cells, dispersion, shape, precision, first) for shape in SHAPES[1:]]
+def _expected_by_state(cells: Cells, fit: Fit) -> Tensor:
+    """Counts expected with no member open, shape (n_genes, n_cells)."""
+    base = Fit(fit.state_effect, torch.zeros_like(fit.log_ratio), fit.dispersion)
+    return torch.exp(log_mean(base, cells, torch.zeros_like(cells.counts))) * cells.exposure
 
 
-def best_shape(fits: list[Fit]) -> Fit:
-    """Each gene's fit of the largest penalised likelihood."""
-    return choose_fits(fits, torch.stack([fit.objective for fit in fits]).argmax(0))
-
-
-def choose_fits(fits: list[Fit], which: Tensor) -> Fit:
-    """Gene by gene, one of several fits."""
-    genes = torch.arange(len(which))
-    stacked = (torch.stack([getattr(fit, name) for fit in fits])[which, genes] for name in Fit.__annotations__)
-    return Fit(*stacked)
+def level_of(curve: Tensor, cells: Cells, fit: Fit, log_ratio: Tensor) -> Tensor:
+    """Log of the factor that brings each model's expected counts to the observed total, (n_genes, n_models)."""
+    activity = 1 + torch.expm1(log_ratio)[:, :, None] * curve
+    expected = (_expected_by_state(cells, fit)[:, None] * activity).sum(2)
+    return torch.log(cells.counts.sum(1).clamp(min=0.5))[:, None] - torch.log(expected.clamp(min=1e-8))
 
 
 def train_window(
-    multiome: Multiome, windows: pd.DataFrame, cell_type: str, settings: WindowSettings, seed: int
+    multiome: Multiome,
+    windows: pd.DataFrame,
+    cell_type: str,
+    settings: WindowSettings,
+    seed: int,
+    candidates: pd.DataFrame | None = None,
 ) -> tuple[WindowSurrogate, pd.DataFrame]:
     """Train the window surrogate of one cell type, all its genes together.
 
@@ -281,13 +406,16 @@ def train_window(
     cell_type : str
     settings : WindowSettings
     seed : int
+    candidates : DataFrame, optional
+        Columns ``peak, gene``: the pairs of `windows` that may be members; all by default. The others only tell how
+        open the window is.
 
     Returns
     -------
     surrogate : WindowSurrogate
-        Its refits saw training and validation cells, never test cells.
+        It saw training and validation cells, never test cells.
     regularisation : DataFrame
-        :data:`REGULARISATION_COLUMNS`; `strength` is the precision of the weights' prior.
+        :data:`REGULARISATION_COLUMNS`; `strength` is the penalty of a member.
 
     Raises
     ------
@@ -299,26 +427,41 @@ def train_window(
             "surrogate.model is window, which needs RNA and ATAC of the same cells, but these are unpaired; "
             "set surrogate.model: cross_modality"
         )
-    trainer = _Trainer(multiome, windows, cell_type, settings, seed)
-    precision, size, table = trainer.choose()
-    log.info("%s: precision %g, %d cells per metacell", cell_type, precision, size)
-    n_genes, n_covariates = len(trainer.genes), trainer.covariates.shape[1]
+    trainer = _Trainer(multiome, windows, cell_type, settings, seed, candidates)
+    penalty, size, table = trainer.choose()
+    log.info("%s: penalty of a member %g, %d cells per metacell", cell_type, penalty, size)
+    n_genes, n_pairs = len(trainer.genes), len(trainer.peak_of_pair)
+    n_covariates = trainer.covariates.shape[1]
     tensors = {
         "first_pair": trainer.first_pair,
         "peak_of_pair": trainer.peak_of_pair,
-        "openness": trainer.openness,
-        "weights": torch.zeros(len(trainer.peak_of_pair), settings.n_replicates),
-        "size": torch.zeros(n_genes, settings.n_replicates),
+        "intercept": torch.zeros(n_pairs),
+        "deviation": torch.zeros(n_pairs, n_covariates - 1),
+        "direction": torch.zeros(n_genes, n_covariates - 1),
+        "centre": torch.zeros(n_genes, 2),
+        "shared": torch.zeros(n_genes, n_covariates - 1 + N_CURVED),
+        "weights": torch.zeros(n_pairs, settings.n_draws),
+        "size": torch.zeros(n_genes, settings.n_draws),
         "state_effect": torch.zeros(n_genes, n_covariates),
-        "state_only": torch.zeros(n_genes, n_covariates),
-        "depth_only": torch.zeros(n_genes, 2),
+        "inclusion": torch.zeros(n_pairs),
+        "form": torch.zeros(n_genes, len(FORMS)),
+        "probe_weights": torch.zeros(n_pairs),
+        "probe_size": torch.zeros(n_genes),
+        "without_window": torch.zeros(n_genes, n_covariates + 5),
         "dispersion": torch.zeros(n_genes),
+        "depth_only": torch.zeros(n_genes, 2),
         "calibration": torch.zeros(n_genes, 2),
     }
     groups = trainer.metacells(size, np.arange(len(trainer.chance)))
     bar = tqdm(total=n_genes, desc=f"{cell_type}: fitting genes", unit="gene")
     for block in trainer.blocks(np.arange(n_genes)):
-        _fit_block(trainer, block, precision, groups, tensors)
+        for name, values in _fit_block(trainer, block, penalty, groups).items():
+            if name in BY_PAIR:
+                for row, gene in enumerate(block):
+                    pairs = trainer.pairs(gene)
+                    tensors[name][pairs] = values[row, : pairs.stop - pairs.start]
+            else:
+                tensors[name][block] = values
         bar.update(len(block))
     bar.close()
     surrogate = WindowSurrogate(
@@ -328,47 +471,51 @@ def train_window(
 
 
 def _fit_block(
-    trainer: _Trainer, block: np.ndarray, precision: float, groups: sparse.csr_matrix | None, tensors: dict
-) -> None:
-    """Fit a block of genes and write their parameters to their places."""
-    single = trainer.cells(block)
+    trainer: _Trainer, block: np.ndarray, penalty: float, groups: sparse.csr_matrix | None
+) -> dict[str, Tensor]:
+    """What the surrogate keeps of a block of genes, by name; rows are genes."""
+    single, openness = trainer.cells(block)
     cells = sum_cells(single, groups)
-    state_only = fit_state(cells, _typical(cells))
-    dispersion = estimate_dispersion(log_mean(state_only, cells), cells)
-    state_only = fit_state(cells, dispersion)
-    depth = Cells(cells.openness, cells.covariates[:, :2], cells.counts, cells.exposure)
-    fits = fit_shapes(cells, dispersion, precision)
-    best = best_shape(fits)
-    rng = generator(trainer.seed, "replicates", trainer.cell_type)
-    n_cells, n_replicates = len(cells.exposure), trainer.settings.n_replicates
-    drawn = rng.multinomial(n_cells, np.full(n_cells, 1 / n_cells), n_replicates).T
-    multiplicity = torch.from_numpy(drawn.astype(np.float32))
-    resampled = [
-        resample(cells, dispersion, shape, precision, fit, multiplicity)
-        for shape, fit in zip(SHAPES, fits, strict=True)
-    ]
-    prior = torch.stack([fit.objective for fit in fits]) - torch.stack(
-        [log_likelihood(log_mean(fit, cells), cells, dispersion).sum(1) for fit in fits]
+    models, fit, _ = fit_models(cells, penalty)
+    rngs = [generator(trainer.seed, "draws", trainer.cell_type, trainer.genes[g]) for g in block]
+    drawn, log_ratio, level = draw_models(models, cells, fit, penalty, trainer.settings.n_draws, rngs)
+    weights, size = single_index(drawn, log_ratio)
+    fit.state_effect[:, 0] += level.mean(1)
+    posterior = torch.softmax(models.log_posterior(penalty, cells.is_candidate.sum(1)), 1)
+    form = torch.zeros(len(block), len(FORMS)).scatter_add_(1, models.form, posterior)
+    best = models.take((models.size > 0).byte().argmax(1, keepdim=True))
+    probe_ratio, _ = fit_curves(curves(cells.openness, best), cells, fit)
+    probe_weights, probe_size = single_index(best, probe_ratio)
+    detailed = gate_covariates(trainer.covariates, openness.state_of_window(trainer.covariates))
+    without_window = fit_state(_with_covariates(single, detailed))
+    predicted = (single.covariates @ fit.state_effect[:, :, None])[:, :, 0] + torch.stack(
+        [
+            torch.log((1 + torch.expm1(r)[:, None] * c).clamp(min=1e-3)).mean(0)
+            for r, c in zip(log_ratio, curves(single.openness, drawn), strict=True)
+        ]
     )
-    objective = torch.stack([likelihood for _, likelihood in resampled]) + prior[:, :, None]
-    refits = [
-        choose_fits([replicates[b] for replicates, _ in resampled], objective[:, :, b].argmax(0))
-        for b in range(n_replicates)
-    ]
-    weights = torch.stack([refit.weights for refit in refits], 2)
-    sizes = torch.stack([refit.size for refit in refits], 1)
-    for row, gene in enumerate(block):
-        pairs = slice(int(tensors["first_pair"][gene]), int(tensors["first_pair"][gene + 1]))
-        tensors["weights"][pairs] = weights[row, : pairs.stop - pairs.start]
-    tensors["size"][block] = sizes
-    tensors["state_effect"][block] = best.state_effect
-    tensors["state_only"][block] = state_only.state_effect
-    tensors["depth_only"][block] = fit_state(depth, dispersion).state_effect
-    tensors["dispersion"][block] = dispersion
-    tensors["calibration"][block] = _calibrate(
-        torch.log1p(torch.exp(log_mean(best, single))),
-        torch.from_numpy(trainer.expression[:, trainer.column_of_gene[block]].toarray().T.astype(np.float32)),
-    )
+    observed = trainer.expression[:, trainer.column_of_gene[block]].toarray().T.astype(np.float32)
+    return {
+        **{
+            name: getattr(openness, name)
+            for name in ("intercept", "deviation", "direction", "centre", "shared")
+        },
+        "weights": weights.transpose(1, 2),
+        "size": size,
+        "state_effect": fit.state_effect,
+        "inclusion": (posterior[:, :, None] * models.members).sum(1),
+        "form": form,
+        "probe_weights": probe_weights[:, 0],
+        "probe_size": probe_size[:, 0],
+        "without_window": without_window.state_effect,
+        "dispersion": without_window.dispersion,
+        "depth_only": fit_state(_with_covariates(single, single.covariates[:, :, :2])).state_effect,
+        "calibration": _calibrate(torch.log1p(torch.exp(predicted)), torch.from_numpy(observed)),
+    }
+
+
+def _with_covariates(cells: Cells, covariates_: Tensor) -> Cells:
+    return Cells(cells.openness, cells.is_candidate, covariates_, cells.counts, cells.exposure)
 
 
 def _calibrate(predicted: Tensor, observed: Tensor) -> Tensor:

@@ -4,6 +4,11 @@ A method takes a :class:`~grids.truth.dataset.Dataset` and a seed and returns a
 :class:`~grids.truth.result.MethodResult` for each name it goes by in the tables.
 """
 
-from grids.truth import oracle, rivals
+from grids.truth import grids_methods, oracle, rivals
 
-METHODS = {"rivals": rivals.run, "oracle": oracle.run}
+METHODS = {
+    "rivals": rivals.run,
+    "oracle": oracle.run,
+    "window": grids_methods.run_window,
+    "cross_modality": grids_methods.run_cross_modality,
+}

@@ -1,0 +1,168 @@
+"""The window surrogate from the cells to the report: planted genes pass the gate and are explained, others are not."""
+
+import shutil
+
+import numpy as np
+import pytest
+from builders import write_h5mu
+from numpy.testing import assert_allclose
+from running import succeed, updated
+
+from grids import tables
+from grids.cells import read_multiome
+from grids.simulate import simulate_multiome
+from grids.surrogates import storage
+from grids.surrogates.gate_table import GATE_COLUMNS
+from grids.surrogates.window_training import REGULARISATION_COLUMNS
+
+pytestmark = pytest.mark.workflow
+
+PLANTED = ["SINGLE1", "MULTI1", "REDUND1"]
+CONFIG = {
+    "run": "windows",
+    "input": {"multiome": "cells.h5mu", "genes": "genes.bed"},
+    "quality_control": {"min_fragments": 30, "min_genes": 10},
+    "window_surrogate": {"member_penalties": [0.5, 2], "n_draws": 4, "n_components": 8},
+    "tasks": {"Excitatory": [*PLANTED, "NONE1"], "Inhibitory": ["SINGLE2", "NONE2"]},
+    "search": {"set_size": 3, "restarts": 1},
+    "effects": {"n_null_sets": 50},
+    "redundancy": {"n_bootstrap": 20, "n_stability": 2, "max_alternatives": 1, "gene_classes": "classes.tsv"},
+    "states": [{"key": "depth", "bins": 2}],
+    "evidence": [{"name": "planted", "path": "planted.tsv", "label": "is_member"}],
+}
+TABLES = {
+    "gate.tsv": GATE_COLUMNS,
+    "surrogate/regularisation.tsv": REGULARISATION_COLUMNS,
+    "redundancy.tsv": tables.REDUNDANCY_COLUMNS,
+    "members.tsv": tables.MEMBER_COLUMNS,
+    "interactions.tsv": tables.INTERACTION_COLUMNS,
+    "knock_down.tsv": tables.KNOCK_DOWN_COLUMNS,
+    "alternative_sets.tsv": tables.ALTERNATIVE_COLUMNS,
+    "specificity.tsv": tables.SPECIFICITY_COLUMNS,
+    "state_redundancy.tsv": tables.STATE_COLUMNS,
+    "atlas_summary.tsv": tables.ATLAS_COLUMNS,
+    "evidence.tsv": tables.EVIDENCE_COLUMNS,
+    "evidence_pairs.tsv.gz": tables.EVIDENCE_PAIR_COLUMNS,
+}
+FIGURES = [
+    "quality_control", "regularisation_path", "surrogate_quality", "gate", "effect_against_null", "before_after",
+    "effect_by_set_size", "member_locations", "redundancy_index", "member_effects", "knock_down", "interactions",
+    "specificity", "state_trajectory", "atlas", "evidence",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def simulation():
+    planted = {"n_candidates": 12, "coaccessibility": 0.3, "planted_mean_counts": 10.0}
+    return simulate_multiome(1600, 900, 80, 2, seed=1, detection=0.6, **planted)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, simulation):
+    folder = tmp_path_factory.mktemp("windows")
+    write_h5mu(folder / "cells.h5mu", *(simulation.mdata[name].copy() for name in ("rna", "atac")))
+    simulation.genes.to_csv(folder / "genes.bed", sep="\t", index=False, header=False)
+    place = simulation.truth["peak"].str.extract(r"(?P<chromosome>.*):(?P<start>\d+)-(?P<end>\d+)")
+    tables.write(simulation.truth.join(place), folder / "planted.tsv")
+    classes = simulation.truth[["gene", "logic"]].drop_duplicates().rename(columns={"logic": "gene_class"})
+    tables.write(classes, folder / "classes.tsv")
+    return succeed(folder, CONFIG)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_is_there_with_its_columns(done, name):
+    table = done.table(name)
+    assert list(table.columns) == TABLES[name] and len(table)
+
+
+def test_the_gate_lets_planted_genes_pass_and_no_others(done):
+    gate = done.table("gate.tsv").set_index(["cell_type", "gene"])
+    genes = done.table("windows.tsv.gz")["gene"].unique()
+    assert sorted(gate.index.get_level_values("gene").unique()) == sorted(genes)
+    planted = gate.index.get_level_values("gene").str.fullmatch(r"(SINGLE|MULTI|REDUND|SYNERG)\d")
+    assert gate.loc[~planted, "explainable"].mean() < 0.02
+    assert (gate["reason"].isna() == gate["explainable"]).all()
+    tasks = [("Excitatory", gene) for gene in PLANTED] + [("Inhibitory", "SINGLE2")]
+    assert gate.loc[tasks, "explainable"].all()
+    assert list(done.table("explained_tasks.tsv").itertuples(index=False, name=None)) == tasks
+    skipped = done.table("skipped.tsv")
+    assert skipped["cell_type"].tolist() == ["Excitatory", "Inhibitory"]
+    assert skipped["gene"].tolist() == ["NONE1", "NONE2"]
+    assert skipped["reason"].str.startswith("does not pass the gate: q-value ").all()
+    for name in ("sets.tsv", "effects.tsv", "redundancy.tsv", "members.tsv", "alternative_sets.tsv"):
+        table = done.table(name)
+        assert list(dict.fromkeys(zip(table.cell_type, table.gene, strict=True))) == tasks, name
+        assert (table["surrogate"] == "window").all()
+
+
+def test_quality_is_beside_the_baselines(done):
+    quality, summary = done.table("surrogate/quality.tsv"), done.table("surrogate/quality_summary.tsv")
+    models = ["window", "gene_mean", "cell_type_mean", "lsi_ridge", "lsi_neighbours"]
+    assert quality["model"].unique().tolist() == summary["model"].tolist() == models
+    assert quality["cell_type"].unique().tolist() == ["all", "Excitatory", "Inhibitory"]
+    of_planted = quality[quality["gene"].isin(PLANTED) & (quality["cell_type"] == "Excitatory")]
+    rmse = of_planted.groupby("model")["rmse"].mean()
+    assert rmse["window"] < rmse.drop("window").min()
+    chosen = done.table("surrogate/regularisation.tsv")
+    assert chosen.groupby("cell_type")["chosen"].sum().tolist() == [1, 1]
+
+
+def test_sets_hold_the_planted_members(done, simulation):
+    sets = done.table("sets.tsv")
+    members = simulation.truth.query("is_member").groupby("gene")["peak"].agg(set)
+    assert sets["in_window"].all() and not sets.duplicated(["cell_type", "gene", "peak"]).any()
+    for gene in PLANTED:
+        found = set(sets.loc[sets["gene"] == gene, "peak"].head(len(members[gene])))
+        assert len(found & members[gene]) >= max(len(members[gene]) - 1, 1), gene
+    effects = done.table("effects.tsv")
+    assert (effects["log_change"] < 0).all()
+    assert effects.loc[effects["set_size"] == 3, "p_value"].max() < 0.05
+
+
+def test_members_planted_as_redundant_look_it(done):
+    index = done.table("redundancy.tsv").set_index("gene")["redundancy_index"]
+    assert index["REDUND1"] > index["MULTI1"]
+
+
+def test_evidence_and_states_are_measured(done):
+    evidence = done.table("evidence.tsv").set_index(["cell_type", "predictor"])
+    assert (evidence["gene_scope"] == "tested").all()
+    auprc = evidence.loc["Excitatory", "auprc"]
+    assert auprc["grids"] > 0.7 > auprc["distance"]
+    states = done.table("state_redundancy.tsv")
+    assert (states.groupby(["cell_type", "gene"]).size() == 2).all()
+    classes = done.table("atlas_summary.tsv").query("grouping == 'gene_class'")["group"]
+    assert {"single", "multiplying", "redundant"} <= set(classes)
+
+
+def test_figures_tracks_and_report_are_made(done):
+    for name in FIGURES:
+        assert (done.folder / f"figures/{name}.png").stat().st_size > 5000, name
+    assert not list(done.folder.glob("figures/latent_umap*"))
+    drawn = sorted(path.stem for path in (done.folder / "figures/locus/Excitatory").glob("*.pdf"))
+    assert drawn == sorted(PLANTED)
+    assert (done.folder / "tracks/Excitatory.bedpe").is_file() and (done.folder / "explained.h5mu").is_file()
+    report = (done.folder / "report.html").read_text()
+    assert all(words in report for words in ("Genes judged by the quality gate", "6. Validation", "REDUND1"))
+
+
+def test_the_stored_surrogate_makes_the_predictions_of_the_gate(done):
+    surrogate = storage.load(done.folder / "surrogate/Excitatory.safetensors")
+    multiome = read_multiome(done.folder / "preprocessed.h5mu")
+    cells = {"cell_type": "Excitatory", "split": "test"}
+    predicted = surrogate.predict(multiome.atac.cells(**cells).X)[:, surrogate.genes.index("MULTI1")]
+    column = multiome.rna.var.index.get_loc("MULTI1")
+    observed = multiome.rna.cells(**cells).X[:, column].toarray().ravel()
+    gate = done.table("gate.tsv").set_index(["cell_type", "gene"])
+    r = np.corrcoef(predicted, observed)[0, 1]
+    assert_allclose(r, gate.loc[("Excitatory", "MULTI1"), "r"], rtol=1e-4)
+
+
+def test_forcing_the_gate_explains_every_task_with_the_same_surrogate(done, tmp_path):
+    copy = shutil.copytree(done.folder.parents[1], tmp_path / "copy")
+    again = succeed(copy, updated(CONFIG, {"gate": {"force": True}}), "effects.tsv")
+    assert again.jobs == {"apply_gate": 1, "find_sets": 2, "measure_effects": 2, "collect_effects": 1}
+    assert again.table("skipped.tsv").empty
+    assert set(again.table("sets.tsv")["gene"]) == {*PLANTED, "NONE1", "SINGLE2", "NONE2"}
+    # judged as before, explained all the same
+    assert again.table("gate.tsv").equals(done.table("gate.tsv"))

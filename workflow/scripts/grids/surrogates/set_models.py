@@ -1,0 +1,428 @@
+"""A gene as a curve over the number of open members of a small set: the models that the window surrogate averages.
+
+With ``n`` the number of open peaks of a set S of k peaks, and ``C`` the cell's state, the expected counts of a gene
+per unit of exposure are
+
+    mu = exp(C . state_effect) * (1 + (ratio - 1) * f(n)),    f(n) = (exp(bend * n) - 1) / (exp(bend * k) - 1)
+
+so expression rises from 1 with no member open to `ratio` with all of them. The bend tells the logic:
+
+- strongly negative: the first open member does it all (a redundant group);
+- about ``log(ratio) / k``: effects multiply;
+- strongly positive: nothing happens until all are open (synergy).
+
+What is observed is not ``n`` but who was seen. Given the chance ``pi`` that each peak is open (independent given the
+state), ``E exp(bend * n)`` is the product over members of ``1 + (exp(bend) - 1) * pi``: missed openings are averaged
+over, not taken for closed peaks.
+
+Models of one to four members are searched for by forward extension of the best smaller ones. Around the best model
+so far, counts are a linear function of ``f`` and the state with known variance, so the gain of adding *every* peak
+to a set is a few matrix products: no model is fitted on its own. All genes of a block go through together.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+BENDS = (-6.0, -1.5, -0.4, 0.35, 0.7, 1.2, 2.5, 6.0)
+FORMS = ("none", "single", "multiplying", "redundant", "synergistic")
+# The form of a set of two or more members with each bend.
+FORM_OF_BEND = torch.tensor([3, 3, 2, 2, 2, 2, 4, 4])
+MAX_SIZE = 4
+# Sets of one, two and three members that are extended by every peak.
+N_EXTENDED = (20, 12, 8)
+N_KEPT = 40
+STATE_PRECISION = 1.0
+GAIN_PRECISION = 0.1
+LOG_RATIO_SD = 2.0
+MAX_LOG_RATIO = 4.6
+MIN_ACTIVITY = 1e-3
+N_DISPERSIONS = 2
+SCORING_STEPS = 10
+MAX_STEP = 1.0
+TOLERANCE = 1e-6
+MAX_LOG_MEAN = 12.0
+DISPERSION = (0.01, 10.0)
+FIRST_DISPERSION = 0.3
+
+
+@dataclass
+class Cells:
+    """What genes of one block are fitted to.
+
+    Attributes
+    ----------
+    openness : Tensor, shape (n_genes, n_cells, n_peaks)
+        Chance that each peak of a gene's window is open; 0 where a window has fewer peaks.
+    is_candidate : Tensor of bool, shape (n_genes, n_peaks)
+        Peaks that may be members.
+    covariates : Tensor, shape (n_genes, n_cells, n_covariates) or (1, n_cells, n_covariates)
+        Intercept first.
+    counts : Tensor, shape (n_genes, n_cells)
+    exposure : Tensor, shape (n_cells,)
+        Expected counts are `exposure` times ``mu``.
+    """
+
+    openness: Tensor
+    is_candidate: Tensor
+    covariates: Tensor
+    counts: Tensor
+    exposure: Tensor
+
+    def subset(self, rows: Tensor) -> "Cells":
+        """Some of the cells."""
+        return Cells(
+            self.openness[:, rows],
+            self.is_candidate,
+            self.covariates[:, rows],
+            self.counts[:, rows],
+            self.exposure[rows],
+        )
+
+
+@dataclass
+class Models:
+    """Models of each gene, best first.
+
+    Attributes
+    ----------
+    members : Tensor of bool, shape (n_genes, n_models, n_peaks)
+    bend : Tensor, shape (n_genes, n_models)
+        Position in :data:`BENDS`.
+    gain : Tensor, shape (n_genes, n_models)
+        Log marginal likelihood over that of the model without members, without the prior of its size.
+    """
+
+    members: Tensor
+    bend: Tensor
+    gain: Tensor
+
+    @property
+    def size(self) -> Tensor:
+        """Number of members, shape (n_genes, n_models)."""
+        return self.members.sum(2)
+
+    @property
+    def form(self) -> Tensor:
+        """Position in :data:`FORMS`, shape (n_genes, n_models)."""
+        return torch.where(self.size > 1, FORM_OF_BEND.to(self.bend)[self.bend], self.size.clamp(max=1))
+
+    def log_posterior(self, penalty: float, n_peaks: Tensor) -> Tensor:
+        """Gain with the prior ``exp(-penalty * size)``, all sets and bends of a size alike; up to a constant."""
+        prior = -penalty * self.size - log_choose(n_peaks[:, None], self.size)
+        return self.gain + prior - math.log(len(BENDS)) * (self.size > 1)
+
+    def take(self, which: Tensor) -> "Models":
+        """Some models of each gene; `which` has shape (n_genes, n)."""
+        members = torch.gather(self.members, 1, which[:, :, None].expand(-1, -1, self.members.shape[2]))
+        return Models(members, torch.gather(self.bend, 1, which), torch.gather(self.gain, 1, which))
+
+
+@dataclass
+class Fit:
+    """One model of each gene with its parameters.
+
+    Attributes
+    ----------
+    state_effect : Tensor, shape (n_genes, n_covariates)
+    log_ratio : Tensor, shape (n_genes,)
+    dispersion : Tensor, shape (n_genes,)
+        ``variance = mean + dispersion * mean**2``.
+    """
+
+    state_effect: Tensor
+    log_ratio: Tensor
+    dispersion: Tensor
+
+
+def log_choose(n: Tensor, k: Tensor) -> Tensor:
+    """Log of the number of ways to choose k of n."""
+    n, k = n.double(), k.double()
+    return (torch.lgamma(n + 1) - torch.lgamma(k + 1) - torch.lgamma((n - k).clamp(min=0) + 1)).float()
+
+
+def expected_power(openness: Tensor, bend: float) -> Tensor:
+    """``E exp(bend * z)`` of each peak, over ``exp(bend)`` for positive bends so that products stay finite."""
+    if bend > 0:
+        return math.exp(-bend) + (1 - math.exp(-bend)) * openness
+    return 1 + math.expm1(bend) * openness
+
+
+def ends_of_power(bend: float, size: int) -> tuple[float, float]:
+    """Product of :func:`expected_power` over the members with none open, and how much all of them open add."""
+    if bend > 0:
+        return math.exp(-bend * size), -math.expm1(-bend * size)
+    return 1.0, math.expm1(bend * size)
+
+
+def expected_curve(openness: Tensor, members: Tensor, bend: float) -> Tensor:
+    """``E f(n)``, shape (..., n_cells): 0 with no member open, 1 with all.
+
+    Parameters
+    ----------
+    openness : Tensor, shape (n_cells, n_peaks)
+    members : Tensor of bool, shape (n_peaks,)
+    bend : float
+    """
+    size = int(members.sum())
+    if size == 0:
+        return openness.new_zeros(len(openness))
+    none, step = ends_of_power(bend, size)
+    return (expected_power(openness[:, members], bend).prod(1) - none) / step
+
+
+def curves(openness: Tensor, models: Models) -> Tensor:
+    """:func:`expected_curve` of the models of each gene, shape (n_genes, n_models, n_cells)."""
+    rows = [
+        [
+            expected_curve(x, m, BENDS[b])
+            for m, b in zip(models.members[g], models.bend[g].tolist(), strict=True)
+        ]
+        for g, x in enumerate(openness)
+    ]
+    return torch.stack([torch.stack(row) for row in rows])
+
+
+def single_index(models: Models, log_ratio: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights and size of ``1 + size * (exp(weights . z) - 1)``, the same curve as a function of open peaks.
+
+    Parameters
+    ----------
+    models : Models
+    log_ratio : Tensor, shape (n_genes, n_models)
+
+    Returns
+    -------
+    weights : Tensor, shape (n_genes, n_models, n_peaks)
+    size : Tensor, shape (n_genes, n_models)
+    """
+    bend = torch.tensor(BENDS)[models.bend]
+    # A single member has no bend: any will do.
+    size = torch.expm1(log_ratio) / torch.expm1(bend * models.size.clamp(min=1))
+    return models.members * bend[:, :, None], torch.where(models.size > 0, size, torch.zeros_like(size))
+
+
+def log_mean(fit: Fit, cells: Cells, curve: Tensor) -> Tensor:
+    """Log of the expected counts per unit of exposure, shape (n_genes, n_cells)."""
+    by_state = (cells.covariates @ fit.state_effect[:, :, None])[:, :, 0].clamp(-MAX_LOG_MEAN, MAX_LOG_MEAN)
+    return by_state + torch.log(_activity(fit.log_ratio, curve))
+
+
+def _activity(log_ratio: Tensor, curve: Tensor) -> Tensor:
+    return (1 + torch.expm1(log_ratio)[:, None] * curve).clamp(min=MIN_ACTIVITY)
+
+
+def log_likelihood(log_mu: Tensor, cells: Cells, dispersion: Tensor) -> Tensor:
+    """Negative binomial log-likelihood of each cell up to a constant, shape (n_genes, n_cells)."""
+    log_expected = log_mu + torch.log(cells.exposure)
+    phi = dispersion[:, None]
+    return cells.counts * log_expected - (cells.counts + 1 / phi) * torch.log1p(phi * torch.exp(log_expected))
+
+
+def fit_state(cells: Cells) -> Fit:
+    """The model without the window: expression follows the state only."""
+    n_genes = len(cells.counts)
+    start = torch.zeros(n_genes, cells.covariates.shape[2])
+    mean = (cells.counts.sum(1) / cells.exposure.sum()).clamp(min=1e-8)
+    start[:, 0] = torch.log(mean)
+    fit = Fit(start, torch.zeros(n_genes), torch.full((n_genes,), FIRST_DISPERSION))
+    return refine(fit, cells, torch.zeros_like(cells.counts))
+
+
+def refine(fit: Fit, cells: Cells, curve: Tensor) -> Fit:
+    """Penalised likelihood of the parameters by damped Fisher scoring, the model (its curve) given.
+
+    Normal priors of the state's effects and of the log ratio; the dispersion by moments, in turns with the rest.
+
+    Parameters
+    ----------
+    fit : Fit
+        To start from.
+    cells : Cells
+    curve : Tensor, shape (n_genes, n_cells)
+
+    Returns
+    -------
+    Fit
+    """
+    for _ in range(N_DISPERSIONS):
+        fit = _score(fit, cells, curve)
+        expected = torch.exp(log_mean(fit, cells, curve)) * cells.exposure
+        excess = ((cells.counts - expected) ** 2 - expected).sum(1) / (expected**2).sum(1).clamp(min=1e-12)
+        fit = Fit(fit.state_effect, fit.log_ratio, excess.clamp(*DISPERSION))
+    return fit
+
+
+def _score(fit: Fit, cells: Cells, curve: Tensor) -> Fit:
+    """Fisher scoring with a given dispersion; a step that does not gain is damped more and tried again."""
+    n = fit.state_effect.shape[1]
+    prior = torch.full((n + 1,), STATE_PRECISION)
+    prior[0], prior[-1] = 0, 1 / LOG_RATIO_SD**2
+    theta = torch.cat([fit.state_effect, fit.log_ratio[:, None]], 1)
+    damping = torch.full((len(theta),), 1e-3)
+
+    def at(theta: Tensor) -> tuple[Fit, Tensor]:
+        proposed = Fit(theta[:, :n], theta[:, n], fit.dispersion)
+        likelihood = log_likelihood(log_mean(proposed, cells, curve), cells, fit.dispersion).sum(1)
+        return proposed, likelihood - 0.5 * (prior * theta**2).sum(1)
+
+    here, objective = at(theta)
+    for _ in range(SCORING_STEPS):
+        expected = torch.exp(log_mean(here, cells, curve)) * cells.exposure
+        by_ratio = torch.exp(here.log_ratio)[:, None] * curve / _activity(here.log_ratio, curve)
+        states = cells.covariates.expand(len(theta), -1, -1)
+        jacobian = torch.cat([states, by_ratio[:, :, None]], 2).transpose(1, 2)
+        noise = 1 + fit.dispersion[:, None] * expected
+        information = (jacobian * (expected / noise)[:, None]) @ jacobian.transpose(1, 2) + torch.diag(prior)
+        diagonal = torch.diagonal(information, dim1=1, dim2=2).clamp(min=1e-6)
+        gradient = (jacobian @ ((cells.counts - expected) / noise)[:, :, None])[:, :, 0] - prior * theta
+        step = torch.linalg.solve(information + torch.diag_embed(damping[:, None] * diagonal), gradient)
+        proposal = theta + step.clamp(-MAX_STEP, MAX_STEP)
+        proposal[:, n] = proposal[:, n].clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
+        gain = at(proposal)[1] - objective
+        better = gain > 0
+        theta = torch.where(better[:, None], proposal, theta)
+        damping = torch.where(better, damping / 5, damping * 20).clamp(1e-4, 1e4)
+        here, objective = at(theta)
+        if (gain.abs() < TOLERANCE * objective.abs()).all():
+            break
+    return here
+
+
+class WorkingModel:
+    """Counts as a linear function of a curve and of the state, around a fit.
+
+    ``counts ~ level * m + slope * m * f + mu * C . change`` with weights ``1 / variance(mu)``: `m` is expected
+    with no member open, `mu` by the fit. Level and change of state are eliminated, so the gain of a curve `f` takes
+    its products with the rest only.
+
+    Parameters
+    ----------
+    fit : Fit
+    cells : Cells
+    curve : Tensor, shape (n_genes, n_cells)
+        Of the fit's own model.
+    """
+
+    def __init__(self, fit: Fit, cells: Cells, curve: Tensor):
+        base = Fit(fit.state_effect, torch.zeros_like(fit.log_ratio), fit.dispersion)
+        alone = torch.exp(log_mean(base, cells, curve)) * cells.exposure
+        expected = alone * _activity(fit.log_ratio, curve)
+        root = 1 / torch.sqrt((expected * (1 + fit.dispersion[:, None] * expected)).clamp(min=1e-8))
+        design = ((expected * root)[:, :, None] * cells.covariates).transpose(1, 2)
+        scaled = alone * root
+        design = torch.cat([scaled[:, None], design[:, 1:]], 1)
+        prior = torch.full((design.shape[1],), STATE_PRECISION)
+        prior[0] = 1e-6
+        gram = design @ design.transpose(1, 2)
+        gram = gram + torch.diag(prior) + 1e-6 * torch.diag_embed(torch.diagonal(gram, dim1=1, dim2=2))
+        self.basis = torch.linalg.solve_triangular(torch.linalg.cholesky(gram), design, upper=False)
+        response = cells.counts * root
+        self.response_in_basis = (self.basis @ response[:, :, None])[:, :, 0]
+        self.weight = scaled**2
+        # A curve's products with these rows, and of its square with the weight, are all that is needed.
+        self.rows = torch.cat(
+            [self.basis * scaled[:, None], (scaled * response)[:, None], self.weight[:, None]], 1
+        )
+        self.row_sums = self.rows.sum(2)
+
+    def gains(self, power: Tensor, product: Tensor, bend: float, size: int) -> Tensor:
+        """Log marginal likelihood gained by each set extended by each peak.
+
+        Parameters
+        ----------
+        power : Tensor, shape (n_genes, n_cells, n_peaks)
+            :func:`expected_power` of the peaks.
+        product : Tensor, shape (n_genes, n_sets, n_cells)
+            Its product over the members of each set.
+        bend : float
+        size : int
+            Members with the added peak.
+
+        Returns
+        -------
+        Tensor, shape (n_genes, n_sets, n_peaks)
+        """
+        n_genes, n_sets, n_cells = product.shape
+        none, step = ends_of_power(bend, size)
+        rows = (product[:, :, None] * self.rows[:, None]).view(n_genes, -1, n_cells)
+        products = (rows @ power).view(n_genes, n_sets, self.rows.shape[1], -1)
+        squares = (product**2 * self.weight[:, None]) @ power**2
+        sums = self.row_sums[:, None, :, None]
+        in_basis = (products[:, :, :-2] - none * sums[:, :, :-2]) / step
+        with_response = (products[:, :, -2] - none * sums[:, :, -2]) / step
+        of_curve = (squares - 2 * none * products[:, :, -1] + none**2 * sums[:, :, -1]) / step**2
+        score = with_response - (in_basis * self.response_in_basis[:, None, :, None]).sum(2)
+        information = (of_curve - (in_basis**2).sum(2)).clamp(min=0)
+        return score**2 / (2 * (information + GAIN_PRECISION)) - 0.5 * torch.log1p(
+            information / GAIN_PRECISION
+        )
+
+
+def search(working: WorkingModel, cells: Cells, penalty: float) -> Models:
+    """The best :data:`N_KEPT` models of each gene by forward extension, the empty one always among them.
+
+    Parameters
+    ----------
+    working : WorkingModel
+    cells : Cells
+    penalty : float
+        Of each member, see :meth:`Models.log_posterior`.
+
+    Returns
+    -------
+    Models
+        Best first.
+    """
+    n_genes, n_cells, n_peaks = cells.openness.shape
+    n_candidates = cells.is_candidate.sum(1)
+    empty = torch.zeros(n_genes, 1, n_peaks, dtype=torch.bool)
+    found = [Models(empty, torch.zeros(n_genes, 1, dtype=torch.long), torch.zeros(n_genes, 1))]
+    sets = empty
+    for size in range(1, min(MAX_SIZE, n_peaks) + 1):
+        bends = BENDS if size > 1 else BENDS[:1]
+        gain = torch.stack([_extend(working, cells, sets, bend, size) for bend in bends], 3)
+        members = (sets[:, :, None] | torch.eye(n_peaks, dtype=torch.bool)).flatten(1, 2)
+        possible = (members.sum(2) == size) & ~(members & ~cells.is_candidate[:, None]).any(2)
+        possible &= _first_of_its_kind(members)
+        gain = torch.where(possible[:, :, None], gain.flatten(1, 2), -torch.inf)
+        # Only what can be among the best in the end is carried on.
+        order = gain.flatten(1).topk(min(N_KEPT, gain[0].numel()), 1).indices
+        which = torch.arange(len(bends)).repeat(members.shape[1]).expand(n_genes, -1)
+        rows = order // len(bends)
+        of_size = torch.gather(members, 1, rows[:, :, None].expand(-1, -1, n_peaks))
+        found.append(Models(of_size, torch.gather(which, 1, order), torch.gather(gain.flatten(1), 1, order)))
+        if size < MAX_SIZE:
+            best = gain.amax(2).topk(min(N_EXTENDED[size - 1], members.shape[1]), 1).indices
+            sets = torch.gather(members, 1, best[:, :, None].expand(-1, -1, n_peaks))
+    models = Models(
+        *(torch.cat([getattr(m, name) for m in found], 1) for name in ("members", "bend", "gain"))
+    )
+    posterior = models.log_posterior(penalty, n_candidates)
+    best = posterior.topk(min(N_KEPT, posterior.shape[1]), 1).indices
+    best[:, -1] = torch.where((best == 0).any(1), best[:, -1], 0)
+    return models.take(best)
+
+
+def _extend(working: WorkingModel, cells: Cells, sets: Tensor, bend: float, size: int) -> Tensor:
+    power = expected_power(cells.openness, bend)
+    product = power.new_ones(len(sets), sets.shape[1], power.shape[1])
+    if size > 1:
+        members = sets.byte().topk(size - 1, 2).indices
+        by_peak = power.transpose(1, 2)
+        gene = torch.arange(len(sets))[:, None]
+        for j in range(size - 1):
+            product = product * by_peak[gene, members[:, :, j]]
+    return working.gains(power, product, bend, size)
+
+
+def _first_of_its_kind(members: Tensor) -> Tensor:
+    """False for sets that stood before in the same row; equal sets have equal sums of random numbers."""
+    generator = torch.Generator().manual_seed(0)
+    code = torch.randint(2**62, (members.shape[2],), generator=generator)
+    key, order = (members * code).sum(2).sort(dim=1, stable=True)
+    first = torch.ones_like(key, dtype=torch.bool)
+    first[:, 1:] = key[:, 1:] != key[:, :-1]
+    return torch.zeros_like(first).scatter_(1, order, first)

@@ -1,0 +1,140 @@
+"""GRIDS itself in the truth benchmark: both surrogates, and rivals that read the same surrogate without a search."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+
+from grids.cells import Multiome
+from grids.perturbation.search import Search
+from grids.perturbation.task_cells import TaskCells
+from grids.redundancy.subsets import bootstrap_weights
+from grids.resampling import bootstrap_means, changes_by_set
+from grids.seeds import generator
+from grids.surrogates.settings import Settings
+from grids.surrogates.training import specialise, train_joint
+from grids.surrogates.window import WindowSurrogate
+from grids.surrogates.window_training import WindowSettings, counts_and_exposure, train_window
+from grids.truth.dataset import CELL_TYPE, Candidates, Dataset
+from grids.truth.result import LOGICS, SET_SIZES, MethodResult
+from grids.truth.surrogate_rivals import gradient_saliency, single_peak_scan
+
+CLOSED = 0
+N_BOOTSTRAP = 200
+# A gene is called controlled by its window when the gate's p-value, of this gene alone, is at most this.
+CALL_LEVEL = 0.05
+
+
+def run_window(dataset: Dataset, seed: int) -> list[MethodResult]:
+    """The window surrogate.
+
+    - `grids_window` ranks candidates by the posterior chance that they are members. Its joint effect is that of
+      closing the whole window: all members, whichever they are.
+    - `grids_window_search` names the sets that the search finds on the surrogate, as a run does.
+    - `grids_window_told` is told the members, as the oracles are, and says by which logic they act, and their effect.
+    - `single_peak_scan` and `gradient_saliency` read the same surrogate.
+    """
+    candidates = dataset.candidates
+    surrogate, _ = train_window(dataset.multiome, dataset.windows, CELL_TYPE, WindowSettings(), seed)
+    cells = _test_cells(surrogate, dataset)
+    windows = {gene: list(peaks) for gene, peaks in zip(candidates.genes, candidates.peaks, strict=True)}
+    p_values = _p_values(surrogate, dataset.multiome).reindex(candidates.genes, fill_value=1.0)
+    forms = surrogate.forms().reindex(candidates.genes, fill_value=0.0)
+    calls = np.where(p_values > CALL_LEVEL, "none", forms[list(LOGICS[1:])].idxmax(axis=1))
+    inclusion = np.zeros(candidates.peaks.shape)
+    for row, gene in enumerate(candidates.genes):
+        column = surrogate.genes.index(gene)
+        names = [surrogate.peaks[peak] for peak in surrogate.window(gene).tolist()]
+        by_peak = dict(zip(names, surrogate.inclusion_of(column).tolist(), strict=True))
+        inclusion[row] = [by_peak.get(peak, 0.0) for peak in candidates.peaks[row]]
+    said = {"logic_call": calls, "p_value": p_values.to_numpy(), **_joint_effects(cells, windows, seed)}
+    training = TaskCells(surrogate, dataset.multiome.atac.cells(split="train").X, CLOSED)
+    return [
+        MethodResult("grids_window", inclusion, genes=said),
+        MethodResult("grids_window_search", inclusion, sets=_search_sets(training, candidates)),
+        MethodResult("grids_window_told", inclusion, genes=_told(dataset, seed)),
+        MethodResult("single_peak_scan", single_peak_scan(cells, candidates)),
+        MethodResult("gradient_saliency", gradient_saliency(cells, candidates)),
+    ]
+
+
+def run_cross_modality(dataset: Dataset, seed: int) -> list[MethodResult]:
+    """The paper's surrogate: sets are searched for in the gene's window; the joint effect is that of the members."""
+    joint, _ = train_joint(dataset.multiome, Settings(), seed)
+    surrogate, _ = specialise(joint, dataset.multiome, CELL_TYPE, Settings(), seed)
+    cells = _test_cells(surrogate, dataset)
+    training = TaskCells(surrogate, dataset.multiome.atac.cells(split="train").X, CLOSED)
+    return [
+        MethodResult(
+            "grids_cross_modality",
+            single_peak_scan(cells, dataset.candidates),
+            sets=_search_sets(training, dataset.candidates),
+            genes=_joint_effects(cells, _members(dataset), seed),
+        )
+    ]
+
+
+def _test_cells(surrogate, dataset: Dataset) -> TaskCells:
+    return TaskCells(surrogate, dataset.multiome.atac.cells(split="test").X, CLOSED)
+
+
+def _p_values(surrogate: WindowSurrogate, multiome: Multiome) -> pd.Series:
+    """p-values of the gate by gene."""
+    rna = multiome.rna.cells(split="test")
+    counts, exposure = counts_and_exposure(rna.X)
+    columns = rna.var.index.get_indexer(surrogate.genes)
+    p_values = surrogate.local_control_p_values(
+        multiome.atac.cells(split="test").X,
+        torch.from_numpy(counts[:, columns].toarray()),
+        torch.from_numpy(exposure.astype(np.float32)),
+    )
+    return pd.Series(p_values, index=surrogate.genes)
+
+
+def _members(dataset: Dataset) -> dict[str, list[str]]:
+    """The true members of every gene."""
+    members = dataset.truth[dataset.truth["is_member"]]
+    by_gene = members.groupby("gene", sort=False)["peak"].apply(list).to_dict()
+    return {gene: by_gene.get(gene, []) for gene in dataset.candidates.genes}
+
+
+def _told(dataset: Dataset, seed: int) -> dict[str, np.ndarray]:
+    """Logic and joint effect of the true members: no other peak may be one."""
+    members = _members(dataset)
+    only = dataset.truth[dataset.truth["is_member"]]
+    settings = WindowSettings(member_penalties=(0.0,))
+    surrogate, _ = train_window(dataset.multiome, dataset.windows, CELL_TYPE, settings, seed, only)
+    forms = surrogate.forms()
+    calls = np.full(len(members), "none", dtype=object)
+    for row, (gene, peaks) in enumerate(members.items()):
+        if peaks:
+            possible = LOGICS[1:2] if len(peaks) == 1 else LOGICS[2:]
+            calls[row] = forms.loc[gene, list(possible)].idxmax()
+    return {"logic_call": calls, **_joint_effects(_test_cells(surrogate, dataset), members, seed)}
+
+
+def _joint_effects(cells: TaskCells, sets: Mapping[str, list[str]], seed: int) -> dict[str, np.ndarray]:
+    """Change of mean log-expression when each gene's set is closed, with its 95 % interval; 0 for no set."""
+    effects = np.zeros((len(sets), 3))
+    for row, (gene, peaks) in enumerate(sets.items()):
+        if peaks:
+            changes = changes_by_set(cells, gene, peaks)
+            weights = bootstrap_weights(changes.shape[1], N_BOOTSTRAP, generator(seed, "truth", gene))
+            low, high = np.quantile(bootstrap_means(changes, weights)[:, 0], [0.025, 0.975])
+            effects[row] = changes[0, :, 0].mean(), low, high
+    names = ("joint_log_effect", "joint_log_effect_low", "joint_log_effect_high")
+    return dict(zip(names, effects.T, strict=True))
+
+
+def _search_sets(training: TaskCells, candidates: Candidates) -> dict[int, np.ndarray]:
+    """The set of each size that the search finds, among the gene's candidates."""
+    sets = {size: np.zeros(candidates.peaks.shape, dtype=bool) for size in SET_SIZES}
+    for row, gene in enumerate(candidates.genes):
+        cells, column, names = training.of(gene)
+        allowed = training.members(gene, candidates.peaks[row], "truth")
+        search = Search(cells, column, allowed)
+        for size in SET_SIZES:
+            found = search.improve(search.greedy(size), np.random.default_rng(0)).members
+            sets[size][row] = np.isin(candidates.peaks[row], [names[member] for member in found.tolist()])
+    return sets

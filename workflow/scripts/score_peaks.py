@@ -1,0 +1,19 @@
+"""Score the peaks in the windows of the explained genes of one cell type, each closed alone in test cells."""
+
+from grids import tables
+from grids.cells import read_multiome
+from grids.evidence.scores import score_peaks
+from grids.logging import job
+from grids.surrogates import storage
+
+with job(snakemake) as log:
+    cell_type = snakemake.params.cell_type
+    tasks = tables.read(snakemake.input.tasks)
+    scores = score_peaks(
+        storage.load(snakemake.input.surrogate),
+        read_multiome(snakemake.input.multiome).atac.cells(cell_type=cell_type, split="test").X,
+        tasks[tasks["cell_type"] == cell_type],
+        tables.read(snakemake.input.windows, usecols=["peak", "gene"]),
+    )
+    tables.write(scores, snakemake.output.scores)
+    log.info("%d peaks of %d genes", len(scores), scores["gene"].nunique())

@@ -1,0 +1,19 @@
+"""Train the window surrogate of one cell type."""
+
+from grids import tables
+from grids.cells import read_multiome
+from grids.logging import job
+from grids.surrogates import storage
+from grids.surrogates.window_training import WindowSettings, train_window
+
+with job(snakemake):
+    cell_type, seed = snakemake.params.cell_type, snakemake.params.seed
+    surrogate, regularisation = train_window(
+        read_multiome(snakemake.input.multiome),
+        tables.read(snakemake.input.windows, usecols=["peak", "gene"]),
+        cell_type,
+        WindowSettings(**snakemake.params.settings),
+        seed,
+    )
+    storage.save(surrogate, snakemake.output.surrogate, cell_type=cell_type, seed=seed)
+    tables.write(regularisation, snakemake.output.regularisation)
