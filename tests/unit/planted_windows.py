@@ -1,5 +1,6 @@
 """Multiome cells with planted states, detection, sets and logics, for tests of the window surrogate."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,11 @@ CONTROL = {
     "nothing": ([], "any", 1.0),
     "state": ([], "any", 1.0),
 }
+
+
+def kind(gene: str) -> str:
+    """What controls a gene: a key of :data:`CONTROL`."""
+    return gene.rstrip("0123456789")
 
 
 @dataclass
@@ -45,10 +51,10 @@ class Planted:
     counts: np.ndarray
     exposure: np.ndarray
 
-
-def open_share(n_open: np.ndarray, size: int, logic: str) -> np.ndarray:
-    """From 0 with no member open to 1 with all: the planted curve (but for ``product``)."""
-    return (n_open > 0) if logic == "any" else (n_open == size)
+    @property
+    def is_test(self) -> np.ndarray:
+        """Whether each cell is a test cell."""
+        return (self.multiome.atac.obs["split"] == "test").to_numpy()
 
 
 def activity(is_open: np.ndarray, logic: str, ratio: float) -> np.ndarray:
@@ -59,27 +65,38 @@ def activity(is_open: np.ndarray, logic: str, ratio: float) -> np.ndarray:
     n_open = is_open.sum(1)
     if logic == "product":
         return ratio ** (n_open / size)
-    return 1 + (ratio - 1) * open_share(n_open, size, logic)
+    return np.where(n_open > 0 if logic == "any" else n_open == size, ratio, 1.0)
 
 
-def planted(n_cells: int = 1500, n_repeats: int = 1, n_background: int = 200, seed: int = 0) -> Planted:
-    """One cell type, one component of state that opens most peaks and moves gene ``state``.
+def planted(
+    n_cells: int = 1500,
+    n_repeats: int = 1,
+    control: Sequence[str] = tuple(CONTROL),
+    cell_types: str = "A",
+    n_background: int = 200,
+    seed: int = 0,
+) -> Planted:
+    """One component of state that opens most peaks and moves gene ``state``; cells of the types in turn.
 
-    Each gene of :data:`CONTROL` is there `n_repeats` times, each with its own window, ``single0, single1, ...``;
-    genes without a window make sure that each cell has a gene with one count.
+    Each gene of `control` is there `n_repeats` times, each with its own window, ``single0, single1, ...``;
+    genes without a window make sure that each cell has a gene with one count. Types differ in their peaks.
     """
     rng = np.random.default_rng(seed)
     state = rng.standard_normal(n_cells)
     chance = np.clip(np.exp(rng.normal(np.log(0.5), 0.3, n_cells)), 0.05, 0.9)
-    genes = [f"{name}{i}" for name in CONTROL for i in range(n_repeats)]
+    genes = [f"{name}{i}" for name in control for i in range(n_repeats)]
     n_peaks = WINDOW_SIZE * len(genes) + n_background
     log_odds = rng.normal(-0.6, 0.4, n_peaks) + state[:, None] * rng.normal(0.5, 0.5, n_peaks)
+    cell_type = np.array(list(cell_types))[np.arange(n_cells) % len(cell_types)]
+    log_odds += (
+        rng.normal(0, 0.7, (len(cell_types) - 1, n_peaks + 1))[:, 1:].sum(0) * (cell_type != "A")[:, None]
+    )
     is_open = rng.random((n_cells, n_peaks)) < 1 / (1 + np.exp(-log_odds))
     seen = is_open & (rng.random(is_open.shape) < chance[:, None])
     exposure = rng.uniform(0.5, 1.5, n_cells)
     mean = np.full((n_cells, len(genes) + 40), 0.5)
     for g, gene in enumerate(genes):
-        members, logic, ratio = CONTROL[gene.rstrip("0123456789")]
+        members, logic, ratio = CONTROL[kind(gene)]
         by_state = 0.5 * state if gene.startswith("state") else 0.2 * state
         of_members = is_open[:, [WINDOW_SIZE * g + m for m in members]]
         mean[:, g] = 1.5 * np.exp(by_state) * activity(of_members, logic, ratio)
@@ -87,8 +104,10 @@ def planted(n_cells: int = 1500, n_repeats: int = 1, n_background: int = 200, se
     counts = rng.poisson(mean * rng.gamma(5.0, 1 / 5.0, mean.shape))
     peaks = [f"chr1:{1000 * j}-{1000 * j + 500}" for j in range(n_peaks)]
     cells = [f"cell{i}" for i in range(n_cells)]
-    split = np.asarray(["train"] * 6 + ["validation"] + ["test"] * 3)[np.arange(n_cells) % 10]
-    obs = pd.DataFrame({"cell_type": "A", "split": split, "detection": chance}, index=cells)
+    split = np.asarray(["train"] * 6 + ["validation"] + ["test"] * 3)[
+        np.arange(n_cells) // len(cell_types) % 10
+    ]
+    obs = pd.DataFrame({"cell_type": cell_type, "split": split, "detection": chance}, index=cells)
     expression = np.log1p(counts / exposure[:, None]).astype(np.float32)
     names = [*genes, *(f"other{i}" for i in range(40))]
     multiome = Multiome(

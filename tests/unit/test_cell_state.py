@@ -54,6 +54,13 @@ def test_new_cells_get_the_state_they_have():
     torch.testing.assert_close(alone_chance[0], found_chance[0])
 
 
+def test_the_chance_is_shrunk_for_counting_noise():
+    """With few peaks seen, the cells that show most are partly those that happened to."""
+    opened, chance, _ = planted_cells(1500, n_peaks=100, more_open=0.3)
+    found, _ = CellState.fit(opened, chance, 10, seed=0)(opened)
+    assert np.polyfit(found, chance, 1)[0] == pytest.approx(1, abs=0.12)
+
+
 def test_components_have_a_standard_deviation_of_at_most_one():
     opened, chance, _ = planted_cells(2000, seed=2)
     _, components = CellState.fit(opened, chance, 10, seed=0)(opened)

@@ -452,7 +452,8 @@ def require_sets(sets: pd.DataFrame, skipped: pd.DataFrame) -> None:
     reasons = [f"{cell_type}, {gene}: {reason}" for cell_type, gene, reason in skipped.to_numpy()]
     raise InputError(
         f"no task is left, {len(skipped)} skipped ({listing(reasons, 3)}); choose other tasks, lower "
-        "search.set_size, widen windows.window_bp or use search.scope: genome"
+        "search.set_size, widen windows.window_bp, use search.scope: genome, or explain genes that do not pass "
+        "the quality gate by gate: {force: true}"
     )
 
 

@@ -36,7 +36,8 @@ def before_after(cells: pd.DataFrame, max_tasks: int = 25, cell_types: Iterable[
     ----------
     cells : DataFrame
         ``surrogate method cell_type gene direction set_size cell before after observed``, log-expression of
-        test cells; each task's largest set is shown.
+        test cells; each task's largest set is shown. On which scale is up to the surrogate: the log of expected
+        normalised counts, or of 1 + normalised counts as the observed ones are.
     max_tasks : int
         At most so many panels, those with the largest mean change; a note counts the rest.
     cell_types : iterable of str, optional
@@ -69,7 +70,7 @@ def before_after(cells: pd.DataFrame, max_tasks: int = 25, cell_types: Iterable[
         gene, rest = task.label.split(" · ", 1)
         change = f"{task.mean:+.2g}".replace("-", "−")
         panel_title(ax, f"{gene}\n{rest}\nmean {change}, {task.size:,} cells", fontsize=6)
-    figure.supylabel("log-expression\nln(1 + normalised counts)", fontsize=7)
+    figure.supylabel("log-expression (natural log)", fontsize=7)
     note = not_shown(len(tasks), len(shown))
     if note:
         figure.supxlabel(note, fontsize=6)

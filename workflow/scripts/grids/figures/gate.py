@@ -131,7 +131,7 @@ def _draw_peaks(ax: Axes, by_peaks: pd.DataFrame, bins: list[str], n_missing: in
     ax.set(
         xlim=(-0.6, len(bins) - 0.4),
         ylim=(0, 1.15 * max(5.0, 100 * high.max())),
-        xlabel="peaks in the window" + missing,
-        ylabel="% of genes that pass\n(number: genes × cell types)",
+        xlabel="peaks in the window (grey: genes × cell types judged)" + missing,
+        ylabel="% of genes that pass",
     )
     ax.axhline(0, color=INK, lw=0.4)

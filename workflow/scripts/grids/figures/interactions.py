@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from grids.figures.scales import HEAT_COLOURS, SIGNIFICANT, fold, index_words, symmetric
+from grids.figures.scales import HEAT_COLOURS, SIGNIFICANT, fold, index_words, ink_on, symmetric
 from grids.figures.style import (
     GREY,
     INK,
@@ -142,10 +142,9 @@ def _draw(ax: Axes, interaction: np.ndarray, q: np.ndarray, labels: list[str], n
     ax.pcolormesh(grey, cmap=ListedColormap([PALE]), rasterized=n > MOST_WITH_STARS, label="_missing")
     ax.pcolormesh(interaction, cmap=COLOURS, norm=norm, rasterized=n > MOST_WITH_STARS, label="_interaction")
     corners = np.repeat(np.arange(n + 1), 2)
-    ax.plot(corners[:-1], corners[1:], color=GREY, lw=0.4, label="_outline")
+    ax.plot(corners[1:-2], corners[2:-1], color=GREY, lw=0.4, clip_on=False, label="_outline")
     row, column = np.nonzero((q < SIGNIFICANT) & (n <= MOST_WITH_STARS))
-    strong = np.abs(norm(interaction[row, column]) - 0.5) > 0.3
-    colours = np.where(strong, "white", INK)
+    colours = ink_on(COLOURS(norm(interaction[row, column])))
     size = min(5.0, 0.8 * PANEL_POINTS / n)
     ax.scatter(column + 0.5, row + 0.5, s=size**2, c=colours, marker="*", lw=0, label="_stars")
     step = 1 if n <= 11 else math.ceil(n / 8)

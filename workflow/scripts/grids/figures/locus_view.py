@@ -333,7 +333,7 @@ def _draw_tracks(
         for member in inside.itertuples(index=False):
             at = (member.start + member.end) / 2
             ax.axvline(at, color="#e6e6e6", lw=0.8, zorder=0)
-        ax.set_ylim(0, 1.05 * top)
+        ax.set_ylim(0, (1.25 if first else 1.05) * top)  # the first has words above its peaks
         ax.set_yticks([0, top] if first else [], ["0", f"{top:.0f} %"] if first else [])
         ax.spines["left"].set_visible(first)
         if name not in peaks:

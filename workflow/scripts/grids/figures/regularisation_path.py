@@ -23,6 +23,8 @@ from grids.figures.style import (
 COLUMNS = 4
 MARKERS = "os^Dv<>P"
 MOST_LABELS = 5
+# Deviances that differ by less than this share are the same to the eye.
+LEAST_SPAN = 0.01
 
 
 @styled
@@ -78,3 +80,8 @@ def _draw(ax: Axes, path: pd.DataFrame, marks: dict) -> None:
     ax.set_xticks(range(0, len(strengths), step), [f"{strength:g}" for strength in strengths[::step]])
     few_ticks(ax, y=4)
     ax.margins(0.08)
+    low, high = path["validation_deviance"].min(), path["validation_deviance"].max()
+    if high - low < LEAST_SPAN * abs(high):
+        middle, half = (low + high) / 2, LEAST_SPAN * abs(high)
+        ax.set_ylim(middle - half, middle + half)
+    ax.ticklabel_format(axis="y", useOffset=False)

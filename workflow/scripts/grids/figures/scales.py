@@ -27,6 +27,9 @@ SIGNIFICANT = 0.05
 # White is nothing, so that text stays readable on small values; both ends differ in hue, not in darkness.
 HEAT_COLOURS = LinearSegmentedColormap.from_list("heat", ["#00507d", BLUE, "#ffffff", VERMILLION, "#8c3d00"])
 
+# Relative luminance at which white and ink stand out equally (WCAG 2.1).
+MIDDLE_LUMINANCE = 0.21
+
 # An index is a ratio: with a joint effect near zero it can be anything. Axes do not follow it beyond these.
 LOWEST_INDEX, HIGHEST_INDEX = -2.0, 1.5
 
@@ -95,6 +98,19 @@ def symmetric(values: np.ndarray) -> tuple[Normalize, str]:
     top = 1.5 * float(np.percentile(sizes, 98)) if sizes.size else 0.0
     top = min(top or largest, largest) or 1.0
     return Normalize(-top, top), "both" if (sizes > top).any() else "neither"
+
+
+def ink_on(colours: np.ndarray) -> np.ndarray:
+    """White or ink for each background colour, whichever stands out more.
+
+    Parameters
+    ----------
+    colours : ndarray, shape (..., 4)
+        RGBA.
+    """
+    rgb = np.asarray(colours)[..., :3]
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return np.where(linear @ [0.2126, 0.7152, 0.0722] < MIDDLE_LUMINANCE, "white", INK)
 
 
 def flags(column: pd.Series) -> pd.Series:

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.colors import ListedColormap, Normalize, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from grids.figures.scales import HEAT_COLOURS, symmetric
+from grids.figures.scales import HEAT_COLOURS, ink_on, symmetric
 from grids.figures.style import (
     DOUBLE_COLUMN,
     INK,
@@ -26,7 +26,7 @@ from grids.figures.tasks import not_shown
 GENE = ["gene", "direction", "method", "surrogate"]
 CELL_WIDTH, ROW_HEIGHT, LABELS = 0.24, 0.15, 0.85  # inches
 ROWS = 56  # of a column of matrices, their titles included
-FEWEST_ROWS = 8  # room for the label at the side
+FEWEST_ROWS = 4  # room for the label at the side
 MOST_STACKS = 4
 MOST_TYPES_WITH_NUMBERS = 26
 
@@ -82,7 +82,7 @@ def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
     bar.outline.set_linewidth(0.4)
     note = not_shown(len(genes), len(keys), "genes")
     bar.set_label(LOG_CHANGE.replace(" (", "\n(") + (f"\n{note}" if note else ""))
-    figure.supylabel("cell type in which the set was found", fontsize=7)
+    figure.supylabel("cell type in which\nthe set was found", fontsize=7)
     figure.suptitle("cell type to which it is applied", fontsize=7)
     key = [Patch(facecolor="none", edgecolor=INK, lw=0.8), Patch(color=PALE), Patch(facecolor="none", lw=0)]
     legend_outside(figure, key, ["own cell type", "missing", "number: Jaccard overlap"])
@@ -173,9 +173,9 @@ def _draw_stack(
 def _write_overlaps(ax: Axes, change: np.ndarray, jaccard: np.ndarray, top: int, norm: Normalize) -> None:
     """The overlap in each cell, without its leading zero: 1, .33, 0."""
     for i, j in zip(*np.nonzero(np.isfinite(jaccard)), strict=True):
-        dark = np.isfinite(change[i, j]) and abs(norm(change[i, j]) - 0.5) > 0.3
+        background = HEAT_COLOURS(norm(change[i, j])) if np.isfinite(change[i, j]) else to_rgba(PALE)
         text = f"{jaccard[i, j]:.2f}".removeprefix("0").removesuffix("00").removesuffix(".") or "0"
         ax.text(
             j + 0.5, top + i + 0.53, text, ha="center", va="center", fontsize=4.5,
-            color="white" if dark else INK,
+            color=str(ink_on(background)),
         )  # fmt: skip

@@ -43,7 +43,7 @@ MAX_LABELS = 16
 def surrogate_quality(
     quality: pd.DataFrame,
     tasks: pd.DataFrame | None = None,
-    surrogate: str = "cross_modality",
+    surrogate: str | None = None,
     cell_types: Iterable[str] | None = None,
 ) -> Figure:
     """Per-gene correlation and error against the baselines, and the genes predicted within each cell type.
@@ -55,8 +55,8 @@ def surrogate_quality(
         cells. Models other than the baselines are surrogates.
     tasks : DataFrame, optional
         ``cell_type gene``; their genes are highlighted and labelled.
-    surrogate : str
-        The model set against the best baseline.
+    surrogate : str, optional
+        The model set against the best baseline; by default the table's first surrogate.
     cell_types : iterable of str, optional
         All cell types of the run, so that colours agree between figures.
 
@@ -71,7 +71,9 @@ def surrogate_quality(
         return empty_figure("no genes to compare on test cells")
     overall = quality[quality["cell_type"] == "all"]
     genes = list(dict.fromkeys(tasks["gene"])) if tasks is not None else []
-    others = sorted(set(quality["model"]) - set(BASELINES) - {surrogate})
+    surrogates = [model for model in pd.unique(quality["model"]) if model not in BASELINES]
+    surrogate = surrogate or next(iter(surrogates), "missing")
+    others = sorted(set(surrogates) - {surrogate})
     models = [surrogate, *others, *(name for name in BASELINES if (quality["model"] == name).any())]
 
     figure = new_figure(DOUBLE_COLUMN, 7.4)

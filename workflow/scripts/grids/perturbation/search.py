@@ -1,13 +1,16 @@
 """The learnable global perturbation: the set of peaks whose joint perturbation moves a gene most.
 
-Liu et al., ACML 2024, algorithm 1, with two differences: peaks already in the set are not candidates, and the
-member in place is always one, so the objective never gets worse.
+Liu et al., ACML 2024, algorithm 1, with three differences: peaks already in the set are not candidates; the
+member in place is always one, so the objective never gets worse; and of candidates that reach the same
+objective the one that does most alone is taken, so that a pair of which either member does everything is found
+as a pair.
 """
 
 import logging
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -25,7 +28,7 @@ from grids.tables import SKIPPED_COLUMNS
 
 log = logging.getLogger("grids")
 
-# An improvement below this share of the objective is rounding, not progress.
+# A difference below this share of the objective is rounding: no progress, a tie.
 RELATIVE_TOLERANCE = 1e-6
 FOUND_COLUMNS = [
     "surrogate", "method", "cell_type", "gene", "direction", "set_size", "rank", "peak", "selection_frequency",
@@ -128,13 +131,38 @@ class Search:
         k = min(self.n_candidates, len(self.allowed) - int((~self._excluded[members]).sum()))
         return gain.topk(k).indices
 
+    @cached_property
+    def _alone(self) -> Tensor:
+        """Objective with each peak alone perturbed, shape (n_peaks,): exact for the peaks with the largest
+        first-order gain, the others are taken to do nothing.
+        """
+        pooled = self.cells.pooled
+        alone = pooled.new_full(
+            (self.cells.n_peaks,), self.sign * self.cells.predict(self.gene).mean().item()
+        )
+        first = self.proposals(self.cells, pooled, torch.empty(0, dtype=torch.long))
+        alone[first] = self.objective(first[:, None])
+        return alone
+
+    def _candidates(self, cells: PerturbedCells, states: Tensor, members: Tensor) -> Tensor:
+        """The proposals and, for ties, the candidate that does most alone; none of them a member."""
+        proposed = self.proposals(cells, states, members)
+        alone = self._alone.masked_fill(self._excluded, -torch.inf)
+        alone[members] = -torch.inf
+        return torch.cat([proposed, alone.argmax().view(1)]) if len(proposed) else proposed
+
+    def _best(self, candidates: Tensor, value: Tensor) -> Tensor:
+        """Position of the candidate with the largest objective; on a tie the one that does most alone, then the first."""
+        tied = _is_largest(value).nonzero()[:, 0]
+        return tied[_is_largest(self._alone[candidates[tied]])][0]
+
     def greedy(self, set_size: int) -> Tensor:
         """Forward selection: add the best of the proposals, evaluated exactly on all cells, one by one."""
         members = torch.empty(0, dtype=torch.long)
         states = self.cells.pooled
         for _ in range(set_size):
-            candidates = self.proposals(self.cells, states, members)
-            best = candidates[self.objective(candidates[:, None], states).argmax()]
+            candidates = self._candidates(self.cells, states, members)
+            best = candidates[self._best(candidates, self.objective(candidates[:, None], states))]
             states = self.cells.perturbed(best.view(1), states)
             members = torch.cat([members, best.view(1)])
         return members
@@ -157,7 +185,7 @@ class Search:
         Returns
         -------
         SearchResult
-            Its set is the best seen on all cells, never worse than `members`.
+            Its set is the best seen on all cells, never worse than `members` beyond rounding.
 
         Raises
         ------
@@ -178,11 +206,11 @@ class Search:
             current = self._round(current, rng)
             result.n_steps += len(current)
             value = float(self.objective(current[None])[0])
-            if value > trajectory[-1] + RELATIVE_TOLERANCE * abs(trajectory[-1]):
+            rounding = RELATIVE_TOLERANCE * abs(trajectory[-1])
+            result.converged = value <= trajectory[-1] + rounding
+            if value >= trajectory[-1] - rounding:
                 best = current.clone()
-            else:
-                value, result.converged = trajectory[-1], True
-            trajectory.append(value)
+            trajectory.append(max(value, trajectory[-1]))
         result.members = self.nested_order(best)
         result.objective_after = self.sign * trajectory[-1]
         result.trajectory = [self.sign * value for value in trajectory]
@@ -207,22 +235,41 @@ class Search:
         """
         others = torch.cat([members[:coordinate], members[coordinate + 1 :]])
         states = cells.perturbed(others)
-        candidates = torch.cat([members[coordinate].view(1), self.proposals(cells, states, members)])
-        value = self.objective(candidates[:, None], states, cells)
-        winner = int(value.argmax())
-        improves = value[winner] > value[0] + RELATIVE_TOLERANCE * value[0].abs()
-        return candidates[winner if improves else 0]
+        candidates = torch.cat([members[coordinate].view(1), self._candidates(cells, states, members)])
+        return candidates[self._best(candidates, self.objective(candidates[:, None], states, cells))]
 
     def nested_order(self, members: Tensor) -> Tensor:
         """Order a set so that its first k members are the greedy best of it, for every k (exact evaluation)."""
         left, ordered = members.clone(), []
         states = self.cells.pooled
         while len(left):
-            best = int(self.objective(left[:, None], states).argmax())
+            best = int(self._best(left, self.objective(left[:, None], states)))
             ordered.append(left[best])
             states = self.cells.perturbed(left[best].view(1), states)
             left = torch.cat([left[:best], left[best + 1 :]])
         return torch.stack(ordered)
+
+    def contributing(self, members: Tensor) -> Tensor:
+        """The members that do something: alone, or added to the rest of the set (exact evaluation).
+
+        The others only fill the set: any peak without an effect could stand in their place.
+        """
+        unperturbed = self.sign * self.cells.predict(self.gene).mean()
+        alone = self.objective(members[:, None])
+        without = torch.stack([members[members != member] for member in members])
+        return members[
+            _is_more(alone, unperturbed) | _is_more(self.objective(members[None]), self.objective(without))
+        ]
+
+
+def _is_more(value: Tensor, than: Tensor) -> Tensor:
+    """Whether objectives differ by more than rounding, elementwise."""
+    return value > than + RELATIVE_TOLERANCE * than.abs()
+
+
+def _is_largest(value: Tensor) -> Tensor:
+    """Which objectives are the largest one, up to rounding."""
+    return ~_is_more(value.max(), value)
 
 
 def find_sets(
@@ -269,7 +316,8 @@ def find_sets(
     Returns
     -------
     sets : DataFrame
-        :data:`FOUND_COLUMNS`; a row per member in nested order.
+        :data:`FOUND_COLUMNS`; a row per member in nested order. `selection_frequency`: share of the restarts whose
+        set holds the member and in which it does something (:meth:`Search.contributing`).
     searches : DataFrame
         :data:`SEARCH_COLUMNS`; a row per restart.
     skipped : DataFrame
@@ -319,7 +367,7 @@ def find_sets(
                  result.n_evaluations, result.converged, result.seconds]
             )  # fmt: skip
         best = max(results, key=lambda r: search.sign * r.objective_after)
-        times_chosen = Counter(int(m) for r in results for m in r.members)
+        times_chosen = Counter(m for r in results for m in search.contributing(r.members).tolist())
         for rank, member in enumerate(best.members.tolist(), start=1):
             found.append([*key, rank, peaks[member], times_chosen[member] / len(results)])
         log.info(

@@ -65,6 +65,9 @@ def selection_frequency(
 ) -> np.ndarray:
     """How often a search of the same size selects each member when the training cells are drawn again.
 
+    A repeat selects a member if its set holds it and it does something there, alone or added to the rest
+    (:meth:`~grids.perturbation.search.Search.contributing`): members that only fill the set are selected by none.
+
     Parameters
     ----------
     cells : sequence of PerturbedCells
@@ -97,5 +100,5 @@ def selection_frequency(
         search = Search(resampled, gene, allowed, candidates)
         search.check_size(len(members))
         chosen = search.improve(search.greedy(len(members)), rng, max_rounds).members
-        times += torch.isin(members, chosen).numpy()
+        times += torch.isin(members, search.contributing(chosen)).numpy()
     return times / n_repeats if n_repeats else np.full(len(members), np.nan)

@@ -61,7 +61,8 @@ def judge(
     Returns
     -------
     DataFrame
-        :data:`GATE_COLUMNS`. Values are missing where nothing could be judged; q-values are over all others.
+        :data:`GATE_COLUMNS`. Values are missing where nothing could be judged. q-values are over the tasks, and,
+        apart from them, over all other genes: what was not asked must not hide what was.
     """
     parts = []
     for cell_type, surrogate in surrogates.items():
@@ -77,7 +78,9 @@ def judge(
     if not multiome.paired:
         log.warning("the quality gate lets every task pass: %s", UNPAIRED)
         return gate.assign(reason=UNPAIRED)
-    return _decide(gate, q_value)
+    pairs = pd.MultiIndex.from_frame(gate[["cell_type", "gene"]])
+    is_asked = pairs.isin(pd.MultiIndex.from_frame(tasks[["cell_type", "gene"]]))
+    return _decide(gate, is_asked, q_value)
 
 
 def choose_tasks(gate: pd.DataFrame, tasks: pd.DataFrame, force: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -237,10 +240,11 @@ def _regress_on_depth(
     return asked @ np.linalg.lstsq(known, expression, rcond=None)[0]
 
 
-def _decide(gate: pd.DataFrame, q_value: float) -> pd.DataFrame:
-    """Fill in `q_value`, `explainable` and `reason`."""
+def _decide(gate: pd.DataFrame, is_asked: np.ndarray, q_value: float) -> pd.DataFrame:
+    """Fill in `q_value`, `explainable` and `reason`; `is_asked` marks the tasks."""
     told, q = gate["p_value"].notna().to_numpy(), np.full(len(gate), np.nan)
-    q[told] = stats.false_discovery_control(gate["p_value"][told].astype(float))
+    for family in (told & is_asked, told & ~is_asked):
+        q[family] = stats.false_discovery_control(gate["p_value"][family].astype(float))
     gate = gate.assign(q_value=q)
     rows = zip(gate.itertuples(), told, strict=True)
     reason = np.array([_reason(row, q_value) if tells else row.reason for row, tells in rows], dtype=object)

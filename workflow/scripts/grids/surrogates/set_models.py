@@ -376,7 +376,7 @@ def search(working: WorkingModel, cells: Cells, penalty: float) -> Models:
     Models
         Best first.
     """
-    n_genes, n_cells, n_peaks = cells.openness.shape
+    n_genes, _, n_peaks = cells.openness.shape
     n_candidates = cells.is_candidate.sum(1)
     empty = torch.zeros(n_genes, 1, n_peaks, dtype=torch.bool)
     found = [Models(empty, torch.zeros(n_genes, 1, dtype=torch.long), torch.zeros(n_genes, 1))]

@@ -197,11 +197,14 @@ class _Trainer:
         rng = generator(self.seed, "metacells", self.cell_type, size)
         entries, n_rows = [], 0
         codes, points = self.type_code[rows], self.components[rows].numpy()
+        if not points.shape[1]:  # no state found: any cells are neighbours
+            points = rng.random((len(rows), 1))
         for code in np.unique(codes):
             here = np.flatnonzero(codes == code)
             k = min(size, len(here))
             seeds = rng.choice(here, max(2 * len(here) // k, 1), replace=False) if k > 1 else here
-            near = NearestNeighbors(n_neighbors=k).fit(points[here]).kneighbors(points[seeds], False)
+            neighbours = NearestNeighbors(n_neighbors=k).fit(points[here])
+            near = neighbours.kneighbors(points[seeds], return_distance=False)
             row = n_rows + np.repeat(np.arange(len(seeds)), k)
             entries.append((row, here[near.ravel()]))
             n_rows += len(seeds)
@@ -483,7 +486,8 @@ def _fit_block(
     fit.state_effect[:, 0] += level.mean(1)
     posterior = torch.softmax(models.log_posterior(penalty, cells.is_candidate.sum(1)), 1)
     form = torch.zeros(len(block), len(FORMS)).scatter_add_(1, models.form, posterior)
-    best = models.take((models.size > 0).byte().argmax(1, keepdim=True))
+    with_members = (models.size > 0) & torch.isfinite(models.gain)
+    best = models.take(with_members.byte().argmax(1, keepdim=True))
     probe_ratio, _ = fit_curves(curves(cells.openness, best), cells, fit)
     probe_weights, probe_size = single_index(best, probe_ratio)
     detailed = gate_covariates(trainer.covariates, openness.state_of_window(trainer.covariates))
