@@ -286,6 +286,14 @@ def test_surrogate_quality_sets_each_gene_against_the_best_baseline():
     assert {"MOBP", "MOG", "GJA1"} <= set(texts(figure))
 
 
+def test_surrogate_quality_shows_the_surrogate_that_the_table_has():
+    quality = make.quality(50)
+    figure = surrogate_quality(quality.replace({"model": {"cross_modality": "window"}}))
+    assert "window surrogate" in texts(figure)
+    assert "cross-modality surrogate" not in texts(figure)
+    assert len(artists(figure, "genes")) == 2
+
+
 def test_shares_of_genes_per_cell_type():
     rows = [
         ("cross_modality", "Astro", "A", 0.5, True), ("cross_modality", "Astro", "B", 0.9, False),

@@ -157,7 +157,7 @@ def test_all_genes_of_a_type_are_those_kept_and_annotated(tmp_path, run):
         (cell_type, gene) for cell_type, genes in expected.items() for gene in genes
     ]
     assert list(kept.index[kept["explained"]]) == everything
-    with pytest.raises(InputError, match="cell type 'Olgo' is not in the data. Did you mean 'Oligo'"):
+    with pytest.raises(InputError, match=r"cell type 'Olgo' is not in the data\. Did you mean 'Oligo'"):
         run(*multiome(), tasks={"Olgo": "all"})
 
 

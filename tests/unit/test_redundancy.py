@@ -368,6 +368,12 @@ def test_selection_frequency_by_resampled_cells():
     assert analyse(surrogate, opened, [0, 1]).members["selection_frequency"].isna().all()
 
 
+def test_members_that_only_fill_a_set_are_selected_by_no_search():
+    surrogate = FunctionToy(6, lambda x: x @ torch.tensor([0.0, 2.0, 0.0, 1.0, 0.0, 0.0]))
+    result = analyse(surrogate, np.ones((8, 6)), [1, 3, 0, 2], n_stability=5)
+    assert result.members["selection_frequency"].tolist() == [1, 1, 0, 0]
+
+
 def test_intervals_hold_the_doubt_about_the_surrogate():
     heights = (1.0, 1.5, 2.0, 2.5)
     refits = [lambda x, h=h: h * x[:, 0] for h in heights]

@@ -361,6 +361,14 @@ def test_regularisation_path_rings_what_was_chosen():
         assert ring.get_ydata()[0] == best["validation_deviance"]
 
 
+def test_regularisation_path_does_not_blow_up_differences_of_nothing():
+    path = make.regularisation_path()
+    path["validation_deviance"] = 1.1 + 1e-5 * np.arange(len(path))
+    for ax in regularisation_path(path).axes:
+        low, high = ax.get_ylim()
+        assert high - low > 0.02 and low < 1.1 < high
+
+
 # ---------------------------------------------------------------- alternative sets on the locus
 
 

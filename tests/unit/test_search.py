@@ -13,7 +13,7 @@ from models import N_PEAKS, open_peaks, random_surrogate
 from refitted_toys import WindowToy
 from scipy import sparse
 from test_cross_modality import model, reference  # noqa: F401 (fixtures)
-from toys import AnyOfToy, LinearToy
+from toys import AllOfToy, AnyOfToy, LinearToy
 
 from grids.errors import InputError
 from grids.perturbation import objective
@@ -154,6 +154,61 @@ def test_or_gate_is_closed_as_a_whole():
     result = search.improve(torch.tensor([3, 7, 1]), np.random.default_rng(0))
     assert sorted(result.members.tolist()) == [3, 7, 9]
     assert result.objective_after == 0.0
+
+
+@pytest.mark.parametrize("n_candidates", [1, 4, 40])
+@pytest.mark.parametrize("batch_size", [None, 5])
+def test_a_pair_of_which_either_member_does_everything_is_found_as_a_pair(n_candidates, batch_size):
+    # closing 17 or 31 takes all there is, and leaves no gradient that would tell the other from peak 0
+    opened = sparse.csr_matrix(np.ones((10, 40), dtype=np.uint8))
+    search = Search(PerturbedCells(AllOfToy(40, [17, 31]), opened, 0), 0, None, n_candidates, batch_size)
+    if n_candidates > 1:
+        assert sorted(search.greedy(2).tolist()) == [17, 31]
+        result = search.improve(torch.tensor([17, 3]), np.random.default_rng(0))
+        assert sorted(result.members.tolist()) == [17, 31]
+    result = search.improve(search.greedy(3), np.random.default_rng(0))
+    assert (result.objective_before, result.objective_after, result.converged) == (1.0, 0.0, True)
+    assert result.members[0] in (17, 31)
+    assert search.nested_order(torch.tensor([5, 31, 9, 17])).tolist()[0] in (17, 31)
+
+
+def test_ties_never_cost_anything():
+    # 0 and 1 are an AND pair, 2 and 3 add a little each: after one of the pair the little counts first
+    toy, weights = LinearToy(np.eye(5)), torch.tensor([0, 0, 0.1, 0.2, 0])
+    toy.tail = lambda pooled, genes: (pooled[:, 0, :2].prod(1) + pooled[:, 0] @ weights)[:, None]
+    search = Search(PerturbedCells(toy, sparse.csr_matrix(np.ones((4, 5), dtype=np.uint8)), 0), 0)
+    found = {size: search.improve(search.greedy(size), np.random.default_rng(0)) for size in (1, 2, 3, 4)}
+    after = [found[size].objective_after for size in found]
+    np.testing.assert_allclose(after, [0.3, 0.1, 0, 0], atol=1e-6)
+    assert found[3].members.tolist() in ([0, 3, 2], [1, 3, 2])
+    assert sorted(found[4].members.tolist()) == [0, 1, 2, 3]  # not peak 4, which does nothing
+
+
+@pytest.mark.parametrize("toy", [AllOfToy, AnyOfToy])
+def test_members_that_only_fill_the_set_do_not_contribute(toy):
+    # no member of an AND pair adds to the other, none of an OR pair does anything alone: all four contribute
+    opened = sparse.csr_matrix(np.ones((10, 12), dtype=np.uint8))
+    search = Search(PerturbedCells(toy(12, [3, 7]), opened, 0), 0)
+    assert search.contributing(torch.tensor([7, 1, 3, 5])).tolist() == [7, 3]
+    assert search.contributing(torch.tensor([5])).tolist() == []
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_members_that_work_against_the_set_do_not_contribute(value):
+    opened = sparse.csr_matrix(np.full((4, 3), 1 - value, dtype=np.uint8))
+    search = Search(PerturbedCells(LinearToy([1.0, -1.0, 0.0]), opened, value), 0)
+    assert search.contributing(torch.tensor([0, 1, 2])).tolist() == [0]
+
+
+def test_selection_frequency_of_find_sets_counts_members_that_do_something():
+    weights = np.zeros((20, 2))
+    weights[[4, 11], 0] = 2.0, 1.0
+    weights[7, 1] = 1.0
+    tasks, windows, peaks = task_tables()
+    opened = sparse.csr_matrix(np.ones((5, 20), dtype=np.uint8))
+    sets, *_ = find_sets(named(LinearToy(weights)), opened, tasks, windows, 1, set_size=4, restarts=3)
+    assert sets["selection_frequency"].tolist() == [1, 1, 0, 0, 1, 0, 0, 0]
+    assert sets["peak"].tolist()[:2] == [peaks[4], peaks[11]] and sets["peak"][4] == peaks[7]
 
 
 @pytest.mark.parametrize("encoder", ["paper", "normalised"])

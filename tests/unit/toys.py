@@ -27,6 +27,18 @@ class LinearToy(PooledSurrogate):
         return predicted if genes is None else predicted[:, genes]
 
 
+class AllOfToy(LinearToy):
+    """Log-expression of the only gene is `height` while all of the members are open, else 0 (an AND gate)."""
+
+    def __init__(self, n_peaks: int, members: list[int], height: float = 1.0):
+        super().__init__(np.isin(np.arange(n_peaks), members).astype(np.float32))
+        self.height, self.n_members = height, len(members)
+
+    def tail(self, pooled, genes=None):
+        predicted = self.height * (pooled[:, 0] - self.n_members + 1).clamp(min=0.0)
+        return predicted if genes is None else predicted[:, genes]
+
+
 class AnyOfToy(LinearToy):
     """Log-expression of the only gene is `height` while any of the members is open, else 0 (an OR gate)."""
 

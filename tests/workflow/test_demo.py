@@ -161,7 +161,7 @@ def test_sets_hold_distinct_peaks_of_the_window(demo):
         assert members["in_window"].all()
     names = sets["chromosome"] + ":" + sets["start"].astype(str) + "-" + sets["end"].astype(str)
     assert names.tolist() == sets["peak"].tolist()
-    assert sets["selection_frequency"].isin([0.5, 1.0]).all()
+    assert sets["selection_frequency"].isin([0.0, 0.5, 1.0]).all()
 
 
 def test_windows_reach_as_far_as_asked(demo):

@@ -26,7 +26,7 @@ from grids.figures.tasks import not_shown
 GENE = ["gene", "direction", "method", "surrogate"]
 CELL_WIDTH, ROW_HEIGHT, LABELS = 0.24, 0.15, 0.85  # inches
 ROWS = 56  # of a column of matrices, their titles included
-FEWEST_ROWS = 4  # room for the label at the side
+FEWEST_ROWS = 5  # room for the label at the side
 MOST_STACKS = 4
 MOST_TYPES_WITH_NUMBERS = 26
 
@@ -152,7 +152,7 @@ def _draw_stack(
         extent = np.arange(len(types) + 1), top + np.arange(len(found_in) + 1)
         grey = np.where(np.isfinite(change), np.nan, 1.0)
         ax.pcolormesh(*extent, grey, cmap=ListedColormap([PALE]), label="_missing")
-        ax.pcolormesh(*extent, change, cmap=HEAT_COLOURS, norm=norm, ec="white", lw=0.3, label=f"_{key[0]}")
+        ax.pcolormesh(*extent, change, cmap=HEAT_COLOURS, norm=norm, ec=PALE, lw=0.3, label=f"_{key[0]}")
         for i, name in enumerate(found_in):
             own = Rectangle((column[name], top + i), 1, 1, fill=False, ec=INK, lw=0.8, zorder=3, label="_own")
             ax.add_patch(own)

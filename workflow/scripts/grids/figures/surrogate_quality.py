@@ -174,9 +174,7 @@ def _draw_cell_types(
 ) -> None:
     per_type = quality[quality["cell_type"] != "all"]
     shares = genes_per_cell_type(per_type, surrogate)
-    panel_title(
-        ax, "Within each cell type: genes with a smaller error than the cell-type mean, and explainable"
-    )
+    panel_title(ax, "Within each cell type: genes with a smaller error than the cell-type mean")
     if shares.empty:
         say(ax, "no scores per cell type")
         return
@@ -222,8 +220,8 @@ def _draw_cell_types(
 
 def _key() -> list[Patch]:
     return [
-        Patch(facecolor=GREY, label="smaller error than the cell-type mean"),
-        Patch(facecolor="white", edgecolor=GREY, hatch="//////", label="explainable"),
+        Patch(facecolor=GREY, label="smaller error"),
+        Patch(facecolor="white", edgecolor=GREY, hatch="//////", label="by more than chance (explainable)"),
     ]
 
 

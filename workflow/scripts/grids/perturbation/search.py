@@ -152,7 +152,7 @@ class Search:
         return torch.cat([proposed, alone.argmax().view(1)]) if len(proposed) else proposed
 
     def _best(self, candidates: Tensor, value: Tensor) -> Tensor:
-        """Position of the candidate with the largest objective; on a tie the one that does most alone, then the first."""
+        """Position of the largest objective; on a tie of the candidate that does most alone, then of the first."""
         tied = _is_largest(value).nonzero()[:, 0]
         return tied[_is_largest(self._alone[candidates[tied]])][0]
 
