@@ -26,7 +26,7 @@ ALWAYS_OPEN_SHARE = 0.01
 def as_fragments(counts: np.ndarray) -> np.ndarray:
     """Counts of fragments; counts of cut sites are recognised and halved, rounding up."""
     n = [int((counts == k).sum()) for k in (1, 2, 3)]
-    if n[1] * n[1] > CUT_SITE_RATIO * max(n[0], 1) * max(n[2], 1) and n[1] > 0.05 * max(n[0], 1):
+    if n[1] * n[1] > CUT_SITE_RATIO * max(n[0], 1) * max(n[2], 1) and n[1] > 0.3 * max(n[0], 1):
         return np.ceil(counts / 2)
     return counts
 

@@ -58,7 +58,8 @@ class WindowSettings:
     member_penalties : tuple of float
         Costs of each member, in log prior odds, to choose from on validation cells.
     metacell_sizes : tuple of int
-        Numbers of neighbouring cells, of the type and split, to train on sums of; 1 is single cells.
+        Numbers of neighbouring cells of the type to train on sums of; 1 is single cells. While the size is chosen,
+        training cells are summed alone; test cells never take part.
     train_on : {"own", "all"}
         The type's own cells, or all cells with the type as a covariate.
     n_draws : int
@@ -89,6 +90,7 @@ def counts_and_exposure(expression: sparse.csr_matrix) -> tuple[sparse.csr_matri
         ``counts = exposure * normalised counts``; the median for cells without counts.
     """
     counts = expression.astype(np.float64)
+    counts.eliminate_zeros()
     counts.data = np.expm1(counts.data)
     n_stored = np.diff(counts.indptr)
     smallest = np.full(counts.shape[0], np.nan)
@@ -280,7 +282,8 @@ def fit_models(cells: Cells, penalty: float) -> tuple[Models, Fit, Tensor]:
         Best first.
     fit : Fit
         Of the best model.
-    curve : Tensor, shape (n_genes, n_models, n_cells)
+    curve : Tensor, shape (n_genes, n_cells)
+        Of the best model.
     """
     fit = fit_state(cells)
     curve = torch.zeros_like(cells.counts)
@@ -423,12 +426,17 @@ def train_window(
     Raises
     ------
     InputError
-        Cells are unpaired, or no gene has a peak in its window.
+        Cells are unpaired, none of the type is a training cell, or no gene has a peak in its window.
     """
     if not multiome.paired:
         raise InputError(
             "surrogate.model is window, which needs RNA and ATAC of the same cells, but these are unpaired; "
             "set surrogate.model: cross_modality"
+        )
+    if not len(multiome.atac.cells(cell_type=cell_type, split="train").obs):
+        raise InputError(
+            f"cell type '{cell_type}' has no training cells; raise preprocessing.split.train, relax quality_control, "
+            "or take the type out of tasks"
         )
     trainer = _Trainer(multiome, windows, cell_type, settings, seed, candidates)
     penalty, size, table = trainer.choose()
