@@ -30,6 +30,8 @@ WIDE = "redundant"  # where methods differ most
 # Colour and marker of the known methods, in the figure's order; filled circles are GRIDS.
 METHODS = {
     "grids_window": (VERMILLION, "o"),
+    "grids_window_search": (VERMILLION, "P"),
+    "grids_window_told": (VERMILLION, "*"),
     "grids_cross_modality": (BLUE, "o"),
     "single_peak_scan": ("#009e73", "^"),
     "gradient_saliency": ("#cc79a7", "v"),
@@ -43,6 +45,8 @@ METHODS = {
 }
 NAMES = {
     "grids_window": "GRIDS, window",
+    "grids_window_search": "GRIDS, its search",
+    "grids_window_told": "GRIDS, told members",
     "grids_cross_modality": "GRIDS, cross-modality",
     "correlation": "|correlation|",
     "poisson_ridge": "Poisson ridge",
