@@ -53,7 +53,7 @@ def test_the_confusion_adds_levels_and_gives_shares():
     shown = texts(truth_benchmark(summary(), confusion()))
     assert shown.count("100") == 3
     assert {"75", "25"} <= set(shown)
-    assert "logic called: oracle, hidden openness" in shown
+    assert "logic called:\noracle, hidden openness" in shown
 
 
 def test_levels_of_a_star_are_named_by_what_sets_them_apart():

@@ -103,7 +103,7 @@ def truth_benchmark(summary: pd.DataFrame, confusion: pd.DataFrame, score: str =
             ax.set_axis_off()
         for ax, method in zip(grid.ravel(), callers, strict=False):
             _draw_confusion(ax, confusion[confusion["method"] == method], first=ax in grid[:, 0])
-            panel_title(ax, f"logic called: {shorten(method_name(method), 26)}", fontsize=6)
+            panel_title(ax, f"logic called:\n{shorten(method_name(method), 26)}", fontsize=6)
     handles = [Line2D([], [], ls="", marker=marker, ms=4, color=colour) for colour, marker in styles.values()]
     legend_outside(figure, handles, [method_name(method) for method in styles], limit=6)
     return figure
