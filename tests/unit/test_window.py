@@ -15,7 +15,6 @@ from grids.errors import InputError
 from grids.surrogates.gate import local_control_p_value
 from grids.surrogates.set_models import MIN_ACTIVITY
 from grids.surrogates.window import (
-    GeneWindow,
     WindowSurrogate,
     covariates,
     expected_index,
@@ -149,22 +148,6 @@ def test_drawn_models_are_the_refits(surrogate):
     assert all(r.n_replicates == 0 and r.weights.shape == (12, 1) for r in each)
     assert surrogate.weights.shape == (12, 3) and each[0].state is surrogate.state
     assert not torch.equal(each[0].predict(CELLS), each[1].predict(CELLS))
-
-
-@pytest.mark.parametrize(("weight", "size"), [(-6.0, -1.5), (0.35, 1.0), (2.5, 0.01), (0.7, -0.2)])
-def test_attribution_is_the_integral_along_opening_all_peaks_together(weight, size):
-    weights = weight * torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
-    view = GeneWindow(["a", "b", "c"], "G", weights, torch.full((2,), size))
-    z = np.array([[1, 1, 0], [0, 1, 1], [0, 0, 0], [1, 0, 0]], float)
-    expected, steps = np.zeros(3), (np.arange(4000) + 0.5) / 4000
-    for cell in z:
-        for w in weights.T.double().numpy():
-            inside = steps * (cell @ w)
-            gradient = size * np.exp(inside) / (1 + size * np.expm1(inside))
-            expected += cell * w * gradient.mean() / 2 / len(z)
-    actual = view.attribution(sparse.csr_matrix(z))
-    np.testing.assert_allclose(actual, expected, atol=1e-4)
-    assert actual.sum() == pytest.approx(float(view.predict(sparse.csr_matrix(z)).mean()), abs=1e-4)
 
 
 def test_an_unknown_gene_is_named_with_the_closest_one(surrogate):

@@ -84,6 +84,8 @@ def write(table: pd.DataFrame, path: str | os.PathLike) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Plus zero, because minus zero would be written as -0.
+    table = table.assign(**{name: table[name] + 0.0 for name in table.select_dtypes("float").columns})
     text = table.to_csv(sep="\t", index=False, float_format="%.6g", lineterminator="\n").encode()
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)

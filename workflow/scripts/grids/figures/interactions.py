@@ -5,12 +5,11 @@ import math
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from grids.figures.scales import HEAT_COLOURS, SIGNIFICANT, fold, index_words, ink_on, symmetric
+from grids.figures.scales import HEAT_COLOURS, SIGNIFICANT, fold, heat_bar, index_words, ink_on, symmetric
 from grids.figures.style import (
     GREY,
     INK,
@@ -71,16 +70,7 @@ def interactions(pairs: pd.DataFrame, members: pd.DataFrame, max_tasks: int = 30
         gene, rest = labels[i].split(" · ", 1)
         panel_title(ax, f"{gene}\n{rest}\n{_summary(q)}", fontsize=6)
     figure.supylabel("member (rank)", fontsize=7)
-    bar = figure.colorbar(
-        ScalarMappable(norm, COLOURS),
-        ax=list(axes),
-        location="bottom",
-        extend=extend,
-        aspect=30,
-        shrink=min(1.0, 3.2 / figure.get_figwidth()),
-        pad=0.02,
-    )
-    bar.outline.set_linewidth(0.4)
+    bar = heat_bar(figure, axes, norm, COLOURS, extend, pad=0.02)
     label = _bar_label(shown["direction"], not_shown(len(tasks), len(shown)))
     bar.set_label(fold(label, figure.get_figwidth()))
     key = [

@@ -6,7 +6,10 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from grids.figures.style import BLUE, GREEN, GREY, INK, ORANGE, VERMILLION
@@ -98,6 +101,23 @@ def symmetric(values: np.ndarray) -> tuple[Normalize, str]:
     top = 1.5 * float(np.percentile(sizes, 98)) if sizes.size else 0.0
     top = min(top or largest, largest) or 1.0
     return Normalize(-top, top), "both" if (sizes > top).any() else "neither"
+
+
+def heat_bar(
+    figure: Figure, axes: Iterable[Axes], norm: Normalize, colours: Colormap, extend: str, pad: float = 0.04
+) -> Colorbar:
+    """The colour bar below a figure's heat maps, without a label yet."""
+    bar = figure.colorbar(
+        ScalarMappable(norm, colours),
+        ax=list(axes),
+        location="bottom",
+        extend=extend,
+        aspect=30,
+        shrink=min(1.0, 3.2 / figure.get_figwidth()),
+        pad=pad,
+    )
+    bar.outline.set_linewidth(0.4)
+    return bar
 
 
 def ink_on(colours: np.ndarray) -> np.ndarray:

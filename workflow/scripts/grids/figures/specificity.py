@@ -3,12 +3,11 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from grids.figures.scales import HEAT_COLOURS, ink_on, symmetric
+from grids.figures.scales import HEAT_COLOURS, heat_bar, ink_on, symmetric
 from grids.figures.style import (
     DOUBLE_COLUMN,
     INK,
@@ -70,16 +69,7 @@ def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
     for ax, stack in zip(axes, stacks, strict=True):
         blocks = [(key, genes[key]) for _, key in zip(stack, remaining, strict=False)]
         _draw_stack(ax, blocks, types, n_rows, norm, several)
-    bar = figure.colorbar(
-        ScalarMappable(norm, HEAT_COLOURS),
-        ax=list(axes),
-        location="bottom",
-        extend=extend,
-        aspect=30,
-        shrink=min(1.0, 3.2 / figure.get_figwidth()),
-        pad=0.04,
-    )
-    bar.outline.set_linewidth(0.4)
+    bar = heat_bar(figure, axes, norm, HEAT_COLOURS, extend)
     note = not_shown(len(genes), len(keys), "genes")
     bar.set_label(LOG_CHANGE.replace(" (", "\n(") + (f"\n{note}" if note else ""))
     figure.supylabel("cell type in which\nthe set was found", fontsize=7)

@@ -206,12 +206,27 @@ def single_index(models: Models, log_ratio: Tensor) -> tuple[Tensor, Tensor]:
 
 def log_mean(fit: Fit, cells: Cells, curve: Tensor) -> Tensor:
     """Log of the expected counts per unit of exposure, shape (n_genes, n_cells)."""
-    by_state = (cells.covariates @ fit.state_effect[:, :, None])[:, :, 0].clamp(-MAX_LOG_MEAN, MAX_LOG_MEAN)
-    return by_state + torch.log(_activity(fit.log_ratio, curve))
+    return _by_state(fit, cells) + torch.log(activity(fit.log_ratio, curve))
 
 
-def _activity(log_ratio: Tensor, curve: Tensor) -> Tensor:
-    return (1 + torch.expm1(log_ratio)[:, None] * curve).clamp(min=MIN_ACTIVITY)
+def activity(log_ratio: Tensor, curve: Tensor) -> Tensor:
+    """Expression relative to no member open, ``1 + (ratio - 1) * f``, kept above :data:`MIN_ACTIVITY`.
+
+    Parameters
+    ----------
+    log_ratio : Tensor, shape (...,)
+    curve : Tensor, shape (..., n_cells)
+    """
+    return (1 + torch.expm1(log_ratio)[..., None] * curve).clamp(min=MIN_ACTIVITY)
+
+
+def expected_by_state(fit: Fit, cells: Cells) -> Tensor:
+    """Counts expected with no member open, shape (n_genes, n_cells)."""
+    return torch.exp(_by_state(fit, cells)) * cells.exposure
+
+
+def _by_state(fit: Fit, cells: Cells) -> Tensor:
+    return (cells.covariates @ fit.state_effect[:, :, None])[:, :, 0].clamp(-MAX_LOG_MEAN, MAX_LOG_MEAN)
 
 
 def log_likelihood(log_mu: Tensor, cells: Cells, dispersion: Tensor) -> Tensor:
@@ -271,7 +286,7 @@ def _score(fit: Fit, cells: Cells, curve: Tensor) -> Fit:
     here, objective = at(theta)
     for _ in range(SCORING_STEPS):
         expected = torch.exp(log_mean(here, cells, curve)) * cells.exposure
-        by_ratio = torch.exp(here.log_ratio)[:, None] * curve / _activity(here.log_ratio, curve)
+        by_ratio = torch.exp(here.log_ratio)[:, None] * curve / activity(here.log_ratio, curve)
         states = cells.covariates.expand(len(theta), -1, -1)
         jacobian = torch.cat([states, by_ratio[:, :, None]], 2).transpose(1, 2)
         noise = 1 + fit.dispersion[:, None] * expected
@@ -307,9 +322,8 @@ class WorkingModel:
     """
 
     def __init__(self, fit: Fit, cells: Cells, curve: Tensor):
-        base = Fit(fit.state_effect, torch.zeros_like(fit.log_ratio), fit.dispersion)
-        alone = torch.exp(log_mean(base, cells, curve)) * cells.exposure
-        expected = alone * _activity(fit.log_ratio, curve)
+        alone = expected_by_state(fit, cells)
+        expected = alone * activity(fit.log_ratio, curve)
         root = 1 / torch.sqrt((expected * (1 + fit.dispersion[:, None] * expected)).clamp(min=1e-8))
         design = ((expected * root)[:, :, None] * cells.covariates).transpose(1, 2)
         scaled = alone * root

@@ -79,27 +79,6 @@ class GeneWindow(PooledSurrogate):
         index, by_state = pooled[:, 0, :-1], pooled[:, 0, -1]
         return (by_state + log_activity(index, self.size).mean(1))[:, None]
 
-    def attribution(self, opened: sparse.csr_matrix) -> np.ndarray:
-        """What each peak adds to log-expression, over the cells: its Aumann-Shapley share.
-
-        Opening all of a cell's peaks gradually and together, each is credited in proportion to its part of the
-        index (Sundararajan et al., ICML 2017; exact for a single index): ``z_j w_j (h(s) - h(0)) / s``.
-
-        Parameters
-        ----------
-        opened : csr_matrix, shape (n_cells, n_peaks)
-            Openness, seen or drawn.
-
-        Returns
-        -------
-        ndarray, shape (n_peaks,)
-            Mean over cells and drawn models, natural log; shares sum to the mean log activity.
-        """
-        index = self.pool(opened)[:, 0, :-1]
-        slope = torch.where(index.abs() > 1e-6, log_activity(index, self.size) / index, self.size)
-        credit = torch.from_numpy(opened.T.astype(np.float32) @ slope.numpy())
-        return ((credit * self.shift[:, :-1]).mean(1) / max(opened.shape[0], 1)).numpy()
-
 
 class WindowSurrogate(nn.Module):
     """All genes of a cell type, each with its window.

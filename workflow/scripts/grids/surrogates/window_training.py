@@ -23,7 +23,9 @@ from grids.surrogates.set_models import (
     Fit,
     Models,
     WorkingModel,
+    activity,
     curves,
+    expected_by_state,
     fit_state,
     log_likelihood,
     log_mean,
@@ -354,7 +356,7 @@ def fit_curves(curve: Tensor, cells: Cells, fit: Fit) -> tuple[Tensor, Tensor]:
         The error allows for the doubt about the state's effect.
     """
     n_genes, n_models, n_cells = curve.shape
-    by_state = _expected_by_state(cells, fit)
+    by_state = expected_by_state(fit, cells)
     flat = Cells(
         curve.new_zeros(n_genes * n_models, n_cells, 0),
         torch.zeros(n_genes * n_models, 0, dtype=torch.bool),
@@ -366,9 +368,9 @@ def fit_curves(curve: Tensor, cells: Cells, fit: Fit) -> tuple[Tensor, Tensor]:
     start = Fit(zeros[:, None], zeros + 0.5, fit.dispersion.repeat_interleave(n_models))
     each = refine(start, flat, curve.flatten(0, 1))
     log_ratio = each.log_ratio.view(n_genes, n_models)
-    activity = (1 + torch.expm1(log_ratio)[:, :, None] * curve).clamp(min=1e-3)
-    by_ratio = torch.exp(log_ratio)[:, :, None] * curve / activity
-    expected = by_state[:, None] * torch.exp(each.state_effect.view(n_genes, n_models, 1)) * activity
+    relative = activity(log_ratio, curve)
+    by_ratio = torch.exp(log_ratio)[:, :, None] * curve / relative
+    expected = by_state[:, None] * torch.exp(each.state_effect.view(n_genes, n_models, 1)) * relative
     weight = expected / (1 + fit.dispersion[:, None, None] * expected)
     # The state's part is taken out with the weights of the best model, the first one's are close to them.
     common = weight.mean(1)
@@ -380,16 +382,9 @@ def fit_curves(curve: Tensor, cells: Cells, fit: Fit) -> tuple[Tensor, Tensor]:
     return log_ratio, 1 / torch.sqrt(information.clamp(min=0) + 1 / LOG_RATIO_SD**2)
 
 
-def _expected_by_state(cells: Cells, fit: Fit) -> Tensor:
-    """Counts expected with no member open, shape (n_genes, n_cells)."""
-    base = Fit(fit.state_effect, torch.zeros_like(fit.log_ratio), fit.dispersion)
-    return torch.exp(log_mean(base, cells, torch.zeros_like(cells.counts))) * cells.exposure
-
-
 def level_of(curve: Tensor, cells: Cells, fit: Fit, log_ratio: Tensor) -> Tensor:
     """Log of the factor that brings each model's expected counts to the observed total, (n_genes, n_models)."""
-    activity = 1 + torch.expm1(log_ratio)[:, :, None] * curve
-    expected = (_expected_by_state(cells, fit)[:, None] * activity).sum(2)
+    expected = (expected_by_state(fit, cells)[:, None] * activity(log_ratio, curve)).sum(2)
     return torch.log(cells.counts.sum(1).clamp(min=0.5))[:, None] - torch.log(expected.clamp(min=1e-8))
 
 
@@ -500,12 +495,8 @@ def _fit_block(
     probe_weights, probe_size = single_index(best, probe_ratio)
     detailed = gate_covariates(trainer.covariates, openness.state_of_window(trainer.covariates))
     without_window = fit_state(_with_covariates(single, detailed))
-    predicted = (single.covariates @ fit.state_effect[:, :, None])[:, :, 0] + torch.stack(
-        [
-            torch.log((1 + torch.expm1(r)[:, None] * c).clamp(min=1e-3)).mean(0)
-            for r, c in zip(log_ratio, curves(single.openness, drawn), strict=True)
-        ]
-    )
+    by_window = torch.log(activity(log_ratio, curves(single.openness, drawn))).mean(1)
+    predicted = (single.covariates @ fit.state_effect[:, :, None])[:, :, 0] + by_window
     observed = trainer.expression[:, trainer.column_of_gene[block]].toarray().T.astype(np.float32)
     return {
         **{
