@@ -1,5 +1,7 @@
 """What a set of peaks does to a gene: exact evaluation of perturbations in pooled form."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from scipy import sparse
@@ -10,6 +12,22 @@ from grids.surrogates.pooling import PooledSurrogate, check_opened, split_rows_b
 # Rows of pooled states that are in memory at a time, and flags of what a perturbation changes.
 ROWS_PER_BLOCK = 4096
 FLAGS_PER_BLOCK = 2**20
+
+
+@dataclass
+class Evaluations:
+    """How often the surrogate was evaluated: in cells, once for each perturbation of a cell.
+
+    Attributes
+    ----------
+    n_forward : int
+        Predictions.
+    n_backward : int
+        Gradients of a prediction.
+    """
+
+    n_forward: int = 0
+    n_backward: int = 0
 
 
 class PerturbedCells:
@@ -32,6 +50,8 @@ class PerturbedCells:
     ----------
     pooled : Tensor, shape (n_cells, n_groups, width)
         Unperturbed states.
+    evaluations : Evaluations
+        What was evaluated so far, by these cells and every subset of them.
     """
 
     @torch.no_grad()
@@ -41,6 +61,7 @@ class PerturbedCells:
             raise ValueError(f"value: expected 0 (closed) or 1 (open), got {value!r}")
         self.surrogate = surrogate.eval()
         self.value = value
+        self.evaluations = Evaluations()
         self.shift = surrogate.shift.detach()
         self.group_of_peak = surrogate.group_of_peak
         self._step = self.shift if value else -self.shift
@@ -109,12 +130,16 @@ class PerturbedCells:
         moves[torch.arange(len(members)), self.group_of_peak[members]] = self._step[members]
         return moves.flatten(1)
 
+    def tail(self, gene: int, states: Tensor) -> Tensor:
+        """Predicted log-expression of a gene from pooled states, shape (n_states,); differentiable, in one block."""
+        self.evaluations.n_forward += len(states)
+        return self.surrogate.tail(states, torch.tensor([gene], device=self.shift.device))[:, 0]
+
     def predict(self, gene: int, states: Tensor | None = None) -> Tensor:
         """Predicted log-expression of a gene in each cell, shape (n_cells,)."""
         states = self.pooled if states is None else states
-        column = torch.tensor([gene], device=self.shift.device)
         with torch.no_grad():
-            return torch.cat([self.surrogate.tail(s, column)[:, 0] for s in states.split(ROWS_PER_BLOCK)])
+            return torch.cat([self.tail(gene, block) for block in states.split(ROWS_PER_BLOCK)])
 
     def predict_sets(self, sets: Tensor, gene: int, states: Tensor | None = None) -> Tensor:
         """Predicted log-expression of a gene in each cell after each set has been perturbed.
@@ -189,11 +214,11 @@ class PerturbedCells:
 
     def gradient(self, gene: int, states: Tensor) -> Tensor:
         """Gradient of each cell's predicted log-expression, shape (n_cells, n_groups, width)."""
-        column = torch.tensor([gene], device=self.shift.device)
+        self.evaluations.n_backward += len(states)
         parts = []
         for block in states.detach().split(ROWS_PER_BLOCK):
             block = block.clone().requires_grad_()
-            (part,) = torch.autograd.grad(self.surrogate.tail(block, column).sum(), block)
+            (part,) = torch.autograd.grad(self.tail(gene, block).sum(), block)
             parts.append(part)
         return torch.cat(parts)
 
