@@ -26,20 +26,30 @@ include: "workflow/rules/perturbation.smk"
 include: "workflow/rules/redundancy.smk"
 include: "workflow/rules/across.smk"
 include: "workflow/rules/evidence.smk"
+include: "workflow/rules/contacts.smk"
 include: "workflow/rules/exports.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/benchmark.smk"
+include: "workflow/rules/benchmark_figures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/truth.smk"
+include: "workflow/rules/mnist.smk"
+include: "workflow/rules/synthetic.smk"
+
+
+# What runs instead of a study.
+BENCHMARK_TARGETS = {
+    "truth": [rules.collect_truth.output, rules.figure_truth_benchmark.output],
+    "mnist": MNIST,
+    "synthetic": SYNTHETIC,
+}
 
 
 rule all:
     default_target: True
     input:
-        (
-            [rules.collect_truth.output, rules.figure_truth_benchmark.output]
-            if "truth" in config
-            else [rules.tables_and_figures.input, "<results>/report.html"]
-        ),
+        [targets for name, targets in BENCHMARK_TARGETS.items() if name in config]
+        or [rules.tables_and_figures.input, "<results>/report.html"],
 
 
 onsuccess:

@@ -98,3 +98,12 @@ def test_a_type_without_test_cells_is_refused():
     surrogate = LinearToy([0.5])
     with pytest.raises(InputError, match=r"'Oligo' has no test cells .* preprocessing\.split\.test"):
         measure_specificity(surrogate, atac(np.ones((0, 1))), "Oligo", found(surrogate, "Astro", [0]))
+
+
+def test_overlap_is_with_the_own_set_of_the_same_size():
+    surrogate = LinearToy([0.5, 0.2, 0.8])
+    sets = [found(surrogate, cell_type, members) for cell_type, members in
+            [("Oligo", [0]), ("Oligo", [1, 2]), ("Astro", [0]), ("Astro", [0, 1])]]  # fmt: skip
+    table = measure_specificity(surrogate, atac([[1, 1, 1]]), "Oligo", pd.concat(sets))
+    overlap = table[table["found_in"] == "Astro"].set_index("set_size")["jaccard"]
+    assert overlap.to_dict() == {1: 1, 2: pytest.approx(1 / 3)}

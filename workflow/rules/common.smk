@@ -18,6 +18,7 @@ from grids.config import (
     check_duplicates,
     check_files,
     downloads,
+    explainer_settings,
     is_url,
     read_tasks,
     read_text_values,
@@ -123,6 +124,16 @@ def gene_classes(wildcards):
     return config["redundancy"]["gene_classes"] or []
 
 
+def contact_map(wildcards):
+    """The Hi-C contact map, if the config names one."""
+    return config["contacts"]["map"] or []
+
+
+def tad_file(wildcards):
+    """The BED file of TADs, if the config names one."""
+    return config["contacts"]["tads"] or []
+
+
 def cell_type_of(wildcards):
     """The true name behind a path's cell type."""
     return CELL_TYPES[wildcards.cell_type]
@@ -138,17 +149,24 @@ def code_of(script):
     return code_hash(SCRIPTS / f"{script}.py")
 
 
+def size_mb(input):
+    """Megabytes of the input files; a contact map does not count, it is read piece by piece."""
+    sizes = dict(zip(input, input.size_files_mb))
+    sizes.pop(config["contacts"]["map"], None)
+    return sum(sizes.values())
+
+
 def memory(base_mb, per_input_mb):
     """Megabytes: a base and a multiple of the input files' size, more with every attempt."""
     return lambda wildcards, input, attempt: int(
-        (base_mb + per_input_mb * input.size_mb) * attempt
+        (base_mb + per_input_mb * size_mb(input)) * attempt
     )
 
 
 def minutes(base, per_input_mb):
     """Minutes: a base and so much per megabyte of input, more with every attempt."""
     return lambda wildcards, input, attempt: int(
-        (base + per_input_mb * input.size_mb) * attempt
+        (base + per_input_mb * size_mb(input)) * attempt
     )
 
 

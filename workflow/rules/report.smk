@@ -19,6 +19,7 @@ rule tables_and_figures:
         ["<results>/state_redundancy.tsv"] if config["states"] else [],
         "<results>/atlas_summary.tsv",
         ["<results>/evidence.tsv"] if config["evidence"] else [],
+        CONTACT_TABLES,
         "<results>/explained.h5mu",
         "<results>/provenance.yaml",
         per_cell_type("<results>/tracks/{cell_type}.bed"),
@@ -26,6 +27,7 @@ rule tables_and_figures:
         per_cell_type("<results>/tracks/{cell_type}.interact"),
         per_cell_type("<results>/tracks/{cell_type}.accessibility.bw"),
         FIGURES,
+        [BENCHMARK_TABLES, BENCHMARK_FIGURES] if BENCHMARK else [],
 
 
 rule describe_provenance:

@@ -15,6 +15,12 @@ from grids.names import escape
 INPUT_FILES = ("multiome", "rna", "atac", "genes")
 # What a cell type's tasks may be instead of a list.
 ALL_GENES = "all"
+# What runs instead of a study, and where its data come from.
+BENCHMARKS = {
+    "truth": "the truth benchmark simulates its own data",
+    "mnist": "the image benchmark has its own digits",
+    "synthetic": "the synthetic benchmark draws its own data",
+}
 _TYPES = {
     "string": "text",
     "integer": "a whole number",
@@ -51,7 +57,7 @@ def check(config: dict, schema: dict, source: str) -> None:
         keys that contradict each other.
     """
     check_schema(config, schema, source)
-    if "truth" in config:
+    if any(name in config for name in BENCHMARKS):
         _check_no_study(config, source)
     else:
         _check_input(config["input"], source)
@@ -60,6 +66,7 @@ def check(config: dict, schema: dict, source: str) -> None:
     _check_scope(config, schema, source)
     _check_states(config.get("states", []), source)
     check_evidence(config.get("evidence", []), source)
+    _check_contacts(config.get("contacts", {}), source)
 
 
 def check_schema(config: dict, schema: dict, source: str) -> None:
@@ -70,7 +77,8 @@ def check_schema(config: dict, schema: dict, source: str) -> None:
 
 
 def check_files(config: dict, source: str, marker_sets: Iterable[str] = ()) -> None:
-    """Refuse local files that are not there: input, marker tables, given sets, gene classes, evidence.
+    """Refuse local files that are not there: input, marker tables, given sets, gene classes, evidence, contacts,
+    digits.
 
     Parameters
     ----------
@@ -96,6 +104,9 @@ def check_files(config: dict, source: str, marker_sets: Iterable[str] = ()) -> N
     files["search.given"] = config.get("search", {}).get("given")
     files["redundancy.gene_classes"] = config.get("redundancy", {}).get("gene_classes")
     files |= {f"evidence '{entry['name']}'": entry["path"] for entry in config.get("evidence", [])}
+    idx_files = config.get("mnist", {}).get("idx_files") or {}
+    files |= {f"mnist.idx_files.{key}": path for key, path in idx_files.items()}
+    files |= {f"contacts.{key}": config.get("contacts", {}).get(key) for key in ("map", "tads")}
     for key, path in files.items():
         if path and not is_url(path):
             _check_file(path, f"{source}: {key}")
@@ -141,6 +152,20 @@ def search_scope(config: dict) -> str:
     """
     by_model = {"window": "window", "cross_modality": "genome"}
     return config["search"]["scope"] or by_model[config["surrogate"]["model"]]
+
+
+def explainer_settings(config: dict, methods: Iterable[str]) -> dict[str, dict]:
+    """Keywords of each method; CXPlain has the same for every window, and GRIDS searches as in the run itself.
+
+    Parameters
+    ----------
+    config : dict
+        With its defaults filled in.
+    methods : iterable of str
+    """
+    search = {key: config["search"][key] for key in ("candidates", "restarts", "batch_size", "max_rounds")}
+    settings = {"grids": search, **config["explainers"]}
+    return {method: settings.get("cxplain" if method.startswith("cxplain_") else method, {}) for method in methods}
 
 
 def read_tasks(tasks: dict | str, source: str) -> dict[str, list[str] | str]:
@@ -217,13 +242,17 @@ def _check_file(path: str | Path, where: str) -> None:
 
 
 def _check_no_study(config: dict, source: str) -> None:
-    """The truth benchmark makes its own data and tasks."""
-    given = [key for key in ("input", "tasks") if key in config]
+    """A benchmark that makes or brings its own data stands alone."""
+    name, *others = (name for name in BENCHMARKS if name in config)
+    given = others or [key for key in ("input", "tasks", "benchmark") if key in config]
     if given:
+        given = " and ".join(given)
         raise InputError(
-            f"{source}: truth and {' and '.join(given)} exclude each other: the truth benchmark simulates its "
-            f"own data; take {' and '.join(given)} out, or truth"
+            f"{source}: {name} and {given} exclude each other: {BENCHMARKS[name]}; take {given} out, or {name}"
         )
+    idx_files = config.get("mnist", {}).get("idx_files") or {}
+    if bool(idx_files.get("test_images")) != bool(idx_files.get("test_labels")):
+        raise InputError(f"{source}: mnist.idx_files: give both test_images and test_labels, or neither")
 
 
 def _check_input(inputs: dict, source: str) -> None:
@@ -288,6 +317,21 @@ def _check_states(states: list[dict], source: str) -> None:
     for key in keys:
         if keys.count(key) > 1:
             raise InputError(f"{source}: states: key '{key}' stands twice; give every column once")
+
+
+def _check_contacts(contacts: dict, source: str) -> None:
+    """Contact maps are large and read piece by piece: they have to be there."""
+    for key in ("map", "tads"):
+        path = contacts.get(key)
+        if path and is_url(path):
+            raise InputError(f"{source}: contacts.{key}: '{path}' is a URL; download it and give its path")
+    if "::" in (contacts.get("map") or ""):
+        raise InputError(
+            f"{source}: contacts.map: '{contacts['map']}' names a part of a file; give the path of the .mcool, and "
+            "contacts.resolution_bp"
+        )
+    if contacts.get("resolution_bp") is not None and not contacts.get("map"):
+        raise InputError(f"{source}: contacts.resolution_bp is given without contacts.map; give the map too")
 
 
 def _text_keys(value, source: str, path: tuple = ()):

@@ -45,8 +45,8 @@ def measure_specificity(
     -------
     DataFrame
         :data:`grids.tables.SPECIFICITY_COLUMNS`. `log_change`: change of mean predicted log-expression
-        (natural log), with the bounds of its 95 % interval. `jaccard`: overlap with the set that was found
-        in `applied_to` for the same gene; missing when there is none.
+        (natural log), with the bounds of its 95 % interval. `jaccard`: overlap with the set of the same
+        size that was found in `applied_to` for the same gene; missing when there is none.
 
     Raises
     ------
@@ -65,15 +65,15 @@ def measure_specificity(
         direction: TaskCells(surrogate, atac.X, VALUE_OF_DIRECTION[direction])
         for direction in pd.unique(sets["direction"])
     }
-    task = ["gene", "direction", "surrogate", "method"]
+    task = ["gene", "direction", "surrogate", "method", "set_size"]
     own = {key: set(rows["peak"]) for key, rows in sets[sets["cell_type"] == applied_to].groupby(task)}
     rows = []
     # Gene by gene, so that a surrogate with a part for each gene prepares its cells once.
-    known = sets[sets["gene"].isin(surrogate.genes)].groupby([*task, "cell_type", "set_size"])
-    for (gene, direction, name, method, found_in, set_size), members in known:
+    known = sets[sets["gene"].isin(surrogate.genes)].groupby([*task, "cell_type"])
+    for (gene, direction, name, method, set_size, found_in), members in known:
         changes = changes_by_set(cells[direction], gene, members["peak"])
         low, high = interval(bootstrap_means(changes, weights)[:, 0])
-        overlap = jaccard(set(members["peak"]), own.get((gene, direction, name, method), set()))
+        overlap = jaccard(set(members["peak"]), own.get((gene, direction, name, method, set_size), set()))
         rows.append(
             [name, method, gene, direction, found_in, applied_to, set_size, n_cells, changes[0].mean(),
              low, high, overlap]

@@ -7,7 +7,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from grids.surrogates.pooling import PooledSurrogate, check_opened, split_rows_by_group
+from grids.surrogates.pooling import PooledSurrogate, check_opened, split_rows_by_group, sum_rows
 
 # Rows of pooled states that are in memory at a time, and flags of what a perturbation changes.
 ROWS_PER_BLOCK = 4096
@@ -76,6 +76,13 @@ class PerturbedCells:
     def n_peaks(self) -> int:
         return len(self.shift)
 
+    @property
+    def opened(self) -> sparse.csr_matrix:
+        """Which peaks are open before any perturbation, shape (n_cells, n_peaks); entries are 1."""
+        rows = self._by_group
+        indptr = rows.indptr[:: self.surrogate.n_groups]
+        return sparse.csr_matrix((rows.data, rows.indices, indptr), shape=(len(self), self.n_peaks))
+
     def subset(self, cells: np.ndarray) -> "PerturbedCells":
         """The same, for some of the cells (a minibatch); nothing is pooled again."""
         part = object.__new__(PerturbedCells)
@@ -123,6 +130,26 @@ class PerturbedCells:
         states = self.pooled if states is None else states
         changed = self.changed(members).T.to(self.shift)
         return states + (changed @ self._moves(members)).view(states.shape)
+
+    def partly_perturbed(self, shares: Tensor) -> Tensor:
+        """Pooled states after every peak has been moved part of the way: by ``share * (value - x)``.
+
+        With shares of 0 and 1 this is :meth:`perturbed`; its cost does not grow with the number of ones.
+
+        Parameters
+        ----------
+        shares : Tensor, shape (n_peaks,)
+            Differentiable.
+
+        Returns
+        -------
+        Tensor, shape (n_cells, n_groups, width)
+        """
+        moves = shares[:, None] * self.shift
+        states = self.pooled - sum_rows(self._by_group, moves).view(self.pooled.shape)
+        if self.value:
+            states = states + moves.new_zeros(self.pooled.shape[1:]).index_add(0, self.group_of_peak, moves)
+        return states
 
     def _moves(self, members: Tensor) -> Tensor:
         """What perturbing each peak adds to a cell that it changes, shape (n, n_groups * width)."""

@@ -11,13 +11,14 @@ from safetensors.torch import save_file
 
 import grids
 from grids.errors import InputError, listing
+from grids.surrogates.classifier import Classifier
 from grids.surrogates.cross_modality import CrossModalitySurrogate
 from grids.surrogates.window import WindowSurrogate
 
 FORMAT = "grids-surrogate-1"
 _NAMES = ("peaks", "genes", "cell_types")
 
-Surrogate = CrossModalitySurrogate | WindowSurrogate
+Surrogate = CrossModalitySurrogate | WindowSurrogate | Classifier
 
 
 def _encode(names: list[str]) -> torch.Tensor:
@@ -30,7 +31,7 @@ def save(surrogate: Surrogate, path: str | os.PathLike, **metadata: object) -> N
 
     Parameters
     ----------
-    surrogate : CrossModalitySurrogate or WindowSurrogate
+    surrogate : CrossModalitySurrogate, WindowSurrogate or Classifier
     path : path
         Written under a temporary name and renamed.
     **metadata
@@ -93,6 +94,7 @@ def _restore_cross_modality(names: dict, weights: dict, options: dict) -> CrossM
 _RESTORE = {
     CrossModalitySurrogate.name: _restore_cross_modality,
     WindowSurrogate.name: WindowSurrogate.restore,
+    Classifier.name: Classifier.restore,
 }
 
 

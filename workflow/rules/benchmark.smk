@@ -1,0 +1,158 @@
+"""The benchmark of explainers: every method on every task, measured on the same test cells."""
+
+from grids.explainers.jobs import jobs
+
+BENCHMARK = config.get("benchmark", {})
+BENCHMARK_JOBS = jobs(BENCHMARK["methods"]) if BENCHMARK else {}
+
+
+wildcard_constraints:
+    benchmark_job="|".join(re.escape(name) for name in BENCHMARK_JOBS) or "nothing",
+
+
+def per_benchmark_job(pattern):
+    """The pattern's file of every job of methods."""
+    return expand(pattern, benchmark_job=BENCHMARK_JOBS, allow_missing=True)
+
+
+rule explain_tasks:
+    input:
+        multiome="<results>/preprocessed.h5mu",
+        windows="<results>/windows.tsv.gz",
+        genes="<results>/genes.tsv.gz",
+        surrogate="<results>/surrogate/{cell_type}.safetensors",
+        tasks="<results>/explained_tasks.tsv",
+    output:
+        sets="<results>/benchmark/{cell_type}/{benchmark_job}/sets.tsv",
+        costs="<results>/benchmark/{cell_type}/{benchmark_job}/costs.tsv",
+        skipped="<results>/benchmark/{cell_type}/{benchmark_job}/skipped.tsv",
+    log:
+        "<results>/logs/explain_tasks/{cell_type}/{benchmark_job}.log",
+    benchmark:
+        "<results>/benchmarks/explain_tasks/{cell_type}/{benchmark_job}.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(6000, per_input_mb=20),
+        runtime=minutes(240, per_input_mb=2),
+    params:
+        cell_type=cell_type_of,
+        methods=lambda wildcards: BENCHMARK_JOBS[wildcards.benchmark_job],
+        benchmark=lambda wildcards: {
+            "set_sizes": BENCHMARK["set_sizes"],
+            "settings": explainer_settings(
+                config, BENCHMARK_JOBS[wildcards.benchmark_job]
+            ),
+            "scope": config["search"]["scope"],
+            "direction": config["search"]["direction"],
+        },
+        seed=seed_for("explain_tasks"),
+        code=code_of("explain_tasks"),
+    script:
+        "../scripts/explain_tasks.py"
+
+
+rule measure_explainers:
+    input:
+        multiome="<results>/preprocessed.h5mu",
+        genes="<results>/genes.tsv.gz",
+        accessibility="<results>/accessibility.tsv.gz",
+        surrogate="<results>/surrogate/{cell_type}.safetensors",
+        sets=per_benchmark_job(
+            "<results>/benchmark/{cell_type}/{benchmark_job}/sets.tsv"
+        ),
+        costs=per_benchmark_job(
+            "<results>/benchmark/{cell_type}/{benchmark_job}/costs.tsv"
+        ),
+    output:
+        effects="<results>/benchmark/{cell_type}/effects.tsv",
+        sets="<results>/benchmark/{cell_type}/sets.tsv",
+        locations="<results>/benchmark/{cell_type}/locations.tsv",
+        cells="<results>/benchmark/{cell_type}/cells.tsv.gz",
+    log:
+        "<results>/logs/measure_explainers/{cell_type}.log",
+    benchmark:
+        "<results>/benchmarks/measure_explainers/{cell_type}.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(6000, per_input_mb=20),
+        runtime=minutes(120, per_input_mb=1),
+    params:
+        cell_type=cell_type_of,
+        n_null_sets=BENCHMARK.get("n_null_sets", 0),
+        windows=config["windows"],
+        seed=seed_for("measure_explainers"),
+        code=code_of("measure_explainers"),
+    script:
+        "../scripts/measure_explainers.py"
+
+
+use rule measure_specificity as measure_specificity_of_explainers with:
+    input:
+        multiome="<results>/preprocessed.h5mu",
+        surrogate="<results>/surrogate/{cell_type}.safetensors",
+        sets="<results>/benchmark/sets.tsv",
+    output:
+        specificity="<results>/benchmark/{cell_type}/specificity.tsv",
+    log:
+        "<results>/logs/measure_specificity_of_explainers/{cell_type}.log",
+    benchmark:
+        "<results>/benchmarks/measure_specificity_of_explainers/{cell_type}.tsv"
+    params:
+        cell_type=cell_type_of,
+        bootstrap={"n_bootstrap": 200},
+        seed=seed_for("measure_specificity_of_explainers"),
+        code=code_of("measure_specificity"),
+
+
+use rule collect_specificity as collect_specificity_of_explainers with:
+    input:
+        specificity=per_cell_type("<results>/benchmark/{cell_type}/specificity.tsv"),
+    output:
+        specificity="<results>/benchmark/specificity.tsv",
+    log:
+        "<results>/logs/collect_specificity_of_explainers.log",
+    benchmark:
+        "<results>/benchmarks/collect_specificity_of_explainers.tsv"
+
+
+rule collect_explainers:
+    input:
+        effects=per_cell_type("<results>/benchmark/{cell_type}/effects.tsv"),
+        sets=per_cell_type("<results>/benchmark/{cell_type}/sets.tsv"),
+        locations=per_cell_type("<results>/benchmark/{cell_type}/locations.tsv"),
+        cells=per_cell_type("<results>/benchmark/{cell_type}/cells.tsv.gz"),
+        costs=expand(
+            "<results>/benchmark/{cell_type}/{benchmark_job}/costs.tsv",
+            cell_type=CELL_TYPES,
+            benchmark_job=BENCHMARK_JOBS,
+        ),
+        skipped=expand(
+            "<results>/benchmark/{cell_type}/{benchmark_job}/skipped.tsv",
+            cell_type=CELL_TYPES,
+            benchmark_job=BENCHMARK_JOBS,
+        ),
+    output:
+        effects="<results>/benchmark/effects.tsv",
+        sets="<results>/benchmark/sets.tsv",
+        locations="<results>/benchmark/locations.tsv",
+        cells="<results>/benchmark/cells.tsv.gz",
+        costs="<results>/benchmark/costs.tsv",
+        skipped="<results>/benchmark/skipped.tsv",
+    log:
+        "<results>/logs/collect_explainers.log",
+    benchmark:
+        "<results>/benchmarks/collect_explainers.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.1),
+    params:
+        code=code_of("collect_explainers"),
+    script:
+        "../scripts/collect_explainers.py"

@@ -1,0 +1,1 @@
+"""The synthetic benchmark: functions of binary features whose best set is known."""
