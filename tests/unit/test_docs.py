@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from grids.benchmark.comparisons import COMPARISON_COLUMNS
+from grids.benchmark.single_cell import COST_COLUMNS
+from grids.contacts.measurement import CONTACT_COLUMNS, CONTACT_MEMBER_COLUMNS, CONTACT_SUMMARY_COLUMNS
 from grids.effects import CELL_COLUMNS, LOCATION_COLUMNS, NULL_COLUMNS, TASK_KEYS
 from grids.intervals import WINDOW_COLUMNS
+from grids.mnist.benchmark import EFFECT_COLUMNS as DIGIT_EFFECT_COLUMNS
+from grids.mnist.benchmark import SET_COLUMNS as PIXEL_COLUMNS
+from grids.mnist.training import QUALITY_COLUMNS as CLASSIFIER_COLUMNS
 from grids.perturbation.search import SEARCH_COLUMNS
 from grids.preprocessing import ANNOTATION_COLUMNS, GENE_COLUMNS
 from grids.quality_control import METRIC_COLUMNS, STEP_COLUMNS
@@ -17,6 +23,8 @@ from grids.surrogates.latent import LATENT_COLUMNS
 from grids.surrogates.quality import QUALITY_COLUMNS, SUMMARY_COLUMNS
 from grids.surrogates.stage import CURVE_COLUMNS
 from grids.surrogates.window_training import REGULARISATION_COLUMNS
+from grids.synthetic.benchmark import REPLICATE_COLUMNS
+from grids.synthetic.benchmark import SUMMARY_COLUMNS as SYNTHETIC_SUMMARY_COLUMNS
 from grids.tables import (
     ALTERNATIVE_COLUMNS,
     ATLAS_COLUMNS,
@@ -59,6 +67,9 @@ COLUMNS = {
     "atlas_summary.tsv": ATLAS_COLUMNS,
     "evidence.tsv": EVIDENCE_COLUMNS,
     "evidence_pairs.tsv.gz": EVIDENCE_PAIR_COLUMNS,
+    "contacts.tsv": CONTACT_COLUMNS,
+    "contact_members.tsv": CONTACT_MEMBER_COLUMNS,
+    "contacts_summary.tsv": CONTACT_SUMMARY_COLUMNS,
     "gate.tsv": GATE_COLUMNS,
     "tasks.tsv and skipped.tsv": SKIPPED_COLUMNS,
     "truth.tsv": TRUTH_COLUMNS,
@@ -68,7 +79,10 @@ COLUMNS = {
     "surrogate/": [
         *QUALITY_COLUMNS, *SUMMARY_COLUMNS, *REGULARISATION_COLUMNS, *CURVE_COLUMNS, *LATENT_COLUMNS,
     ],
+    "Benchmark of explainers": [*COST_COLUMNS, *COMPARISON_COLUMNS],
     "Truth benchmark": [*SCORE_COLUMNS, *TRUTH_SUMMARY_COLUMNS, *CONFUSION_COLUMNS, *CALIBRATION_COLUMNS],
+    "Image benchmark": [*DIGIT_EFFECT_COLUMNS, *CELL_COLUMNS, *PIXEL_COLUMNS, *CLASSIFIER_COLUMNS],
+    "Synthetic benchmark": [*REPLICATE_COLUMNS, *SYNTHETIC_SUMMARY_COLUMNS],
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import contact_maps as maps
 import figure_tables as make
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 
+from grids.contacts.contact_map import open_contact_map
 from grids.errors import InputError
 from grids.figures.before_after import before_after
 from grids.figures.effect_against_null import effect_against_null
@@ -497,6 +499,73 @@ def test_locus_without_a_member_in_view_lists_where_they_are(locus):
     assert "no member of the set lies in this stretch" in texts(figure)
     assert "2 members on other chromosomes (rank, effect in context): chr2:1.50 Mb (1," in joined(figure)
     assert "1 member elsewhere on chr1 (rank, effect in context): chr1:0.00 Mb (3," in joined(figure)
+
+
+@pytest.fixture(scope="module")
+def contacts(tmp_path_factory):
+    """A map of chr1 whose contacts fall with the distance; balancing has masked one bin in the locus."""
+    sizes, resolution_bp = {"chr1": 41_000_000}, 50_000
+    n_bins = len(maps.bins_of(sizes, resolution_bp))
+    weight = np.full(n_bins, 0.1)
+    weight[395] = np.nan
+    path = tmp_path_factory.mktemp("contacts") / "map.cool"
+    counts = {"chr1": maps.decaying_counts(n_bins)}
+    return open_contact_map(
+        maps.write_cool(path, counts, sizes, resolution_bp, weight), maps.peaks_at("chr1", [5_000])
+    )
+
+
+def test_locus_shows_the_contacts_of_the_stretch_above_the_arcs(locus, contacts):
+    genes, peaks, windows, task = locus
+    sets = make.sets(task, genes, peaks, size=10)
+    figure = locus_view(("Astro", "MOBP"), sets, genes, windows, peaks, contacts=contacts)
+    (mesh,) = artists(figure, "contacts")
+    low, high = mesh.axes.get_xlim()
+    first, last = int(low // 50_000), -int(-high // 50_000)
+    shown = mesh.get_array()
+    matrix = contacts.cooler.matrix(balance=True)[first:last, first:last]
+    assert_allclose(np.where(matrix > 0, shown, 0), np.nan_to_num(matrix))
+    assert (shown.mask == np.isnan(matrix)).all() and shown.mask.any()
+    # the cell of two bins stands above their middle, as high as they are apart
+    corner = mesh.get_coordinates()[2, 7]
+    assert_allclose(corner, [(first + 4.5) * 50_000, 5 * 50_000])
+    assert mesh.axes.get_position().y0 > figure.axes[0].get_position().y0
+    (rings,) = artists(figure, "contacts of members")
+    inside = sets[(sets["chromosome"] == "chr1") & (sets["start"].between(low, high))]
+    middle = inside[["start", "end"]].mean(axis=1).to_numpy()
+    assert_allclose(rings.get_xdata(), (middle + 20_000_000) / 2)
+    assert_allclose(rings.get_ydata(), np.abs(middle - 20_000_000))
+    assert "balanced contacts\n50-kb bins" in texts(figure)
+
+
+def test_locus_draws_the_tad_of_the_gene(locus, contacts):
+    genes, peaks, windows, task = locus
+    sets = make.sets(task, genes, peaks, size=10)
+    rows = [("chr1", 19_800_000, 20_200_000), ("chr1", 20_200_000, 10**8), ("chr2", 0, 10**8)]
+    tads = pd.DataFrame(rows, columns=["chromosome", "start", "end"])
+    with_map = locus_view(("Astro", "MOBP"), sets, genes, windows, peaks, contacts=contacts, tads=tads)
+    alone = locus_view(("Astro", "MOBP"), sets, genes, windows, peaks, tads=tads)
+    for figure in (with_map, alone):
+        (own,) = artists(figure, "TAD of the gene")
+        assert (own.get_x(), own.get_width()) == (19_800_000, 400_000)
+        assert len(artists(figure, "TAD")) == 1  # cut at the end of the view, and none of another chromosome
+        assert "400 kb" in texts(figure)
+    (outline,) = artists(with_map, "outline of the TAD")
+    assert_allclose(outline.get_xydata(), [[19_800_000, 0], [20_000_000, 400_000], [20_200_000, 0]])
+    assert not artists(alone, "outline of the TAD") and not artists(alone, "contacts")
+    none = locus_view(("Astro", "MOBP"), sets, genes, windows, peaks, tads=tads.iloc[1:])
+    assert "the TSS lies in no TAD" in texts(none) and not artists(none, "TAD of the gene")
+
+
+def test_locus_on_a_chromosome_without_contacts_says_so(locus, contacts, tmp_path):
+    genes, peaks, _, task = locus
+    genes = genes.copy()
+    genes.loc[genes["gene"] == "MOBP", "chromosome"] = "chr2"
+    windows = make.windows(genes[genes["gene"] == "MOBP"], peaks)
+    sets = make.sets(task, genes, peaks, size=5)
+    figure = locus_view(("Astro", "MOBP"), sets, genes, windows, peaks, contacts=contacts)
+    assert "the contact map has no chr2" in texts(figure)
+    save(figure, tmp_path / "a.svg")
 
 
 def test_locus_at_the_start_of_a_chromosome_begins_at_zero(locus):

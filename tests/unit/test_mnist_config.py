@@ -49,7 +49,9 @@ def test_messages(text, expected):
 def test_idx_files_must_be_there(tmp_path):
     (tmp_path / "images").touch()
     config = {"mnist": {"idx_files": {"train_images": str(tmp_path / "images"), "train_labels": "absent"}}}
-    with pytest.raises(InputError, match=r"study.yaml: mnist.idx_files.train_labels: there is no file 'absent'"):
+    with pytest.raises(
+        InputError, match=r"study.yaml: mnist.idx_files.train_labels: there is no file 'absent'"
+    ):
         check_files(config, "study.yaml")
 
 

@@ -12,7 +12,9 @@ from grids.synthetic.functions import FUNCTIONS
 
 # In words of Python, for one cell.
 LOGIC = {
-    "additive": lambda x: np.log(1 + 0.5 * x[0] + 0.7 * x[1] + 0.9 * x[2] + 1.1 * x[3] + 1.3 * x[4] + 1.5 * x[5]),
+    "additive": lambda x: np.log(
+        1 + 0.5 * x[0] + 0.7 * x[1] + 0.9 * x[2] + 1.1 * x[3] + 1.3 * x[4] + 1.5 * x[5]
+    ),
     "xor": lambda x: (x[0] != x[1]) + (x[2] != x[3]) + (x[4] != x[5]),
     "orange_skin": lambda x: {0: 1, 1: np.exp(-0.5), 2: np.exp(-2), 3: np.exp(-4.5)}[abs(sum(x) - 3)],
     "switch": lambda x: sum(x[6:]) if x[0] else sum(x[1:6]),
@@ -67,7 +69,9 @@ def test_the_best_effect_is_that_of_all_sets_tried(name):
 def test_the_planted_set_is_the_best_one(name, background):
     for seed in range(3):
         replicate = simulate(name, np.random.default_rng(seed), 100, 500, 0.8, background)
-        before, after = (replicate.cells.mean_of_sets(s[None], 0)[0] for s in (replicate.members[:0], replicate.members))
+        before, after = (
+            replicate.cells.mean_of_sets(s[None], 0)[0] for s in (replicate.members[:0], replicate.members)
+        )
         assert replicate.best_effect == pytest.approx(float(before - after), rel=1e-4)
 
 

@@ -1,18 +1,7 @@
 """The benchmark of explainers: every method on every task, measured on the same test cells."""
 
-from grids.explainers.jobs import jobs
-
-BENCHMARK = config.get("benchmark", {})
-BENCHMARK_JOBS = jobs(BENCHMARK["methods"]) if BENCHMARK else {}
-
-
 wildcard_constraints:
     benchmark_job="|".join(re.escape(name) for name in BENCHMARK_JOBS) or "nothing",
-
-
-def per_benchmark_job(pattern):
-    """The pattern's file of every job of methods."""
-    return expand(pattern, benchmark_job=BENCHMARK_JOBS, allow_missing=True)
 
 
 rule explain_tasks:

@@ -26,6 +26,7 @@ from grids.config import (
     short_path,
 )
 from grids.errors import InputError
+from grids.explainers.jobs import jobs
 from grids.names import escape
 from grids.provenance import code_hash
 from grids.report import what_went_wrong
@@ -78,6 +79,8 @@ def wildcard_of(cell_type):
     return "=6Aoint" if cell_type == "joint" else escape(cell_type)
 
 
+BENCHMARK = config.get("benchmark", {})
+BENCHMARK_JOBS = jobs(BENCHMARK["methods"]) if BENCHMARK else {}
 CELL_TYPES = {wildcard_of(cell_type): cell_type for cell_type in TASKS}
 
 
@@ -173,3 +176,8 @@ def minutes(base, per_input_mb):
 def per_cell_type(pattern):
     """The pattern's file of every cell type that has tasks."""
     return expand(pattern, cell_type=CELL_TYPES, allow_missing=True)
+
+
+def per_benchmark_job(pattern):
+    """The pattern's file of every job of explainers."""
+    return expand(pattern, benchmark_job=BENCHMARK_JOBS, allow_missing=True)

@@ -339,6 +339,8 @@ rule figure_locus:
         windows="<results>/windows.tsv.gz",
         accessibility="<results>/accessibility.tsv.gz",
         alternatives="<results>/alternative_sets.tsv",
+        contacts=contact_map,
+        tads=tad_file,
     output:
         folder=report(
             directory("<results>/figures/locus/{cell_type}"),
@@ -360,6 +362,8 @@ rule figure_locus:
         runtime=minutes(30, per_input_mb=0.5),
     params:
         cell_type=cell_type_of,
+        resolution_bp=config["contacts"]["resolution_bp"],
+        assembly=config["input"].get("assembly"),
         code=code_of("figure_locus"),
     script:
         "../scripts/figure_locus.py"
@@ -623,6 +627,7 @@ FIGURES = [
             *(["state_trajectory"] if config["states"] else []),
             "atlas",
             *(["evidence"] if config["evidence"] else []),
+            *(["contacts"] if HAS_CONTACTS else []),
         ],
         suffix=["pdf", "png", "svg"],
     ),

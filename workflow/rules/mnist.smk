@@ -33,7 +33,10 @@ rule train_mnist_classifier:
         mem_mb=memory(2000, per_input_mb=50),
         runtime=minutes(30, per_input_mb=1),
     params:
-        settings=config.get("mnist"),
+        settings=lambda wildcards: {
+            key: config["mnist"][key]
+            for key in ("idx_files", "threshold", "classifier")
+        },
         seed=seed_for("train_mnist_classifier"),
         code=code_of("train_mnist_classifier"),
     script:

@@ -3,25 +3,34 @@
 from pathlib import Path
 
 from grids import tables
+from grids.contacts.contact_map import open_contact_map
+from grids.contacts.tads import read_tads
 from grids.figures.locus_view import locus_view
 from grids.figures.save import save
 from grids.logging import job
 from grids.names import escape
 
 with job(snakemake) as log:
-    cell_type = snakemake.params.cell_type
-    table = {name: tables.read(path) for name, path in snakemake.input.items()}
-    sets, windows = table["sets"], table["windows"]
+    files, params = snakemake.input, snakemake.params
+    cell_type = params.cell_type
+    sets, genes, windows, accessibility, alternatives = (
+        tables.read(files[name]) for name in ("sets", "genes", "windows", "accessibility", "alternatives")
+    )
+    options = {"resolution_bp": params.resolution_bp, "assembly": params.assembly}
+    contacts = open_contact_map(files.contacts, accessibility, **options) if files.contacts else None
+    tads = read_tads(files.tads, accessibility, genes, params.assembly) if files.tads else None
     folder = Path(snakemake.output.folder)
     folder.mkdir(parents=True, exist_ok=True)
     for gene in sets.loc[sets["cell_type"] == cell_type, "gene"].unique():
         figure = locus_view(
             (cell_type, gene),
             sets,
-            table["genes"],
+            genes,
             windows[windows["gene"] == gene],
-            table["accessibility"],
-            alternatives=table.get("alternatives"),
+            accessibility,
+            alternatives=alternatives,
+            contacts=contacts,
+            tads=tads,
         )
         save(figure, *(folder / f"{escape(gene)}.{suffix}" for suffix in ("pdf", "png", "svg")))
         log.info("drew %s", gene)

@@ -165,7 +165,9 @@ def explainer_settings(config: dict, methods: Iterable[str]) -> dict[str, dict]:
     """
     search = {key: config["search"][key] for key in ("candidates", "restarts", "batch_size", "max_rounds")}
     settings = {"grids": search, **config["explainers"]}
-    return {method: settings.get("cxplain" if method.startswith("cxplain_") else method, {}) for method in methods}
+    return {
+        method: settings.get("cxplain" if method.startswith("cxplain_") else method, {}) for method in methods
+    }
 
 
 def read_tasks(tasks: dict | str, source: str) -> dict[str, list[str] | str]:

@@ -183,13 +183,13 @@ def sort_order(table: pd.DataFrame) -> np.ndarray:
 
 
 def _chromosome_key(name: str) -> tuple:
-    bare = _bare(name)
+    bare = bare_chromosome(name)
     group = 0 if re.fullmatch(r"[0-9]+[A-Za-z]?", bare) else {"X": 1, "Y": 2, "M": 3}.get(bare, 4)
     pieces = [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in _NUMBER.split(bare) if p]
     return group, pieces, name
 
 
-def _bare(name: str) -> str:
+def bare_chromosome(name: str) -> str:
     """The chromosome behind a name's dialect: chr1 -> 1, MT -> M, chrUn_KI270742v1 -> KI270742.1."""
     if contig := _UCSC_CONTIG.match(name):
         return f"{contig[1]}.{contig[2]}"
@@ -225,7 +225,7 @@ def harmonise_chromosomes(genes: pd.DataFrame, peaks: pd.DataFrame) -> tuple[pd.
     """
     of_peaks: dict[str, str] = {}
     for name in pd.unique(peaks.chromosome.astype(str)):
-        other = of_peaks.setdefault(_bare(name), name)
+        other = of_peaks.setdefault(bare_chromosome(name), name)
         if other != name:
             raise InputError(
                 f"the peaks name one chromosome in two ways, '{other}' and '{name}'; "
@@ -235,7 +235,7 @@ def harmonise_chromosomes(genes: pd.DataFrame, peaks: pd.DataFrame) -> tuple[pd.
     prefix = "chr" if any(name.startswith("chr") for name in main) else ""
     renamed = {}
     for name in pd.unique(genes.chromosome.astype(str)):
-        bare = _bare(name)
+        bare = bare_chromosome(name)
         in_dialect = f"{prefix}{bare}" if main and re.fullmatch(r"[0-9]+|[XYM]", bare) else name
         renamed[name] = of_peaks.get(bare, in_dialect)
     harmonised = genes.assign(chromosome=genes.chromosome.astype(str).map(renamed).astype(object))
@@ -321,7 +321,9 @@ def check_assembly(peaks: pd.DataFrame, genes: pd.DataFrame, assembly: str | Non
                 f"{did_you_mean(assembly, CHROMOSOME_SIZES)} Leave it out for other assemblies"
             )
         for what, table in (("peaks", peaks), ("genes", genes)):
-            last = _per_chromosome(table.chromosome, {name: sizes.get(_bare(name)) for name in _names(table)})
+            last = _per_chromosome(
+                table.chromosome, {name: sizes.get(bare_chromosome(name)) for name in _names(table)}
+            )
             beyond = table.start.to_numpy() >= last
             if beyond.any():
                 example = table[beyond].iloc[0]
@@ -348,7 +350,7 @@ def _refuse_peaks_beyond_genes(peaks, genes, margin_bp=5_000_000, min_peaks=20, 
     if len(genes) < 10_000:
         return  # a part of a genome's genes says nothing about where chromosomes end
     last = genes.groupby(genes.chromosome.astype(str)).end.max()
-    last = last[[_bare(name) != "Y" for name in last.index]]  # half of the human Y is free of genes
+    last = last[[bare_chromosome(name) != "Y" for name in last.index]]  # half of the human Y is free of genes
     last_gene = _per_chromosome(peaks.chromosome, last.to_dict())
     beyond = peaks.start.to_numpy() > last_gene + margin_bp
     if beyond.sum() >= max(min_peaks, min_share * len(peaks)):

@@ -4,15 +4,12 @@ A link joins an element, an interval of the genome, to a gene and says whether t
 other. Coordinates are 0-based half-open in all three formats; an eQTL at position p is ``p - 1, p``.
 """
 
-import gzip
 import os
-import zlib
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from grids.bed import MISSING, bed_rows, data_lines, with_coordinates
 from grids.errors import InputError, did_you_mean, listing
 from grids.evidence.settings import check_evidence, format_of
 from grids.intervals import agree_on_assembly, check_assembly, harmonise_chromosomes, overlapping
@@ -31,7 +28,6 @@ ALIASES = {
 _BED = ["chromosome", "start", "end", "gene", "score"]
 _BEDPE = ["chromosome", "start", "end", "chromosome_2", "start_2", "end_2", "name", "score"]
 _N_REQUIRED = {"bed": 4, "bedpe": 6}
-_MISSING = ("", ".", "NA", "NaN", "nan", "None", "-")
 _TRUTH = {
     **dict.fromkeys(("true", "t", "1", "yes", "positive"), True),
     **dict.fromkeys(("false", "f", "0", "no", "negative"), False),
@@ -108,8 +104,11 @@ def read_links(
         table = pd.concat([table, far], ignore_index=True)
     else:
         table["gene"] = table["gene"].str.partition("|")[0].str.strip() if kind == "bed" else table["gene"]
-        table = table[~table["gene"].isin(_MISSING)]
-    table = _with_coordinates(table, where, "").dropna(subset="is_positive")
+        table = table[~table["gene"].isin(MISSING)]
+    table = with_coordinates(table, where)
+    if kind == "bedpe":
+        table = with_coordinates(table, where, "_2")
+    table = table.dropna(subset="is_positive")
     n_used = table["line"].nunique()
     table = _on_the_run(table, peaks, genes, known, where)
     if kind == "bedpe":
@@ -127,29 +126,9 @@ def read_links(
     return links
 
 
-def _lines(path: str | os.PathLike, where: str) -> Iterator[tuple[int, str]]:
-    """The lines of a text file that say something, with their 1-based numbers; without comments."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{where}: file not found; check the path of this evidence")
-    with path.open("rb") as raw:
-        compressed = raw.read(2) == b"\x1f\x8b"
-    opener = gzip.open if compressed else open
-    try:
-        with opener(path, "rt", encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, start=1):
-                line = line.rstrip("\r\n").replace('"', "")
-                if line.strip() and not line.startswith(("##", "# ", "track ", "browser ")):
-                    yield number, line
-    except UnicodeDecodeError:
-        raise InputError(f"{where}: this is no UTF-8 text; expected a BED, BEDPE or TSV file") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{where}: the gzip file is damaged ({error}); download or copy it again") from None
-
-
 def _read_tsv(path, where: str) -> pd.DataFrame:
     """All columns as text, those with aliases under their canonical names; `line` numbers the rows."""
-    lines = _lines(path, where)
+    lines = data_lines(path, where)
     header = next(lines, (0, ""))[1].removeprefix("#").split("\t")
     if len(set(header)) < len(header):
         twice = next(column for i, column in enumerate(header) if column in header[:i])
@@ -179,20 +158,8 @@ def _read_tsv(path, where: str) -> pd.DataFrame:
 
 def _read_bed(path, kind: str, where: str) -> pd.DataFrame:
     """BED or BEDPE as text under canonical names; `line` numbers the rows."""
-    columns, n_required = (_BED if kind == "bed" else _BEDPE), _N_REQUIRED[kind]
-    rows = []
-    for number, line in _lines(path, where):
-        fields = line.split("\t") if "\t" in line else line.split()
-        is_header = not rows and len(fields) > 1 and not fields[1].lstrip("-").isdigit()
-        if line.startswith("#") or (is_header and fields[1] not in _MISSING):
-            continue
-        if len(fields) < n_required:
-            raise InputError(
-                f"{where}, line {number}: {len(fields)} columns; a {kind} file of evidence has at least "
-                f"{n_required}: {', '.join(columns[:n_required])}"
-            )
-        rows.append([*(fields + [""] * len(columns))[: len(columns)], number])
-    return pd.DataFrame(rows, columns=[*columns, "line"])
+    columns = _BED if kind == "bed" else _BEDPE
+    return bed_rows(path, columns, _N_REQUIRED[kind], where, f"a {kind} file of evidence")
 
 
 def _is_positive(table, label, score, at_least, at_most, where: str) -> pd.Series:
@@ -208,7 +175,7 @@ def _is_positive(table, label, score, at_least, at_most, where: str) -> pd.Serie
             f"{where}: there is no column '{column}'.{did_you_mean(column, columns)} It has: {listing(columns)}"
         )
     text = table[column].str.strip()
-    said = ~text.isin(_MISSING)
+    said = ~text.isin(MISSING)
     if label is not None:
         values, expected = text.str.casefold().map(_TRUTH), "TRUE or FALSE (1 or 0, yes or no)"
     else:
@@ -223,31 +190,6 @@ def _is_positive(table, label, score, at_least, at_most, where: str) -> pd.Serie
     if not said.all():
         log.info("%s: %d rows say nothing in '%s' and are left out", where, int((~said).sum()), column)
     return values.astype(object).where(said)
-
-
-def _with_coordinates(table: pd.DataFrame, where: str, suffix: str) -> pd.DataFrame:
-    """Rows that have coordinates, as whole numbers."""
-    columns = [f"{column}{suffix}" for column in _BED[:3]]
-    table = table[~table[columns].isin(_MISSING).any(axis=1)].copy()
-    for column in columns[1:]:
-        # R writes 100000 as 1e+05.
-        values = pd.to_numeric(table[column], errors="coerce")
-        if (odd := values.isna() | (values != np.floor(values))).any():
-            raise InputError(
-                f"{where}, line {table['line'][odd].iloc[0]}: {column} is '{table[column][odd].iloc[0]}'; "
-                "expected a whole number"
-            )
-        table[column] = values.astype(np.int64)
-    chromosome, start, end = columns
-    if (odd := (table[start] < 0) | (table[end] <= table[start])).any():
-        row = table[odd].iloc[0]
-        raise InputError(
-            f"{where}, line {row['line']}: {row[chromosome]}:{row[start]}-{row[end]} is no interval; expected "
-            "0 <= start < end (0-based half-open: a variant at position p is p - 1, p)"
-        )
-    if suffix == "" and "chromosome_2" in table:
-        return _with_coordinates(table, where, "_2")
-    return table
 
 
 def _on_the_run(table, peaks, genes, assembly, where: str) -> pd.DataFrame:

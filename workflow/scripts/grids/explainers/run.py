@@ -137,4 +137,3 @@ def search(
     starts += [searcher.random(problem.set_size, problem.rng) for _ in range(restarts - 1)]
     results = [searcher.improve(start, problem.rng, max_rounds) for start in starts]
     return max(results, key=lambda result: searcher.sign * result.objective_after).members
-

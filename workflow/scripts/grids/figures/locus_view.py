@@ -1,4 +1,4 @@
-"""A gene's locus: arcs to the members of its set, accessibility of the cell types, gene models."""
+"""A gene's locus: contacts and TADs, arcs to the members of its set, accessibility of the cell types, gene models."""
 
 import math
 import textwrap
@@ -12,9 +12,11 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
+from grids.contacts.contact_map import ContactMap, describe_values
 from grids.errors import InputError, listing
+from grids.figures.contact_triangle import draw_contacts, draw_tads
 from grids.figures.gene_models import ROW_HEIGHT, draw_genes, place_genes
 from grids.figures.scales import flags
 from grids.figures.style import (
@@ -29,12 +31,14 @@ from grids.figures.style import (
     number,
     shorten,
     styled,
+    thousands,
 )
 from grids.figures.tasks import KEY, full_sets
 
 WIDTH = 5.6  # inches of the view itself, approximately
 DEFAULT_WINDOW_BP = 500_000
 MAX_RANKS = 16
+TRIANGLE_HEIGHT = WIDTH / 4  # the TSS in the middle, its farthest contacts on top: 45 degrees
 
 
 @styled
@@ -50,6 +54,8 @@ def locus_view(
     max_types: int = 8,
     alternatives: pd.DataFrame | None = None,
     max_alternatives: int = 6,
+    contacts: ContactMap | None = None,
+    tads: pd.DataFrame | None = None,
 ) -> Figure:
     """One task's set in its locus; members elsewhere in the genome are listed below.
 
@@ -72,6 +78,10 @@ def locus_view(
         ``alternative_sets.tsv``: disjoint sets found when the members of the first were excluded.
     max_alternatives : int
         At most so many of them, in the order in which they were found; a note counts the rest.
+    contacts : ContactMap, optional
+        Contacts of the stretch are drawn above the arcs; a ring marks the contact of each member with the TSS.
+    tads : DataFrame, optional
+        `chromosome start end`: the TADs of the stretch are drawn above the arcs, the gene's TAD filled.
 
     Returns
     -------
@@ -110,27 +120,47 @@ def locus_view(
     notes += _alternative_notes(shown_instead, len(found_instead) - len(shown_instead), peaks)
     n_rows = int(placed["row"].max()) + 1
     n_thin = min(len(others), max_types)
-    heights = [1.25, *[0.12] * len(shown_instead), 0.6, *[0.17] * n_thin, ROW_HEIGHT * n_rows + 0.12]
+    above = [TRIANGLE_HEIGHT] * (contacts is not None) + [0.16] * (tads is not None)
+    heights = [*above, 1.25, *[0.12] * len(shown_instead), 0.6, *[0.17] * n_thin, ROW_HEIGHT * n_rows + 0.12]
     figure = new_figure(DOUBLE_COLUMN, sum(heights) + 0.75 + 0.11 * notes.count("\n"))
     figure.get_layout_engine().set(h_pad=0.015, hspace=0)
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights, width_ratios=[1, 0.014])
-    axes = [figure.add_subplot(grid[0, 0])]
-    axes += [figure.add_subplot(grid[i, 0], sharex=axes[0]) for i in range(1, len(heights))]
+    arcs = len(above)
+    axes = [figure.add_subplot(grid[arcs, 0])]
+    axes += [figure.add_subplot(grid[i, 0], sharex=axes[0]) for i in range(arcs + 1, len(heights))]
+    top = [figure.add_subplot(grid[i, 0], sharex=axes[0]) for i in range(arcs)]
     axes[0].set_xlim(low, high)
 
     scale = _draw_arcs(axes[0], members[inside], members, tss)
-    bar = figure.colorbar(scale, cax=figure.add_subplot(grid[0, 1]))
+    bar = figure.colorbar(scale, cax=figure.add_subplot(grid[arcs, 1]))
     bar.set_label("effect in context\n(change in log-expression)", fontsize=6)
     bar.outline.set_visible(False)
     bar.locator = MaxNLocator(4)
     bar.update_ticks()
+    if contacts is not None:
+        middles = members.loc[inside, ["start", "end"]].mean(axis=1).to_numpy()
+        mesh = draw_contacts(top[0], contacts, chromosome, low, high, tss, middles)
+        if mesh is not None:
+            bar = figure.colorbar(mesh, cax=figure.add_subplot(grid[0, 1]))
+            bar.set_label(
+                f"{describe_values(contacts)}\n{contacts.resolution_bp / 1e3:g}-kb bins", fontsize=6
+            )
+            bar.outline.set_visible(False)
+            bar.locator, bar.formatter = LogLocator(subs=(1, 3)), FuncFormatter(lambda x, _: thousands(x))
+            bar.minorticks_off()
+            bar.update_ticks()
+        _label(top[0], "contacts", fontsize=6)
+    if tads is not None:
+        draw_tads(top[-1], top[0] if contacts is not None else None, tads, chromosome, low, high, tss)
+        _label(top[-1], "TADs", fontsize=6)
     tracks = axes[1 + len(shown_instead) : -1]
     for ax, rows in zip(axes[1:], shown_instead, strict=False):
         _draw_alternative(ax, rows, peaks)
     _draw_tracks(tracks, peaks, [cell_type, *others[:n_thin]], types, members[inside], scale)
     draw_genes(axes[-1], placed, name, low, high, WIDTH)
-    for ax in axes:
-        ax.axvline(tss, color=GREY, lw=0.5, ls=":", zorder=0)
+    for ax in [*top, *axes]:
+        if ax not in top[: contacts is not None]:
+            ax.axvline(tss, color=GREY, lw=0.5, ls=":", zorder=0)
         last = ax is axes[-1]
         ax.tick_params(axis="x", bottom=last, labelbottom=last)
         ax.spines["bottom"].set_visible(last)
@@ -138,7 +168,7 @@ def locus_view(
     axes[-1].set_yticks([])
     _position_axis(axes[-1], chromosome, low, high, notes)
     which = members.iloc[0]
-    axes[0].set_title(
+    (top or axes)[0].set_title(
         f"{shorten(name)} in {shorten(cell_type)}: {len(members)} peaks to {which['direction']} it, "
         f"{int(inside.sum())} in view",
         loc="left",

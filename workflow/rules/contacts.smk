@@ -1,0 +1,77 @@
+"""Contacts: set members against a Hi-C map and TADs (config `contacts`)."""
+
+HAS_CONTACTS = bool(config["contacts"]["map"] or config["contacts"]["tads"])
+CONTACT_TABLES = [
+    f"<results>/{name}.tsv"
+    for name in ("contacts", "contact_members", "contacts_summary")
+    if HAS_CONTACTS
+]
+
+
+rule measure_contacts:
+    input:
+        sets="<results>/sets.tsv",
+        genes="<results>/genes.tsv.gz",
+        accessibility="<results>/accessibility.tsv.gz",
+        contacts=contact_map,
+        tads=tad_file,
+    output:
+        contacts=report(
+            "<results>/contacts.tsv",
+            caption="../report/contacts_table.rst",
+            category="6. Validation",
+            labels={"what": "Contacts of the sets", "kind": "table"},
+        ),
+        members="<results>/contact_members.tsv",
+        summary=report(
+            "<results>/contacts_summary.tsv",
+            caption="../report/contacts_summary.rst",
+            category="6. Validation",
+            labels={"what": "Contacts of all sets together", "kind": "table"},
+        ),
+    log:
+        "<results>/logs/measure_contacts.log",
+    benchmark:
+        "<results>/benchmarks/measure_contacts.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000, per_input_mb=50),
+        runtime=minutes(120, per_input_mb=1),
+    params:
+        resolution_bp=config["contacts"]["resolution_bp"],
+        assembly=config["input"].get("assembly"),
+        seed=seed_for("measure_contacts"),
+        code=code_of("measure_contacts"),
+    script:
+        "../scripts/measure_contacts.py"
+
+
+rule figure_contacts:
+    input:
+        contacts="<results>/contacts.tsv",
+        summary="<results>/contacts_summary.tsv",
+    output:
+        pdf="<results>/figures/contacts.pdf",
+        png="<results>/figures/contacts.png",
+        svg=report(
+            "<results>/figures/contacts.svg",
+            caption="../report/contacts.rst",
+            category="6. Validation",
+            labels={"what": "Contacts of the sets", "kind": "figure"},
+        ),
+    log:
+        "<results>/logs/figure_contacts.log",
+    benchmark:
+        "<results>/benchmarks/figure_contacts.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        code=code_of("figure_contacts"),
+    script:
+        "../scripts/figure_contacts.py"

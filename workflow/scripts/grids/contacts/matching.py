@@ -1,0 +1,111 @@
+"""Items compared with others at a similar distance from the same place: peaks, or bins of a contact map."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+ITEMS_PER_STRATUM = 20
+MAX_DISTANCE_RATIO = 2.0
+# Rounding must not tell equal means apart.
+TIE = 1e-9
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Members against items of their strata.
+
+    Attributes
+    ----------
+    members, matched : float
+        Mean over members, and over members of the mean of the other items of their strata.
+    matched_low, matched_high : float
+        Between these lie 95 % of the means of permuted members.
+    p_value : float
+        One-sided: share of permutations whose mean is at least that of the members.
+    n_members : int
+        Members that have other items in their strata; the others are left out.
+    matched_of_member : ndarray, shape (all members,)
+        Mean of the other items of each member's stratum; NaN where there is none.
+    n_matched : ndarray of int, shape (all members,)
+        How many these are.
+    """
+
+    members: float
+    matched: float
+    matched_low: float
+    matched_high: float
+    p_value: float
+    n_members: int
+    matched_of_member: np.ndarray
+    n_matched: np.ndarray
+
+
+def distance_strata(distance: np.ndarray) -> np.ndarray:
+    """Stratum of each item: items in the order of their distance, cut after every 20th.
+
+    Equal distances share a stratum, and none holds distances of which one is more than twice another. Which
+    items are members plays no part, so that members and others of a stratum can be exchanged.
+
+    Parameters
+    ----------
+    distance : ndarray, shape (n_items,)
+        Unsigned, above 0.
+
+    Returns
+    -------
+    ndarray of int, shape (n_items,)
+    """
+    order = np.argsort(distance, kind="stable")
+    ordered = distance[order]
+    first_of_stratum = [0]
+    while (first := first_of_stratum[-1]) < len(ordered):
+        last = ordered[min(first + ITEMS_PER_STRATUM, len(ordered)) - 1]
+        farthest = min(last, MAX_DISTANCE_RATIO * ordered[first])
+        first_of_stratum.append(int(np.searchsorted(ordered, farthest, side="right")))
+    strata = np.empty(len(distance), dtype=np.int64)
+    strata[order] = np.repeat(np.arange(len(first_of_stratum) - 1), np.diff(first_of_stratum))
+    return strata
+
+
+def compare(
+    value: np.ndarray, members: np.ndarray, strata: np.ndarray, n_draws: int, rng: np.random.Generator
+) -> Comparison:
+    """Permutation of members and other items within each stratum.
+
+    Parameters
+    ----------
+    value : ndarray, shape (n_items,)
+    members : ndarray of int, shape (n_members,)
+        Positions of different items.
+    strata : ndarray of int, shape (n_items,)
+        From :func:`distance_strata`.
+    n_draws : int
+    rng : numpy Generator
+    """
+    matched, n_matched = np.full(len(members), np.nan), np.zeros(len(members), dtype=np.int64)
+    permuted = np.zeros(n_draws)
+    for stratum in np.unique(strata[members]):
+        of_stratum = strata[members] == stratum
+        items = np.flatnonzero(strata == stratum)
+        others = np.setdiff1d(items, members[of_stratum])
+        if not len(others):
+            continue
+        matched[of_stratum], n_matched[of_stratum] = value[others].mean(), len(others)
+        drawn = rng.permuted(np.tile(items, (n_draws, 1)), axis=1)[:, : of_stratum.sum()]
+        permuted += value[drawn].sum(axis=1)
+    used = n_matched > 0
+    if not used.any():
+        return Comparison(*[np.nan] * 5, 0, matched, n_matched)
+    observed, permuted = float(value[members[used]].mean()), permuted / used.sum()
+    low, high = np.quantile(permuted, (0.025, 0.975))
+    n_as_high = int((permuted >= observed - TIE * max(1.0, abs(observed))).sum())
+    return Comparison(
+        members=observed,
+        matched=float(matched[used].mean()),
+        matched_low=float(low),
+        matched_high=float(high),
+        p_value=(1 + n_as_high) / (1 + n_draws),
+        n_members=int(used.sum()),
+        matched_of_member=matched,
+        n_matched=n_matched,
+    )

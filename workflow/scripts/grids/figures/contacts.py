@@ -1,0 +1,129 @@
+"""Contacts of set members with the TSS, and their TADs, against peaks at the same distance."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from grids.figures.scales import SIGNIFICANT
+from grids.figures.style import (
+    DOUBLE_COLUMN,
+    GREY,
+    INK,
+    PALE,
+    VERMILLION,
+    beside,
+    empty_figure,
+    legend_outside,
+    new_figure,
+    number,
+    panel_title,
+    styled,
+)
+from grids.figures.tasks import task_labels
+
+ONE_PANEL = 4.6  # inches
+# Of each measure: title, x label, its columns of matched peaks, of their 95 % range, and of the q-value.
+PANELS = {
+    "observed_over_expected": (
+        "Contact with the TSS",
+        "observed / expected contact",
+        "matched_observed_over_expected",
+        ("matched_low", "matched_high"),
+        "q_value",
+    ),
+    "share_in_tad": ("In the gene's TAD", "share of members", "matched_share_in_tad", None, "tad_q_value"),
+}
+
+
+@styled
+def contacts(table: pd.DataFrame, summary: pd.DataFrame, max_tasks: int = 40) -> Figure:
+    """One row per task: the mean of its members beside that of peaks at the same distance; all sets at the bottom.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``contacts.tsv``. Tasks without a measured member are not drawn.
+    summary : DataFrame
+        ``contacts_summary.tsv``.
+    max_tasks : int
+        At most so many tasks, those with the most enriched contacts (or else shares); a note counts the rest.
+
+    Returns
+    -------
+    Figure
+        A panel for the contact map and one for the TADs, each where it was given. Dots are filled where q is
+        below 0.05.
+    """
+    measures = [measure for measure in PANELS if table[measure].notna().any()]
+    if not measures:
+        return empty_figure("no member of a set could be held against contacts or TADs")
+    rows = table[table[measures].notna().any(axis=1)].reset_index(drop=True)
+    excess = rows[measures[0]] - rows[PANELS[measures[0]][2]]
+    rows = rows.loc[excess.sort_values(ascending=False, kind="stable").index].reset_index(drop=True)
+    shown = rows.head(max_tasks)
+    pooled = _pooled_rows(summary, measures)
+    height = 0.17 * (len(shown) + len(pooled)) + 1.15
+    figure = new_figure(DOUBLE_COLUMN if len(measures) > 1 else ONE_PANEL, height)
+    axes = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+    for ax, measure in zip(axes, measures, strict=True):
+        _draw_panel(ax, shown, pooled[pooled["measure"] == measure], measure, first_pooled=len(shown))
+    labels = [*task_labels(shown), *pooled.drop_duplicates("label")["label"]]
+    axes[0].set_yticks(
+        [*range(len(shown)), *(len(shown) + 0.4 + i for i in range(len(labels) - len(shown)))], labels
+    )
+    axes[0].set_ylim(len(labels) + 0.2, -0.7)
+    if len(rows) > len(shown):
+        axes[0].set_xlabel(f"{axes[0].get_xlabel()}\n{len(shown)} of {len(rows)} tasks are shown")
+    has_range = any(PANELS[measure][3] for measure in measures)
+    marks = [
+        Line2D([], [], ls="", marker="o", ms=4, color=VERMILLION),
+        Line2D([], [], ls="", marker="o", ms=4, mfc="white", color=VERMILLION),
+        Line2D([], [], ls="", marker="|", ms=6, color=INK),
+        *[Line2D([], [], lw=4, color=PALE)] * has_range,
+    ]
+    names = ["members, q < 0.05", "members", "peaks at the same distance", "95 % of permutations"]
+    legend_outside(figure, marks, names[: len(marks)], limit=4)
+    return figure
+
+
+def _pooled_rows(summary: pd.DataFrame, measures: list[str]) -> pd.DataFrame:
+    """Rows of the summary, labelled by what tells them apart."""
+    rows = summary[summary["measure"].isin(measures)].copy()
+    kinds = [column for column in ("direction", "method", "surrogate") if rows[column].nunique() > 1]
+    rows["label"] = [" · ".join(["all sets", *map(str, kind)]) for kind in rows[kinds].to_numpy()]
+    return rows
+
+
+def _draw_panel(ax: Axes, shown: pd.DataFrame, pooled: pd.DataFrame, measure: str, first_pooled: int) -> None:
+    title, label, matched, limits, q_value = PANELS[measure]
+    y = np.arange(len(shown))
+    if limits:
+        ax.hlines(y, shown[limits[0]], shown[limits[1]], color=PALE, lw=4, label="_range")
+    ax.plot(shown[matched], y, "|", ms=6, color=INK, label="_matched")
+    significant = (shown[q_value] < SIGNIFICANT).to_numpy()
+    for which, face in ((significant, VERMILLION), (~significant, "white")):
+        ax.plot(
+            shown[measure][which], y[which], "o", ms=4, mfc=face, color=VERMILLION, label="_members", zorder=3
+        )
+    for row, q in zip(y, shown[q_value], strict=True):
+        if np.isfinite(shown[measure].iloc[row]):
+            beside(ax, row, f"q {number(q)}", fontsize=5.5, color=GREY)
+    for row, (_, of_all) in enumerate(pooled.iterrows()):
+        at = first_pooled + 0.4 + row
+        ax.plot(of_all["mean_of_matched"], at, "|", ms=6, color=INK)
+        ax.plot(of_all["mean_of_members"], at, "D", ms=4.5, color=VERMILLION, label="_all sets")
+        interval = f" ({number(of_all['enrichment_low'])} to {number(of_all['enrichment_high'])})"
+        text = f"× {number(of_all['enrichment'])}{interval * bool(np.isfinite(of_all['enrichment_low']))}"
+        beside(ax, at, text, fontsize=5.5, color=INK)
+    ax.axhline(first_pooled - 0.3, color=GREY, lw=0.5)
+    ax.set_xlim(left=0)
+    if measure == "share_in_tad":
+        ax.set_xlim(-0.04, 1.04)
+        ax.set_xticks((0, 0.5, 1), ("0", "0.5", "1"))
+    else:
+        ax.axvline(1, color=GREY, lw=0.6, ls=":", zorder=0)
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel(label)
+    panel_title(ax, title)
