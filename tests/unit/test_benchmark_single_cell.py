@@ -59,7 +59,7 @@ def test_grids_finds_the_planted_set_and_closing_it_takes_everything():
 
 
 def test_each_method_and_size_is_a_set():
-    sets, costs, _ = run(["knock_out", "distance", "random"], sizes=(2, 5))
+    sets, _, _ = run(["knock_out", "distance", "random"], sizes=(2, 5))
     assert sets.groupby(["method", "set_size"]).size().to_dict() == {
         (method, size): size for method in ("knock_out", "distance", "random") for size in (2, 5)
     }

@@ -156,6 +156,21 @@ def test_or_gate_is_closed_as_a_whole():
     assert result.objective_after == 0.0
 
 
+def test_the_path_to_everything_closed_shows_a_group_of_which_no_pair_matters():
+    opened = sparse.csr_matrix(np.ones((10, 12), dtype=np.uint8))
+    search = Search(PerturbedCells(AnyOfToy(12, [3, 7, 9]), opened, 0), 0)
+    assert sorted(search.along_path(3).tolist()) == [3, 7, 9]
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_the_path_ranks_candidates_of_an_additive_model_by_their_effect(value):
+    weights, opened = np.random.default_rng(1).normal(size=20), open_peaks(30, 20)
+    search = Search(PerturbedCells(LinearToy(weights), opened, value), 0, allowed=torch.arange(4, 16))
+    share = np.asarray(opened.mean(0)).ravel()
+    effect = weights * ((1 - share) if value else share)
+    assert search.along_path(5).tolist() == (4 + np.argsort(-effect[4:16])[:5]).tolist()
+
+
 @pytest.mark.parametrize("n_candidates", [1, 4, 40])
 @pytest.mark.parametrize("batch_size", [None, 5])
 def test_a_pair_of_which_either_member_does_everything_is_found_as_a_pair(n_candidates, batch_size):
@@ -346,7 +361,7 @@ def test_find_sets_of_several_genes_in_both_scopes():
     assert sets["rank"].tolist() == [1, 2, 3] * 2
     assert (sets["selection_frequency"] == 1.0).all()
     assert skipped.empty
-    assert searches["start"].tolist() == ["greedy", "random"] * 2
+    assert searches["start"].tolist() == ["greedy", "path"] * 2
     assert searches["converged"].all()
     sets, _, skipped = find_sets(
         named(linear_two_genes()), opened, tasks, windows, 1, set_size=3, scope="window", restarts=2

@@ -118,7 +118,7 @@ def search(
     batch_size: int | None = None,
     max_rounds: int = 50,
 ) -> Tensor:
-    """GRIDS' own search: the best of several, the first from the greedy set and the others from random ones.
+    """GRIDS' own search: the best of several, from the greedy set, the one along the path, and random ones.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def search(
     """
     searcher = Search(problem.cells, problem.gene, problem.allowed, candidates, batch_size)
     searcher.check_size(problem.set_size)
-    starts = [searcher.greedy(problem.set_size)]
-    starts += [searcher.random(problem.set_size, problem.rng) for _ in range(restarts - 1)]
+    origins = ["greedy", "path", *["random"] * restarts][:restarts]
+    starts = [searcher.start(origin, problem.set_size, problem.rng) for origin in origins]
     results = [searcher.improve(start, problem.rng, max_rounds) for start in starts]
     return max(results, key=lambda result: searcher.sign * result.objective_after).members

@@ -20,7 +20,7 @@ from grids.figures.style import (
 
 # Score, its marker's filling, and its name.
 SCORES = {"f1": (True, "F1 of members"), "effect_share": (False, "effect, as a share of the best set's")}
-APART = 0.17
+APART = 0.2
 
 
 @styled
@@ -42,7 +42,7 @@ def synthetic_recovery(summary: pd.DataFrame) -> Figure:
         return empty_figure("no method was run on the synthetic functions")
     styles = looks(shown["method"])
     functions, backgrounds = shown["function"].unique(), sorted(shown["background"].unique())
-    height = 0.14 * len(styles) + 0.45
+    height = 0.17 * len(styles) + 0.45
     figure = new_figure(DOUBLE_COLUMN, height * len(backgrounds) + 0.6)
     axes = figure.subplots(len(backgrounds), len(functions), sharex=True, sharey=True, squeeze=False)
     for background, row in zip(backgrounds, axes, strict=True):

@@ -30,6 +30,8 @@ log = logging.getLogger("grids")
 
 # A difference below this share of the objective is rounding: no progress, a tie.
 RELATIVE_TOLERANCE = 1e-6
+# Where gradients are taken on the path from nothing to everything perturbed.
+N_PATH_STEPS = 20
 FOUND_COLUMNS = [
     "surrogate", "method", "cell_type", "gene", "direction", "set_size", "rank", "peak", "selection_frequency",
 ]  # fmt: skip
@@ -167,9 +169,30 @@ class Search:
             members = torch.cat([members, best.view(1)])
         return members
 
+    def along_path(self, set_size: int) -> Tensor:
+        """The candidates with the largest first-order gain on the way from none of them perturbed to all of them.
+
+        Gains are averaged over that path, as integrated gradients are (Sundararajan et al., ICML 2017, equation 1):
+        peaks of which none does anything alone are seen once the others are perturbed.
+        """
+        shares = self.cells.shift.new_zeros(self.cells.n_peaks)
+        shares[self.allowed] = 1
+        whole_way = self.cells.partly_perturbed(shares) - self.cells.pooled
+        gain = sum(
+            addition_gain(self.cells, self.gene, self.cells.pooled + (step + 0.5) / N_PATH_STEPS * whole_way)
+            for step in range(N_PATH_STEPS)
+        )
+        return self.allowed[gain[self.allowed].topk(set_size).indices]
+
     def random(self, set_size: int, rng: np.random.Generator) -> Tensor:
         """Distinct candidate peaks drawn at random."""
         return self.allowed[torch.from_numpy(rng.choice(len(self.allowed), set_size, replace=False))]
+
+    def start(self, origin: str, set_size: int, rng: np.random.Generator) -> Tensor:
+        """A set to start from; `origin` is greedy, path or random."""
+        if origin == "random":
+            return self.random(set_size, rng)
+        return self.greedy(set_size) if origin == "greedy" else self.along_path(set_size)
 
     def improve(self, members: Tensor, rng: np.random.Generator, max_rounds: int = 50) -> SearchResult:
         """Coordinate transitions from a given set until a full round of them improves nothing.
@@ -308,7 +331,8 @@ def find_sets(
     direction : {"silence", "activate"}
         Close peaks to lower the gene, or open them to raise it.
     restarts : int
-        Searches per task: the first from `start`, the others from random sets. The best one is returned.
+        Searches per task: the first from `start`, the second from :meth:`Search.along_path`, the others from random
+        sets. The best one is returned.
     start : {"greedy", "random", "given"}
     given : DataFrame, optional
         Columns ``cell_type, gene, peak``: the sets to start from with ``start="given"``.
@@ -352,14 +376,12 @@ def find_sets(
         results = []
         for restart in range(restarts):
             rng = generator(seed, "find_sets", cell_type, gene, restart)
-            origin = start if restart == 0 else "random"
-            if origin == "greedy":
-                first = search.greedy(set_size)
-            elif origin == "random":
-                first = search.random(set_size, rng)
-            else:
+            origin = (start, "path")[restart] if restart < 2 else "random"
+            if origin == "given":
                 names = _given_set(given, cell_type, gene, set_size)
                 first = task_cells.members(gene, names, where="search.given")
+            else:
+                first = search.start(origin, set_size, rng)
             result = search.improve(first, rng, max_rounds)
             results.append(result)
             searches.append(
