@@ -1,0 +1,104 @@
+"""The benchmark of explainers from end to end: every kind of method on simulated cells, and on real ones where present."""
+
+import pytest
+import yaml
+from running import ROOT, succeed
+from test_real_data import DATA, MAX_EPOCHS, config
+
+pytestmark = pytest.mark.workflow
+
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+METHODS = SCHEMA["properties"]["benchmark"]["properties"]["methods"]["default"]
+FIGURES = ["changes", "tasks", "locations", "specificity", "set_size", "cost"]
+TARGETS = [
+    *(f"benchmark/{name}" for name in ("table.tsv", "tasks.tsv", "comparisons.tsv", "specificity.tsv", "costs.tsv")),
+    *(f"figures/benchmark_{name}.png" for name in FIGURES),
+]  # fmt: skip
+SIMULATED = {
+    "run": "simulated",
+    "seed": 3,
+    "input": {"simulation": {"n_cells": 1500, "n_peaks": 3000, "n_genes": 200, "n_cell_types": 2}},
+    "quality_control": {"min_fragments": 20, "min_genes": 20, "min_tss_enrichment": 0},
+    "tasks": {"Excitatory": ["SINGLE1", "REDUND1"], "Inhibitory": ["SINGLE2"]},
+    "window_surrogate": {"member_penalties": [1.0]},
+    "gate": {"force": True},
+    "search": {"restarts": 2},
+    "benchmark": {
+        "set_sizes": [1, 3, 1000],
+        "methods": ["grids", "knock_out", "lime", "correlation", "distance", "random"],
+        "n_null_sets": 50,
+    },
+    "explainers": {"lime": {"n_cells": 16, "n_neighbours": 128}},
+}
+CORTEX = {
+    "quality_control": {"min_fragments": 60, "min_cells_per_peak": 40},
+    "preprocessing": {"n_variable_genes": 300},
+    "tasks": {"Oligo": ["Mobp"], "Astro": ["Gja1"]},
+    "surrogate": {"width": 32, "rna_hidden": [128], "max_epochs": MAX_EPOCHS},
+    "search": {"restarts": 2},
+    "benchmark": {"set_sizes": [5, 20], "n_null_sets": 50},
+    "explainers": {
+        "subset_sampler": {"n_steps": 50},
+        "lime": {"n_cells": 16, "n_neighbours": 128},
+        "fimap": {"n_steps": 50},
+        "cxplain": {"n_epochs": 5, "n_cells": 64},
+        "sage": {"n_permutations": 64},
+    },
+}
+
+
+def check_tables(run, methods: list[str], set_sizes: list[int], n_tasks: int) -> None:
+    """Every method has a whole set of each size for each task, a cost, and an effect on test cells."""
+    sets, effects, costs = (run.table(f"benchmark/{name}.tsv") for name in ("sets", "effects", "costs"))
+    sizes = sets.groupby(["method", "cell_type", "gene", "set_size"])["peak"].nunique()
+    assert (sizes == sizes.index.get_level_values("set_size")).all()
+    assert sorted(set(sets["method"])) == sorted([*methods, "random_matched"])
+    assert len(effects) == len(sizes) == (len(methods) + 1) * len(set_sizes) * n_tasks
+    assert len(costs) == len(methods) * len(set_sizes) * n_tasks
+    assert (costs["seconds"] > 0).all()
+    grids = costs[costs["method"] == "grids"].set_index(["gene", "set_size"])["mean_train_after"]
+    best = costs.groupby(["gene", "set_size"])["mean_train_after"].min()
+    # On the cells that all methods looked at, nothing goes further than the search (but by rounding).
+    assert (grids.sort_index() <= best + 1e-5).all()
+    compared = run.table("benchmark/comparisons.tsv")
+    pooled = compared[(compared["cell_type"] == "all") & (compared["measure"] == "log_change")]
+    assert sorted(pooled["method"]) == sorted([*methods[1:], "random_matched"] * len(set_sizes))
+    assert pooled[["wins", "ties", "losses"]].sum(axis=1).eq(n_tasks).all()
+    assert pooled[pooled["method"] == "random"]["mean_advantage"].gt(0).all()
+    table = run.table("benchmark/table.tsv")
+    assert sorted(set(table["method"])) == sorted([*methods, "random_matched"])
+    for suffix in ("md", "tex"):
+        assert "GRIDS" in (run.folder / f"benchmark/table.{suffix}").read_text()
+    for name in FIGURES:
+        assert (run.folder / f"figures/benchmark_{name}.png").stat().st_size > 5000
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    return succeed(tmp_path_factory.mktemp("benchmark"), SIMULATED, *TARGETS)
+
+
+def test_methods_are_compared_on_simulated_cells(simulated):
+    check_tables(simulated, SIMULATED["benchmark"]["methods"], [1, 3], n_tasks=3)
+    applied = simulated.table("benchmark/specificity.tsv")
+    assert set(applied["applied_to"]) == {"Excitatory", "Inhibitory"}
+
+
+def test_a_size_that_no_task_has_peaks_for_is_skipped_with_its_reason(simulated):
+    skipped = simulated.table("benchmark/skipped.tsv")
+    assert sorted(skipped["gene"]) == ["REDUND1", "SINGLE1", "SINGLE2"]
+    assert (
+        skipped["reason"]
+        .str.fullmatch(r"\d+ candidate peaks \(window\), benchmark\.set_sizes has 1000")
+        .all()
+    )
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"real multiome data are not beside the repository ({DATA})")
+def test_every_method_on_two_tasks_of_the_mouse_cortex(tmp_path):
+    run = succeed(tmp_path, config("paper_mouse_cortex", CORTEX), *TARGETS)
+    check_tables(run, METHODS, [5, 20], n_tasks=2)
+    locations = run.table("benchmark/locations.tsv")
+    closest = locations[locations["method"] == "distance"]
+    assert (closest["share_same_chromosome"] == 1).all()
