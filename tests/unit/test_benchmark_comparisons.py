@@ -245,3 +245,18 @@ def test_methods_stand_in_one_order_and_have_names():
     names = [method_name(method) for method in in_order(shuffled)]
     assert len(set(names)) == len(names)
     assert {"GRIDS", "CXPlain, w = 64", "|correlation|", "new"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    "differences",
+    [
+        [0.3, -0.1, 0.7, 0.2, 1.1, -0.4, 0.9],
+        [1, 1, -1, 2, 2, 3, 0, 0],
+        [0, 0, 0, 1, -2],
+        list(np.random.default_rng(0).normal(0.3, 1, 13).round(1)),
+    ],
+)
+def test_few_differences_are_tested_exactly_as_scipy_does(differences):
+    differences = np.asarray(differences, float)
+    expected = wilcoxon(differences, zero_method="pratt").pvalue
+    assert signed_rank(differences)[0] == pytest.approx(expected, abs=1e-12)
