@@ -10,6 +10,7 @@ from scipy import sparse
 
 from grids.errors import InputError
 from grids.surrogates.cross_modality import CrossModalitySurrogate, NormalisedEncoder
+from grids.surrogates.layers import PReLU
 from grids.surrogates.losses import focal_binary_cross_entropy, masked_squared_error, open_and_drawn_peaks
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference_small.npz"
@@ -154,3 +155,18 @@ def test_gradients_of_many_pairs_do_not_depend_on_how_threads_are_scheduled():
     finally:
         torch.set_num_threads(n_threads)
     assert all(torch.equal(a, b) for again in gradients[1:] for a, b in zip(again, gradients[0], strict=True))
+
+
+@pytest.mark.parametrize(("shape", "n_weights"), [((9, 4), 1), ((9, 4), 4), ((9, 3, 4), 1), ((9, 3, 4), 3)])
+def test_prelu_and_its_gradients_equal_those_of_torch(shape, n_weights):
+    x = torch.randn(shape, dtype=torch.double, requires_grad=True)
+    ours, theirs = PReLU(n_weights).double(), torch.nn.PReLU(n_weights).double()
+    with torch.no_grad():
+        ours.weight.copy_(torch.linspace(-0.5, 1.5, n_weights))
+    theirs.load_state_dict(ours.state_dict())
+    actual, expected = ours(x), theirs(x)
+    torch.testing.assert_close(actual, expected)
+    weights = torch.randn(shape, dtype=torch.double)
+    for layer, y in ((ours, actual), (theirs, expected)):
+        layer.gradient = torch.autograd.grad((weights * y).sum(), [x, layer.weight])
+    torch.testing.assert_close(ours.gradient, theirs.gradient)

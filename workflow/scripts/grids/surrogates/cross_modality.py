@@ -13,7 +13,14 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from grids.errors import InputError, listing
-from grids.surrogates.layers import AffineMixture, Discriminator, GroupedBatchNorm, GroupedLinear, dense_stack
+from grids.surrogates.layers import (
+    AffineMixture,
+    Discriminator,
+    GroupedBatchNorm,
+    GroupedLinear,
+    PReLU,
+    dense_stack,
+)
 from grids.surrogates.pooling import PooledSurrogate
 
 
@@ -32,10 +39,10 @@ class PaperEncoder(nn.Module):
         self.register_buffer("closed_state", torch.zeros(self.n_groups, width))
         self.shift = nn.Parameter(torch.randn(len(chromosome_of_peak), width))
         self.norm_in = GroupedBatchNorm(self.n_groups, width)
-        self.activation_in = nn.PReLU(self.n_groups)
+        self.activation_in = PReLU(self.n_groups)
         self.linear = GroupedLinear(self.n_groups, width, n_hidden)
         self.norm_out = GroupedBatchNorm(self.n_groups, n_hidden)
-        self.activation_out = nn.PReLU(self.n_groups)
+        self.activation_out = PReLU(self.n_groups)
         self.to_latent = nn.Sequential(
             nn.Linear(self.n_groups * n_hidden, n_latent), nn.Linear(n_latent, n_latent)
         )
@@ -73,7 +80,7 @@ class NormalisedEncoder(nn.Module):
         self.register_buffer("log_depth_sd", torch.ones(()))
         self.loadings = nn.Parameter(torch.randn(n_peaks, width) * width**-0.5)
         self.network = nn.Sequential(
-            nn.Linear(width + 1, n_hidden), nn.PReLU(), nn.Dropout(dropout), nn.Linear(n_hidden, n_latent)
+            nn.Linear(width + 1, n_hidden), PReLU(), nn.Dropout(dropout), nn.Linear(n_hidden, n_latent)
         )
 
     @property
@@ -157,7 +164,7 @@ class PeakDecoder(nn.Module):
         )
         self.linear = GroupedLinear(self.n_chromosomes, n_hidden, width)
         self.norm = GroupedBatchNorm(self.n_chromosomes, width)
-        self.activation = nn.PReLU(self.n_chromosomes)
+        self.activation = PReLU(self.n_chromosomes)
         bound = width**-0.5
         self.peak_weight = nn.Parameter(torch.empty(len(chromosome_of_peak), width).uniform_(-bound, bound))
         self.peak_bias = nn.Parameter(torch.zeros(len(chromosome_of_peak)))
