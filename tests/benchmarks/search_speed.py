@@ -56,6 +56,8 @@ def cells_and_surrogate(n_cells: int, encoder: str) -> tuple[sparse.csr_matrix, 
         **sizes,
     )
     with torch.no_grad():
+        if encoder == "normalised":  # states of unit variance, as those that training starts from
+            surrogate.atac_encoder.loadings *= surrogate.atac_encoder.loadings.shape[1] ** 0.5 * N_OPEN**0.5
         surrogate.train()
         surrogate.tail(surrogate.pool(opened[:256]))
         surrogate.rna_decoder[-1].bias.fill_(3.0)

@@ -135,5 +135,6 @@ def search(
     searcher.check_size(problem.set_size)
     origins = ["greedy", "path", *["random"] * restarts][:restarts]
     starts = [searcher.start(origin, problem.set_size, problem.rng) for origin in origins]
-    results = [searcher.improve(start, problem.rng, max_rounds) for start in starts]
-    return max(results, key=lambda result: searcher.sign * result.objective_after).members
+    results = [searcher.improve(start, problem.rng, max_rounds, nested=False) for start in starts]
+    best = max(results, key=lambda result: searcher.sign * result.objective_after)
+    return searcher.nested_order(best.members)

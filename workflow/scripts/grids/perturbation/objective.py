@@ -168,7 +168,9 @@ class PerturbedCells:
         with torch.no_grad():
             return torch.cat([self.tail(gene, block) for block in states.split(ROWS_PER_BLOCK)])
 
-    def predict_sets(self, sets: Tensor, gene: int, states: Tensor | None = None) -> Tensor:
+    def predict_sets(
+        self, sets: Tensor, gene: int, states: Tensor | None = None, predicted: Tensor | None = None
+    ) -> Tensor:
         """Predicted log-expression of a gene in each cell after each set has been perturbed.
 
         Exact: cells in which no member changes keep their prediction, the others are predicted, block by block,
@@ -181,13 +183,16 @@ class PerturbedCells:
         gene : int
         states : Tensor, shape (n_cells, n_groups, width), optional
             As in :meth:`perturbed`.
+        predicted : Tensor, shape (n_cells,), optional
+            Predictions from `states`, where they are known.
 
         Returns
         -------
         Tensor, shape (n_sets, n_cells)
         """
         states = self.pooled if states is None else states
-        predicted = self.predict(gene, states).repeat(len(sets), 1)
+        predicted = self.predict(gene, states) if predicted is None else predicted
+        predicted = predicted.repeat(len(sets), 1)
         n_flags = max(sets.shape[1] * len(self), 1)
         for block in torch.arange(len(sets)).split(max(FLAGS_PER_BLOCK // n_flags, 1)):
             members = sets[block]
@@ -235,19 +240,37 @@ class PerturbedCells:
             predicted[:, cells] = torch.cat(parts)[same_as].T
         return predicted
 
-    def mean_of_sets(self, sets: Tensor, gene: int, states: Tensor | None = None) -> Tensor:
+    def mean_of_sets(
+        self, sets: Tensor, gene: int, states: Tensor | None = None, predicted: Tensor | None = None
+    ) -> Tensor:
         """Mean over the cells of :meth:`predict_sets`, shape (n_sets,): the objective of the search."""
-        return self.predict_sets(sets, gene, states).mean(1)
+        return self.predict_sets(sets, gene, states, predicted).mean(1)
+
+    def linearise(self, gene: int, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Each cell's predicted log-expression, shape (n_cells,), and its gradient, (n_cells, n_groups, width)."""
+        self.evaluations.n_backward += len(states)
+        predicted, gradient = [], []
+        for block in states.detach().split(ROWS_PER_BLOCK):
+            block = block.clone().requires_grad_()
+            of_block = self.tail(gene, block)
+            predicted.append(of_block.detach())
+            gradient += torch.autograd.grad(of_block.sum(), block)
+        return torch.cat(predicted), torch.cat(gradient)
 
     def gradient(self, gene: int, states: Tensor) -> Tensor:
         """Gradient of each cell's predicted log-expression, shape (n_cells, n_groups, width)."""
-        self.evaluations.n_backward += len(states)
-        parts = []
-        for block in states.detach().split(ROWS_PER_BLOCK):
-            block = block.clone().requires_grad_()
-            (part,) = torch.autograd.grad(self.tail(gene, block).sum(), block)
-            parts.append(part)
-        return torch.cat(parts)
+        return self.linearise(gene, states)[1]
+
+    def first_order(self, peaks: Tensor, gradient: Tensor) -> Tensor:
+        """First-order effect of perturbing each peak alone in each cell, shape (n, n_cells).
+
+        Parameters
+        ----------
+        peaks : LongTensor, shape (n,)
+        gradient : Tensor, shape (n_cells, n_groups, width)
+        """
+        along = (gradient[:, self.group_of_peak[peaks]] * self._step[peaks]).sum(2)
+        return along.T * self.changed(peaks)
 
     def project(self, gradient: Tensor) -> Tensor:
         """For every peak, the mean over cells of ``(value - x) * shift . gradient``: its first-order effect.
@@ -262,8 +285,7 @@ class PerturbedCells:
         -------
         Tensor, shape (n_peaks,)
         """
-        flat = gradient.reshape(-1, gradient.shape[2]).cpu().numpy()
-        summed = -torch.from_numpy(self._by_peak @ flat).to(self.shift)
+        summed = -sum_rows(self._by_peak, gradient.flatten(0, 1))
         if self.value:
             summed = summed + gradient.sum(0)[self.group_of_peak]
         return (summed * self.shift).sum(1) / len(self)

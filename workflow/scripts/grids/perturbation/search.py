@@ -21,8 +21,9 @@ from tqdm import tqdm
 
 from grids.errors import InputError
 from grids.perturbation.objective import PerturbedCells
+from grids.perturbation.screening import Sample
 from grids.perturbation.task_cells import TaskCells
-from grids.perturbation.transition import VALUE_OF_DIRECTION, addition_gain, direction_sign
+from grids.perturbation.transition import VALUE_OF_DIRECTION, Linearised, direction_sign, linearise
 from grids.seeds import generator
 from grids.tables import SKIPPED_COLUMNS
 
@@ -32,6 +33,10 @@ log = logging.getLogger("grids")
 RELATIVE_TOLERANCE = 1e-6
 # Where gradients are taken on the path from nothing to everything perturbed.
 N_PATH_STEPS = 20
+# Cells in which candidates are evaluated first; not fewer than a quarter of all, or sampling would not pay.
+N_SAMPLED = 128
+# Fewer candidates are evaluated in all cells at once.
+N_WORTH_SCREENING = 10
 FOUND_COLUMNS = [
     "surrogate", "method", "cell_type", "gene", "direction", "set_size", "rank", "peak", "selection_frequency",
 ]  # fmt: skip
@@ -48,7 +53,7 @@ class SearchResult:
     Attributes
     ----------
     members : LongTensor, shape (set_size,)
-        Distinct peaks; the first k are the nested set of size k.
+        Distinct peaks; in nested order the first k are the nested set of size k.
     objective_before, objective_after : float
         Mean predicted log-expression over all cells, without and with the set perturbed.
     trajectory : list of float
@@ -108,6 +113,7 @@ class Search:
         self._excluded = torch.ones(cells.n_peaks, dtype=torch.bool)
         self._excluded[self.allowed] = False
         self._n_evaluations = 0
+        self._sample = Sample(cells, N_SAMPLED) if len(cells) >= 4 * N_SAMPLED else None
 
     def check_size(self, set_size: int) -> None:
         """Raise when there are fewer candidate peaks than members."""
@@ -118,17 +124,20 @@ class Search:
             )
 
     def objective(
-        self, sets: Tensor, states: Tensor | None = None, cells: PerturbedCells | None = None
+        self,
+        sets: Tensor,
+        states: Tensor | None = None,
+        cells: PerturbedCells | None = None,
+        predicted: Tensor | None = None,
     ) -> Tensor:
         """Signed mean log-expression of each set, shape (n_sets,): larger is better."""
         cells = self.cells if cells is None else cells
         self._n_evaluations += len(sets) * len(cells)
-        return self.sign * cells.mean_of_sets(sets, self.gene, states)
+        return self.sign * cells.mean_of_sets(sets, self.gene, states, predicted)
 
-    def proposals(self, cells: PerturbedCells, states: Tensor, members: Tensor) -> Tensor:
-        """The candidates with the largest first-order gain from `states`, none of them a member."""
-        gain = addition_gain(cells, self.gene, states)
-        gain[self._excluded] = -torch.inf
+    def proposals(self, gain: Tensor, members: Tensor) -> Tensor:
+        """The candidates with the largest first-order gain, none of them a member."""
+        gain = gain.masked_fill(self._excluded, -torch.inf)
         gain[members] = -torch.inf
         k = min(self.n_candidates, len(self.allowed) - int((~self._excluded[members]).sum()))
         return gain.topk(k).indices
@@ -138,20 +147,31 @@ class Search:
         """Objective with each peak alone perturbed, shape (n_peaks,): exact for the peaks with the largest
         first-order gain, the others are taken to do nothing.
         """
-        pooled = self.cells.pooled
-        alone = pooled.new_full(
-            (self.cells.n_peaks,), self.sign * self.cells.predict(self.gene).mean().item()
-        )
-        first = self.proposals(self.cells, pooled, torch.empty(0, dtype=torch.long))
-        alone[first] = self.objective(first[:, None])
+        at = linearise(self.cells, self.gene, self.cells.pooled)
+        alone = at.gain.new_full((self.cells.n_peaks,), self.sign * at.predicted.mean().item())
+        first = self.proposals(at.gain, torch.empty(0, dtype=torch.long))
+        alone[first] = self.objective(first[:, None], predicted=at.predicted)
         return alone
 
-    def _candidates(self, cells: PerturbedCells, states: Tensor, members: Tensor) -> Tensor:
+    def _candidates(self, gain: Tensor, members: Tensor) -> Tensor:
         """The proposals and, for ties, the candidate that does most alone; none of them a member."""
-        proposed = self.proposals(cells, states, members)
+        proposed = self.proposals(gain, members)
         alone = self._alone.masked_fill(self._excluded, -torch.inf)
         alone[members] = -torch.inf
         return torch.cat([proposed, alone.argmax().view(1)]) if len(proposed) else proposed
+
+    def _choose(
+        self, cells: PerturbedCells, candidates: Tensor, states: Tensor, at: Linearised | None = None
+    ) -> Tensor:
+        """The candidate of the largest exact objective; a sample rules most of them out where there are many cells."""
+        if cells is self.cells and self._sample is not None and len(candidates) > N_WORTH_SCREENING:
+            at = at or linearise(cells, self.gene, states)
+            self._n_evaluations += len(candidates) * N_SAMPLED
+            candidates = candidates[self._sample.contenders(candidates, self.gene, states, at)]
+        if len(candidates) == 1:
+            return candidates[0]
+        value = self.objective(candidates[:, None], states, cells, at.predicted if at else None)
+        return candidates[self._best(candidates, value)]
 
     def _best(self, candidates: Tensor, value: Tensor) -> Tensor:
         """Position of the largest objective; on a tie of the candidate that does most alone, then of the first."""
@@ -160,11 +180,11 @@ class Search:
 
     def greedy(self, set_size: int) -> Tensor:
         """Forward selection: add the best of the proposals, evaluated exactly on all cells, one by one."""
-        members = torch.empty(0, dtype=torch.long)
-        states = self.cells.pooled
-        for _ in range(set_size):
-            candidates = self._candidates(self.cells, states, members)
-            best = candidates[self._best(candidates, self.objective(candidates[:, None], states))]
+        members = self._alone.masked_fill(self._excluded, -torch.inf).argmax().view(1)
+        states = self.cells.perturbed(members)
+        for _ in range(1, set_size):
+            at = linearise(self.cells, self.gene, states)
+            best = self._choose(self.cells, self._candidates(at.gain, members), states, at)
             states = self.cells.perturbed(best.view(1), states)
             members = torch.cat([members, best.view(1)])
         return members
@@ -194,7 +214,9 @@ class Search:
             return self.random(set_size, rng)
         return self.greedy(set_size) if origin == "greedy" else self.along_path(set_size)
 
-    def improve(self, members: Tensor, rng: np.random.Generator, max_rounds: int = 50) -> SearchResult:
+    def improve(
+        self, members: Tensor, rng: np.random.Generator, max_rounds: int = 50, nested: bool = True
+    ) -> SearchResult:
         """Coordinate transitions from a given set until a full round of them improves nothing.
 
         Parameters
@@ -204,6 +226,8 @@ class Search:
             Draws the minibatches; unused when every step sees all cells.
         max_rounds : int
             Rounds of `set_size` steps each.
+        nested : bool
+            Bring the result into :meth:`nested_order`, which costs up to ``set_size ** 2 / 2`` evaluations.
 
         Returns
         -------
@@ -234,7 +258,7 @@ class Search:
             if value >= trajectory[-1] - rounding:
                 best = current.clone()
             trajectory.append(max(value, trajectory[-1]))
-        result.members = self.nested_order(best)
+        result.members = self.nested_order(best) if nested else best
         result.objective_after = self.sign * trajectory[-1]
         result.trajectory = [self.sign * value for value in trajectory]
         result.n_evaluations = self._n_evaluations - counted
@@ -258,18 +282,19 @@ class Search:
         """
         others = torch.cat([members[:coordinate], members[coordinate + 1 :]])
         states = cells.perturbed(others)
-        candidates = torch.cat([members[coordinate].view(1), self._candidates(cells, states, members)])
-        return candidates[self._best(candidates, self.objective(candidates[:, None], states, cells))]
+        at = linearise(cells, self.gene, states)
+        candidates = torch.cat([members[coordinate].view(1), self._candidates(at.gain, members)])
+        return self._choose(cells, candidates, states, at)
 
     def nested_order(self, members: Tensor) -> Tensor:
         """Order a set so that its first k members are the greedy best of it, for every k (exact evaluation)."""
-        left, ordered = members.clone(), []
+        left, ordered = members, []
         states = self.cells.pooled
         while len(left):
-            best = int(self._best(left, self.objective(left[:, None], states)))
-            ordered.append(left[best])
-            states = self.cells.perturbed(left[best].view(1), states)
-            left = torch.cat([left[:best], left[best + 1 :]])
+            best = self._choose(self.cells, left, states)
+            ordered.append(best)
+            states = self.cells.perturbed(best.view(1), states)
+            left = left[left != best]
         return torch.stack(ordered)
 
     def contributing(self, members: Tensor) -> Tensor:
@@ -278,11 +303,11 @@ class Search:
         The others only fill the set: any peak without an effect could stand in their place.
         """
         unperturbed = self.sign * self.cells.predict(self.gene).mean()
-        alone = self.objective(members[:, None])
-        without = torch.stack([members[members != member] for member in members])
-        return members[
-            _is_more(alone, unperturbed) | _is_more(self.objective(members[None]), self.objective(without))
-        ]
+        contributes = _is_more(self.objective(members[:, None]), unperturbed)
+        if not contributes.all():
+            without = torch.stack([members[members != member] for member in members[~contributes]])
+            contributes[~contributes] = _is_more(self.objective(members[None]), self.objective(without))
+        return members[contributes]
 
 
 def _is_more(value: Tensor, than: Tensor) -> Tensor:
@@ -382,7 +407,7 @@ def find_sets(
                 first = task_cells.members(gene, names, where="search.given")
             else:
                 first = search.start(origin, set_size, rng)
-            result = search.improve(first, rng, max_rounds)
+            result = search.improve(first, rng, max_rounds, nested=False)
             results.append(result)
             searches.append(
                 [*key, origin, result.objective_before, result.objective_after, result.n_rounds, result.n_steps,
@@ -390,7 +415,7 @@ def find_sets(
             )  # fmt: skip
         best = max(results, key=lambda r: search.sign * r.objective_after)
         times_chosen = Counter(m for r in results for m in search.contributing(r.members).tolist())
-        for rank, member in enumerate(best.members.tolist(), start=1):
+        for rank, member in enumerate(search.nested_order(best.members).tolist(), start=1):
             found.append([*key, rank, peaks[member], times_chosen[member] / len(results)])
         log.info(
             "%s, %s: mean log-expression %.4f -> %.4f, %d of %d searches converged (no coordinate improves)",

@@ -1,5 +1,7 @@
 """First-order transition scores: which peak should replace which member of a set."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,29 @@ VALUE_OF_DIRECTION = {"silence": 0, "activate": 1}
 def direction_sign(value: int) -> float:
     """+1 when an increase of expression is sought (peaks opened), -1 when a decrease is (peaks closed)."""
     return 1.0 if value else -1.0
+
+
+class Linearised(NamedTuple):
+    """The objective and its first order at given states.
+
+    Attributes
+    ----------
+    predicted : Tensor, shape (n_cells,)
+        Predicted log-expression.
+    gradient : Tensor, shape (n_cells, n_groups, width)
+    gain : Tensor, shape (n_peaks,)
+        As of :func:`addition_gain`.
+    """
+
+    predicted: Tensor
+    gradient: Tensor
+    gain: Tensor
+
+
+def linearise(cells: PerturbedCells, gene: int, states: Tensor) -> Linearised:
+    """First order of perturbing one more peak; parameters as of :func:`addition_gain`."""
+    predicted, gradient = cells.linearise(gene, states)
+    return Linearised(predicted, gradient, direction_sign(cells.value) * cells.project(gradient))
 
 
 def addition_gain(cells: PerturbedCells, gene: int, states: Tensor) -> Tensor:
@@ -30,7 +55,7 @@ def addition_gain(cells: PerturbedCells, gene: int, states: Tensor) -> Tensor:
     Tensor, shape (n_peaks,)
         Estimated change of the mean log-expression in the sought direction; larger is better.
     """
-    return direction_sign(cells.value) * cells.project(cells.gradient(gene, states))
+    return linearise(cells, gene, states).gain
 
 
 def transition_gain(cells: PerturbedCells, members: Tensor, gene: int) -> Tensor:

@@ -99,6 +99,6 @@ def selection_frequency(
         resampled = whole.subset(np.sort(rng.integers(len(whole), size=min(len(whole), max_cells))))
         search = Search(resampled, gene, allowed, candidates)
         search.check_size(len(members))
-        chosen = search.improve(search.greedy(len(members)), rng, max_rounds).members
+        chosen = search.improve(search.greedy(len(members)), rng, max_rounds, nested=False).members
         times += torch.isin(members, search.contributing(chosen)).numpy()
     return times / n_repeats if n_repeats else np.full(len(members), np.nan)

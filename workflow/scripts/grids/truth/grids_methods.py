@@ -135,6 +135,6 @@ def _search_sets(training: TaskCells, candidates: Candidates) -> dict[int, np.nd
         allowed = training.members(gene, candidates.peaks[row], "truth")
         search = Search(cells, column, allowed)
         for size in SET_SIZES:
-            found = search.improve(search.greedy(size), np.random.default_rng(0)).members
+            found = search.improve(search.greedy(size), np.random.default_rng(0), nested=False).members
             sets[size][row] = np.isin(candidates.peaks[row], [names[member] for member in found.tolist()])
     return sets
