@@ -9,6 +9,7 @@ from models import N_PEAKS, open_peaks, random_surrogate
 from scipy import sparse
 from toys import AllOfToy, AnyOfToy, LinearToy
 
+from grids.perturbation import objective
 from grids.perturbation import search as search_module
 from grids.perturbation.objective import PerturbedCells
 from grids.perturbation.screening import MIN_CHANGED, Sample
@@ -95,7 +96,8 @@ def test_a_screened_search_finds_what_the_exact_one_finds(encoder, value, monkey
 
 @pytest.mark.parametrize("encoder", ["paper", "normalised"])
 @pytest.mark.parametrize("value", [0, 1])
-def test_first_order_effects_are_the_gradient_along_the_perturbation(encoder, value):
+def test_first_order_effects_are_the_gradient_along_the_perturbation(encoder, value, monkeypatch):
+    monkeypatch.setattr(objective, "PEAKS_PER_BLOCK", 7)
     opened = open_peaks(30)
     cells = PerturbedCells(SURROGATES[encoder], opened, value)
     gradient = cells.gradient(3, cells.pooled)

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from grids.surrogates.pooling import PooledSurrogate, check_opened, split_rows_by_group, sum_rows
 
-# Rows of pooled states that are in memory at a time, and flags of what a perturbation changes.
+# Rows of pooled states that are in memory at a time, peaks scored at a time, and flags of what a perturbation changes.
 ROWS_PER_BLOCK = 4096
+PEAKS_PER_BLOCK = 8192
 FLAGS_PER_BLOCK = 2**20
 
 
@@ -275,7 +276,8 @@ class PerturbedCells:
     def project(self, gradient: Tensor) -> Tensor:
         """For every peak, the mean over cells of ``(value - x) * shift . gradient``: its first-order effect.
 
-        One sparse product with the open peaks, by rows of peaks; closed peaks enter through the gradient's sum.
+        Open peaks sum the gradients of the cells that show them; closed ones enter through the gradient's sum.
+        Works through blocks of peaks that stay in the cache.
 
         Parameters
         ----------
@@ -285,10 +287,14 @@ class PerturbedCells:
         -------
         Tensor, shape (n_peaks,)
         """
-        summed = -sum_rows(self._by_peak, gradient.flatten(0, 1))
-        if self.value:
-            summed = summed + gradient.sum(0)[self.group_of_peak]
-        return (summed * self.shift).sum(1) / len(self)
+        of_rows, of_groups = gradient.flatten(0, 1), gradient.sum(0)
+        projected = []
+        for start in range(0, self.n_peaks, PEAKS_PER_BLOCK):
+            block = slice(start, start + PEAKS_PER_BLOCK)
+            wanted = of_groups[self.group_of_peak[block]] if self.value else 0.0
+            summed = wanted - sum_rows(self._by_peak, of_rows, block)
+            projected.append((summed * self.shift[block]).sum(1))
+        return torch.cat(projected) / len(self)
 
 
 def _distinct_perturbations(movable: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:

@@ -57,7 +57,7 @@ def _is_sorted(values: np.ndarray) -> bool:
     return bool(np.all(values[1:] >= values[:-1]))
 
 
-def sum_rows(rows: sparse.csr_matrix, table: Tensor) -> Tensor:
+def sum_rows(rows: sparse.csr_matrix, table: Tensor, block: slice = slice(None)) -> Tensor:
     """Sum, for each sparse row, the table's rows at its indices. Differentiable in `table`.
 
     Parameters
@@ -65,13 +65,18 @@ def sum_rows(rows: sparse.csr_matrix, table: Tensor) -> Tensor:
     rows : csr_matrix, shape (n_rows, n_peaks)
         Only the pattern is read.
     table : Tensor, shape (n_peaks, width)
+    block : slice
+        Consecutive rows to sum; all by default.
 
     Returns
     -------
     Tensor, shape (n_rows, width)
     """
-    indices = torch.from_numpy(rows.indices.astype(np.int32, copy=False)).to(table.device)
-    offsets = torch.from_numpy(rows.indptr[:-1].astype(np.int32, copy=False)).to(table.device)
+    first, end, _ = block.indices(rows.shape[0])
+    bounds = rows.indptr[first : end + 1]
+    entries = rows.indices[bounds[0] : bounds[-1]]
+    indices = torch.from_numpy(entries.astype(np.int32, copy=False)).to(table.device)
+    offsets = torch.from_numpy((bounds[:-1] - bounds[0]).astype(np.int32, copy=False)).to(table.device)
     return nn.functional.embedding_bag(indices, table, offsets, mode="sum")
 
 
