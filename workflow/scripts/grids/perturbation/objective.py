@@ -291,9 +291,10 @@ class PerturbedCells:
         projected = []
         for start in range(0, self.n_peaks, PEAKS_PER_BLOCK):
             block = slice(start, start + PEAKS_PER_BLOCK)
-            wanted = of_groups[self.group_of_peak[block]] if self.value else 0.0
-            summed = wanted - sum_rows(self._by_peak, of_rows, block)
-            projected.append((summed * self.shift[block]).sum(1))
+            summed = sum_rows(self._by_peak, of_rows, block)
+            if self.value:
+                summed = of_groups[self.group_of_peak[block]] - summed
+            projected.append((summed * self._step[block]).sum(1))
         return torch.cat(projected) / len(self)
 
 
