@@ -1,4 +1,4 @@
-"""The benchmark of explainers from end to end: every kind of method on simulated cells, and on real ones where present."""
+"""The benchmark of explainers end to end: some methods on simulated cells, every method on real ones where present."""
 
 import pytest
 import yaml

@@ -23,7 +23,13 @@ from grids.errors import InputError
 from grids.perturbation.objective import PerturbedCells
 from grids.perturbation.screening import Sample
 from grids.perturbation.task_cells import TaskCells
-from grids.perturbation.transition import VALUE_OF_DIRECTION, Linearised, direction_sign, linearise
+from grids.perturbation.transition import (
+    VALUE_OF_DIRECTION,
+    Linearised,
+    addition_gain,
+    direction_sign,
+    linearise,
+)
 from grids.seeds import generator
 from grids.tables import SKIPPED_COLUMNS
 
