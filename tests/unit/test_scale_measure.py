@@ -1,0 +1,53 @@
+"""Time and memory are those of the work, in a process of its own."""
+
+import os
+
+import numpy as np
+import pytest
+
+from grids.scale import measure as module
+from grids.scale.measure import measure
+
+MB = 2**20
+
+
+def allocate(n_mb):
+    return float(np.ones(n_mb * MB, np.uint8)[::4096].sum())
+
+
+def test_memory_is_that_of_the_work_alone():
+    def prepare():
+        kept = np.ones(100 * MB, np.uint8)
+        return lambda: allocate(200) + kept[0]
+
+    (large,) = measure(prepare, 1)
+    (small,) = measure(lambda: lambda: allocate(1), 1)
+    assert 95 < large["start_mb"] - large["base_mb"] < 130
+    assert 190 < large["peak_mb"] - large["start_mb"] < 230
+    assert small["peak_mb"] - small["base_mb"] < 30
+    assert large["result"] == 200 * 256 + 1
+
+
+def test_short_work_is_averaged_over_many_calls():
+    rows = measure(lambda: lambda: float(sum(range(1000))), 3)
+    assert [row["repeat"] for row in rows] == [1, 2, 3]
+    assert all(row["n_calls"] > 10 and row["seconds"] > 0 and row["cpu_seconds"] > 0 for row in rows)
+
+
+def test_the_first_result_is_reported_and_the_process_is_another():
+    results = iter(range(10, 100_000_000))
+    rows = measure(lambda: lambda: float(next(results)), 2)
+    assert {row["result"] for row in rows} == {10.0} and next(results) == 10
+    (row,) = measure(lambda: lambda: float(os.getpid()), 1)
+    assert row["result"] != os.getpid()
+
+
+def test_long_work_is_not_warmed_up_and_not_repeated_for_ever(monkeypatch):
+    monkeypatch.setattr(module, "WARM_UP_SECONDS", 0)
+    monkeypatch.setattr(module, "ENOUGH_SECONDS", 0)
+    assert [row["n_calls"] for row in measure(lambda: lambda: 1.0, 5)] == [1]
+
+
+def test_work_that_fails_is_an_error():
+    with pytest.raises(RuntimeError, match="measuring process ended with status 1"):
+        measure(lambda: lambda: 1 / 0, 1)

@@ -1,0 +1,132 @@
+"""Stages of explaining a gene, as they are measured: pooling, search, effects, redundancy."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+
+from grids.cells import Modality, Multiome, read_multiome
+from grids.effects import measure_effects
+from grids.perturbation.objective import PerturbedCells
+from grids.perturbation.search import FOUND_COLUMNS, Search, find_sets
+from grids.preprocessing import accessibility
+from grids.redundancy import shapley
+from grids.scale import dense
+from grids.scale.measure import Work
+from grids.scale.question import cell_type_and_gene, most_open, paper_surrogate
+from grids.seeds import generator
+from grids.surrogates import storage
+
+BATCH = 64
+REDUNDANCY_SET_SIZE = 12
+N_NULL_SETS = 100
+
+
+def pooling(files: Mapping, point: Mapping, seed: int) -> Work:
+    """All cells to pooled states; result: the states' mean size."""
+    surrogate, opened = storage.load(files["surrogate"]), read_multiome(files["preprocessed"]).atac.X
+
+    @torch.no_grad()
+    def work() -> float:
+        return float(surrogate.pool(opened).abs().mean())
+
+    return work
+
+
+def search_step(files: Mapping, point: Mapping, seed: int) -> Work:
+    """One step of the search; result, of this and the next two stages: position of the peak it chooses."""
+    surrogate = storage.load(files["surrogate"])
+    return _search_step(surrogate, read_multiome(files["preprocessed"]), point, seed)
+
+
+def paper_search_step(files: Mapping, point: Mapping, seed: int) -> Work:
+    """One step of the search with the paper's encoder."""
+    multiome = read_multiome(files["preprocessed"])
+    return _search_step(paper_surrogate(multiome, seed), multiome, point, seed)
+
+
+def dense_paper_search_step(files: Mapping, point: Mapping, seed: int) -> Work:
+    """The same, plain dense."""
+    multiome = read_multiome(files["preprocessed"])
+    surrogate = paper_surrogate(multiome, seed)
+    cell_type, gene = cell_type_and_gene(multiome)
+    opened = multiome.atac.cells(cell_type=cell_type, split="train").X
+    members = _members(opened.shape[1], point, seed)
+    x = torch.from_numpy(opened[:BATCH].toarray()).long()
+    column = surrogate.genes.index(gene)
+    return lambda: dense.search_step(surrogate, x, members, 0, column, point["candidates"])
+
+
+def search(files: Mapping, point: Mapping, seed: int) -> Work:
+    """The search to convergence from the greedy start, all cells in every step; result: the set's log effect."""
+    multiome = read_multiome(files["preprocessed"])
+    surrogate = storage.load(files["surrogate"])
+    cell_type, gene = cell_type_and_gene(multiome)
+    opened = multiome.atac.cells(cell_type=cell_type, split="train").X
+    tasks = pd.DataFrame({"cell_type": [cell_type], "gene": [gene]})
+
+    def work() -> float:
+        _, searches, _ = find_sets(
+            surrogate, opened, tasks, None, seed,
+            set_size=point["set_size"], candidates=point["candidates"], restarts=1,
+        )  # fmt: skip
+        return float(searches["objective_after"][0] - searches["objective_before"][0])
+
+    return work
+
+
+def effects(files: Mapping, point: Mapping, seed: int) -> Work:
+    """Effect of a set and of its nested ones on test cells, against 100 random sets; result: its log effect."""
+    multiome = read_multiome(files["preprocessed"])
+    surrogate = storage.load(files["surrogate"])
+    cell_type, gene = cell_type_and_gene(multiome)
+    peaks, genes = multiome.atac.var, multiome.rna.var.rename_axis("gene").reset_index()
+    shares = accessibility(multiome.atac, peaks)[cell_type].to_numpy()
+    test = Multiome(
+        *(modality.cells(cell_type=cell_type, split="test") for modality in (multiome.rna, multiome.atac)),
+        True,
+    )
+    members = peaks.index[most_open(test.atac.X, point["set_size"])]
+    key = [surrogate.name, "grids", cell_type, gene, "silence", len(members)]
+    rows = [[*key, rank, peak, 1.0] for rank, peak in enumerate(members, start=1)]
+    sets = pd.DataFrame(rows, columns=FOUND_COLUMNS)
+
+    def work() -> float:
+        found = measure_effects(
+            surrogate, test, sets, genes, peaks, shares, n_null_sets=N_NULL_SETS, seed=seed
+        )
+        return float(found.effects["log_change"].iloc[-1])
+
+    return work
+
+
+def redundancy(files: Mapping, point: Mapping, seed: int) -> Work:
+    """All 4,096 subsets of 12 peaks on test cells, and their Shapley values; result: the first one's."""
+    multiome = read_multiome(files["preprocessed"])
+    surrogate = storage.load(files["surrogate"])
+    cell_type, gene = cell_type_and_gene(multiome)
+    test: Modality = multiome.atac.cells(cell_type=cell_type, split="test")
+    members, column = most_open(test.X, REDUNDANCY_SET_SIZE), surrogate.genes.index(gene)
+    subsets = torch.from_numpy(shapley.all_subsets(REDUNDANCY_SET_SIZE))
+
+    def work() -> float:
+        cells = PerturbedCells(surrogate, test.X, 0)
+        values = cells.predict_subsets(members, subsets, column).mean(1).numpy()
+        return float(shapley.exact(values.astype(np.float64))[0])
+
+    return work
+
+
+def _search_step(surrogate, multiome: Multiome, point: Mapping, seed: int) -> Work:
+    cell_type, gene = cell_type_and_gene(multiome)
+    opened = multiome.atac.cells(cell_type=cell_type, split="train").X
+    cells = PerturbedCells(surrogate, opened, 0)
+    column = surrogate.genes.index(gene)
+    search_ = Search(cells, column, n_candidates=point["candidates"], batch_size=BATCH)
+    members, batch = _members(cells.n_peaks, point, seed), np.arange(min(BATCH, len(cells)))
+    return lambda: int(search_.step(cells.subset(batch), members, 0))
+
+
+def _members(n_peaks: int, point: Mapping, seed: int) -> torch.Tensor:
+    return torch.from_numpy(generator(seed, "members").choice(n_peaks, point["set_size"], replace=False))

@@ -1,0 +1,78 @@
+"""Wall time and peak memory of a stage, in a process of its own."""
+
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable
+
+# Work shorter than this is done again until it has taken as long.
+SHORTEST_SECONDS = 0.2
+# After so long no further repeat is begun; a first call that is shorter than five seconds only warms up.
+ENOUGH_SECONDS, WARM_UP_SECONDS = 60, 5
+
+Work = Callable[[], float]
+
+
+def peak_mb() -> float:
+    """The most memory that this process has held so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(prepare: Callable[[], Work], repeats: int) -> list[dict]:
+    """Prepare a stage and time it, in a forked process that does nothing else.
+
+    Parameters
+    ----------
+    prepare : callable
+        Reads and builds what the stage starts from, which is not timed, but its memory counts; returns the work. The
+        work returns the number that says what came of it, and that of the first time is reported.
+    repeats : int
+        Fewer when they take more than a minute.
+
+    Returns
+    -------
+    list of dict
+        One per repeat: `repeat`, `seconds` (wall time of one call) and `cpu_seconds` (of all its threads), `n_calls`
+        (averaged over), `result`, and of the process `base_mb` (interpreter and libraries), `start_mb` (before the
+        work begins) and `peak_mb` (the most it has held).
+    """
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_measure, args=(prepare, repeats, sender))
+    process.start()
+    sender.close()
+    try:
+        rows = receiver.recv()
+    except EOFError:
+        rows = None
+    process.join()
+    if rows is None or process.exitcode:
+        raise RuntimeError(f"the measuring process ended with status {process.exitcode}")
+    return rows
+
+
+def _measure(prepare: Callable[[], Work], repeats: int, sender) -> None:
+    memory = {"base_mb": peak_mb()}
+    work = prepare()
+    memory["start_mb"] = peak_mb()
+    first, result = _timed(work)
+    rows = [first | {"n_calls": 1}] if first["seconds"] > WARM_UP_SECONDS else []
+    n_calls = max(1, round(SHORTEST_SECONDS / max(first["seconds"], 1e-6)))
+    while len(rows) < repeats and sum(row["seconds"] * row["n_calls"] for row in rows) < ENOUGH_SECONDS:
+        calls = [_timed(work)[0] for _ in range(n_calls)]
+        means = {name: sum(call[name] for call in calls) / n_calls for name in first}
+        rows.append(means | {"n_calls": n_calls})
+    memory["peak_mb"] = peak_mb()
+    sender.send(
+        [{"repeat": i, **row, **memory, "result": float(result)} for i, row in enumerate(rows, start=1)]
+    )
+
+
+def _timed(work: Work) -> tuple[dict[str, float], float]:
+    """What one call takes, and its result."""
+    started, cpu_started = time.perf_counter(), time.process_time()
+    result = work()
+    return {
+        "seconds": time.perf_counter() - started,
+        "cpu_seconds": time.process_time() - cpu_started,
+    }, result

@@ -1,0 +1,64 @@
+"""The sizes at which the stages are measured: a star around a middle point, and the paper's own sizes."""
+
+from collections.abc import Mapping
+
+DATA_SIZES = ("n_cells", "n_peaks", "n_open", "n_genes")
+SIZES = (*DATA_SIZES, "set_size", "candidates")
+PAPER_SIZES = {"n_cells": 10_266, "n_peaks": 127_219, "n_open": 4_811, "n_genes": 3_000, "candidates": 32}
+# What each stage's cost may depend on: it is measured where one of these is varied. The dense steps would only
+# cost time elsewhere. Training is measured where it makes the surrogate that the others use.
+SIZES_OF_STAGE = {
+    "preprocessing": DATA_SIZES,
+    "pooling": ("n_cells", "n_peaks", "n_open"),
+    "atac_step": ("n_cells", "n_peaks", "n_open"),
+    "rna_step": ("n_genes",),
+    "mapping_step": ("n_peaks", "n_open", "n_genes"),
+    "search_step": SIZES,
+    "search": SIZES,
+    "effects": (*DATA_SIZES, "set_size"),
+    "redundancy": DATA_SIZES,
+    "paper_atac_step": ("n_peaks", "n_open"),
+    "dense_paper_atac_step": ("n_peaks",),
+    "paper_search_step": ("n_peaks", "n_open", "set_size", "candidates"),
+    "dense_paper_search_step": ("n_peaks",),
+}
+
+
+def points(scale: Mapping) -> dict[str, dict]:
+    """The points of the benchmark by name.
+
+    Parameters
+    ----------
+    scale : mapping
+        The ``scale`` block of the config: `middle`, `vary`, `paper`.
+
+    Returns
+    -------
+    dict
+        Of each point its sizes (:data:`SIZES`) and `varied`: the size in which it differs from the middle point
+        (from the first point of the paper's size), or ``all``.
+    """
+    middle = {size: scale["middle"][size] for size in SIZES}
+    found = {"middle": {"varied": "all", **middle}}
+    for size, values in scale["vary"].items():
+        for value in values:
+            if value != middle[size]:
+                found[f"{size}-{value}"] = {"varied": size, **middle, size: value}
+    for i, set_size in enumerate(scale["paper"]):
+        found[f"paper-{set_size}"] = {
+            "varied": "set_size" if i else "all",
+            **PAPER_SIZES,
+            "set_size": set_size,
+        }
+    return found
+
+
+def dataset_of(point: Mapping) -> str:
+    """Name of the data set of a point; points that only ask another question share it."""
+    return "-".join(str(point[size]) for size in DATA_SIZES)
+
+
+def stages_of(point: Mapping) -> list[str]:
+    """The stages measured at a point: all, or those that depend on what is varied."""
+    varied = point["varied"]
+    return [stage for stage, sizes in SIZES_OF_STAGE.items() if varied == "all" or varied in sizes]

@@ -1,0 +1,159 @@
+"""Generated cells written to disk block by block: as raw counts, or as preprocessing would leave them."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+from anndata.io import write_elem
+from scipy import sparse
+
+from grids import __version__
+from grids.intervals import peak_names
+from grids.preprocessing import split_cells
+from grids.scale.generator import GENE_BP, PEAK_BP, Sizes, blocks, places, population
+from grids.seeds import generator
+
+SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
+TARGET_SUM = 1e4
+
+
+def write_cells(
+    sizes: Sizes, seed: int, raw: str | os.PathLike, genes: str | os.PathLike, preprocessed: str | os.PathLike
+) -> None:
+    """Generate a data set; memory does not grow with the number of cells.
+
+    Parameters
+    ----------
+    sizes : Sizes
+    seed : int
+    raw : path
+        MuData of counts.
+    genes : path
+        Annotation, BED6.
+    preprocessed : path
+        The same cells in the form of ``preprocessed.h5mu``, nothing filtered out.
+    """
+    cells = population(sizes, seed)
+    peaks, genome = places(sizes.n_peaks, PEAK_BP), places(sizes.n_genes, GENE_BP)
+    peaks.index = peak_names(peaks)
+    genome.index = pd.Index([f"GENE{i + 1}" for i in range(sizes.n_genes)])
+    genome["strand"], genome["tss"] = "+", genome["start"]
+    write_annotation(genome, genes)
+    obs = pd.DataFrame(
+        {"cell_type": np.array([f"type{code + 1}" for code in cells.cell_type], object)},
+        index=[f"cell{i + 1}" for i in range(sizes.n_cells)],
+    )
+    split = split_cells(obs["cell_type"].to_numpy(), SHARES, generator(seed, "split"))
+    temporary = {
+        path: Path(path).with_name(f".{os.getpid()}.{Path(path).name}") for path in (raw, preprocessed)
+    }
+    with h5py.File(temporary[raw], "w") as counts, h5py.File(temporary[preprocessed], "w") as ready:
+        for name, var, weight, depth in (
+            ("rna", genome, cells.gene_weight, cells.gene_depth),
+            ("atac", peaks, cells.peak_weight, cells.peak_depth),
+        ):
+            parts = blocks(cells, weight, depth, generator(seed, name))
+            _write_modality(counts, ready, name, parts, obs, split, var)
+        for file in (counts, ready):
+            _finish(file, obs)
+        write_elem(ready, "uns", {"grids": {"paired": True, "version": __version__, "seed": seed}})
+    for path, written in temporary.items():
+        os.replace(written, path)
+
+
+def write_annotation(genes: pd.DataFrame, path: str | os.PathLike) -> None:
+    """Genes as BED6."""
+    columns = genes.assign(gene=genes.index, score=0)[
+        ["chromosome", "start", "end", "gene", "score", "strand"]
+    ]
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    columns.to_csv(path, sep="\t", index=False, header=False, lineterminator="\n")
+
+
+def _write_modality(
+    counts: h5py.File,
+    ready: h5py.File,
+    name: str,
+    parts: Iterable[sparse.csr_matrix],
+    obs: pd.DataFrame,
+    split: np.ndarray,
+    var: pd.DataFrame,
+) -> None:
+    """One modality of both files from one pass through its blocks."""
+    n_features, totals = len(var), []
+    raw = CsrWriter(counts.create_group(f"mod/{name}/X"), np.int32, n_features)
+    prepared = CsrWriter(
+        ready.create_group(f"mod/{name}/X"), np.float32 if name == "rna" else np.uint8, n_features
+    )
+    for block in parts:
+        total = np.asarray(block.sum(1)).ravel()
+        raw.append(block, block.data)
+        values = np.ones(block.nnz)
+        if name == "rna":
+            scale = TARGET_SUM / np.repeat(np.maximum(total, 1), np.diff(block.indptr))
+            values = np.log1p(block.data * scale)
+        prepared.append(block, values)
+        totals.append(total)
+    raw.close()
+    prepared.close()
+    depth = {"rna": "n_counts", "atac": "n_fragments"}[name]
+    totals = np.concatenate(totals).astype(np.float64)
+    coordinates = var[["chromosome", "start", "end"]] if name == "atac" else var.iloc[:, :0]
+    for file, table, features in (
+        (counts, obs, coordinates),
+        (ready, obs.assign(split=split, **{depth: totals}), var),
+    ):
+        group = file[f"mod/{name}"]
+        group.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        write_elem(group, "obs", table)
+        write_elem(group, "var", features)
+
+
+def _finish(file: h5py.File, obs: pd.DataFrame) -> None:
+    file.attrs.update({"encoding-type": "MuData", "encoding-version": "0.1.0"})
+    write_elem(file, "obs", obs)
+
+
+class CsrWriter:
+    """A CSR matrix in anndata's layout that grows by blocks of rows.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        Empty.
+    dtype : dtype
+        Of the values.
+    n_columns : int
+    """
+
+    def __init__(self, group: h5py.Group, dtype: np.dtype, n_columns: int):
+        self.group, self.n_columns, self.n_stored = group, n_columns, 0
+        self.indptr = [np.zeros(1, np.int64)]
+        for name, kind in (("data", dtype), ("indices", np.int32)):
+            group.create_dataset(name, (0,), kind, maxshape=(None,), chunks=(2**18,))
+
+    def append(self, rows: sparse.csr_matrix, values: np.ndarray) -> None:
+        """Add rows, with `values` in place of their data."""
+        for name, array in (("data", values), ("indices", rows.indices)):
+            dataset = self.group[name]
+            start = len(dataset)
+            dataset.resize(start + len(array), 0)
+            dataset[start:] = array
+        self.indptr.append(self.n_stored + rows.indptr[1:].astype(np.int64))
+        self.n_stored += rows.nnz
+
+    def close(self) -> None:
+        """Write what is known only now: row pointers and shape."""
+        indptr = np.concatenate(self.indptr)
+        indptr = indptr.astype(np.int32 if indptr[-1] <= np.iinfo(np.int32).max else np.int64)
+        self.group.create_dataset("indptr", data=indptr)
+        self.group.attrs.update(
+            {
+                "encoding-type": "csr_matrix",
+                "encoding-version": "0.1.0",
+                "shape": (len(indptr) - 1, self.n_columns),
+            }
+        )

@@ -1,0 +1,140 @@
+"""Stages of training, as they are measured: preprocessing, the whole training, and one step of each part of it."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from grids.cells import read_multiome
+from grids.scale import dense
+from grids.scale.measure import Work
+from grids.scale.question import PAPER_ENCODER, untrained
+from grids.scale.storage import SHARES, TARGET_SUM
+from grids.surrogates import storage
+from grids.surrogates.losses import Losses, open_and_drawn_peaks
+from grids.surrogates.settings import Settings
+from grids.surrogates.stage import Stage, StageRun
+from grids.surrogates.training_cells import TrainingCells
+
+EPOCHS = {"atac": 1, "rna": 2, "mapping": 3, "specialisation": 0}
+BATCH = 128
+
+
+def preprocessing_settings(files: Mapping, n_genes: int, seed: int) -> dict:
+    """A config that filters nothing out that has a count."""
+    thresholds = dict.fromkeys(("min_fragments", "min_genes", "min_tss_enrichment"), 0)
+    minima = dict.fromkeys(("min_cells_per_gene", "min_cells_per_peak", "min_cells_per_type"), 1)
+    return {
+        "seed": seed,
+        "input": {"multiome": files["raw"], "genes": files["genes"], "cell_type_key": "cell_type"},
+        "quality_control": thresholds | minima,
+        "preprocessing": {"target_sum": TARGET_SUM, "n_variable_genes": n_genes, "split": SHARES},
+    }
+
+
+def preprocessing(files: Mapping, point: Mapping, seed: int) -> Work:
+    """Raw counts to the preprocessed multiome, on disk; result: peaks kept."""
+    from grids.preprocessing import preprocess, write
+
+    settings = preprocessing_settings(files, point["n_genes"], seed)
+    written = Path(files["raw"]).with_name(f"preprocessing.{os.getpid()}.h5mu")
+
+    def work() -> float:
+        result = preprocess(settings, source="scale benchmark")
+        write(result, {"multiome": written})
+        written.unlink()
+        return len(result.accessibility)
+
+    return work
+
+
+def training(files: Mapping, point: Mapping, seed: int) -> Work:
+    """The joint surrogate from scratch, in :data:`EPOCHS`; result: its squared error on validation cells.
+
+    Written to ``files["surrogate"]``.
+    """
+    from grids.surrogates.training import train_joint
+
+    multiome = read_multiome(files["preprocessed"])
+
+    def work() -> float:
+        surrogate, curves = train_joint(multiome, Settings(max_epochs=EPOCHS), seed)
+        storage.save(surrogate, files["surrogate"], cell_type="all", seed=seed)
+        return curves.loc[(curves["stage"] == "mapping") & (curves["split"] == "validation"), "value"].min()
+
+    return work
+
+
+def atac_step(files: Mapping, point: Mapping, seed: int) -> Work:
+    """A step of the ATAC autoencoder; result, of this and the next stages: loss of the first batch before it."""
+    return _pooled_step(files, seed, "atac")
+
+
+def rna_step(files: Mapping, point: Mapping, seed: int) -> Work:
+    """A step of the RNA autoencoder."""
+    return _pooled_step(files, seed, "rna")
+
+
+def mapping_step(files: Mapping, point: Mapping, seed: int) -> Work:
+    """A step of the mapping stage on paired cells, without the update of the discriminators."""
+    return _pooled_step(files, seed, "mapping")
+
+
+def paper_atac_step(files: Mapping, point: Mapping, seed: int) -> Work:
+    """A step of the ATAC autoencoder with the paper's encoder."""
+    return _pooled_step(files, seed, "atac", **PAPER_ENCODER)
+
+
+def dense_paper_atac_step(files: Mapping, point: Mapping, seed: int) -> Work:
+    """The same, plain dense."""
+    run, batch = _first_batch(files, seed, "atac", **PAPER_ENCODER)
+    embedding = nn.Parameter(dense.embedding_of(run.model))
+    parameters = [embedding, *(p for p in run.parameters if p is not run.model.atac_encoder.shift)]
+    x = torch.from_numpy(batch.atac.toarray()).long()
+    draws = torch.Generator().manual_seed(seed)
+
+    def loss() -> Tensor:
+        return dense.reconstruction_loss(run.model, embedding, x, open_and_drawn_peaks(batch.atac, draws))
+
+    return _step(parameters, torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.99)), loss)
+
+
+def _pooled_step(files: Mapping, seed: int, stage: str, **options) -> Work:
+    run, batch = _first_batch(files, seed, stage, **options)
+    draws = torch.Generator().manual_seed(seed)
+    return _step(run.parameters, run.optimiser, lambda: run.losses.total(run.stage.terms(batch, draws)))
+
+
+def _first_batch(files: Mapping, seed: int, stage: str, **options) -> tuple[StageRun, TrainingCells]:
+    """The run of a stage, ready to train an untrained surrogate, and its first cells."""
+    multiome, settings = read_multiome(files["preprocessed"]), Settings()
+    model = untrained(multiome, seed, **options)
+    train = TrainingCells.of(multiome, "train", model.cell_types)
+    losses = Losses(model, settings, True, train)
+    modules = {
+        "atac": [model.atac_encoder, model.atac_decoder],
+        "rna": [model.rna_encoder, model.rna_decoder],
+        "mapping": [
+            model.atac_to_rna, model.rna_to_atac,
+            model.atac_encoder, model.atac_decoder, model.rna_encoder, model.rna_decoder,
+        ],
+    }[stage]  # fmt: skip
+    for module in modules:
+        module.train()
+    described = Stage(stage, modules, getattr(losses, stage), "none", lambda: 0.0)
+    run = StageRun(described, model, losses, train, settings, seed)
+    return run, next(train.batches(BATCH))
+
+
+def _step(parameters: list, optimiser: torch.optim.Optimizer, loss: Callable[[], Tensor]) -> Work:
+    def work() -> float:
+        optimiser.zero_grad()
+        value = loss()
+        value.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        return value.item()
+
+    return work
