@@ -35,6 +35,7 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/truth.smk"
 include: "workflow/rules/mnist.smk"
 include: "workflow/rules/synthetic.smk"
+include: "workflow/rules/scale.smk"
 
 
 # What runs instead of a study.
@@ -42,6 +43,7 @@ BENCHMARK_TARGETS = {
     "truth": [rules.collect_truth.output, rules.figure_truth_benchmark.output],
     "mnist": MNIST,
     "synthetic": SYNTHETIC,
+    "scale": SCALE,
 }
 
 

@@ -20,6 +20,7 @@ BENCHMARKS = {
     "truth": "the truth benchmark simulates its own data",
     "mnist": "the image benchmark has its own digits",
     "synthetic": "the synthetic benchmark draws its own data",
+    "scale": "the scale benchmark generates its own data",
 }
 _TYPES = {
     "string": "text",
@@ -58,7 +59,7 @@ def check(config: dict, schema: dict, source: str) -> None:
     """
     check_schema(config, schema, source)
     if any(name in config for name in BENCHMARKS):
-        _check_no_study(config, source)
+        _check_no_study(config, schema, source)
     else:
         _check_input(config["input"], source)
     _check_split(config.get("preprocessing", {}).get("split", {}), schema, source)
@@ -243,7 +244,7 @@ def _check_file(path: str | Path, where: str) -> None:
         )
 
 
-def _check_no_study(config: dict, source: str) -> None:
+def _check_no_study(config: dict, schema: dict, source: str) -> None:
     """A benchmark that makes or brings its own data stands alone."""
     name, *others = (name for name in BENCHMARKS if name in config)
     given = others or [key for key in ("input", "tasks", "benchmark") if key in config]
@@ -255,6 +256,30 @@ def _check_no_study(config: dict, source: str) -> None:
     idx_files = config.get("mnist", {}).get("idx_files") or {}
     if bool(idx_files.get("test_images")) != bool(idx_files.get("test_labels")):
         raise InputError(f"{source}: mnist.idx_files: give both test_images and test_labels, or neither")
+    _check_scale(config.get("scale", {}), schema, source)
+
+
+def _check_scale(scale: dict, schema: dict, source: str) -> None:
+    """No point of the scale benchmark may ask for cells with most peaks open, or sets that are most peaks."""
+    defaults = schema["properties"]["scale"]["properties"]
+    sizes = {
+        size: [
+            scale.get("middle", {}).get(size, defaults["middle"]["properties"][size]["default"]),
+            *scale.get("vary", {}).get(size, defaults["vary"]["properties"][size]["default"]),
+        ]
+        for size in ("n_peaks", "n_open", "set_size", "candidates")
+    }
+    for size in ("n_open", "set_size", "candidates"):
+        # One size at a time is varied: the largest value meets the middle point's peaks, and the other way round.
+        for value, n_peaks in (
+            (max(sizes[size]), sizes["n_peaks"][0]),
+            (sizes[size][0], min(sizes["n_peaks"])),
+        ):
+            if 4 * value > n_peaks:
+                raise InputError(
+                    f"{source}: scale: {size} {value} is more than a quarter of n_peaks {n_peaks}; lower it, or take "
+                    "more peaks"
+                )
 
 
 def _check_input(inputs: dict, source: str) -> None:

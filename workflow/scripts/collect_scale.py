@@ -1,0 +1,17 @@
+"""Sum up what every stage costs, against plain dense steps, and how it grows with each size."""
+
+import pandas as pd
+
+from grids import tables
+from grids.logging import job
+from grids.scale.summary import costs, exponents, ratios
+
+with job(snakemake) as log:
+    paths = [*snakemake.input.points, *snakemake.input.training]
+    measurements = pd.concat(map(tables.read, paths), ignore_index=True)
+    of_stages = costs(measurements)
+    tables.write(measurements, snakemake.output.measurements)
+    tables.write(of_stages, snakemake.output.costs)
+    tables.write(ratios(of_stages), snakemake.output.ratios)
+    tables.write(exponents(of_stages), snakemake.output.exponents)
+    log.info("%d stages at %d points", of_stages["stage"].nunique(), of_stages["point"].nunique())
