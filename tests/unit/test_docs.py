@@ -17,6 +17,9 @@ from grids.mnist.training import QUALITY_COLUMNS as CLASSIFIER_COLUMNS
 from grids.perturbation.search import SEARCH_COLUMNS
 from grids.preprocessing import ANNOTATION_COLUMNS, GENE_COLUMNS
 from grids.quality_control import METRIC_COLUMNS, STEP_COLUMNS
+from grids.scale.benchmark import MEASUREMENT_COLUMNS
+from grids.scale.summary import COST_COLUMNS as SCALE_COST_COLUMNS
+from grids.scale.summary import EXPONENT_COLUMNS, RATIO_COLUMNS
 from grids.simulate import TRUTH_COLUMNS
 from grids.surrogates.gate_table import GATE_COLUMNS
 from grids.surrogates.latent import LATENT_COLUMNS
@@ -83,6 +86,7 @@ COLUMNS = {
     "Truth benchmark": [*SCORE_COLUMNS, *TRUTH_SUMMARY_COLUMNS, *CONFUSION_COLUMNS, *CALIBRATION_COLUMNS],
     "Image benchmark": [*DIGIT_EFFECT_COLUMNS, *CELL_COLUMNS, *PIXEL_COLUMNS, *CLASSIFIER_COLUMNS],
     "Synthetic benchmark": [*REPLICATE_COLUMNS, *SYNTHETIC_SUMMARY_COLUMNS],
+    "Scale benchmark": [*MEASUREMENT_COLUMNS, *SCALE_COST_COLUMNS, *RATIO_COLUMNS, *EXPONENT_COLUMNS],
 }  # fmt: skip
 
 

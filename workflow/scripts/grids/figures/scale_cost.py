@@ -66,23 +66,24 @@ def scale_cost(costs: pd.DataFrame, exponents: pd.DataFrame) -> Figure:
 
 def _draw(ax: Axes, costs: pd.DataFrame, fits: pd.DataFrame, looks: dict) -> None:
     middle = costs[costs["point"] == "middle"].iloc[0]
-    drawn = []
+    in_star, ends, widths, heights = costs[~costs["point"].str.startswith("paper")], [], [], []
     for fit in fits.itertuples():
         colour, marker = looks[fit.size]
-        part = costs[(costs["varied"] == fit.size) & ~costs["point"].str.startswith("paper")]
-        part = pd.concat([part, middle.to_frame().T]).sort_values(fit.size)
+        part = in_star[(in_star["varied"] == fit.size) | (in_star["point"] == "middle")].sort_values(fit.size)
         x = part[fit.size].to_numpy(float) / middle[fit.size]
         y = part["seconds"].to_numpy(float)
         ax.plot(x, y, marker, ms=3, color=colour, label=f"_{fit.size}")
-        level = np.exp(np.log(y).mean() - fit.exponent * np.log(x).mean())
-        ax.plot(x, level * x**fit.exponent, lw=0.8, color=colour, label=f"_{fit.size} fit")
-        drawn.append(
-            (level * x[-1] ** fit.exponent, f"{fit.exponent:.2f} ± {fit.standard_error:.2f}", colour)
-        )
-    low, high = costs["seconds"].min(), costs["seconds"].max()
-    log_axis(ax.xaxis, 0.1, 9)
-    log_axis(ax.yaxis, low / 2, high * 2)
-    ax.set_ylim(low / 2, high * 2)
-    for place, (_, text, colour) in enumerate(sorted(drawn)):
-        height = np.exp(np.interp(place, [-0.5, len(drawn) - 0.5], np.log([low / 2, high * 2])))
-        beside(ax, height, text.replace("-", "−"), color=colour, fontsize=5.5)
+        fitted = np.exp(np.log(y).mean() + fit.exponent * (np.log(x) - np.log(x).mean()))
+        ax.plot(x, fitted, lw=0.8, color=colour, label=f"_{fit.size} fit")
+        ends.append((fitted[-1], f"{fit.exponent:.2f} ± {fit.standard_error:.2f}".replace("-", "−"), colour))
+        widths += [*x]
+        heights += [*y, *fitted]
+    low, high = min(heights) / 1.5, max(heights) * 1.5
+    log_axis(ax.yaxis, low, high)
+    ax.set_ylim(low, high)
+    ax.set_xscale("log", base=2)
+    powers = 2.0 ** np.arange(np.floor(np.log2(min(widths))), np.ceil(np.log2(max(widths))) + 1)
+    ax.set_xticks(powers, [f"{power:g}" for power in powers])
+    places = np.exp(np.interp(np.arange(len(ends)), [-0.5, len(ends) - 0.5], np.log([low, high])))
+    for place, (_, text, colour) in zip(places, sorted(ends), strict=True):
+        beside(ax, place, text, color=colour, fontsize=5.5)
