@@ -1,5 +1,6 @@
 """The benchmark of explainers: every method on every task, measured on the same test cells."""
 
+
 wildcard_constraints:
     benchmark_job="|".join(re.escape(name) for name in BENCHMARK_JOBS) or "nothing",
 
