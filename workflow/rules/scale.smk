@@ -1,6 +1,6 @@
 """The scale benchmark: time and memory of every stage at points around a middle one, and at the paper's sizes."""
 
-from grids.scale.points import DATA_SIZES, dataset_of, points
+from grids.scale.points import DATA_SIZES, data_files, dataset_of, points
 
 SCALE_POINTS = points(config["scale"]) if "scale" in config else {}
 SCALE_DATASETS = {dataset_of(point): point for point in SCALE_POINTS.values()}
@@ -10,17 +10,6 @@ SCALE_DATA = "<results>/scale/data/{scale_dataset}"
 wildcard_constraints:
     scale_dataset="|".join(SCALE_DATASETS) or "nothing",
     scale_point="|".join(SCALE_POINTS) or "nothing",
-
-
-def scale_data_of(point):
-    """The files of a point's data set."""
-    folder = f"<results>/scale/data/{dataset_of(SCALE_POINTS[point])}"
-    return {
-        "raw": f"{folder}/raw.h5mu",
-        "genes": f"{folder}/genes.bed",
-        "preprocessed": f"{folder}/preprocessed.h5mu",
-        "surrogate": f"{folder}/surrogate.safetensors",
-    }
 
 
 rule simulate_scale:
@@ -79,7 +68,7 @@ rule train_scale:
 
 rule measure_scale:
     input:
-        unpack(lambda wildcards: scale_data_of(wildcards.scale_point)),
+        unpack(lambda wildcards: data_files(SCALE_POINTS[wildcards.scale_point])),
     output:
         measurements="<results>/scale/points/{scale_point}.tsv",
     log:

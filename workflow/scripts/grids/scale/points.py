@@ -58,6 +58,13 @@ def dataset_of(point: Mapping) -> str:
     return "-".join(str(point[size]) for size in DATA_SIZES)
 
 
+def data_files(point: Mapping) -> dict[str, str]:
+    """Paths of the files of a point's data set, below the results of the run."""
+    folder = f"<results>/scale/data/{dataset_of(point)}"
+    names = {"raw": "raw.h5mu", "genes": "genes.bed", "preprocessed": "preprocessed.h5mu"}
+    return {key: f"{folder}/{name}" for key, name in {**names, "surrogate": "surrogate.safetensors"}.items()}
+
+
 def stages_of(point: Mapping) -> list[str]:
     """The stages measured at a point: all, or those that depend on what is varied."""
     varied = point["varied"]
