@@ -79,7 +79,9 @@ def explain_tasks(
     place = multiome.atac.var[["chromosome", "start", "end"]]
     settings = settings or {}
     sets, costs, skipped = [], [], []
-    methods = [m for m in methods if m != "correlation" or multiome.paired]
+    if "correlation" in methods and not multiome.paired:
+        log.warning("correlation is left out: it needs RNA and ATAC of the same cells")
+        methods = [method for method in methods if method != "correlation"]
     bar = tqdm([(*task, m) for task in tasks[["cell_type", "gene"]].to_numpy() for m in methods], unit="run")
     for cell_type, gene, method in bar:
         bar.set_description(f"{cell_type} {gene} {method}")
