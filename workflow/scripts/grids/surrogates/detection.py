@@ -10,7 +10,7 @@ import logging
 
 import numpy as np
 from scipy import sparse
-from scipy.optimize import brentq
+from scipy.special import lambertw
 
 log = logging.getLogger("grids")
 
@@ -34,10 +34,11 @@ def as_fragments(counts: np.ndarray) -> np.ndarray:
 def detection_chance(counts: sparse.csr_matrix, cell_type: np.ndarray) -> np.ndarray:
     """Chance of each cell that an open peak is seen in it.
 
-    A cell sees ``n_open * (1 - exp(-rate))`` of its open peaks. The number of open peaks is taken to be the
-    same in all cells of a type and found from the mean count of seen peaks; a cell's rate follows from how
-    many it shows. Where no peak is counted twice (binary data), the most often seen peaks of the type are
-    taken to be open in all its cells instead.
+    The mean over a type's cells is that of the chances which each cell's counts tell on their own: its number of
+    open peaks varies, and peaks seen by cells that have many of them open must not pass for good detection. A
+    cell's chance is then taken to be proportional to the number of peaks it shows, which is less noisy. Where no
+    peak is counted twice (binary data), the most often seen peaks of the type are taken to be open in all its
+    cells instead.
 
     Parameters
     ----------
@@ -51,33 +52,37 @@ def detection_chance(counts: sparse.csr_matrix, cell_type: np.ndarray) -> np.nda
         In (0, 1).
     """
     chance = np.empty(counts.shape[0])
-    n_seen = np.maximum(np.diff(counts.indptr), 1).astype(float)
+    n_seen = np.diff(counts.indptr).astype(float)
     for of_type in (cell_type == t for t in np.unique(cell_type)):
         rows = counts[np.flatnonzero(of_type)]
-        mean_count = float(as_fragments(rows.data).mean()) if rows.nnz else 1.0
-        mean_chance = _chance_from_counts(n_seen[of_type], mean_count)
+        fragments = sparse.csr_matrix((as_fragments(rows.data), rows.indices, rows.indptr), shape=rows.shape)
+        mean_chance = _mean_chance_from_counts(n_seen[of_type], np.asarray(fragments.sum(1)).ravel())
         if mean_chance is None:
             mean_chance = _chance_of_always_open(rows)
             log.info("no peak is counted twice: detection is judged by the most often seen peaks")
         mean_chance = float(np.clip(mean_chance, LOWEST, HIGHEST))
-        chance[of_type] = np.clip(n_seen[of_type] * (mean_chance / n_seen[of_type].mean()), 1e-3, 0.98)
+        shown = np.maximum(n_seen[of_type], 1)
+        chance[of_type] = np.clip(shown * (mean_chance / shown.mean()), 1e-3, 0.98)
     return chance
 
 
-def _chance_from_counts(n_seen: np.ndarray, mean_count: float) -> float | None:
-    """Mean chance at which ``rate / (1 - exp(-rate))``, over seen peaks, is `mean_count`; None for binary data."""
-    if mean_count <= 1 + 1e-6:
+def _mean_chance_from_counts(n_seen: np.ndarray, n_fragments: np.ndarray) -> float | None:
+    """Mean over cells of the chance at which seen peaks have the cell's mean count; None for binary data.
+
+    ``rate / (1 - exp(-rate))`` is the mean count of seen peaks, so ``rate`` is ``mean + W(-mean * exp(-mean))``
+    with Lambert's W.
+
+    Parameters
+    ----------
+    n_seen, n_fragments : ndarray, shape (n_cells,)
+        Seen peaks of each cell, and the fragments in them.
+    """
+    twice = n_fragments > n_seen
+    if not twice.any():
         return None
-
-    def excess(log_n_open: float) -> float:
-        # A cell may see more than a mean cell has open.
-        chance = np.minimum(n_seen / np.exp(log_n_open), HIGHEST)
-        return -(n_seen * np.log1p(-chance) / chance).sum() / n_seen.sum() - mean_count
-
-    low, high = np.log(n_seen.mean() / HIGHEST), np.log(n_seen.max()) + 20
-    if excess(low) < 0:
-        return HIGHEST
-    return float(n_seen.mean() / np.exp(brentq(excess, low, high))) if excess(high) < 0 else LOWEST
+    mean_count = n_fragments[twice] / n_seen[twice]
+    rate = mean_count + lambertw(-mean_count * np.exp(-mean_count)).real
+    return float(-np.expm1(-rate).sum() / (n_seen > 0).sum())
 
 
 def _chance_of_always_open(rows: sparse.csr_matrix) -> float:
