@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy import sparse
+from scipy.special import ndtri
 from torch import Tensor
 from tqdm import tqdm
 
@@ -333,12 +334,22 @@ def draw_models(
     drawn = models.take(which)
     curve = curves(cells.openness, drawn)
     log_ratio, error = fit_curves(curve, cells, fit)
-    noise = torch.from_numpy(np.array([rng.standard_normal(n_draws, np.float32) for rng in rngs]))
     if n_draws > 1:
+        quantiles = normal_quantiles(n_draws)
+        noise = torch.from_numpy(np.array([rng.permutation(quantiles) for rng in rngs]))
         log_ratio = (log_ratio + noise * error).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
     # With another ratio, the level that keeps the mean.
     level = level_of(curve, cells, fit, log_ratio)
     return drawn, log_ratio, level
+
+
+def normal_quantiles(n: int) -> np.ndarray:
+    """`n` evenly spaced quantiles of the normal distribution, scaled to unit variance; float32.
+
+    As draws they have the spread, and reach the tails, that random ones only have on average.
+    """
+    quantiles = ndtri((np.arange(n) + 0.5) / n)
+    return (quantiles / quantiles.std()).astype(np.float32)
 
 
 def fit_curves(curve: Tensor, cells: Cells, fit: Fit) -> tuple[Tensor, Tensor]:
@@ -353,7 +364,9 @@ def fit_curves(curve: Tensor, cells: Cells, fit: Fit) -> tuple[Tensor, Tensor]:
     Returns
     -------
     log_ratio, error : Tensor, shape (n_genes, n_models)
-        The error allows for the doubt about the state's effect.
+        The error allows for the doubt about the state's effect, and is of the sandwich form (White, Econometrica
+        1982): what is hidden about openness and state makes counts vary more in some cells than a common
+        dispersion says.
     """
     n_genes, n_models, n_cells = curve.shape
     by_state = expected_by_state(fit, cells)
@@ -377,9 +390,12 @@ def fit_curves(curve: Tensor, cells: Cells, fit: Fit) -> tuple[Tensor, Tensor]:
     states = cells.covariates.expand(n_genes, -1, -1)
     gram = (states * common[:, :, None]).transpose(1, 2) @ states + torch.eye(states.shape[2])
     mixed = (by_ratio * common[:, None]) @ states
-    explained = (mixed * torch.linalg.solve(gram, mixed.transpose(1, 2)).transpose(1, 2)).sum(2)
-    information = (by_ratio**2 * common[:, None]).sum(2) - explained
-    return log_ratio, 1 / torch.sqrt(information.clamp(min=0) + 1 / LOG_RATIO_SD**2)
+    by_states = torch.linalg.solve(gram, mixed.transpose(1, 2)).transpose(1, 2)
+    alone = by_ratio - by_states @ states.transpose(1, 2)
+    precision = (alone * by_ratio * common[:, None]).sum(2).clamp(min=0) + 1 / LOG_RATIO_SD**2
+    residual = (cells.counts[:, None] - expected) / (1 + fit.dispersion[:, None, None] * expected)
+    spread = ((alone * residual) ** 2).sum(2) + 1 / LOG_RATIO_SD**2
+    return log_ratio, torch.sqrt(spread) / precision
 
 
 def level_of(curve: Tensor, cells: Cells, fit: Fit, log_ratio: Tensor) -> Tensor:
