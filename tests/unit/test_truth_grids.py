@@ -5,7 +5,7 @@ import pytest
 
 from grids import preprocessing, tables
 from grids.truth import dataset
-from grids.truth.grids_methods import run_window
+from grids.truth.grids_methods import run_bound, run_window
 from grids.truth.result import SET_SIZES, as_table
 from grids.truth.scores import score_genes
 
@@ -53,3 +53,14 @@ def test_planted_members_are_found_and_their_joint_effect_is_near_the_planted_on
     ratio = planted.loc["grids_window_told", "joint_effect_ratio"].astype(float)
     assert np.abs(ratio.median() - 1) < 0.2
     assert planted.loc["grids_window_told", "logic_right"].mean() > 0.8
+
+
+def test_told_the_logic_only_models_of_that_logic_speak(simulated):
+    (bound,) = run_bound(simulated, seed=0)
+    scored = score_genes(as_table([bound], simulated.candidates), simulated.truth)
+    planted = scored[scored["logic"] != "none"]
+    assert (planted["logic_right"] == 1).all()
+    assert (planted["f1"] == 1).all()
+    ratio = planted.groupby("logic")["joint_effect_ratio"].mean()
+    assert np.abs(ratio - 1).max() < 0.25
+    assert (scored.loc[scored["logic"] == "none", "joint_log_effect"] == 0).all()

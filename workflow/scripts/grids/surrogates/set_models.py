@@ -21,7 +21,7 @@ to a set is a few matrix products: no model is fitted on its own. All genes of a
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -63,6 +63,8 @@ class Cells:
     counts : Tensor, shape (n_genes, n_cells)
     exposure : Tensor, shape (n_cells,)
         Expected counts are `exposure` times ``mu``.
+    is_bend : Tensor of bool, shape (n_genes, n_bends), optional
+        Which of :data:`BENDS` models of two or more members may have; all by default.
     """
 
     openness: Tensor
@@ -70,15 +72,16 @@ class Cells:
     covariates: Tensor
     counts: Tensor
     exposure: Tensor
+    is_bend: Tensor | None = None
 
     def subset(self, rows: Tensor) -> "Cells":
         """Some of the cells."""
-        return Cells(
-            self.openness[:, rows],
-            self.is_candidate,
-            self.covariates[:, rows],
-            self.counts[:, rows],
-            self.exposure[rows],
+        return replace(
+            self,
+            openness=self.openness[:, rows],
+            covariates=self.covariates[:, rows],
+            counts=self.counts[:, rows],
+            exposure=self.exposure[rows],
         )
 
 
@@ -401,7 +404,10 @@ def search(working: WorkingModel, cells: Cells, penalty: float) -> Models:
         members = (sets[:, :, None] | torch.eye(n_peaks, dtype=torch.bool)).flatten(1, 2)
         possible = (members.sum(2) == size) & ~(members & ~cells.is_candidate[:, None]).any(2)
         possible &= _first_of_its_kind(members)
-        gain = torch.where(possible[:, :, None], gain.flatten(1, 2), -torch.inf)
+        possible = possible[:, :, None]
+        if size > 1 and cells.is_bend is not None:
+            possible = possible & cells.is_bend[:, None]
+        gain = torch.where(possible, gain.flatten(1, 2), -torch.inf)
         # Only what can be among the best in the end is carried on.
         order = gain.flatten(1).topk(min(N_KEPT, gain[0].numel()), 1).indices
         which = torch.arange(len(bends)).repeat(members.shape[1]).expand(n_genes, -1)

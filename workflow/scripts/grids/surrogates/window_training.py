@@ -1,7 +1,7 @@
 """Training of the window surrogate: which sets of peaks control each gene, by how much, and how sure that is."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from grids.errors import InputError
 from grids.seeds import generator
 from grids.surrogates.cell_state import CellState
 from grids.surrogates.set_models import (
+    BENDS,
     FORMS,
     LOG_RATIO_SD,
     MAX_LOG_RATIO,
@@ -138,6 +139,7 @@ class _Trainer:
             raise InputError("windows: no gene has a peak in its window; widen windows.window_bp")
         self.column_of_gene = pd.Index(all_genes).get_indexer(self.genes)
         self.is_candidate = self._is_candidate(candidates)
+        self.is_bend = self._is_bend(candidates)
         n_components = min(settings.n_components, atac.X.shape[0] // CELLS_PER_COMPONENT)
         self.state = CellState.fit(atac.X, atac.obs["detection"].to_numpy(np.float64), n_components, seed)
         self.chance, self.components = self.state(atac.X)
@@ -160,6 +162,14 @@ class _Trainer:
             pd.Index(self.genes).get_indexer(candidates["gene"]),
         )
         return pairs.isin(pd.MultiIndex.from_arrays(asked))
+
+    def _is_bend(self, candidates: pd.DataFrame | None) -> Tensor | None:
+        """Which bends models of each gene may have; None for all."""
+        if candidates is None or "bend" not in candidates:
+            return None
+        bend = candidates.drop_duplicates("gene").set_index("gene")["bend"].reindex(self.genes)
+        only = torch.tensor(bend.to_numpy(np.float32))[:, None] == torch.tensor(BENDS)
+        return only | torch.from_numpy(bend.isna().to_numpy())[:, None]
 
     def blocks(self, genes: np.ndarray) -> list[np.ndarray]:
         """Genes with windows of similar size together, as many as memory allows."""
@@ -191,7 +201,9 @@ class _Trainer:
         chance_open = expected_openness(seen, self.chance, openness.log_odds(self.covariates))
         counts = torch.from_numpy(self.counts[:, self.column_of_gene[genes]].toarray().T.copy())
         chance_open = chance_open * is_peak[:, None]
-        return Cells(chance_open, is_candidate, self.covariates[None], counts, self.exposure), openness
+        is_bend = self.is_bend[genes] if self.is_bend is not None else None
+        cells = Cells(chance_open, is_candidate, self.covariates[None], counts, self.exposure, is_bend)
+        return cells, openness
 
     def metacells(self, size: int, rows: np.ndarray) -> sparse.csr_matrix | None:
         """Sums of each drawn cell's neighbours in state, of its type, among `rows`; None for single cells."""
@@ -267,7 +279,7 @@ def sum_cells(cells: Cells, groups: sparse.csr_matrix | None) -> Cells:
     openness = torch.stack([total(x) / n[:, None] for x in cells.openness])
     covariates_ = torch.stack([total(x) / n[:, None] for x in cells.covariates])
     counts, exposure = total(cells.counts.T).T.contiguous(), total(cells.exposure)
-    return Cells(openness, cells.is_candidate, covariates_, counts, exposure)
+    return replace(cells, openness=openness, covariates=covariates_, counts=counts, exposure=exposure)
 
 
 def fit_models(cells: Cells, penalty: float) -> tuple[Models, Fit, Tensor]:
@@ -425,7 +437,8 @@ def train_window(
     seed : int
     candidates : DataFrame, optional
         Columns ``peak, gene``: the pairs of `windows` that may be members; all by default. The others only tell how
-        open the window is.
+        open the window is. With a column ``bend``, models of the gene have this one of
+        :data:`~grids.surrogates.set_models.BENDS`; all of them where it is missing.
 
     Returns
     -------
@@ -510,7 +523,7 @@ def _fit_block(
     probe_ratio, _ = fit_curves(curves(cells.openness, best), cells, fit)
     probe_weights, probe_size = single_index(best, probe_ratio)
     detailed = gate_covariates(trainer.covariates, openness.state_of_window(trainer.covariates))
-    without_window = fit_state(_with_covariates(single, detailed))
+    without_window = fit_state(replace(single, covariates=detailed))
     by_window = torch.log(activity(log_ratio, curves(single.openness, drawn))).mean(1)
     predicted = (single.covariates @ fit.state_effect[:, :, None])[:, :, 0] + by_window
     observed = trainer.expression[:, trainer.column_of_gene[block]].toarray().T.astype(np.float32)
@@ -528,13 +541,9 @@ def _fit_block(
         "probe_size": probe_size[:, 0],
         "without_window": without_window.state_effect,
         "dispersion": without_window.dispersion,
-        "depth_only": fit_state(_with_covariates(single, single.covariates[:, :, :2])).state_effect,
+        "depth_only": fit_state(replace(single, covariates=single.covariates[:, :, :2])).state_effect,
         "calibration": _calibrate(torch.log1p(torch.exp(predicted)), torch.from_numpy(observed)),
     }
-
-
-def _with_covariates(cells: Cells, covariates_: Tensor) -> Cells:
-    return Cells(cells.openness, cells.is_candidate, covariates_, cells.counts, cells.exposure)
 
 
 def _calibrate(predicted: Tensor, observed: Tensor) -> Tensor:

@@ -22,6 +22,8 @@ from grids.truth.surrogate_rivals import gradient_saliency, single_peak_scan
 
 CLOSED = 0
 N_BOOTSTRAP = 200
+# What the planted logics are in terms of the set models; effects that multiply have a bend of log(ratio) / size.
+BEND_OF_LOGIC = {"redundant": -6.0, "multiplying": 0.7, "synergistic": 6.0}
 # A gene is called controlled by its window when the gate's p-value, of this gene alone, is at most this.
 CALL_LEVEL = 0.05
 
@@ -53,10 +55,22 @@ def run_window(dataset: Dataset, seed: int) -> list[MethodResult]:
     return [
         MethodResult("grids_window", inclusion, genes=said),
         MethodResult("grids_window_search", inclusion, sets=_search_sets(training, candidates)),
-        MethodResult("grids_window_told", inclusion, genes=_told(dataset, seed)),
+        MethodResult("grids_window_told", inclusion, genes=_told(dataset, _planted_members(dataset), seed)),
         MethodResult("single_peak_scan", single_peak_scan(cells, candidates)),
         MethodResult("gradient_saliency", gradient_saliency(cells, candidates)),
     ]
+
+
+def run_bound(dataset: Dataset, seed: int) -> list[MethodResult]:
+    """`grids_window_told_logic`: the window surrogate told members and logic, to bound what it says of effects."""
+    planted = _planted_members(dataset)
+    genes = _told(dataset, planted.assign(bend=planted["logic"].map(BEND_OF_LOGIC)), seed)
+    scores = dataset.truth.set_index(["gene", "peak"])["is_member"].astype(float)
+    candidates = dataset.candidates
+    told = np.array(
+        [scores[gene].loc[peaks] for gene, peaks in zip(candidates.genes, candidates.peaks, strict=True)]
+    )
+    return [MethodResult("grids_window_told_logic", told, genes=genes)]
 
 
 def run_cross_modality(dataset: Dataset, seed: int) -> list[MethodResult]:
@@ -94,15 +108,17 @@ def _p_values(surrogate: WindowSurrogate, multiome: Multiome) -> pd.Series:
 
 def _members(dataset: Dataset) -> dict[str, list[str]]:
     """The true members of every gene."""
-    members = dataset.truth[dataset.truth["is_member"]]
-    by_gene = members.groupby("gene", sort=False)["peak"].apply(list).to_dict()
+    by_gene = _planted_members(dataset).groupby("gene", sort=False)["peak"].apply(list).to_dict()
     return {gene: by_gene.get(gene, []) for gene in dataset.candidates.genes}
 
 
-def _told(dataset: Dataset, seed: int) -> dict[str, np.ndarray]:
+def _planted_members(dataset: Dataset) -> pd.DataFrame:
+    return dataset.truth[dataset.truth["is_member"]]
+
+
+def _told(dataset: Dataset, only: pd.DataFrame, seed: int) -> dict[str, np.ndarray]:
     """Logic and joint effect of the true members: no other peak may be one."""
     members = _members(dataset)
-    only = dataset.truth[dataset.truth["is_member"]]
     settings = WindowSettings(member_penalties=(0.0,))
     surrogate, _ = train_window(dataset.multiome, dataset.windows, CELL_TYPE, settings, seed, only)
     forms = surrogate.forms()

@@ -10,5 +10,6 @@ METHODS = {
     "rivals": rivals.run,
     "oracle": oracle.run,
     "window": grids_methods.run_window,
+    "bound": grids_methods.run_bound,
     "cross_modality": grids_methods.run_cross_modality,
 }
