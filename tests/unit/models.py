@@ -78,6 +78,7 @@ def small_window_surrogate() -> WindowSurrogate:
         "form": torch.softmax(torch.randn(n_genes, 5), 1),
         "probe_weights": torch.rand(n_pairs),
         "probe_size": torch.rand(n_genes),
+        "half_moments": torch.zeros(n_genes, 3),
         "without_window": torch.randn(n_genes, n_slopes + 1 + 5) / 4,
         "dispersion": torch.rand(n_genes),
         "depth_only": torch.randn(n_genes, 2),

@@ -5,9 +5,13 @@ import pytest
 import torch
 from scipy import stats
 
-from grids.surrogates.gate import local_control_p_value
+from grids.surrogates.gate import local_control_moments, local_control_p_value
 
 N_CELLS, DISPERSION = 400, 0.2
+
+
+def p_value(*data) -> float:
+    return local_control_p_value(local_control_moments(*data))
 
 
 def gene(rng, by_window: float, n_cells: int = N_CELLS):
@@ -28,9 +32,7 @@ def gene(rng, by_window: float, n_cells: int = N_CELLS):
 
 def p_values(n_genes: int, by_window: float, **options) -> np.ndarray:
     rng = np.random.default_rng(0)
-    return np.array(
-        [local_control_p_value(*gene(rng, by_window, **options), DISPERSION) for _ in range(n_genes)]
-    )
+    return np.array([p_value(*gene(rng, by_window, **options), DISPERSION) for _ in range(n_genes)])
 
 
 def test_p_values_are_uniform_when_state_explains_both_window_and_gene():
@@ -42,7 +44,7 @@ def test_p_values_are_uniform_when_state_explains_both_window_and_gene():
     for _ in range(50):
         counts, _, activity, _ = gene(rng, 0.0)
         flat = torch.full_like(counts, float(counts.mean()))
-        naive.append(local_control_p_value(counts, flat, activity, torch.ones(N_CELLS, 1), DISPERSION))
+        naive.append(p_value(counts, flat, activity, torch.ones(N_CELLS, 1), DISPERSION))
     assert np.median(naive) < 1e-4
 
 
@@ -52,7 +54,7 @@ def test_a_prediction_that_is_off_on_average_does_not_make_windows_tell():
     p = []
     for _ in range(200):
         counts, expected, activity, covariates = gene(rng, 0.0)
-        p.append(local_control_p_value(counts, 1.2 * expected, activity, covariates, DISPERSION))
+        p.append(p_value(counts, 1.2 * expected, activity, covariates, DISPERSION))
     assert stats.kstest(p, "uniform").pvalue > 0.01
 
 
@@ -70,13 +72,13 @@ def test_power_grows_with_cells():
 def test_a_window_that_adds_the_same_everywhere_tells_nothing(value):
     counts, expected, activity, covariates = gene(np.random.default_rng(0), 1.0)
     flat = torch.full_like(activity, value)
-    assert local_control_p_value(counts, expected, flat, covariates, DISPERSION) == 1.0
+    assert p_value(counts, expected, flat, covariates, DISPERSION) == 1.0
 
 
 def test_the_p_value_does_not_depend_on_level_and_scale_of_the_activity():
     data = counts, expected, activity, covariates = gene(np.random.default_rng(2), 0.3)
-    p = local_control_p_value(*data, DISPERSION)
-    again = local_control_p_value(counts, expected, 3 * activity + 2, covariates, DISPERSION)
+    p = p_value(*data, DISPERSION)
+    again = p_value(counts, expected, 3 * activity + 2, covariates, DISPERSION)
     assert 1e-12 < p < 0.5 and again == pytest.approx(p, rel=0.02)
 
 
@@ -88,7 +90,7 @@ def test_the_p_value_equals_the_plain_formula():
     product = (activity - covariates @ slopes) * (counts - expected) / noise
     expected_p = stats.norm.sf(np.sqrt(N_CELLS) * product.mean() / product.std(ddof=1))
     data = (torch.from_numpy(x).float() for x in (counts, expected, activity, covariates))
-    assert local_control_p_value(*data, DISPERSION) == pytest.approx(expected_p, rel=0.01)
+    assert p_value(*data, DISPERSION) == pytest.approx(expected_p, rel=0.01)
 
 
 @pytest.mark.parametrize("n_cells", [1, 2, 30])
@@ -99,5 +101,37 @@ def test_degenerate_genes_have_a_p_value(n_cells):
     for counts in (torch.zeros(n_cells), torch.full((n_cells,), 7.0)):
         for level in (1e-12, 3.0):
             expected = torch.full((n_cells,), level)
-            p = local_control_p_value(counts, expected, activity, covariates, 0.01)
+            p = p_value(counts, expected, activity, covariates, 0.01)
             assert 0 <= p <= 1
+
+
+def learned_p_values(n_genes: int, effect: float, groups: list[tuple[slice, slice]]) -> np.ndarray:
+    """p-values of peaks whose weights are learned from some cells and judged on others, for pairs of such cells."""
+    rng = np.random.default_rng(4)
+    p = []
+    for _ in range(n_genes):
+        peaks = torch.from_numpy(rng.standard_normal((600, 10))).float()
+        counts = torch.from_numpy(rng.poisson(np.exp(effect * peaks[:, 0].numpy()))).float()
+        flat, intercept = torch.ones(600), torch.ones(600, 1)
+        moments = []
+        for known, unseen in groups:
+            activity = peaks[unseen] @ (peaks[known].T @ (counts[known] - 1))
+            moments.append(
+                local_control_moments(counts[unseen], flat[unseen], activity, intercept[unseen], 0.01)
+            )
+        p.append(local_control_p_value(*moments))
+    return np.array(p)
+
+
+def test_groups_that_later_fits_are_made_with_add_up():
+    first, second, test = slice(0, 240), slice(240, 480), slice(480, 600)
+    both = [(first, second), (slice(0, 480), test)]
+    assert stats.kstest(learned_p_values(300, 0.0, both), "uniform").pvalue > 0.05
+    one, two = (np.median(learned_p_values(40, 0.2, groups)) for groups in (both[1:], both))
+    assert two < one / 3
+
+
+def test_halves_that_judge_each_other_would_not_be_independent():
+    first, second = slice(0, 300), slice(300, 600)
+    p = learned_p_values(300, 0.0, [(first, second), (second, first)])
+    assert np.mean((p < 0.05) | (p > 0.95)) > 0.15  # a tenth, were they independent

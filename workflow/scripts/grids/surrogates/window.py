@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from grids.errors import InputError, did_you_mean
 from grids.seeds import generator
 from grids.surrogates.cell_state import CellState
-from grids.surrogates.gate import local_control_p_value
+from grids.surrogates.gate import local_control_moments, local_control_p_value
 from grids.surrogates.pooling import PooledSurrogate, check_opened
 from grids.surrogates.set_models import FORMS, MIN_ACTIVITY
 from grids.surrogates.window_openness import WindowOpenness, expected_openness
@@ -101,7 +101,8 @@ class WindowSurrogate(nn.Module):
           (n_genes, 5), chance of each of :data:`FORMS`;
         - for the gate: ``probe_weights`` (n_pairs,), ``probe_size`` (n_genes,), the best model with members;
           ``without_window`` (n_genes, n_covariates + 5), see :func:`gate_covariates`; ``dispersion`` (n_genes,);
-          ``depth_only`` (n_genes, 2);
+          ``half_moments`` (n_genes, 3), see :func:`grids.surrogates.gate.local_control_moments`, of the training
+          cells' second half by a fit to the first; ``depth_only`` (n_genes, 2);
         - ``calibration`` (n_genes, 2), see :meth:`predict`.
     cell_type : str
     """
@@ -231,6 +232,8 @@ class WindowSurrogate(nn.Module):
     ) -> np.ndarray:
         """One-sided p-values that windows tell nothing beyond the cells' state, shape (n_genes,).
 
+        Of the cells given, and of the half of the training cells that was judged by a fit to the other half.
+
         Parameters
         ----------
         opened : csr_matrix, shape (n_cells, n_peaks)
@@ -247,13 +250,14 @@ class WindowSurrogate(nn.Module):
         for column in range(len(self.genes)):
             index = expected_index(cells.openness(column), self.probe_weights[self._pairs(column)])
             state = gate_covariates(cells.covariates, cells.state_of_window(column))
-            p_values[column] = local_control_p_value(
+            moments = local_control_moments(
                 counts[:, column],
                 torch.exp(state @ self.without_window[column]) * exposure,
                 log_activity(index, self.probe_size[column]),
                 state,
                 float(self.dispersion[column]),
             )
+            p_values[column] = local_control_p_value(self.half_moments[column].numpy(), moments)
         return p_values
 
     def openness_of(self, column: int) -> WindowOpenness:

@@ -15,6 +15,7 @@ from grids.cells import Multiome
 from grids.errors import InputError
 from grids.seeds import generator
 from grids.surrogates.cell_state import CellState
+from grids.surrogates.gate import local_control_moments
 from grids.surrogates.set_models import (
     BENDS,
     FORMS,
@@ -140,6 +141,9 @@ class _Trainer:
         self.column_of_gene = pd.Index(all_genes).get_indexer(self.genes)
         self.is_candidate = self._is_candidate(candidates)
         self.is_bend = self._is_bend(candidates)
+        order = generator(seed, "halves", cell_type).permutation(atac.X.shape[0])
+        first, second = np.array_split(order, 2)
+        self.halves = np.sort(first), np.sort(second[self.of_type[second]])
         n_components = min(settings.n_components, atac.X.shape[0] // CELLS_PER_COMPONENT)
         self.state = CellState.fit(atac.X, atac.obs["detection"].to_numpy(np.float64), n_components, seed)
         self.chance, self.components = self.state(atac.X)
@@ -484,13 +488,15 @@ def train_window(
         "probe_size": torch.zeros(n_genes),
         "without_window": torch.zeros(n_genes, n_covariates + 5),
         "dispersion": torch.zeros(n_genes),
+        "half_moments": torch.zeros(n_genes, 3),
         "depth_only": torch.zeros(n_genes, 2),
         "calibration": torch.zeros(n_genes, 2),
     }
     groups = trainer.metacells(size, np.arange(len(trainer.chance)))
+    groups_of_half = trainer.metacells(size, trainer.halves[0])
     bar = tqdm(total=n_genes, desc=f"{cell_type}: fitting genes", unit="gene")
     for block in trainer.blocks(np.arange(n_genes)):
-        for name, values in _fit_block(trainer, block, penalty, groups).items():
+        for name, values in _fit_block(trainer, block, penalty, groups, groups_of_half).items():
             if name in BY_PAIR:
                 for row, gene in enumerate(block):
                     pairs = trainer.pairs(gene)
@@ -506,7 +512,11 @@ def train_window(
 
 
 def _fit_block(
-    trainer: _Trainer, block: np.ndarray, penalty: float, groups: sparse.csr_matrix | None
+    trainer: _Trainer,
+    block: np.ndarray,
+    penalty: float,
+    groups: sparse.csr_matrix | None,
+    groups_of_half: sparse.csr_matrix | None,
 ) -> dict[str, Tensor]:
     """What the surrogate keeps of a block of genes, by name; rows are genes."""
     single, openness = trainer.cells(block)
@@ -518,9 +528,7 @@ def _fit_block(
     fit.state_effect[:, 0] += level.mean(1)
     posterior = torch.softmax(models.log_posterior(penalty, cells.is_candidate.sum(1)), 1)
     form = torch.zeros(len(block), len(FORMS)).scatter_add_(1, models.form, posterior)
-    with_members = (models.size > 0) & torch.isfinite(models.gain)
-    best = models.take(with_members.byte().argmax(1, keepdim=True))
-    probe_ratio, _ = fit_curves(curves(cells.openness, best), cells, fit)
+    best, probe_ratio = _probe(models, cells, fit)
     probe_weights, probe_size = single_index(best, probe_ratio)
     detailed = gate_covariates(trainer.covariates, openness.state_of_window(trainer.covariates))
     without_window = fit_state(replace(single, covariates=detailed))
@@ -541,9 +549,45 @@ def _fit_block(
         "probe_size": probe_size[:, 0],
         "without_window": without_window.state_effect,
         "dispersion": without_window.dispersion,
+        "half_moments": _judge_half(trainer, single, detailed, penalty, groups_of_half),
         "depth_only": fit_state(replace(single, covariates=single.covariates[:, :, :2])).state_effect,
         "calibration": _calibrate(torch.log1p(torch.exp(predicted)), torch.from_numpy(observed)),
     }
+
+
+def _probe(models: Models, cells: Cells, fit: Fit) -> tuple[Models, Tensor]:
+    """The best model with members of each gene, for the gate, and its log ratio, shape (n_genes, 1)."""
+    with_members = (models.size > 0) & torch.isfinite(models.gain)
+    best = models.take(with_members.byte().argmax(1, keepdim=True))
+    return best, fit_curves(curves(cells.openness, best), cells, fit)[0]
+
+
+def _judge_half(
+    trainer: _Trainer, single: Cells, detailed: Tensor, penalty: float, groups: sparse.csr_matrix | None
+) -> Tensor:
+    """Moments of the gate's test on one half of the training cells, by a fit to the other: (n_genes, 3).
+
+    Openness is that of all training cells: it does not know the counts, which are what is tested.
+    """
+    known, unseen = (replace(single, covariates=detailed).subset(torch.from_numpy(x)) for x in trainer.halves)
+    fitted = sum_cells(single.subset(torch.from_numpy(trainer.halves[0])), groups)
+    models, fit, _ = fit_models(fitted, penalty)
+    best, ratio = _probe(models, fitted, fit)
+    by_window = torch.log(activity(ratio, curves(unseen.openness, best)))[:, 0]
+    without_window = fit_state(known)
+    expected = expected_by_state(without_window, unseen)
+    moments = [
+        local_control_moments(*gene)
+        for gene in zip(
+            unseen.counts,
+            expected,
+            by_window,
+            unseen.covariates,
+            without_window.dispersion.tolist(),
+            strict=True,
+        )
+    ]
+    return torch.from_numpy(np.stack(moments).astype(np.float32))
 
 
 def _calibrate(predicted: Tensor, observed: Tensor) -> Tensor:
