@@ -2,7 +2,7 @@
 
     bash envs/run python tests/crash/kill_runs.py --kills 50
 
-Runs small simulated studies, one with each surrogate, each of them undisturbed at first. Then Snakemake and all its jobs
+Runs small simulated studies, one with each surrogate, undisturbed at first. Then Snakemake and all its jobs
 are killed with SIGKILL a random while after their start, and started again with the same command, until a run ends by
 itself; its tables must then be those of the undisturbed run. Rounds go on until there were as many kills as asked for
 and every rule has been killed at work, or, with `--minutes`, until the time is over. A lock that a killed Snakemake has
