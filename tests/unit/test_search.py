@@ -110,8 +110,8 @@ def test_only_cells_that_a_set_changes_are_predicted_again(value, encoder, monke
     cells = PerturbedCells(surrogate, opened, value)
     others = torch.tensor([7, 25])
     states = cells.perturbed(others)
-    predicted, tail = [], surrogate.tail
-    monkeypatch.setattr(surrogate, "tail", lambda s, g: predicted.append(len(s)) or tail(s, g))
+    predicted, tail = [], cells.surrogate.tail
+    monkeypatch.setattr(cells.surrogate, "tail", lambda s, g: predicted.append(len(s)) or tail(s, g))
     after = cells.predict_sets(torch.from_numpy(sets), 2)
     x = opened.toarray()
     changed = (x[:, sets] != value).any(2).sum()  # (n_cells, n_sets, 3)

@@ -13,6 +13,7 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from grids.errors import InputError, listing
+from grids.surrogates.folding import folded, with_modules
 from grids.surrogates.layers import (
     AffineMixture,
     Discriminator,
@@ -61,6 +62,10 @@ class PaperEncoder(nn.Module):
         h = self.activation_out(self.norm_out(self.linear(h)))
         return self.to_latent(h.flatten(1))
 
+    def folded(self) -> "PaperEncoder":
+        """The same function in evaluation mode, the two linear layers of the end being one."""
+        return with_modules(self, to_latent=folded(self.to_latent))
+
 
 class NormalisedEncoder(nn.Module):
     """Loadings of the open peaks averaged over them, with log depth beside, then a small network.
@@ -100,6 +105,10 @@ class NormalisedEncoder(nn.Module):
         sums, depth = pooled[:, 0, :-1], pooled[:, 0, -1:].clamp(min=1)
         log_depth = (depth.log() - self.log_depth_mean) / self.log_depth_sd
         return self.network(torch.cat([sums / depth, log_depth], 1))
+
+    def folded(self) -> "NormalisedEncoder":
+        """The same function in evaluation mode."""
+        return with_modules(self, network=folded(self.network))
 
     @torch.no_grad()
     def start_from(self, opened: sparse.csr_matrix, seed: int) -> None:
@@ -289,6 +298,14 @@ class CrossModalitySurrogate(PooledSurrogate):
 
     def tail(self, pooled: Tensor, genes: Tensor | None = None) -> Tensor:
         return self.decode_rna(self.atac_to_rna(self.atac_encoder(pooled)), genes).clamp(min=0)
+
+    def folded(self) -> "CrossModalitySurrogate":
+        return with_modules(
+            self,
+            atac_encoder=self.atac_encoder.folded(),
+            atac_to_rna=self.atac_to_rna.folded(),
+            rna_decoder=folded(self.rna_decoder),
+        )
 
     @classmethod
     def from_reference_state(

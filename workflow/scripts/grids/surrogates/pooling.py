@@ -149,6 +149,13 @@ class PooledSurrogate(nn.Module, ABC):
             Natural log of 1 + depth-normalised counts.
         """
 
+    def folded(self) -> "PooledSurrogate":
+        """The same function in evaluation mode, cheaper to evaluate and to differentiate with respect to the state.
+
+        Its weights are constants; pooling is shared with this surrogate. This surrogate itself by default.
+        """
+        return self
+
     @torch.no_grad()
     def predict(
         self, opened: sparse.csr_matrix, genes: Tensor | None = None, batch_size: int = 1024
