@@ -4,6 +4,8 @@ The first-order effect of a candidate is known in all cells. Only what it misses
 a few cells tell candidates apart whose effects are close.
 """
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,6 +19,16 @@ MIN_CHANGED = 12
 MARGIN = 4.0
 # A difference below this share of the objective is no difference.
 ROUNDING = 1e-6
+
+_samples: WeakKeyDictionary[PerturbedCells, dict[int, "Sample"]] = WeakKeyDictionary()
+
+
+def sample_of(cells: PerturbedCells, n_sampled: int) -> "Sample":
+    """The sample of these cells, drawn once for all genes that are searched in them."""
+    drawn = _samples.setdefault(cells, {})
+    if n_sampled not in drawn:
+        drawn[n_sampled] = Sample(cells, n_sampled)
+    return drawn[n_sampled]
 
 
 class Sample:

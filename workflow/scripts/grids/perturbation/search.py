@@ -22,7 +22,7 @@ from tqdm import tqdm
 from grids.errors import InputError
 from grids.perturbation.gain_bounds import GainBounds
 from grids.perturbation.objective import PerturbedCells
-from grids.perturbation.screening import Sample
+from grids.perturbation.screening import sample_of
 from grids.perturbation.task_cells import TaskCells
 from grids.perturbation.transition import (
     VALUE_OF_DIRECTION,
@@ -119,7 +119,7 @@ class Search:
         self._excluded = torch.ones(cells.n_peaks, dtype=torch.bool)
         self._excluded[self.allowed] = False
         self._n_evaluations = 0
-        self._sample = Sample(cells, N_SAMPLED) if len(cells) >= 4 * N_SAMPLED else None
+        self._sample = sample_of(cells, N_SAMPLED) if len(cells) >= 4 * N_SAMPLED else None
         self._bounds = GainBounds(cells)
         self._effect_alone: dict[int, float] = {}
         self._final: set[frozenset[int]] = set()
@@ -322,7 +322,10 @@ class Search:
         left, ordered = members, []
         states = self.cells.pooled
         while len(left):
-            best = self._choose(self.cells, left, states)
+            if states is self.cells.pooled and len(left) <= N_WORTH_SCREENING:
+                best = left[self._best(left, self._exact_alone(left))]
+            else:
+                best = self._choose(self.cells, left, states)
             ordered.append(best)
             states = self.cells.perturbed(best.view(1), states)
             left = left[left != best]
