@@ -282,6 +282,25 @@ def test_a_search_cut_short_says_so():
     assert (result.converged, result.n_rounds, result.n_steps) == (False, 1, 3)
 
 
+def test_a_search_ends_once_every_member_was_tried_since_the_last_change():
+    opened = sparse.csr_matrix(np.ones((4, 9), dtype=np.uint8))
+    search = Search(PerturbedCells(LinearToy(np.arange(1.0, 10.0)), opened, 0), 0)
+    result = search.improve(torch.tensor([2, 8, 7, 6]), np.random.default_rng(0))
+    assert sorted(result.members.tolist()) == [5, 6, 7, 8]
+    assert (result.converged, result.n_steps, result.n_rounds) == (True, 5, 2)
+
+
+def test_a_search_that_comes_to_the_end_of_an_earlier_one_ends_there():
+    opened = sparse.csr_matrix(np.ones((4, 9), dtype=np.uint8))
+    search = Search(PerturbedCells(LinearToy(np.arange(1.0, 10.0)), opened, 0), 0)
+    first, second = (
+        search.improve(torch.tensor(s), np.random.default_rng(0)) for s in ([0, 1, 2], [2, 3, 4])
+    )
+    assert (first.converged, first.n_steps) == (True, 6)
+    assert (second.converged, second.n_steps) == (True, 3)
+    assert set(first.members.tolist()) == set(second.members.tolist()) == {6, 7, 8}
+
+
 def test_nested_order_takes_the_best_member_at_every_size():
     cells = PerturbedCells(SURROGATES["normalised"], open_peaks(40, seed=2), 0)
     ordered = Search(cells, 1).nested_order(torch.tensor([5, 8, 21, 30])).tolist()
