@@ -8,10 +8,19 @@ import yaml
 from grids.config import check
 from grids.errors import InputError
 from grids.scale import explaining_stages, training_stages
-from grids.scale.points import SIZES, SIZES_OF_STAGE, dataset_of, points, stages_of
+from grids.scale.points import (
+    ASKED_STAGES,
+    SIZES,
+    SIZES_OF_STAGE,
+    asks_for_whole_searches,
+    dataset_of,
+    points,
+    stages_of,
+)
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+OTHERS = ("paper", "repeats", "tasks_per_type", "genes_of_one_type", "restarts")
 SCALE = yaml.safe_load((ROOT / "config/scale.yaml").read_text())["scale"]
 
 
@@ -46,8 +55,16 @@ def test_stages_are_measured_where_their_sizes_vary():
     assert "dense_paper_atac_step" not in stages_of(found["n_cells-750"])
 
 
+def test_whole_searches_are_measured_where_they_are_asked_for():
+    found = points(SCALE | {"tasks_per_type": 2, "genes_of_one_type": 30})
+    assert stages_of(found["paper-10"])[-2:] == ["all_tasks", "many_genes"]
+    assert stages_of(found["paper-128"])[-2:] == ["paper_search_step", "all_tasks"]
+    assert not set(ASKED_STAGES) & set(stages_of(found["middle"]))
+    assert asks_for_whole_searches({"tasks_per_type": 2}) and not asks_for_whole_searches(SCALE)
+
+
 def test_every_stage_exists_once():
-    for stage in ("training", *SIZES_OF_STAGE):
+    for stage in ("training", *SIZES_OF_STAGE, *ASKED_STAGES):
         assert hasattr(training_stages, stage) != hasattr(explaining_stages, stage)
 
 
@@ -55,9 +72,7 @@ def test_the_shipped_config_is_the_default():
     of_schema = SCHEMA["properties"]["scale"]["properties"]
     for key in ("middle", "vary"):
         assert {size: entry["default"] for size, entry in of_schema[key]["properties"].items()} == SCALE[key]
-    assert {key: of_schema[key]["default"] for key in ("paper", "repeats")} == {
-        key: SCALE[key] for key in ("paper", "repeats")
-    }
+    assert {key: of_schema[key]["default"] for key in OTHERS} == {key: SCALE[key] for key in OTHERS}
 
 
 def test_defaults_need_no_data():

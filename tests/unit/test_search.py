@@ -110,8 +110,8 @@ def test_only_cells_that_a_set_changes_are_predicted_again(value, encoder, monke
     cells = PerturbedCells(surrogate, opened, value)
     others = torch.tensor([7, 25])
     states = cells.perturbed(others)
-    predicted, tail = [], surrogate.tail
-    monkeypatch.setattr(surrogate, "tail", lambda s, g: predicted.append(len(s)) or tail(s, g))
+    predicted, tail = [], cells.surrogate.tail
+    monkeypatch.setattr(cells.surrogate, "tail", lambda s, g: predicted.append(len(s)) or tail(s, g))
     after = cells.predict_sets(torch.from_numpy(sets), 2)
     x = opened.toarray()
     changed = (x[:, sets] != value).any(2).sum()  # (n_cells, n_sets, 3)
@@ -280,6 +280,25 @@ def test_a_search_cut_short_says_so():
     cells = PerturbedCells(SURROGATES["paper"], open_peaks(40, seed=2), 0)
     result = Search(cells, 1).improve(torch.tensor([0, 1, 2]), np.random.default_rng(0), max_rounds=1)
     assert (result.converged, result.n_rounds, result.n_steps) == (False, 1, 3)
+
+
+def test_a_search_ends_once_every_member_was_tried_since_the_last_change():
+    opened = sparse.csr_matrix(np.ones((4, 9), dtype=np.uint8))
+    search = Search(PerturbedCells(LinearToy(np.arange(1.0, 10.0)), opened, 0), 0)
+    result = search.improve(torch.tensor([2, 8, 7, 6]), np.random.default_rng(0))
+    assert sorted(result.members.tolist()) == [5, 6, 7, 8]
+    assert (result.converged, result.n_steps, result.n_rounds) == (True, 5, 2)
+
+
+def test_a_search_that_comes_to_the_end_of_an_earlier_one_ends_there():
+    opened = sparse.csr_matrix(np.ones((4, 9), dtype=np.uint8))
+    search = Search(PerturbedCells(LinearToy(np.arange(1.0, 10.0)), opened, 0), 0)
+    first, second = (
+        search.improve(torch.tensor(s), np.random.default_rng(0)) for s in ([0, 1, 2], [2, 3, 4])
+    )
+    assert (first.converged, first.n_steps) == (True, 6)
+    assert (second.converged, second.n_steps) == (True, 3)
+    assert set(first.members.tolist()) == set(second.members.tolist()) == {6, 7, 8}
 
 
 def test_nested_order_takes_the_best_member_at_every_size():

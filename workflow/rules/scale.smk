@@ -1,6 +1,12 @@
 """The scale benchmark: time and memory of every stage at points around a middle one, and at the paper's sizes."""
 
-from grids.scale.points import DATA_SIZES, data_files, dataset_of, points
+from grids.scale.points import (
+    DATA_SIZES,
+    asks_for_whole_searches,
+    data_files,
+    dataset_of,
+    points,
+)
 
 SCALE_POINTS = points(config["scale"]) if "scale" in config else {}
 SCALE_DATASETS = {dataset_of(point): point for point in SCALE_POINTS.values()}
@@ -80,7 +86,14 @@ rule measure_scale:
     threads: 2
     resources:
         mem_mb=memory(4000, per_input_mb=10),
-        runtime=minutes(60, per_input_mb=0.5),
+        runtime=minutes(
+            (
+                600
+                if "scale" in config and asks_for_whole_searches(config["scale"])
+                else 60
+            ),
+            per_input_mb=0.5,
+        ),
     params:
         point=lambda wildcards: SCALE_POINTS[wildcards.scale_point],
         repeats=lookup("scale/repeats", within=config, default=None),

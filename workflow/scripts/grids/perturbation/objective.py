@@ -41,7 +41,7 @@ class PerturbedCells:
     Parameters
     ----------
     surrogate : PooledSurrogate
-        Put into evaluation mode.
+        Put into evaluation mode; what is evaluated is its folded form, as it is now.
     opened : csr_matrix, shape (n_cells, n_peaks)
         Non-zero where the peak is open.
     value : {0, 1}
@@ -60,7 +60,7 @@ class PerturbedCells:
         opened = check_opened(opened, len(surrogate.peaks))
         if value not in (0, 1):
             raise ValueError(f"value: expected 0 (closed) or 1 (open), got {value!r}")
-        self.surrogate = surrogate.eval()
+        self.surrogate = surrogate.eval().folded()
         self.value = value
         self.evaluations = Evaluations()
         self.shift = surrogate.shift.detach()
@@ -273,7 +273,7 @@ class PerturbedCells:
         along = (gradient[:, self.group_of_peak[peaks]] * self._step[peaks]).sum(2)
         return along.T * self.changed(peaks)
 
-    def project(self, gradient: Tensor) -> Tensor:
+    def project(self, gradient: Tensor, peaks: Tensor | None = None) -> Tensor:
         """For every peak, the mean over cells of ``(value - x) * shift . gradient``: its first-order effect.
 
         Open peaks sum the gradients of the cells that show them; closed ones enter through the gradient's sum.
@@ -282,20 +282,31 @@ class PerturbedCells:
         Parameters
         ----------
         gradient : Tensor, shape (n_cells, n_groups, width)
+        peaks : LongTensor, shape (n,), optional
+            Only these.
 
         Returns
         -------
-        Tensor, shape (n_peaks,)
+        Tensor, shape (n_peaks,) or (n,)
         """
         of_rows, of_groups = gradient.flatten(0, 1), gradient.sum(0)
-        projected = []
-        for start in range(0, self.n_peaks, PEAKS_PER_BLOCK):
+        rows, step, group = self._by_peak, self._step, self.group_of_peak
+        if peaks is not None:
+            rows, step, group = rows[peaks.cpu().numpy()], step[peaks], group[peaks]
+        projected = [step.new_empty(0)]
+        for start in range(0, len(step), PEAKS_PER_BLOCK):
             block = slice(start, start + PEAKS_PER_BLOCK)
-            summed = sum_rows(self._by_peak, of_rows, block)
+            summed = sum_rows(rows, of_rows, block)
             if self.value:
-                summed = of_groups[self.group_of_peak[block]] - summed
-            projected.append((summed * self._step[block]).sum(1))
+                summed = of_groups[group[block]] - summed
+            projected.append((summed * step[block]).sum(1))
         return torch.cat(projected) / len(self)
+
+    @property
+    def n_changed(self) -> Tensor:
+        """Cells that perturbing each peak changes, shape (n_peaks,)."""
+        n_open = torch.from_numpy(np.diff(self._by_peak.indptr)).long().to(self.shift.device)
+        return len(self) - n_open if self.value else n_open
 
 
 def _distinct_perturbations(movable: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,13 +20,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from grids.errors import InputError
+from grids.perturbation.gain_bounds import GainBounds
 from grids.perturbation.objective import PerturbedCells
-from grids.perturbation.screening import Sample
+from grids.perturbation.screening import sample_of
 from grids.perturbation.task_cells import TaskCells
 from grids.perturbation.transition import (
     VALUE_OF_DIRECTION,
     Linearised,
-    addition_gain,
     direction_sign,
     linearise,
 )
@@ -65,7 +65,7 @@ class SearchResult:
     trajectory : list of float
         Objective over all cells at the start and after every round of coordinates.
     converged : bool
-        True when a full round of coordinates improved nothing.
+        True when a step of every coordinate in turn improved nothing.
     n_evaluations : int
         Cells evaluated exactly, summed over all candidate sets.
     """
@@ -119,7 +119,10 @@ class Search:
         self._excluded = torch.ones(cells.n_peaks, dtype=torch.bool)
         self._excluded[self.allowed] = False
         self._n_evaluations = 0
-        self._sample = Sample(cells, N_SAMPLED) if len(cells) >= 4 * N_SAMPLED else None
+        self._sample = sample_of(cells, N_SAMPLED) if len(cells) >= 4 * N_SAMPLED else None
+        self._bounds = GainBounds(cells)
+        self._effect_alone: dict[int, float] = {}
+        self._final: set[frozenset[int]] = set()
 
     def check_size(self, set_size: int) -> None:
         """Raise when there are fewer candidate peaks than members."""
@@ -141,27 +144,32 @@ class Search:
         self._n_evaluations += len(sets) * len(cells)
         return self.sign * cells.mean_of_sets(sets, self.gene, states, predicted)
 
-    def proposals(self, gain: Tensor, members: Tensor) -> Tensor:
+    def proposals(self, at: Linearised, members: Tensor) -> Tensor:
         """The candidates with the largest first-order gain, none of them a member."""
-        gain = gain.masked_fill(self._excluded, -torch.inf)
-        gain[members] = -torch.inf
+        barred = self._excluded.index_fill(0, members, True)
         k = min(self.n_candidates, len(self.allowed) - int((~self._excluded[members]).sum()))
-        return gain.topk(k).indices
+        if at.cells is self.cells:
+            return self._bounds.best(at, barred, k)
+        return at.gain.masked_fill(barred, -torch.inf).topk(k).indices
+
+    @cached_property
+    def _unperturbed(self) -> Linearised:
+        return linearise(self.cells, self.gene, self.cells.pooled)
 
     @cached_property
     def _alone(self) -> Tensor:
         """Objective with each peak alone perturbed, shape (n_peaks,): exact for the peaks with the largest
         first-order gain, the others are taken to do nothing.
         """
-        at = linearise(self.cells, self.gene, self.cells.pooled)
+        at = self._unperturbed
         alone = at.gain.new_full((self.cells.n_peaks,), self.sign * at.predicted.mean().item())
-        first = self.proposals(at.gain, torch.empty(0, dtype=torch.long))
-        alone[first] = self.objective(first[:, None], predicted=at.predicted)
+        first = self.proposals(at, torch.empty(0, dtype=torch.long))
+        alone[first] = self._exact_alone(first)
         return alone
 
-    def _candidates(self, gain: Tensor, members: Tensor) -> Tensor:
+    def _candidates(self, at: Linearised, members: Tensor) -> Tensor:
         """The proposals and, for ties, the candidate that does most alone; none of them a member."""
-        proposed = self.proposals(gain, members)
+        proposed = self.proposals(at, members)
         alone = self._alone.masked_fill(self._excluded, -torch.inf)
         alone[members] = -torch.inf
         return torch.cat([proposed, alone.argmax().view(1)]) if len(proposed) else proposed
@@ -172,7 +180,6 @@ class Search:
         """The candidate of the largest exact objective; a sample rules most of them out where there are many cells."""
         if cells is self.cells and self._sample is not None and len(candidates) > N_WORTH_SCREENING:
             at = at or linearise(cells, self.gene, states)
-            self._n_evaluations += len(candidates) * N_SAMPLED
             candidates = candidates[self._sample.contenders(candidates, self.gene, states, at)]
         if len(candidates) == 1:
             return candidates[0]
@@ -190,7 +197,7 @@ class Search:
         states = self.cells.perturbed(members)
         for _ in range(1, set_size):
             at = linearise(self.cells, self.gene, states)
-            best = self._choose(self.cells, self._candidates(at.gain, members), states, at)
+            best = self._choose(self.cells, self._candidates(at, members), states, at)
             states = self.cells.perturbed(best.view(1), states)
             members = torch.cat([members, best.view(1)])
         return members
@@ -204,10 +211,11 @@ class Search:
         shares = self.cells.shift.new_zeros(self.cells.n_peaks)
         shares[self.allowed] = 1
         whole_way = self.cells.partly_perturbed(shares) - self.cells.pooled
-        gain = sum(
-            addition_gain(self.cells, self.gene, self.cells.pooled + (step + 0.5) / N_PATH_STEPS * whole_way)
+        gradient = sum(
+            self.cells.gradient(self.gene, self.cells.pooled + (step + 0.5) / N_PATH_STEPS * whole_way)
             for step in range(N_PATH_STEPS)
         )
+        gain = self.sign * self.cells.project(gradient)
         return self.allowed[gain[self.allowed].topk(set_size).indices]
 
     def random(self, set_size: int, rng: np.random.Generator) -> Tensor:
@@ -251,35 +259,52 @@ class Search:
             raise InputError("search: the given set names a peak twice")
         if self._excluded[members].any():
             raise InputError("search: the given set has members that are not candidate peaks")
-        counted = self._n_evaluations
+        counted = self._evaluated()
         current, best = members.clone(), members.clone()
         trajectory = [float(self.objective(best[None])[0])]
         result = SearchResult(best, float(self.cells.predict(self.gene).mean()))
+        n_unchanged = 0
         while len(trajectory) <= max_rounds and not result.converged:
-            current = self._round(current, rng)
-            result.n_steps += len(current)
+            for coordinate in range(len(current)):
+                changed = self._move(current, coordinate, rng)
+                result.n_steps += 1
+                n_unchanged = 0 if changed else n_unchanged + 1
+                if self.batch_size is None and self._is_final(current, n_unchanged):
+                    result.converged = True
+                    break
             value = float(self.objective(current[None])[0])
             rounding = RELATIVE_TOLERANCE * abs(trajectory[-1])
-            result.converged = value <= trajectory[-1] + rounding
+            result.converged |= value <= trajectory[-1] + rounding
             if value >= trajectory[-1] - rounding:
                 best = current.clone()
             trajectory.append(max(value, trajectory[-1]))
+        if result.converged and self.batch_size is None:
+            self._final.add(frozenset(best.tolist()))
         result.members = self.nested_order(best) if nested else best
         result.objective_after = self.sign * trajectory[-1]
         result.trajectory = [self.sign * value for value in trajectory]
-        result.n_evaluations = self._n_evaluations - counted
+        result.n_evaluations = self._evaluated() - counted
         result.seconds = time.perf_counter() - started
         return result
 
-    def _round(self, members: Tensor, rng: np.random.Generator) -> Tensor:
-        """One transition of every coordinate."""
-        members = members.clone()
-        for coordinate in range(len(members)):
-            cells = self.cells
-            if self.batch_size is not None:
-                cells = cells.subset(np.sort(rng.choice(len(cells), self.batch_size, replace=False)))
-            members[coordinate] = self.step(cells, members, coordinate)
-        return members
+    def _evaluated(self) -> int:
+        return self._n_evaluations + (self._sample.n_evaluations if self._sample is not None else 0)
+
+    def _move(self, members: Tensor, coordinate: int, rng: np.random.Generator) -> bool:
+        """Take one step, in place; whether it replaced the member."""
+        cells = self.cells
+        if self.batch_size is not None:
+            cells = cells.subset(np.sort(rng.choice(len(cells), self.batch_size, replace=False)))
+        chosen = self.step(cells, members, coordinate)
+        changed = bool(chosen != members[coordinate])
+        members[coordinate] = chosen
+        return changed
+
+    def _is_final(self, members: Tensor, n_unchanged: int) -> bool:
+        """Whether no step changes the set: all were tried since it last changed, or an earlier search ended in it."""
+        if n_unchanged == 0:
+            return frozenset(members.tolist()) in self._final
+        return n_unchanged == len(members)
 
     def step(self, cells: PerturbedCells, members: Tensor, coordinate: int) -> Tensor:
         """The best peak for one coordinate, the others staying: the member in place or one of the proposals.
@@ -289,7 +314,7 @@ class Search:
         others = torch.cat([members[:coordinate], members[coordinate + 1 :]])
         states = cells.perturbed(others)
         at = linearise(cells, self.gene, states)
-        candidates = torch.cat([members[coordinate].view(1), self._candidates(at.gain, members)])
+        candidates = torch.cat([members[coordinate].view(1), self._candidates(at, members)])
         return self._choose(cells, candidates, states, at)
 
     def nested_order(self, members: Tensor) -> Tensor:
@@ -297,7 +322,10 @@ class Search:
         left, ordered = members, []
         states = self.cells.pooled
         while len(left):
-            best = self._choose(self.cells, left, states)
+            if states is self.cells.pooled and len(left) <= N_WORTH_SCREENING:
+                best = left[self._best(left, self._exact_alone(left))]
+            else:
+                best = self._choose(self.cells, left, states)
             ordered.append(best)
             states = self.cells.perturbed(best.view(1), states)
             left = left[left != best]
@@ -308,12 +336,21 @@ class Search:
 
         The others only fill the set: any peak without an effect could stand in their place.
         """
-        unperturbed = self.sign * self.cells.predict(self.gene).mean()
-        contributes = _is_more(self.objective(members[:, None]), unperturbed)
+        unperturbed = self.sign * self._unperturbed.predicted.mean()
+        contributes = _is_more(self._exact_alone(members), unperturbed)
         if not contributes.all():
             without = torch.stack([members[members != member] for member in members[~contributes]])
             contributes[~contributes] = _is_more(self.objective(members[None]), self.objective(without))
         return members[contributes]
+
+    def _exact_alone(self, peaks: Tensor) -> Tensor:
+        """Objective with each peak alone perturbed, shape (n,); every peak is evaluated once."""
+        new = torch.tensor(
+            [peak for peak in peaks.tolist() if peak not in self._effect_alone], dtype=torch.long
+        )
+        values = self.objective(new[:, None], predicted=self._unperturbed.predicted)
+        self._effect_alone.update(zip(new.tolist(), values.tolist(), strict=True))
+        return values.new_tensor([self._effect_alone[peak] for peak in peaks.tolist()])
 
 
 def _is_more(value: Tensor, than: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """First-order transition scores: which peak should replace which member of a set."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -16,27 +17,37 @@ def direction_sign(value: int) -> float:
     return 1.0 if value else -1.0
 
 
-class Linearised(NamedTuple):
+@dataclass(frozen=True)
+class Linearised:
     """The objective and its first order at given states.
 
     Attributes
     ----------
+    cells : PerturbedCells
     predicted : Tensor, shape (n_cells,)
         Predicted log-expression.
     gradient : Tensor, shape (n_cells, n_groups, width)
-    gain : Tensor, shape (n_peaks,)
-        As of :func:`addition_gain`.
     """
 
+    cells: PerturbedCells
     predicted: Tensor
     gradient: Tensor
-    gain: Tensor
+
+    @cached_property
+    def gain(self) -> Tensor:
+        """First-order gain of perturbing one more peak, for every peak, as of :func:`addition_gain`."""
+        return direction_sign(self.cells.value) * self.cells.project(self.gradient)
+
+    def gain_of(self, peaks: Tensor) -> Tensor:
+        """The same for some peaks, shape (n,)."""
+        if "gain" in self.__dict__:
+            return self.gain[peaks]
+        return direction_sign(self.cells.value) * self.cells.project(self.gradient, peaks)
 
 
 def linearise(cells: PerturbedCells, gene: int, states: Tensor) -> Linearised:
     """First order of perturbing one more peak; parameters as of :func:`addition_gain`."""
-    predicted, gradient = cells.linearise(gene, states)
-    return Linearised(predicted, gradient, direction_sign(cells.value) * cells.project(gradient))
+    return Linearised(cells, *cells.linearise(gene, states))
 
 
 def addition_gain(cells: PerturbedCells, gene: int, states: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from grids.preprocessing import accessibility
 from grids.redundancy import shapley
 from grids.scale import dense
 from grids.scale.measure import Work
-from grids.scale.question import cell_type_and_gene, most_open, paper_surrogate
+from grids.scale.question import cell_type_and_gene, most_open, paper_surrogate, tasks_of
 from grids.seeds import generator
 from grids.surrogates import storage
 
@@ -61,19 +61,22 @@ def dense_paper_search_step(files: Mapping, point: Mapping, seed: int) -> Work:
 def search(files: Mapping, point: Mapping, seed: int) -> Work:
     """The search to convergence from the greedy start, all cells in every step; result: the set's log effect."""
     multiome = read_multiome(files["preprocessed"])
-    surrogate = storage.load(files["surrogate"])
-    cell_type, gene = cell_type_and_gene(multiome)
-    opened = multiome.atac.cells(cell_type=cell_type, split="train").X
-    tasks = pd.DataFrame({"cell_type": [cell_type], "gene": [gene]})
+    tasks = tasks_of(multiome, multiome.rna.cell_types[0], 1)
+    return _find_all(multiome, files, tasks, point | {"restarts": 1}, seed)
 
-    def work() -> float:
-        _, searches, _ = find_sets(
-            surrogate, opened, tasks, None, seed,
-            set_size=point["set_size"], candidates=point["candidates"], restarts=1,
-        )  # fmt: skip
-        return float(searches["objective_after"][0] - searches["objective_before"][0])
 
-    return work
+def all_tasks(files: Mapping, point: Mapping, seed: int) -> Work:
+    """Sets of the genes most above the mean in each type, as the workflow finds them; result: the mean log effect."""
+    multiome = read_multiome(files["preprocessed"])
+    tasks = [tasks_of(multiome, cell_type, point["tasks_per_type"]) for cell_type in multiome.rna.cell_types]
+    return _find_all(multiome, files, pd.concat(tasks), point, seed)
+
+
+def many_genes(files: Mapping, point: Mapping, seed: int) -> Work:
+    """Sets of many genes of the first type; result: the mean log effect."""
+    multiome = read_multiome(files["preprocessed"])
+    tasks = tasks_of(multiome, multiome.rna.cell_types[0], point["genes_of_one_type"])
+    return _find_all(multiome, files, tasks, point, seed)
 
 
 def effects(files: Mapping, point: Mapping, seed: int) -> Work:
@@ -114,6 +117,24 @@ def redundancy(files: Mapping, point: Mapping, seed: int) -> Work:
         cells = PerturbedCells(surrogate, test.X, 0)
         values = cells.predict_subsets(members, subsets, column).mean(1).numpy()
         return float(shapley.exact(values.astype(np.float64))[0])
+
+    return work
+
+
+def _find_all(multiome: Multiome, files: Mapping, tasks: pd.DataFrame, point: Mapping, seed: int) -> Work:
+    """Sets of all tasks, type by type; the work returns their mean log effect at convergence, over training cells."""
+    surrogate = storage.load(files["surrogate"])
+    question = {key: point[key] for key in ("set_size", "candidates", "restarts")}
+    train = multiome.atac.cells(split="train")
+
+    def work() -> float:
+        effects = []
+        for cell_type, of_type in tasks.groupby("cell_type", sort=False):
+            opened = train.cells(cell_type=cell_type).X
+            _, searches, _ = find_sets(surrogate, opened, of_type, None, seed, **question)
+            change = searches["objective_after"] - searches["objective_before"]
+            effects += change.groupby(searches["gene"], sort=False).min().tolist()
+        return float(np.mean(effects))
 
     return work
 

@@ -22,6 +22,8 @@ SIZES_OF_STAGE = {
     "paper_search_step": ("n_peaks", "n_open", "set_size", "candidates"),
     "dense_paper_search_step": ("n_peaks",),
 }
+# Whole searches at the paper's sizes, each measured where the config asks for it.
+ASKED_STAGES = {"all_tasks": "tasks_per_type", "many_genes": "genes_of_one_type"}
 
 
 def points(scale: Mapping) -> dict[str, dict]:
@@ -30,13 +32,15 @@ def points(scale: Mapping) -> dict[str, dict]:
     Parameters
     ----------
     scale : mapping
-        The ``scale`` block of the config: `middle`, `vary`, `paper`.
+        The ``scale`` block of the config: `middle`, `vary`, `paper`; `tasks_per_type`, `genes_of_one_type`, `restarts`
+        where whole searches are wanted at the points of the paper's size.
 
     Returns
     -------
     dict
         Of each point its sizes (:data:`SIZES`) and `varied`: the size in which it differs from the middle point
-        (from the first point of the paper's size), or ``all``.
+        (from the first point of the paper's size), or ``all``. Many genes of one type are searched at the first
+        point of the paper's size only.
     """
     middle = {size: scale["middle"][size] for size in SIZES}
     found = {"middle": {"varied": "all", **middle}}
@@ -49,8 +53,16 @@ def points(scale: Mapping) -> dict[str, dict]:
             "varied": "set_size" if i else "all",
             **PAPER_SIZES,
             "set_size": set_size,
+            "restarts": scale.get("restarts", 4),
+            "tasks_per_type": scale.get("tasks_per_type", 0),
+            "genes_of_one_type": 0 if i else scale.get("genes_of_one_type", 0),
         }
     return found
+
+
+def asks_for_whole_searches(scale: Mapping) -> bool:
+    """Whether stages are measured that take from minutes to hours."""
+    return any(scale.get(asked) for asked in ASKED_STAGES.values())
 
 
 def dataset_of(point: Mapping) -> str:
@@ -66,6 +78,7 @@ def data_files(point: Mapping) -> dict[str, str]:
 
 
 def stages_of(point: Mapping) -> list[str]:
-    """The stages measured at a point: all, or those that depend on what is varied."""
+    """The stages measured at a point: all, or those that depend on what is varied; and those asked for."""
     varied = point["varied"]
-    return [stage for stage, sizes in SIZES_OF_STAGE.items() if varied == "all" or varied in sizes]
+    stages = [stage for stage, sizes in SIZES_OF_STAGE.items() if varied == "all" or varied in sizes]
+    return stages + [stage for stage, asked in ASKED_STAGES.items() if point.get(asked)]

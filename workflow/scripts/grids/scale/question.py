@@ -1,6 +1,7 @@
 """What the surrogate is asked in the scale benchmark: a cell type, a gene of it, and sets of its open peaks."""
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -13,9 +14,16 @@ PAPER_ENCODER = {"encoder": "paper", "width": 16, "n_hidden": 32}
 
 def cell_type_and_gene(multiome: Multiome) -> tuple[str, str]:
     """The first cell type, and the gene that its training cells express most above the mean."""
-    train, cell_type = multiome.rna.cells(split="train"), multiome.rna.cell_types[0]
-    excess = train.cells(cell_type=cell_type).X.mean(0) - train.X.mean(0)
-    return cell_type, str(train.var.index[int(np.argmax(excess))])
+    cell_type = multiome.rna.cell_types[0]
+    return cell_type, tasks_of(multiome, cell_type, 1)["gene"].item()
+
+
+def tasks_of(multiome: Multiome, cell_type: str, n_genes: int) -> pd.DataFrame:
+    """Tasks of the genes that a type's training cells express most above the mean: columns ``cell_type, gene``."""
+    train = multiome.rna.cells(split="train")
+    excess = np.ravel(train.cells(cell_type=cell_type).X.mean(0) - train.X.mean(0))
+    genes = train.var.index[np.argsort(-excess, kind="stable")[:n_genes]]
+    return pd.DataFrame({"cell_type": cell_type, "gene": genes.astype(str)})
 
 
 def most_open(opened, n_peaks: int) -> Tensor:

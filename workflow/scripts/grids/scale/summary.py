@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from grids.scale.points import SIZES, SIZES_OF_STAGE
+from grids.scale.points import ASKED_STAGES, SIZES, SIZES_OF_STAGE
 
 COST_COLUMNS = [
     "point", "varied", "stage", *SIZES, "threads", "seconds", "median_seconds", "cpu_seconds", "n_repeats", "base_mb",
@@ -42,7 +42,8 @@ def costs(measurements: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame, :data:`COST_COLUMNS`
     """
-    stages = [stage for stage in ("training", *SIZES_OF_STAGE) if stage in set(measurements["stage"])]
+    every = ("training", *SIZES_OF_STAGE, *ASKED_STAGES)
+    stages = [stage for stage in every if stage in set(measurements["stage"])]
     ordered = measurements.assign(stage=pd.Categorical(measurements["stage"], stages))
     grouped = ordered.groupby(["point", "varied", "stage", *SIZES, "threads"], sort=False, observed=True)
     found = grouped.agg(

@@ -13,6 +13,7 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from grids.errors import InputError, listing
+from grids.surrogates.folding import folded, with_modules
 from grids.surrogates.layers import (
     AffineMixture,
     Discriminator,
@@ -22,6 +23,7 @@ from grids.surrogates.layers import (
     dense_stack,
 )
 from grids.surrogates.pooling import PooledSurrogate
+from grids.surrogates.sparse_products import PickEntries, products_of_pairs
 
 
 class PaperEncoder(nn.Module):
@@ -60,6 +62,10 @@ class PaperEncoder(nn.Module):
         h = self.activation_in(self.norm_in(pooled))
         h = self.activation_out(self.norm_out(self.linear(h)))
         return self.to_latent(h.flatten(1))
+
+    def folded(self) -> "PaperEncoder":
+        """The same function in evaluation mode, the two linear layers of the end being one."""
+        return with_modules(self, to_latent=folded(self.to_latent))
 
 
 class NormalisedEncoder(nn.Module):
@@ -100,6 +106,10 @@ class NormalisedEncoder(nn.Module):
         sums, depth = pooled[:, 0, :-1], pooled[:, 0, -1:].clamp(min=1)
         log_depth = (depth.log() - self.log_depth_mean) / self.log_depth_sd
         return self.network(torch.cat([sums / depth, log_depth], 1))
+
+    def folded(self) -> "NormalisedEncoder":
+        """The same function in evaluation mode."""
+        return with_modules(self, network=folded(self.network))
 
     @torch.no_grad()
     def start_from(self, opened: sparse.csr_matrix, seed: int) -> None:
@@ -176,13 +186,9 @@ class PeakDecoder(nn.Module):
 
     def logits_at(self, z: Tensor, cells: Tensor, peaks: Tensor) -> Tensor:
         """Logits of chosen (cell, peak) pairs only, shape (n_pairs,)."""
-        # Look-ups, not indexing: the gradient of indexing adds up in another order with every run of two threads.
-        look_up = nn.functional.embedding
-        state = look_up(
-            cells * self.n_chromosomes + self.chromosome_of_peak[peaks], self.hidden(z).flatten(0, 1)
-        )
-        bias = look_up(peaks, self.peak_bias[:, None]).squeeze(1)
-        return (state * look_up(peaks, self.peak_weight)).sum(1) + bias
+        rows = cells * self.n_chromosomes + self.chromosome_of_peak[peaks]
+        products = products_of_pairs(self.hidden(z).flatten(0, 1), self.peak_weight, rows, peaks)
+        return products + PickEntries.apply(self.peak_bias, peaks)
 
     def forward(self, z: Tensor, peaks: Tensor) -> Tensor:
         """Logits of the given peaks in every cell, shape (n_cells, n_peaks)."""
@@ -272,8 +278,11 @@ class CrossModalitySurrogate(PooledSurrogate):
         return self.atac_decoder.chromosome_of_peak
 
     def pool(self, opened: sparse.csr_matrix) -> Tensor:
-        n_open = torch.from_numpy(np.diff(opened.indptr).astype(np.float32)).to(self.shift.device)
-        return super().pool(opened) + self.atac_encoder.context(n_open)
+        peak_vectors = self.atac_encoder.peak_vectors
+        n_open = torch.from_numpy(np.diff(opened.indptr).astype(np.float32)).to(peak_vectors.device)
+        context = self.atac_encoder.context(n_open)
+        sums = self._pooled(opened, peak_vectors)
+        return nn.functional.pad(sums, (0, context.shape[-1] - sums.shape[-1])) + context
 
     def encode_atac(self, opened: sparse.csr_matrix) -> Tensor:
         """ATAC latent, shape (n_cells, n_latent)."""
@@ -289,6 +298,14 @@ class CrossModalitySurrogate(PooledSurrogate):
 
     def tail(self, pooled: Tensor, genes: Tensor | None = None) -> Tensor:
         return self.decode_rna(self.atac_to_rna(self.atac_encoder(pooled)), genes).clamp(min=0)
+
+    def folded(self) -> "CrossModalitySurrogate":
+        return with_modules(
+            self,
+            atac_encoder=self.atac_encoder.folded(),
+            atac_to_rna=self.atac_to_rna.folded(),
+            rna_decoder=folded(self.rna_decoder),
+        )
 
     @classmethod
     def from_reference_state(

@@ -31,7 +31,7 @@ def focal_binary_cross_entropy(logits: Tensor, target: Tensor, gamma: float = 2.
 def open_and_drawn_peaks(
     opened: sparse.csr_matrix, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """All open (cell, peak) pairs of a batch and as many randomly drawn pairs, less those that are open.
+    """All open (cell, peak) pairs of a batch and as many randomly drawn pairs, less those that are open; in order.
 
     Parameters
     ----------
@@ -46,18 +46,17 @@ def open_and_drawn_peaks(
         1 where the peak is open.
     """
     n_cells, n_peaks = opened.shape
-    counts = torch.from_numpy(opened.indptr).diff().long()
-    open_keys = (
-        torch.arange(n_cells).repeat_interleave(counts) * n_peaks + torch.from_numpy(opened.indices).long()
-    )
-    drawn = torch.randint(n_cells * n_peaks, (len(open_keys),), generator=generator)
-    if len(open_keys):
-        nearest = open_keys[torch.searchsorted(open_keys, drawn).clamp(max=len(open_keys) - 1)]
-        drawn = drawn[nearest != drawn]
-    keys = torch.cat([open_keys, drawn])
-    target = torch.zeros(len(keys))
-    target[: len(open_keys)] = 1
-    return torch.div(keys, n_peaks, rounding_mode="floor"), keys % n_peaks, target
+    cell_of_entry = np.repeat(np.arange(n_cells, dtype=np.int64), np.diff(opened.indptr))
+    opened_pairs = cell_of_entry * n_peaks + opened.indices
+    drawn = torch.randint(n_cells * n_peaks, (len(opened_pairs),), generator=generator).numpy()
+    # In one order: an open pair is an even number, and right before the odd one that it is when it was drawn.
+    keys = np.concatenate([2 * opened_pairs, 2 * drawn + 1])
+    keys.sort()
+    pairs, is_open = keys >> 1, keys & 1 == 0
+    last_open = np.maximum.accumulate(np.where(is_open, pairs, -1))
+    kept = is_open | (last_open != pairs)
+    cells, peaks = np.divmod(pairs[kept], n_peaks)
+    return torch.from_numpy(cells), torch.from_numpy(peaks), torch.from_numpy(is_open[kept]).float()
 
 
 def masked_squared_error(predicted: Tensor, observed: Tensor, generator: torch.Generator) -> Tensor:

@@ -13,6 +13,7 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from grids.errors import InputError
+from grids.surrogates.sparse_products import SumRows, sum_entries
 
 
 def split_rows_by_group(
@@ -73,11 +74,12 @@ def sum_rows(rows: sparse.csr_matrix, table: Tensor, block: slice = slice(None))
     Tensor, shape (n_rows, width)
     """
     first, end, _ = block.indices(rows.shape[0])
-    bounds = rows.indptr[first : end + 1]
-    entries = rows.indices[bounds[0] : bounds[-1]]
-    indices = torch.from_numpy(entries.astype(np.int32, copy=False)).to(table.device)
-    offsets = torch.from_numpy((bounds[:-1] - bounds[0]).astype(np.int32, copy=False)).to(table.device)
-    return nn.functional.embedding_bag(indices, table, offsets, mode="sum")
+    if (first, end) != (0, rows.shape[0]):
+        bounds = rows.indptr[first : end + 1]
+        entries = slice(bounds[0], bounds[-1])
+        part = rows.data[entries], rows.indices[entries], bounds - bounds[0]
+        rows = sparse.csr_matrix(part, shape=(end - first, rows.shape[1]), copy=False)
+    return SumRows.apply(rows, table) if table.requires_grad else sum_entries(rows, table)
 
 
 def check_opened(opened, n_peaks: int) -> sparse.csr_matrix:
@@ -129,9 +131,12 @@ class PooledSurrogate(nn.Module, ABC):
         -------
         Tensor, shape (n_cells, n_groups, width)
         """
+        return self._pooled(opened, self.shift)
+
+    def _pooled(self, opened: sparse.csr_matrix, peak_vectors: Tensor) -> Tensor:
         opened = check_opened(opened, len(self.peaks))
         rows = split_rows_by_group(opened, self.group_of_peak.cpu().numpy(), self.n_groups)
-        return sum_rows(rows, self.shift).view(opened.shape[0], self.n_groups, -1)
+        return sum_rows(rows, peak_vectors).view(opened.shape[0], self.n_groups, -1)
 
     @abstractmethod
     def tail(self, pooled: Tensor, genes: Tensor | None = None) -> Tensor:
@@ -148,6 +153,13 @@ class PooledSurrogate(nn.Module, ABC):
         Tensor, shape (n_cells, n_genes)
             Natural log of 1 + depth-normalised counts.
         """
+
+    def folded(self) -> "PooledSurrogate":
+        """The same function in evaluation mode, cheaper to evaluate and to differentiate with respect to the state.
+
+        Its weights are constants; pooling is shared with this surrogate. This surrogate itself by default.
+        """
+        return self
 
     @torch.no_grad()
     def predict(

@@ -122,6 +122,7 @@ class StageRun:
             lr=rate,
             betas=(0.9, 0.99),
             weight_decay=0.0,
+            fused=True,  # one pass over the peaks' vectors, which are most of the weights
         )
 
     def run(self) -> list[list]:

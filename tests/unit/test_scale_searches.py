@@ -1,0 +1,50 @@
+"""Whole searches of the scale benchmark against the searches of each task."""
+
+import numpy as np
+import pytest
+
+from grids.cells import read_multiome
+from grids.perturbation.search import find_sets
+from grids.scale import explaining_stages
+from grids.scale.generator import Sizes
+from grids.scale.question import tasks_of, untrained
+from grids.scale.storage import write_cells
+from grids.surrogates import storage
+
+POINT = {"set_size": 2, "candidates": 4, "restarts": 2, "tasks_per_type": 1, "genes_of_one_type": 3}
+SMALL = {"width": 4, "n_hidden": 6, "n_latent": 4, "rna_hidden": (8, 6)}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scale")
+    paths = {"raw": folder / "raw.h5mu", "genes": folder / "genes.bed", "preprocessed": folder / "ready.h5mu"}
+    write_cells(Sizes(n_cells=160, n_peaks=300, n_open=60, n_genes=40), 1, **paths)
+    surrogate = untrained(read_multiome(paths["preprocessed"]), 1, **SMALL)
+    surrogate.rna_decoder[-1].bias.data.fill_(3.0)
+    storage.save(surrogate.eval(), folder / "surrogate.safetensors", cell_type="all", seed=1)
+    return paths | {"surrogate": folder / "surrogate.safetensors"}
+
+
+def test_tasks_are_the_genes_most_above_the_mean(files):
+    multiome = read_multiome(files["preprocessed"])
+    found = tasks_of(multiome, "type3", 4)
+    train = multiome.rna.cells(split="train")
+    mean = train.X.toarray().mean(0)
+    here = train.X.toarray()[(train.obs["cell_type"] == "type3").to_numpy()].mean(0)
+    assert found["gene"].tolist() == train.var.index[np.argsort(mean - here)[:4]].tolist()
+    assert set(found["cell_type"]) == {"type3"}
+
+
+@pytest.mark.parametrize(("stage", "n_types", "n_genes"), [("all_tasks", 8, 1), ("many_genes", 1, 3)])
+def test_the_result_is_the_mean_effect_of_the_best_set_of_every_task(files, stage, n_types, n_genes):
+    multiome, surrogate = read_multiome(files["preprocessed"]), storage.load(files["surrogate"])
+    effects = []
+    for cell_type in multiome.rna.cell_types[:n_types]:
+        opened = multiome.atac.cells(cell_type=cell_type, split="train").X
+        for _, task in tasks_of(multiome, cell_type, n_genes).groupby("gene"):
+            _, searches, _ = find_sets(surrogate, opened, task, None, 1, set_size=2, candidates=4, restarts=2)
+            effects.append((searches["objective_after"] - searches["objective_before"]).min())
+    assert len(effects) == n_types * n_genes and max(effects) <= 0 and min(effects) < 0
+    found = getattr(explaining_stages, stage)(files, POINT, 1)()
+    assert found == pytest.approx(np.mean(effects), rel=1e-5, abs=1e-9)

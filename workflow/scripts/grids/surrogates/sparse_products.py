@@ -1,0 +1,103 @@
+"""Products of few rows of large tables, differentiable, with gradients that are sparse products themselves.
+
+Look-ups would copy a row of the table for every entry, and add the gradients up one by one.
+"""
+
+import warnings
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+from torch.nn.functional import embedding, embedding_bag
+
+
+def sum_entries(rows: sparse.csr_matrix, table: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Sum, for each sparse row, the table's rows at its indices, shape (n_rows, width).
+
+    Parameters
+    ----------
+    rows : csr_matrix, shape (n_rows, n)
+        Only the pattern is read.
+    table : Tensor, shape (n, width)
+    weights : Tensor, shape (n_entries,), optional
+        What each entry counts; one by default.
+    """
+    indices = torch.from_numpy(rows.indices.astype(np.int32, copy=False)).to(table.device)
+    offsets = torch.from_numpy(rows.indptr[:-1].astype(np.int32, copy=False)).to(table.device)
+    return embedding_bag(indices, table, offsets, mode="sum", per_sample_weights=weights)
+
+
+class SumRows(torch.autograd.Function):
+    """:func:`sum_entries`; the gradient is the same sum over the transposed rows."""
+
+    @staticmethod
+    def forward(ctx, rows: sparse.csr_matrix, table: Tensor) -> Tensor:
+        ctx.rows = rows
+        return sum_entries(rows, table)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[None, Tensor]:
+        return None, sum_entries(ctx.rows.T.tocsr(), gradient.contiguous())
+
+
+def products_of_pairs(left: Tensor, right: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Products of chosen pairs of a row of one table and a row of another, shape (n_pairs,).
+
+    Parameters
+    ----------
+    left : Tensor, shape (n_rows, width)
+    right : Tensor, shape (n_columns, width)
+    rows, columns : LongTensor, shape (n_pairs,)
+        Fastest in the order of `rows`.
+    """
+    if left.device.type != "cpu":
+        return (embedding(rows, left) * embedding(columns, right)).sum(1)
+    if (rows.diff() >= 0).all():
+        return _ProductsOfPairs.apply(left, right, rows, columns)
+    order = rows.argsort(stable=True)
+    return _ProductsOfPairs.apply(left, right, rows[order], columns[order])[order.argsort()]
+
+
+class _ProductsOfPairs(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, left: Tensor, right: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        first_of_row = torch.zeros(len(left) + 1, dtype=torch.int32)
+        first_of_row[1:] = rows.bincount(minlength=len(left)).cumsum(0)
+        columns = columns.int()
+        ctx.save_for_backward(left, right, first_of_row, columns)
+        if len(columns) > len(left) * len(right):  # pairs that repeat: more than a sparse matrix may hold
+            return (left @ right.T)[rows, columns]
+        pattern = first_of_row, columns, left.new_zeros(len(columns)), (len(left), len(right))
+        with warnings.catch_warnings():
+            # of torch, that such tensors are in beta and are not checked
+            warnings.filterwarnings("ignore", "Sparse")
+            return torch.sparse.sampled_addmm(torch.sparse_csr_tensor(*pattern), left, right.T).values()
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        left, right, first_of_row, columns = ctx.saved_tensors
+        pairs = sparse.csr_matrix(
+            (gradient.numpy(), columns.numpy(), first_of_row.numpy()), (len(left), len(right))
+        )
+        return (
+            sum_entries(pairs, right, gradient.contiguous()),
+            torch.from_numpy(pairs.T @ left.numpy()),
+            None,
+            None,
+        )
+
+
+class PickEntries(torch.autograd.Function):
+    """Entries of a vector; gradients are added up in the order of the entries, whatever the number of threads."""
+
+    @staticmethod
+    def forward(ctx, vector: Tensor, index: Tensor) -> Tensor:
+        ctx.save_for_backward(index)
+        ctx.length = len(vector)
+        return vector[index]
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        (index,) = ctx.saved_tensors
+        return index.bincount(gradient, minlength=ctx.length).to(gradient), None
