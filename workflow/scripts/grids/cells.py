@@ -100,8 +100,12 @@ def read_multiome(path: str | os.PathLike) -> Multiome:
                 atac=_read_modality(file["mod/atac"]),
                 paired=bool(read_elem(file["uns/grids/paired"])),
             )
-    except (OSError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); delete it and rerun preprocessing") from error
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file can raise anything
+        raise InputError(
+            f"{path}: cannot be read ({type(error).__name__}: {error}); delete it and rerun preprocessing"
+        ) from error
 
 
 def _read_modality(group: h5py.Group) -> Modality:

@@ -76,9 +76,9 @@ def load(path: str | os.PathLike) -> Surrogate:
         names = {kind: json.loads(bytes(tensors[f"name/{kind}"].numpy()).decode()) for kind in _NAMES}
         weights = {k.removeprefix("weight/"): v for k, v in tensors.items() if k.startswith("weight/")}
         model = _RESTORE[metadata["surrogate"]](names, weights, metadata["options"])
-    except (KeyError, RuntimeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except Exception as error:  # a damaged file can raise anything
         raise InputError(
-            f"{path}: the stored surrogate is damaged ({error}); delete it and train again"
+            f"{path}: the stored surrogate is damaged ({type(error).__name__}: {error}); delete it and train again"
         ) from None
     return model.eval()
 
@@ -110,13 +110,15 @@ def _open(path: str | os.PathLike):
 
 
 def _metadata(file, path: str | os.PathLike) -> Mapping:
-    stored = file.metadata() or {}
-    if json.loads(stored.get("format", "null")) != FORMAT:
+    try:
+        metadata = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+    except (ValueError, RecursionError):
+        metadata = {}
+    if metadata.get("format") != FORMAT:
         raise InputError(f"{path}: not a surrogate written by this version (expected format {FORMAT})")
-    metadata = {key: json.loads(value) for key, value in stored.items()}
-    if metadata["surrogate"] not in _RESTORE:
+    if str(metadata.get("surrogate")) not in _RESTORE:
         raise InputError(
-            f"{path}: holds a surrogate of the kind '{metadata['surrogate']}', which this version does not know; "
+            f"{path}: holds a surrogate of the kind '{metadata.get('surrogate')}', which this version does not know; "
             f"it knows {listing(_RESTORE)}"
         )
     return metadata
