@@ -109,7 +109,11 @@ def read_multiome(path: str | os.PathLike) -> Multiome:
 
 
 def _read_modality(group: h5py.Group) -> Modality:
-    obs = read_elem(group["obs"])
+    obs, var, matrix = (read_elem(group[name]) for name in ("obs", "var", "X"))
     for column in ("cell_type", "split"):
         obs[column] = obs[column].astype(str)
-    return Modality(sparse.csr_matrix(read_elem(group["X"])), obs, read_elem(group["var"]))
+    if matrix.shape != (len(obs), len(var)):
+        raise ValueError(f"X is {matrix.shape}, obs has {len(obs)} rows and var {len(var)}")
+    if sparse.issparse(matrix):
+        matrix.check_format(full_check=True)  # scipy trusts indices with memory
+    return Modality(sparse.csr_matrix(matrix), obs, var)

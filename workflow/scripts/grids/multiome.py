@@ -146,13 +146,18 @@ def _opened(path: Path, where: str) -> Iterator[h5py.File]:
 
 
 def _kind(file: h5py.File) -> str:
-    if "mod" in file:
+    if _is_group(file, "mod"):
         return "MuData"
-    if "matrix" in file and "features" in file["matrix"]:
+    if _is_group(file, "matrix") and _is_group(file, "matrix/features"):
         return "10x"
     if "X" in file or "obs" in file:
         return "AnnData"
     return f"unknown (top-level entries: {listing(file) or 'none'})"
+
+
+def _is_group(file: h5py.Group, name: str) -> bool:
+    """Whether there is a group of this name; asking an array for names would read it item by item."""
+    return isinstance(file.get(name), h5py.Group)
 
 
 def _read_one_file(path: Path, source: Mapping, harmonisation: list[dict]) -> tuple[_Part, _Part]:
@@ -212,6 +217,8 @@ def _wants_counts(kind: str, source: Mapping) -> bool:
 
 def _read_anndata(group: h5py.Group, where: str, wants_counts: bool) -> _Part:
     """`X`, `obs` and `var`, nothing else; where counts are wanted, `layers['counts']` if `X` has none."""
+    if not isinstance(group, h5py.Group):
+        raise InputError(f"{where}: expected X, obs and var, found a single array; write the file again")
     missing = [name for name in ("X", "obs", "var") if name not in group]
     if missing:
         raise InputError(f"{where}: {listing(missing)} missing; it has: {listing(group)}")
