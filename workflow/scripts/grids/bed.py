@@ -80,11 +80,14 @@ def bed_rows(
     InputError
         A line is too short.
     """
-    rows = []
+    rows, is_first = [], True
     for number, line in data_lines(path, where):
         fields = line.split("\t") if "\t" in line else line.split()
-        is_header = not rows and len(fields) > 1 and not any(map(_NUMBER.match, fields[1:3]))
-        if line.startswith("#") or (is_header and fields[1] not in MISSING):
+        is_header = is_first and len(fields) > 1 and not any(map(_NUMBER.match, fields[1:3]))
+        if line.startswith("#"):
+            continue
+        is_first = False
+        if is_header and fields[1] not in MISSING:
             continue
         if len(fields) < n_required:
             raise InputError(
