@@ -334,6 +334,14 @@ CASES = {
         source(multiome="x" * 5000),
         r"input\.multiome: there is no file 'x+ \.\.\. ",
     ),
+    "file name: a wildcard": (
+        file("{x}.h5mu", b"", lambda path: source(multiome=path.name)(path.parent)),
+        r"input\.multiome: '\{x\}\.h5mu' has a brace, which Snakemake reads as a wildcard; rename the file",
+    ),
+    "file name: a line break": (
+        file("a\nb.h5mu", b"", lambda path: source(multiome=path.name)(path.parent)),
+        r"input\.multiome: file names: 1 are empty or hold a tab, line break",
+    ),
     "file name: a folder": (source(multiome=os.sep), "input.multiome: there is no file '/'"),
     "file name: steers the terminal": (source(multiome="a\x1b[2J"), r"there is no file 'a\\x1b\[2J'"),
     "markers: a path upwards": (

@@ -78,8 +78,8 @@ rule make_report:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         snakefile=workflow.main_snakefile,
-        config_files=CONFIG_FILES,
-        config_args=CONFIG_ARGS,
+        config_files=lambda wildcards: CONFIG_FILES,
+        config_args=lambda wildcards: CONFIG_ARGS,
         code=code_of("make_report"),
     script:
         "../scripts/make_report.py"

@@ -99,7 +99,9 @@ def check_files(config: dict, source: str, marker_sets: Iterable[str] = ()) -> N
     """
     inputs, marker_sets = config.get("input", {}), sorted(marker_sets)
     markers = inputs.get("markers")
-    if markers and markers not in marker_sets and not os.path.isfile(markers):
+    if markers and os.path.isfile(markers) and markers not in marker_sets:
+        _check_file(markers, f"{source}: input.markers")
+    elif markers and markers not in marker_sets:
         raise InputError(
             f"{source}: input.markers: '{markers}' is neither a file nor one of {listing(marker_sets)}."
             f"{did_you_mean(markers, marker_sets)}"
@@ -294,6 +296,11 @@ def _check_file(path: str | Path, where: str) -> None:
     if not os.path.isfile(path):
         raise InputError(
             f"{where}: there is no file '{path}' (a relative path starts where snakemake runs, {Path.cwd()})"
+        )
+    check_names([str(path)], f"{where}: file names")
+    if {"{", "}"} & {*str(path)}:
+        raise InputError(
+            f"{where}: '{path}' has a brace, which Snakemake reads as a wildcard; rename the file"
         )
 
 
