@@ -142,6 +142,11 @@ def cell_type_of(wildcards):
     return CELL_TYPES[wildcards.cell_type]
 
 
+def label_of(wildcards):
+    """The true name in the report, where Snakemake would read braces as wildcards."""
+    return cell_type_of(wildcards).translate(str.maketrans("{}", "()"))
+
+
 def seed_for(step):
     """The seed of a step's job: its own for each step and wildcard."""
     return lambda wildcards: derive_seed(config["seed"], step, *wildcards)

@@ -187,7 +187,12 @@ def sort_order(table: pd.DataFrame) -> np.ndarray:
 def _chromosome_key(name: str) -> tuple:
     bare = bare_chromosome(name)
     group = 0 if re.fullmatch(r"[0-9]+[A-Za-z]?", bare) else {"X": 1, "Y": 2, "M": 3}.get(bare, 4)
-    pieces = [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in _NUMBER.split(bare) if p]
+    # Digits without leading zeros are in the order of their numbers if the shorter ones come first.
+    pieces = [
+        (0, len(p.lstrip("0")), p.lstrip("0")) if _NUMBER.fullmatch(p) else (1, 0, p)
+        for p in _NUMBER.split(bare)
+        if p
+    ]
     return group, pieces, name
 
 
