@@ -1,8 +1,12 @@
-"""Cell types, genes and files named to break out: everything runs, and stays where it belongs."""
+"""Cell types, genes and files named to break out: everything runs, stays where it belongs, and can be run again."""
+
+import hashlib
+import subprocess
 
 import pytest
+import yaml
 from builders import multiome, write_h5mu
-from running import succeed
+from running import OPTIONS, command, succeed
 
 from grids.names import escape
 
@@ -48,7 +52,7 @@ def test_hostile_names_stay_names(tmp_path):
     folder.mkdir(parents=True)
     write_inputs(folder)
     track = f"tracks/{escape(TYPES['Oligo'])}.bedpe"
-    run = succeed(folder, CONFIG, "sets.tsv", track)
+    run = succeed(folder, CONFIG, "sets.tsv", track, "provenance.yaml")
     assert run.table("sets.tsv")[["cell_type", "gene"]].to_numpy().tolist() == [[TYPES["Oligo"], GENES["G2"]]]
     assert len((run.folder / track).read_text().splitlines()) == 2  # a header and one arc
     # Nothing was run, and nothing lies outside the folder of the run but the inputs and what Snakemake keeps.
@@ -57,3 +61,23 @@ def test_hostile_names_stay_names(tmp_path):
     outside = {path.as_posix() for path in made if path.parts[3:5] != ("results", CONFIG["run"])}
     inputs = {f"a/b/c/{name}" for name in (FILE, CONFIG["input"]["genes"], "study.yaml")}
     assert {path for path in outside if ".snakemake" not in path} == inputs
+    # What made the results is known, and makes the same ones: nothing is left to do.
+    provenance = yaml.safe_load((run.folder / "provenance.yaml").read_text())
+    assert provenance["inputs"] == {
+        f"input.{key}": {
+            "path": name,
+            "bytes": (folder / name).stat().st_size,
+            "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest(),
+        }
+        for key, name in CONFIG["input"].items()
+    }
+    targets = [f"results/{CONFIG['run']}/{name}" for name in ("sets.tsv", track, "provenance.yaml")]
+    for options, done in (([], True), (["--config", "seed=2"], False)):
+        again = subprocess.run(
+            command(*targets, "-n", *OPTIONS, "--configfile", run.folder / "provenance.yaml", *options),
+            cwd=folder,
+            capture_output=True,
+            text=True,
+        )
+        assert again.returncode == 0, again.stderr[-2000:]
+        assert ("Nothing to be done" in again.stdout + again.stderr) == done

@@ -97,15 +97,27 @@ def check_files(config: dict, source: str, marker_sets: Iterable[str] = ()) -> N
     InputError
         For the first file that is missing.
     """
-    inputs, marker_sets = config.get("input", {}), sorted(marker_sets)
-    markers = inputs.get("markers")
-    if markers and os.path.isfile(markers) and markers not in marker_sets:
-        _check_file(markers, f"{source}: input.markers")
-    elif markers and markers not in marker_sets:
+    marker_sets = sorted(marker_sets)
+    markers = config.get("input", {}).get("markers")
+    if markers and markers not in marker_sets and not os.path.isfile(markers):
         raise InputError(
             f"{source}: input.markers: '{markers}' is neither a file nor one of {listing(marker_sets)}."
             f"{did_you_mean(markers, marker_sets)}"
         )
+    for key, path in local_files(config, marker_sets).items():
+        _check_file(path, f"{source}: {key}")
+
+
+def local_files(config: dict, marker_sets: Iterable[str] = ()) -> dict[str, str]:
+    """The user's files on disk by what names them in the config; neither URLs nor marker tables that ship.
+
+    Parameters
+    ----------
+    config : dict
+    marker_sets : iterable of str
+        Names of the marker tables that ship.
+    """
+    inputs = config.get("input", {})
     files = {f"input.{key}": inputs.get(key) for key in INPUT_FILES}
     files["search.given"] = config.get("search", {}).get("given")
     files["redundancy.gene_classes"] = config.get("redundancy", {}).get("gene_classes")
@@ -113,9 +125,11 @@ def check_files(config: dict, source: str, marker_sets: Iterable[str] = ()) -> N
     idx_files = config.get("mnist", {}).get("idx_files") or {}
     files |= {f"mnist.idx_files.{key}": path for key, path in idx_files.items()}
     files |= {f"contacts.{key}": config.get("contacts", {}).get(key) for key in ("map", "tads")}
-    for key, path in files.items():
-        if path and not is_url(path):
-            _check_file(path, f"{source}: {key}")
+    if inputs.get("markers") not in {*marker_sets}:
+        files["input.markers"] = inputs.get("markers")
+    if isinstance(config.get("tasks"), str):
+        files["tasks"] = config["tasks"]
+    return {key: path for key, path in files.items() if path and not is_url(path)}
 
 
 def check_duplicates(path: str | Path) -> None:
