@@ -52,6 +52,7 @@ rule all:
     input:
         [targets for name, targets in BENCHMARK_TARGETS.items() if name in config]
         or [rules.tables_and_figures.input, "<results>/report.html"],
+        "<results>/provenance.yaml",
 
 
 onsuccess:

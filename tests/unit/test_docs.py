@@ -48,7 +48,12 @@ from grids.truth.summary import CALIBRATION_COLUMNS, CONFUSION_COLUMNS
 from grids.truth.summary import SUMMARY_COLUMNS as TRUTH_SUMMARY_COLUMNS
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "config/README.md", *sorted((ROOT / "workflow/docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "config/README.md",
+    *sorted((ROOT / "workflow/docs").glob("*.md")),
+    ROOT / ".github/CONTRIBUTING.md",
+]
 SECTIONS = {
     part.split("\n", 1)[0]: part
     for part in re.split(r"^## ", (ROOT / "workflow/docs/tables.md").read_text(), flags=re.MULTILINE)[1:]

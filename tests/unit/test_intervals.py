@@ -135,6 +135,12 @@ def test_an_unknown_name_column_is_told_with_a_guess():
         parse_peaks(["a"], pd.DataFrame({"peak_name": ["chr1:1-2"]}), peak_name_key="peak_names")
 
 
+def test_odd_numbers_in_names_have_an_order():
+    names = ["scaffold_" + "9" * 5000, "scaffold_10", "scaffold_009", "scaffold_²", "scaffold_"]
+    order = sort_order(pd.DataFrame({"chromosome": names, "start": 0, "end": 1}))
+    assert [names[i] for i in order] == ["scaffold_", "scaffold_009", "scaffold_10", names[0], "scaffold_²"]
+
+
 @pytest.mark.parametrize("prefix", ["chr", ""])
 def test_chromosomes_are_sorted_as_people_do(prefix):
     ordered = [prefix + c for c in ("1", "2", "10", "22", "X", "Y", "M")] + ["GL000009.2", "GL000194.1"]

@@ -3,8 +3,9 @@ import subprocess
 import pytest
 import yaml
 
+import grids
 from grids import provenance
-from grids.provenance import code_hash, git_revision, package_versions
+from grids.provenance import code_hash, config_of, fingerprint, git_revision, package_versions
 
 
 @pytest.fixture
@@ -61,6 +62,34 @@ def test_description_is_plain_yaml(tmp_path):
     assert read["config"] == config
     assert (read["seed"], read["command"], read["revision"]) == (3, "snakemake --cores 2", None)
     assert read["packages"] == {"PyYAML": yaml.__version__}
+    assert (read["grids"], read["inputs"]) == (grids.__version__, {})
+
+
+def test_input_files_are_known_by_their_content(tmp_path):
+    path = tmp_path / "cells.h5mu"
+    path.write_bytes(b"abc")
+    assert fingerprint(path) == {
+        "path": str(path),
+        "bytes": 3,
+        "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    }
+
+
+def test_a_provenance_file_is_a_config(tmp_path):
+    (tmp_path / "envs").mkdir()
+    (tmp_path / "envs" / "requirements.txt").write_text("")
+    config = {"run": "a", "seed": 3, "tasks": {"made": ["config"]}, "search": {"set_size": 5, "restarts": 2}}
+    description = provenance.describe(config, "snakemake", tmp_path)
+    assert config_of(description) == config_of(config) == config
+    # as Snakemake reads it with --config seed=4 'search={set_size: 7}' run=b
+    asked = {**description, "seed": 4, "search": {"set_size": 7}, "run": "b"}
+    assert config_of(asked) == {**config, "run": "b", "seed": 4, "search": {"set_size": 7, "restarts": 2}}
+
+
+def test_the_page_shows_names_and_runs_nothing(tmp_path):
+    provenance.write({"command": "<script>alert(1)</script> é"}, tmp_path / "p.yaml", tmp_path / "p.html")
+    page = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; é" in page and "<script" not in page
 
 
 def test_revision_tells_of_changes(tmp_path):

@@ -2,7 +2,6 @@ import pandas as pd
 import pytest
 
 from grids import tables
-from grids.names import escape
 
 
 @pytest.mark.parametrize("name", ["t.tsv", "t.tsv.gz"])
@@ -26,24 +25,3 @@ def test_the_cell_types_of_a_run_are_columns_of_its_accessibility(tmp_path):
     row = {"peak": ["chr1:1-2"], "chromosome": ["chr1"], "start": [1], "end": [2], "L2/3": [0.5], "1": [0.0]}
     tables.write(pd.DataFrame(row), tmp_path / "accessibility.tsv.gz")
     assert tables.read_cell_types(tmp_path / "accessibility.tsv.gz") == ["L2/3", "1"]
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("Oligo", "Oligo"),
-        ("L2/3", "L2=2F3"),
-        ("CD8+ T", "CD8+=20T"),
-        ("..", "=2E."),
-        ("", "="),
-        ("é", "=C3=A9"),
-    ],
-)
-def test_file_names(name, expected):
-    assert escape(name) == expected
-
-
-def test_long_names_are_cut_but_stay_different():
-    a, b = escape("x" * 300), escape("x" * 299 + "y")
-    assert len(a) == len(b) == 80
-    assert a != b

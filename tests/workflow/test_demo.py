@@ -1,5 +1,6 @@
 """A smaller demo from the first command to the report: what comes out, again, elsewhere, and otherwise."""
 
+import base64
 import gzip
 import re
 import shutil
@@ -18,6 +19,7 @@ import yaml
 from numpy.testing import assert_allclose, assert_array_equal
 from running import OPTIONS, command, run, succeed, updated, write_config
 
+import grids
 from grids import tables
 from grids.cells import read_multiome
 from grids.surrogates import storage
@@ -373,6 +375,9 @@ def test_provenance_holds_what_is_needed_to_run_it_again(demo):
     provenance = yaml.safe_load((demo.folder / "provenance.yaml").read_text())
     assert provenance["seed"] == 1 and "--configfile study.yaml" in provenance["command"]
     assert provenance["packages"]["torch"] and provenance["python"]
+    assert provenance["grids"] == grids.__version__ and provenance["inputs"] == {}  # simulated
+    page = base64.b64encode((demo.folder / "provenance.html").read_bytes()).decode()
+    assert page in (demo.folder / "report.html").read_text()
     assert provenance["config"]["search"]["set_size"] == 3
     assert provenance["config"]["search"]["candidates"] == 32  # a default
 

@@ -59,5 +59,5 @@ def test_figures_are_drawn_and_nothing_else_runs(run):
             assert (run.folder / f"figures/{name}.{suffix}").stat().st_size > 5000
     assert set(run.jobs) == {
         "train_mnist_classifier", "explain_mnist", "collect_mnist", "figure_mnist_changes",
-        "figure_mnist_digits", "all",
+        "figure_mnist_digits", "describe_provenance", "all",
     }  # fmt: skip

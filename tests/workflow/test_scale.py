@@ -44,7 +44,8 @@ def test_pooled_and_dense_steps_do_the_same(run):
 
 def test_what_was_run(run):
     assert run.jobs == {
-        "simulate_scale": 3, "train_scale": 3, "measure_scale": 3, "collect_scale": 1, "figure_scale_cost": 1, "all": 1,
+        "simulate_scale": 3, "train_scale": 3, "measure_scale": 3, "collect_scale": 1, "figure_scale_cost": 1,
+        "describe_provenance": 1, "all": 1,
     }  # fmt: skip
     assert (run.folder / "figures/scale_cost.svg").stat().st_size > 5000
     assert not list(run.folder.glob("scale/data/*/*.h5mu"))

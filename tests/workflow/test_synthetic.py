@@ -36,6 +36,7 @@ def test_every_method_is_scored_on_every_function(run):
 
 def test_quick_methods_share_a_job(run):
     assert run.jobs == {
-        "explain_synthetic": 3, "collect_synthetic": 1, "figure_synthetic_recovery": 1, "all": 1,
+        "explain_synthetic": 3, "collect_synthetic": 1, "figure_synthetic_recovery": 1,
+        "describe_provenance": 1, "all": 1,
     }  # fmt: skip
     assert (run.folder / "figures/synthetic_recovery.svg").stat().st_size > 5000

@@ -106,7 +106,7 @@ def test_the_truth_benchmark_runs_instead_of_a_study(tmp_path):
     text = "run: truth\ntruth: {n_cells: [300], coaccessibility: [0.2], n_replicates: 2, methods: [rivals]}\n"
     rules, told = planned(tmp_path, text)
     methods = {"simulate_truth", "run_truth_method", "collect_truth", "figure_truth_benchmark"}
-    assert rules == methods | {"all"}
+    assert rules == methods | {"describe_provenance", "all"}
     n_detection, n_replicates = 3, 2
     assert len(re.findall(r"^rule simulate_truth:$", told, re.MULTILINE)) == n_detection * n_replicates
 

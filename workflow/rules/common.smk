@@ -20,6 +20,7 @@ from grids.config import (
     downloads,
     explainer_settings,
     is_url,
+    local_files,
     read_tasks,
     read_text_values,
     search_scope,
@@ -28,7 +29,7 @@ from grids.config import (
 from grids.errors import InputError
 from grids.explainers.jobs import jobs
 from grids.names import escape
-from grids.provenance import code_hash
+from grids.provenance import code_hash, config_of
 from grids.report import what_went_wrong
 from grids.seeds import derive_seed
 
@@ -56,7 +57,9 @@ SCHEMA = yaml.safe_load(
 try:
     for path in CONFIG_FILES:
         check_duplicates(path)
-    config.update(read_text_values(config, SCHEMA))
+    given = read_text_values(config_of(config), SCHEMA)
+    config.clear()
+    config.update(given)
     check(config, SCHEMA, CONFIG_SOURCE)
     check_files(config, CONFIG_SOURCE, MARKER_SETS)
     TASKS = read_tasks(config.get("tasks", {}), CONFIG_SOURCE)
@@ -117,6 +120,27 @@ def marker_file(wildcards):
     return MARKER_SETS.get(markers, markers) if markers else []
 
 
+def described_files(wildcards):
+    """The user's files by their config key, downloads included: what the results come from."""
+    return local_files(config, MARKER_SETS) | {
+        f"input.{entry['key']}": f"{RESULTS}/downloads/{filename}"
+        for filename, entry in DOWNLOADS.items()
+    }
+
+
+def flat(targets):
+    """Paths in nested lists as one list: functions may not return lists of lists."""
+    if isinstance(targets, str):
+        return [targets]
+    return [path for part in targets for path in flat(part)]
+
+
+def described_results(wildcards):
+    """What a run is for: a benchmark's targets, or sets and their effects."""
+    targets = [targets for name, targets in BENCHMARK_TARGETS.items() if name in config]
+    return flat(targets) or ["<results>/sets.tsv", "<results>/effects.tsv"]
+
+
 def given_sets(wildcards):
     """The table of sets that the search starts from, if the config names one."""
     return config["search"]["given"] or []
@@ -140,6 +164,11 @@ def tad_file(wildcards):
 def cell_type_of(wildcards):
     """The true name behind a path's cell type."""
     return CELL_TYPES[wildcards.cell_type]
+
+
+def label_of(wildcards):
+    """The true name in the report, where Snakemake would read braces as wildcards."""
+    return cell_type_of(wildcards).translate(str.maketrans("{}", "()"))
 
 
 def seed_for(step):

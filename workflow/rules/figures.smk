@@ -347,7 +347,7 @@ rule figure_locus:
             patterns=["{gene}.svg"],
             caption="../report/locus.rst",
             category="3. Sets and effects",
-            subcategory=lambda wildcards: f"Loci, {cell_type_of(wildcards)}",
+            subcategory=lambda wildcards: f"Loci, {label_of(wildcards)}",
             labels={"what": "{gene}", "kind": "figure"},
         ),
     log:

@@ -27,7 +27,7 @@ rule apply_gate:
         mem_mb=memory(6000, per_input_mb=20),
         runtime=minutes(60, per_input_mb=0.5),
     params:
-        cell_types=list(CELL_TYPES.values()),
+        cell_types=lambda wildcards: list(CELL_TYPES.values()),
         gate=config["gate"],
         seed=seed_for("apply_gate"),
         code=code_of("apply_gate"),

@@ -32,11 +32,12 @@ rule tables_and_figures:
 
 rule describe_provenance:
     input:
-        sets="<results>/sets.tsv",
-        effects="<results>/effects.tsv",
+        results=described_results,
+        files=lambda wildcards: list(described_files(wildcards).values()),
     output:
-        provenance=report(
-            "<results>/provenance.yaml",
+        provenance="<results>/provenance.yaml",
+        page=report(
+            "<results>/provenance.html",
             caption="../report/provenance.rst",
             category="7. Provenance",
             labels={"what": "Provenance", "kind": "text"},
@@ -49,10 +50,11 @@ rule describe_provenance:
         "../../envs/grids.yaml"
     threads: 1
     resources:
-        mem_mb=memory(1000, per_input_mb=1),
-        runtime=minutes(10, per_input_mb=0),
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=minutes(10, per_input_mb=0.01),
     params:
         config=config,
+        files=described_files,
         root=workflow.basedir,
         code=code_of("describe_provenance"),
     script:
@@ -78,8 +80,8 @@ rule make_report:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         snakefile=workflow.main_snakefile,
-        config_files=CONFIG_FILES,
-        config_args=CONFIG_ARGS,
+        config_files=lambda wildcards: CONFIG_FILES,
+        config_args=lambda wildcards: CONFIG_ARGS,
         code=code_of("make_report"),
     script:
         "../scripts/make_report.py"

@@ -7,5 +7,7 @@ from grids.logging import job
 
 with job(snakemake):
     command = os.environ.get("GRIDS_COMMAND")
-    description = provenance.describe(snakemake.params.config, command, snakemake.params.root)
-    provenance.write(description, snakemake.output.provenance)
+    description = provenance.describe(
+        snakemake.params.config, command, snakemake.params.root, snakemake.params.files
+    )
+    provenance.write(description, snakemake.output.provenance, snakemake.output.page)

@@ -3,7 +3,7 @@
 from grids import tables
 from grids.cells import read_multiome
 from grids.logging import job
-from grids.perturbation.search import find_sets
+from grids.perturbation.search import find_sets, read_given
 from grids.surrogates import storage
 
 with job(snakemake) as log:
@@ -15,7 +15,7 @@ with job(snakemake) as log:
         tasks[tasks["cell_type"] == cell_type],
         tables.read(snakemake.input.windows, usecols=["peak", "gene"]),
         snakemake.params.seed,
-        given=tables.read(snakemake.input.given, dtype=str) if snakemake.input.given else None,
+        given=read_given(snakemake.input.given) if snakemake.input.given else None,
         **snakemake.params.search,
     )
     tables.write(sets, snakemake.output.sets)

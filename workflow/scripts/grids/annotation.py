@@ -14,13 +14,15 @@ import numpy as np
 import pandas as pd
 
 from grids.errors import InputError, listing
-from grids.intervals import sort_order
+from grids.intervals import LARGEST, sort_order
 from grids.logging import log
+from grids.names import check_names
 
 GENE_COLUMNS = [
     "gene", "chromosome", "start", "end", "strand", "tss", "exon_starts", "exon_ends", "gene_id", "gene_type",
 ]  # fmt: skip
 NEAR_BP = 1_000_000  # rows of one name closer than this are one gene
+LONGEST_LINE = 1 << 20  # bytes
 
 _GENE_FEATURES = {b"gene", b"ncRNA_gene", b"pseudogene"}
 _SUB_FEATURES = {
@@ -92,6 +94,8 @@ def read_genes(path: str | os.PathLike, gene_names: Sequence[str] | None = None)
         rows = rows[
             rows.gene.isin(wanted) | rows.gene_id.isin(wanted) | _without_version(rows.gene_id).isin(wanted)
         ]
+    for column in ("gene", "chromosome", "gene_id"):
+        check_names(rows[column].unique(), f"{path}: {column} names")
     genes = _one_row_per_name(rows, path)
     genes["tss"] = np.where(genes.strand == "-", genes.end - 1, genes.start)
     merged = [
@@ -185,8 +189,12 @@ class _Lines:
                     raise InputError(
                         f"{self.path}: this is a binary file; expected GTF, GFF3 or BED, as text or gzipped"
                     )
-                for line in file:
+                for line in iter(lambda: file.readline(LONGEST_LINE + 1), b""):
                     self.number += 1
+                    if len(line) > LONGEST_LINE:
+                        raise self.error(
+                            f"more than {LONGEST_LINE:,} bytes; expected GTF, GFF3 or BED with line breaks"
+                        )
                     if self.number == 1:
                         line = line.removeprefix(b"\xef\xbb\xbf")
                     if line[:1] == b"#":
@@ -219,7 +227,7 @@ def _is_bed_header(fields: list[bytes]) -> bool:
 
 
 def _is_integer(text: bytes) -> bool:
-    return text.removeprefix(b"-").isdigit()
+    return text.removeprefix(b"-").isdigit() and len(text) <= len(str(LARGEST))
 
 
 def _is_bed(fields: list[bytes]) -> bool:
@@ -246,7 +254,7 @@ def _interval(lines: _Lines, start: bytes, end: bytes, one_based: bool) -> tuple
     """0-based half-open coordinates of a line, checked."""
     if not (_is_integer(start) and _is_integer(end)):
         shown = f"'{start.decode(errors='replace')}' and '{end.decode(errors='replace')}'"
-        raise lines.error(f"start and end must be whole numbers, found {shown}")
+        raise lines.error(f"start and end must be whole numbers, found {shown} (at most {LARGEST:,})")
     first, last = int(start) - one_based, int(end)
     if first < 0 or first >= last:
         expected = "1 <= start <= end (GTF and GFF3 count from 1)" if one_based else "0 <= start < end"
@@ -374,7 +382,7 @@ def _read_bed(lines: _Lines):
         )
         rows.append([name, chromosome, start, end, strand, gene_id or name, gene_type])
         if len(fields) >= 12 and not columns:
-            blocks = [[int(x) for x in f.split(b",") if x.isdigit()] for f in fields[10:12]]
+            blocks = [[int(x) for x in f.split(b",") if _is_integer(x)] for f in fields[10:12]]
             if fields[9].isdigit() and len(blocks[0]) == len(blocks[1]) == int(fields[9]):
                 for size, offset in zip(*blocks, strict=True):
                     exons[gene_id or name, chromosome].extend((start + offset, start + offset + size))

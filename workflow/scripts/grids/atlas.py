@@ -37,7 +37,7 @@ def read_gene_classes(path: str | os.PathLike, genes: pd.Series) -> pd.DataFrame
     """
     try:
         table = tables.read(path, dtype=str)
-    except (OSError, ValueError) as error:
+    except tables.UNREADABLE as error:
         raise InputError(f"{path}: cannot be read as TSV ({error})") from error
     missing = [column for column in ("gene", "gene_class") if column not in table]
     if missing:

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from grids.errors import InputError
-from grids.intervals import COORDINATES
+from grids.intervals import COORDINATES, LARGEST
 
 _NUMBER = re.compile(r"^-?[0-9]")
+LONGEST_LINE = 1 << 20  # characters
 MISSING = ("", ".", "NA", "NaN", "nan", "None", "-")
 
 
@@ -30,7 +31,7 @@ def data_lines(path: str | os.PathLike, where: str) -> Iterator[tuple[int, str]]
     Raises
     ------
     InputError
-        The file is missing, damaged or no text.
+        The file is missing, damaged or no text, or has a line without end.
     """
     path = Path(path)
     if not path.is_file():
@@ -40,7 +41,12 @@ def data_lines(path: str | os.PathLike, where: str) -> Iterator[tuple[int, str]]
     opener = gzip.open if compressed else open
     try:
         with opener(path, "rt", encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), ""), start=1):
+                if len(line) > LONGEST_LINE:
+                    raise InputError(
+                        f"{where}, line {number}: more than {LONGEST_LINE:,} characters; expected a BED, BEDPE or TSV "
+                        "file with line breaks"
+                    )
                 line = line.rstrip("\r\n").replace('"', "")
                 if line.strip() and not line.startswith(("##", "# ", "track ", "browser ")):
                     yield number, line
@@ -74,11 +80,14 @@ def bed_rows(
     InputError
         A line is too short.
     """
-    rows = []
+    rows, is_first = [], True
     for number, line in data_lines(path, where):
         fields = line.split("\t") if "\t" in line else line.split()
-        is_header = not rows and len(fields) > 1 and not any(map(_NUMBER.match, fields[1:3]))
-        if line.startswith("#") or (is_header and fields[1] not in MISSING):
+        is_header = is_first and len(fields) > 1 and not any(map(_NUMBER.match, fields[1:3]))
+        if line.startswith("#"):
+            continue
+        is_first = False
+        if is_header and fields[1] not in MISSING:
             continue
         if len(fields) < n_required:
             raise InputError(
@@ -108,11 +117,11 @@ def with_coordinates(table: pd.DataFrame, where: str, suffix: str = "") -> pd.Da
     table = table[~table[columns].isin(MISSING).any(axis=1)].copy()
     for column in columns[1:]:
         # R writes 100000 as 1e+05.
-        values = pd.to_numeric(table[column], errors="coerce")
-        if (odd := values.isna() | (values != np.floor(values))).any():
+        values = pd.to_numeric(table[column], errors="coerce").astype(float)
+        if (odd := values.isna() | (values != np.floor(values)) | (values.abs() > LARGEST)).any():
             raise InputError(
                 f"{where}, line {table['line'][odd].iloc[0]}: {column} is '{table[column][odd].iloc[0]}'; "
-                "expected a whole number"
+                f"expected a whole number of at most {LARGEST:,}"
             )
         table[column] = values.astype(np.int64)
     chromosome, start, end = columns

@@ -43,7 +43,7 @@ def read_markers(name: str | os.PathLike) -> pd.DataFrame:
         )
     try:
         markers = tables.read(path, dtype=str)
-    except (ValueError, UnicodeDecodeError) as error:
+    except tables.UNREADABLE as error:
         raise InputError(f"input.markers: '{path}' is not a tab-separated table ({error})") from error
     if not {"cell_type", "gene"} <= set(markers.columns):
         raise InputError(

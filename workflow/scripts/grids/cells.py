@@ -100,12 +100,20 @@ def read_multiome(path: str | os.PathLike) -> Multiome:
                 atac=_read_modality(file["mod/atac"]),
                 paired=bool(read_elem(file["uns/grids/paired"])),
             )
-    except (OSError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); delete it and rerun preprocessing") from error
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file can raise anything
+        raise InputError(
+            f"{path}: cannot be read ({type(error).__name__}: {error}); delete it and rerun preprocessing"
+        ) from error
 
 
 def _read_modality(group: h5py.Group) -> Modality:
-    obs = read_elem(group["obs"])
+    obs, var, matrix = (read_elem(group[name]) for name in ("obs", "var", "X"))
     for column in ("cell_type", "split"):
         obs[column] = obs[column].astype(str)
-    return Modality(sparse.csr_matrix(read_elem(group["X"])), obs, read_elem(group["var"]))
+    if matrix.shape != (len(obs), len(var)):
+        raise ValueError(f"X is {matrix.shape}, obs has {len(obs)} rows and var {len(var)}")
+    if sparse.issparse(matrix):
+        matrix.check_format(full_check=True)  # scipy trusts indices with memory
+    return Modality(sparse.csr_matrix(matrix), obs, var)

@@ -1,6 +1,8 @@
 """What a config may say, and one clear line for each thing it may not."""
 
 import csv
+import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -10,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from grids.errors import InputError, did_you_mean, listing
 from grids.evidence.settings import check_evidence
-from grids.names import escape
+from grids.names import check_names, escape
 
 INPUT_FILES = ("multiome", "rna", "atac", "genes")
 # What a cell type's tasks may be instead of a list.
@@ -22,6 +24,7 @@ BENCHMARKS = {
     "synthetic": "the synthetic benchmark draws its own data",
     "scale": "the scale benchmark generates its own data",
 }
+MOST_NODES = 1_000_000  # values of a config
 _TYPES = {
     "string": "text",
     "integer": "a whole number",
@@ -94,13 +97,27 @@ def check_files(config: dict, source: str, marker_sets: Iterable[str] = ()) -> N
     InputError
         For the first file that is missing.
     """
-    inputs, marker_sets = config.get("input", {}), sorted(marker_sets)
-    markers = inputs.get("markers")
-    if markers and markers not in marker_sets and not Path(markers).is_file():
+    marker_sets = sorted(marker_sets)
+    markers = config.get("input", {}).get("markers")
+    if markers and markers not in marker_sets and not os.path.isfile(markers):
         raise InputError(
             f"{source}: input.markers: '{markers}' is neither a file nor one of {listing(marker_sets)}."
             f"{did_you_mean(markers, marker_sets)}"
         )
+    for key, path in local_files(config, marker_sets).items():
+        _check_file(path, f"{source}: {key}")
+
+
+def local_files(config: dict, marker_sets: Iterable[str] = ()) -> dict[str, str]:
+    """The user's files on disk by what names them in the config; neither URLs nor marker tables that ship.
+
+    Parameters
+    ----------
+    config : dict
+    marker_sets : iterable of str
+        Names of the marker tables that ship.
+    """
+    inputs = config.get("input", {})
     files = {f"input.{key}": inputs.get(key) for key in INPUT_FILES}
     files["search.given"] = config.get("search", {}).get("given")
     files["redundancy.gene_classes"] = config.get("redundancy", {}).get("gene_classes")
@@ -108,13 +125,22 @@ def check_files(config: dict, source: str, marker_sets: Iterable[str] = ()) -> N
     idx_files = config.get("mnist", {}).get("idx_files") or {}
     files |= {f"mnist.idx_files.{key}": path for key, path in idx_files.items()}
     files |= {f"contacts.{key}": config.get("contacts", {}).get(key) for key in ("map", "tads")}
-    for key, path in files.items():
-        if path and not is_url(path):
-            _check_file(path, f"{source}: {key}")
+    if inputs.get("markers") not in {*marker_sets}:
+        files["input.markers"] = inputs.get("markers")
+    if isinstance(config.get("tasks"), str):
+        files["tasks"] = config["tasks"]
+    return {key: path for key, path in files.items() if path and not is_url(path)}
 
 
 def check_duplicates(path: str | Path) -> None:
-    """Raise an InputError when a YAML file says the same key twice; YAML itself keeps only the last."""
+    """Refuse a YAML file that cannot be read as it was meant.
+
+    Raises
+    ------
+    InputError
+        It is no YAML or no mapping, says the same key twice (YAML itself keeps only the last), or grows by aliases
+        into more than :data:`MOST_NODES` values, or without end.
+    """
 
     class Loader(yaml.SafeLoader):
         pass
@@ -130,11 +156,41 @@ def check_duplicates(path: str | Path) -> None:
         return loader.construct_mapping(node, deep=True)
 
     Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, construct_mapping)
-    yaml.load(Path(path).read_text(encoding="utf-8"), Loader)
+    where = short_path(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+        root = yaml.compose(text, yaml.SafeLoader)
+        if root is not None and _n_nodes(root, {}) > MOST_NODES:
+            raise InputError(f"{where}: its aliases (*name) unfold into too many values; write them out")
+        content = yaml.load(text, Loader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{where}: cannot be read as text ({error}); expected a YAML file in UTF-8"
+        ) from None
+    except RecursionError:
+        raise InputError(f"{where}: nested too deeply; see config/README.md for the keys") from None
+    except InputError:
+        raise
+    except (yaml.YAMLError, ValueError, OverflowError, TypeError) as error:
+        raise InputError(
+            f"{where}: this is no valid YAML ({error}); check indentation, colons and quotes"
+        ) from None
+    if not isinstance(content, dict):
+        raise InputError(f"{where}: expected keys with values (run: name), found {_quote(content)}")
+
+
+def _n_nodes(node: yaml.Node, known: dict[int, float]) -> float:
+    """Values below a node with all aliases unfolded; infinite where one holds itself."""
+    if id(node) not in known:
+        known[id(node)] = float("inf")  # met again before it is done: it holds itself
+        below = node.value if isinstance(node, yaml.CollectionNode) else []
+        children = (child for entry in below for child in (entry if isinstance(entry, tuple) else (entry,)))
+        known[id(node)] = 1 + sum(_n_nodes(child, known) for child in children)
+    return known[id(node)]
 
 
 def read_text_values(config: dict, schema: dict) -> dict:
-    """The same config with the numbers, booleans and nulls that came as text.
+    """The same config with the numbers, booleans and nulls that came as text, and whole numbers as such.
 
     YAML reads ``1e4`` as text, and ``snakemake --config 'search={set_size: 5}'`` passes every nested value as
     text. Values stay as they are where the schema allows text.
@@ -187,23 +243,36 @@ def read_tasks(tasks: dict | str, source: str) -> dict[str, list[str] | str]:
         }
     path = Path(tasks)
     _check_file(path, f"{source}: tasks")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file, delimiter="\t")
-        columns = rows.fieldnames or []
-        for column in ("cell_type", "gene"):
-            if column not in columns:
-                raise InputError(
-                    f"{tasks}: column '{column}' is missing; the header must be 'cell_type<tab>gene', "
-                    f"it is: {listing(columns) or 'empty'}"
-                )
-        found: dict[str, list[str]] = {}
-        for number, row in enumerate(rows, start=2):
-            cell_type, gene = ((row[column] or "").strip() for column in ("cell_type", "gene"))
-            if not cell_type or not gene:
-                raise InputError(f"{tasks}, line {number}: {'gene' if cell_type else 'cell_type'} is empty")
-            if gene in found.setdefault(cell_type, []):
-                raise InputError(f"{tasks}, line {number}: task {cell_type}, {gene} stands twice")
-            found[cell_type].append(gene)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return _tasks_of_rows(csv.DictReader(file, delimiter="\t", strict=True), tasks)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{tasks}: cannot be read as a tab-separated text file ({error})") from None
+
+
+def _tasks_of_rows(rows: csv.DictReader, tasks: str) -> dict[str, list[str]]:
+    columns = rows.fieldnames or []
+    for column in ("cell_type", "gene"):
+        if columns.count(column) != 1:
+            problem = "is missing" if column not in columns else "stands twice"
+            raise InputError(
+                f"{tasks}: column '{column}' {problem}; the header must be 'cell_type<tab>gene', "
+                f"it is: {listing(columns) or 'empty'}"
+            )
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        where = f"{tasks}, line {rows.line_num}"
+        if None in row:
+            raise InputError(
+                f"{where}: more fields than columns; expected one cell type and one gene per line"
+            )
+        cell_type, gene = ((row[column] or "").strip() for column in ("cell_type", "gene"))
+        if not cell_type or not gene:
+            raise InputError(f"{where}: {'gene' if cell_type else 'cell_type'} is empty")
+        check_names((cell_type, gene), f"{where}: names")
+        if gene in found.setdefault(cell_type, []):
+            raise InputError(f"{where}: task {cell_type}, {gene} stands twice")
+        found[cell_type].append(gene)
     if not found:
         raise InputError(f"{tasks}: no tasks below the header")
     return found
@@ -238,9 +307,14 @@ def downloads(inputs: dict) -> dict[str, dict[str, str | None]]:
 
 
 def _check_file(path: str | Path, where: str) -> None:
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise InputError(
             f"{where}: there is no file '{path}' (a relative path starts where snakemake runs, {Path.cwd()})"
+        )
+    check_names([str(path)], f"{where}: file names")
+    if {"{", "}"} & {*str(path)}:
+        raise InputError(
+            f"{where}: '{path}' has a brace, which Snakemake reads as a wildcard; rename the file"
         )
 
 
@@ -304,8 +378,23 @@ def _check_input(inputs: dict, source: str) -> None:
             raise InputError(f"{source}: input.checksums.{key} is given, but input.{key} is not")
     for key in INPUT_FILES:
         path = inputs.get(key)
-        if path and is_url(path) and urlsplit(path).scheme not in ("http", "https"):
-            raise InputError(f"{source}: input.{key}: '{path}' is no http or https address")
+        if path and is_url(path) and not _is_address(path):
+            raise InputError(
+                f"{source}: input.{key}: '{path}' is no http or https address; expected https://server/path/file"
+            )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and url.isprintable()
+            and " " not in url
+        )
+    except ValueError:  # for example a bracket that is not closed
+        return False
 
 
 def _check_split(split: dict, schema: dict, source: str) -> None:
@@ -371,6 +460,8 @@ def _text_keys(value, source: str, path: tuple = ()):
         return {str(key): _text_keys(entry, source, (*path, str(key))) for key, entry in value.items()}
     if isinstance(value, list):
         return [_text_keys(entry, source, (*path, i)) for i, entry in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{source}: {_place(path)}: {value} is not allowed; expected a finite number")
     return value
 
 
@@ -444,8 +535,12 @@ def _read_text_value(value, entry: dict):
         return read_text_values(value, entry)
     if isinstance(value, list):
         return [_read_text_value(item, entry.get("items", {})) for item in value]
-    if isinstance(value, str) and "type" in entry and "string" not in entry["type"]:
-        return _from_text(value)
+    types = entry.get("type", "string")
+    if isinstance(value, str) and "string" not in types:
+        value = _from_text(value)
+    # JSON schema takes 5.0 for a whole number, and YAML reads 5.0 and 5e0 as no whole number.
+    if isinstance(value, float) and "integer" in types and value.is_integer():
+        return int(value)
     return value
 
 

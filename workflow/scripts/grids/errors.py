@@ -3,15 +3,22 @@
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 2_000  # characters of a message
+
 
 class InputError(ValueError):
     """Bad input, told in one line: what was found, where, what was expected, what to do.
 
-    Scripts print the message without a traceback and exit with status 1.
+    Scripts print the message without a traceback and exit with status 1. What a user's file puts into the message
+    cannot steer a terminal or fill it: characters that do not print are shown by their codes, and the middle of a
+    very long message is left out.
     """
 
     def __init__(self, message: str):
-        super().__init__(" ".join(str(message).split()))
+        text = " ".join(str(message).split())
+        if len(text) > LONGEST:
+            text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -14,7 +14,9 @@ from grids.errors import InputError, did_you_mean, listing
 COORDINATES = ["chromosome", "start", "end"]
 WINDOW_COLUMNS = ["peak", "chromosome", "start", "end", "gene", "distance_to_tss_bp", "is_promoter"]
 
-_PEAK = re.compile(r"^(.*[^:_-])[:_-](-?[0-9]{1,12})[_-](-?[0-9]{1,12})$")
+LARGEST = 10**12  # no chromosome is so long; larger coordinates would overflow unseen
+
+_PEAK = re.compile(r"(\S*[^\s:_-])[:_-](-?[0-9]{1,12})[_-](-?[0-9]{1,12})")
 _COLUMN_DIALECTS = {
     "chromosome": ("chromosome", "chrom", "chr", "seqnames", "seqname", "seqid"),
     "start": ("start", "chromstart"),
@@ -140,7 +142,7 @@ def parse_peaks(
 
 def _split_names(names) -> pd.DataFrame:
     """Chromosome, start, end of peak names; missing where a name is no coordinate."""
-    matches = [_PEAK.match(name) for name in pd.Index(names).astype(str)]
+    matches = [_PEAK.fullmatch(name) for name in pd.Index(names).astype(str)]
     parts = [m.groups() if m else (None, None, None) for m in matches]
     table = pd.DataFrame(parts, columns=COORDINATES, dtype=object)
     return table.assign(start=pd.to_numeric(table.start), end=pd.to_numeric(table.end))
@@ -148,11 +150,11 @@ def _split_names(names) -> pd.DataFrame:
 
 def _from_columns(var: pd.DataFrame, dialect: Mapping[str, str]) -> pd.DataFrame:
     chromosome = var[dialect["chromosome"]].astype(object)
-    chromosome = chromosome.where(chromosome.notna() & (chromosome.astype(str) != ""), None)
+    chromosome = chromosome.where(chromosome.notna() & chromosome.astype(str).str.fullmatch(r"\S+"), None)
     table = pd.DataFrame({"chromosome": [None if c is None else str(c) for c in chromosome]}, dtype=object)
     for name in ("start", "end"):
         values = pd.to_numeric(var[dialect[name]].astype(object), errors="coerce").to_numpy(float)
-        table[name] = np.where(values == np.floor(values), values, np.nan)
+        table[name] = np.where((values == np.floor(values)) & (np.abs(values) <= LARGEST), values, np.nan)
     return table
 
 
@@ -185,7 +187,12 @@ def sort_order(table: pd.DataFrame) -> np.ndarray:
 def _chromosome_key(name: str) -> tuple:
     bare = bare_chromosome(name)
     group = 0 if re.fullmatch(r"[0-9]+[A-Za-z]?", bare) else {"X": 1, "Y": 2, "M": 3}.get(bare, 4)
-    pieces = [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in _NUMBER.split(bare) if p]
+    # Digits without leading zeros are in the order of their numbers if the shorter ones come first.
+    pieces = [
+        (0, len(p.lstrip("0")), p.lstrip("0")) if _NUMBER.fullmatch(p) else (1, 0, p)
+        for p in _NUMBER.split(bare)
+        if p
+    ]
     return group, pieces, name
 
 

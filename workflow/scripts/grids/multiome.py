@@ -2,7 +2,7 @@
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,12 +16,17 @@ from scipy import sparse
 from grids.cells import Modality
 from grids.errors import InputError, did_you_mean, listing
 from grids.logging import log
+from grids.names import check_names
 
 RNA_NAMES = {"rna", "gex", "expression", "gene expression", "gene_expression", "geneexpression", "scrna"}
 ATAC_NAMES = {"atac", "peaks", "chromatin accessibility", "chromatin_accessibility", "chromatin", "scatac"}
 GENE_ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "ensembl", "id")
 MIN_SHARE_OF_COMMON_CELLS = 0.9
 BLOCK = 1 << 24
+# Columns of the tables that have a column per cell type.
+RESERVED = ("peak", "chromosome", "start", "end")
+# Deflate packs at most 1032 bytes into one; a file that announces more is damaged, or made to fill the memory.
+MOST_COMPRESSED = 1100
 
 
 @dataclass(frozen=True)
@@ -141,13 +146,18 @@ def _opened(path: Path, where: str) -> Iterator[h5py.File]:
 
 
 def _kind(file: h5py.File) -> str:
-    if "mod" in file:
+    if _is_group(file, "mod"):
         return "MuData"
-    if "matrix" in file and "features" in file["matrix"]:
+    if _is_group(file, "matrix") and _is_group(file, "matrix/features"):
         return "10x"
     if "X" in file or "obs" in file:
         return "AnnData"
     return f"unknown (top-level entries: {listing(file) or 'none'})"
+
+
+def _is_group(file: h5py.Group, name: str) -> bool:
+    """Whether there is a group of this name; asking an array for names would read it item by item."""
+    return isinstance(file.get(name), h5py.Group)
 
 
 def _read_one_file(path: Path, source: Mapping, harmonisation: list[dict]) -> tuple[_Part, _Part]:
@@ -164,6 +174,7 @@ def _read_one_file(path: Path, source: Mapping, harmonisation: list[dict]) -> tu
 
 def _read_mudata(file: h5py.File, where: str, source: Mapping) -> tuple[_Part, _Part]:
     modalities = {str(name).casefold(): name for name in file["mod"]}
+    _check_size(file, ["obs"], where)
     shared = read_elem(file["obs"]) if "obs" in file else pd.DataFrame()
     parts = []
     for kind, names in (("RNA", RNA_NAMES), ("ATAC", ATAC_NAMES)):
@@ -206,22 +217,48 @@ def _wants_counts(kind: str, source: Mapping) -> bool:
 
 def _read_anndata(group: h5py.Group, where: str, wants_counts: bool) -> _Part:
     """`X`, `obs` and `var`, nothing else; where counts are wanted, `layers['counts']` if `X` has none."""
+    if not isinstance(group, h5py.Group):
+        raise InputError(f"{where}: expected X, obs and var, found a single array; write the file again")
     missing = [name for name in ("X", "obs", "var") if name not in group]
     if missing:
         raise InputError(f"{where}: {listing(missing)} missing; it has: {listing(group)}")
+    _check_size(group, ("obs", "var", "X/data", "X/indices", "X/indptr", "layers/counts"), where)
     obs, var = read_elem(group["obs"]), read_elem(group["var"])
     if not isinstance(obs, pd.DataFrame) or not isinstance(var, pd.DataFrame):
         raise InputError(
             f"{where}: written by anndata before 0.7; rewrite it: anndata.read_h5ad(a).write_h5ad(b)"
         )
     obs.index, var.index = obs.index.astype(str), var.index.astype(str)
-    matrix = _read_matrix(group["X"], f"{where}, X")
+    shape = len(obs), len(var)
+    matrix = _read_matrix(group["X"], f"{where}, X", shape)
     counts = group.get("layers/counts")
     if wants_counts and counts is not None and not _all(matrix.data, _whole):
-        matrix = _read_matrix(counts, f"{where}, layers['counts']")
+        matrix = _read_matrix(counts, f"{where}, layers['counts']", shape)
         where += ", layers['counts']"
         log.info("%s: used because X does not hold whole numbers", where)
     return _Part(matrix, obs, var, where, _assembly(group, var))
+
+
+def _check_size(group: h5py.Group, names: Iterable[str], where: str) -> None:
+    """Refuse a file whose arrays would be larger than anything that its bytes can hold."""
+    n_bytes = 0
+
+    def add(_, node):
+        nonlocal n_bytes
+        n_bytes += node.size * node.dtype.itemsize if isinstance(node, h5py.Dataset) and node.size else 0
+
+    for name in names:
+        node = group.get(name)
+        if isinstance(node, h5py.Group):
+            node.visititems(add)
+        elif name != "layers/counts":  # a dense matrix is read in blocks
+            add(name, node)
+    on_disk = group.file.id.get_filesize()
+    if n_bytes > MOST_COMPRESSED * on_disk:
+        raise InputError(
+            f"{where}: it announces {n_bytes:,} bytes of data but the file has {on_disk:,}; "
+            "fetch or write the file again"
+        )
 
 
 def _assembly(group: h5py.Group, var: pd.DataFrame) -> str | None:
@@ -233,13 +270,14 @@ def _assembly(group: h5py.Group, var: pd.DataFrame) -> str | None:
     return genomes[0] if len(genomes) == 1 else None
 
 
-def _read_matrix(node: h5py.Group | h5py.Dataset, where: str) -> sparse.csr_matrix:
+def _read_matrix(node: h5py.Group | h5py.Dataset, where: str, shape: tuple[int, int]) -> sparse.csr_matrix:
     """A matrix as CSR, sorted, without explicit zeros. Dense matrices pass through in blocks of rows."""
     if isinstance(node, h5py.Dataset):
         if node.ndim != 2 or node.dtype.kind not in "biuf":
             raise InputError(
                 f"{where}: expected a numeric matrix, found {node.ndim} dimensions of {node.dtype}"
             )
+        _check_shape(node.shape, shape, where)
         rows = max(1, BLOCK // max(1, node.shape[1]))
         blocks = [sparse.csr_matrix(node[i : i + rows]) for i in range(0, node.shape[0], rows)]
         matrix = sparse.vstack(blocks, format="csr") if blocks else sparse.csr_matrix(node.shape)
@@ -247,8 +285,25 @@ def _read_matrix(node: h5py.Group | h5py.Dataset, where: str) -> sparse.csr_matr
         matrix = read_elem(node)
         if not sparse.issparse(matrix):
             raise InputError(f"{where}: expected a numeric matrix, found {type(matrix).__name__}")
-        matrix = sparse.csr_matrix(matrix)
+        _check_shape(matrix.shape, shape, where)
+        matrix = sparse.csr_matrix(_sound(matrix, where))
     return _tidy(matrix)
+
+
+def _sound(matrix: sparse.spmatrix, where: str) -> sparse.spmatrix:
+    """The same sparse matrix of numbers; its indices are checked, because scipy trusts them with memory."""
+    if matrix.dtype.kind not in "biuf":
+        raise InputError(f"{where}: expected a numeric matrix, found values of {matrix.dtype}")
+    matrix.check_format(full_check=True)
+    return matrix
+
+
+def _check_shape(shape: tuple[int, int], expected: tuple[int, int], where: str) -> None:
+    if tuple(shape) != expected:
+        raise InputError(
+            f"{where}: the matrix is {shape[0]} x {shape[1]} but obs has {expected[0]} rows and var {expected[1]}; "
+            "write the file again"
+        )
 
 
 def _tidy(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -266,6 +321,7 @@ def _read_10x(
     """A 10x file's genes and peaks; other feature types and lesser genomes are left out and reported."""
     import scanpy
 
+    _check_size(file, ["matrix"], where)
     types = set(file["matrix/features/feature_type"].asstr()[:])
     for wanted in ("Gene Expression", "Peaks"):
         if wanted not in types:
@@ -274,7 +330,7 @@ def _read_10x(
         warnings.filterwarnings("ignore", message="Variable names are not unique")
         data = scanpy.read_10x_h5(path, gex_only=False)
     features = data.var["feature_types"].astype(str)
-    matrix = data.X.tocsr()
+    matrix = _sound(data.X, where).tocsr()
     parts = []
     for wanted in ("Gene Expression", "Peaks"):
         columns = np.flatnonzero(features == wanted)
@@ -324,17 +380,13 @@ def _name_genes(rna: _Part, key: str | None) -> None:
 def _check_shape_and_names(part: _Part, kind: str) -> None:
     n_cells, n_features = part.X.shape
     feature = "gene" if kind == "RNA" else "peak"
-    if (n_cells, n_features) != (len(part.obs), len(part.var)):
-        raise InputError(
-            f"{part.where}: the matrix is {n_cells} x {n_features} but obs has {len(part.obs)} rows "
-            f"and var {len(part.var)}; write the file again"
-        )
     if not n_cells or not n_features or not part.X.nnz:
         raise InputError(
             f"{part.where}: empty {kind} matrix ({n_cells} cells x {n_features} {feature}s, "
             f"{part.X.nnz} non-zero values); expected counts"
         )
     for what, names in (("cell", part.obs.index), (feature, part.var.index)):
+        check_names(names, f"{part.where}: {what} names")
         if not names.is_unique:
             repeated = names[names.duplicated()].unique()
             fix = "; or set input.gene_name_key to a column with unique names" if what == "gene" else ""
@@ -450,6 +502,8 @@ def _attach_cell_types(
             of_rna = of_rna.fillna(of_atac)
         of_rna = of_atac = of_atac if of_rna is None else of_rna
     for part, values in ((rna, of_rna), (atac, of_atac)):
+        if values is not None:
+            _check_labels(values, f"{part.where}: cell types in obs['{key}']")
         part.obs = part.obs.drop(columns="cell_type", errors="ignore")
         if values is not None:
             part.obs["cell_type"] = values
@@ -465,6 +519,15 @@ def _labels(obs: pd.DataFrame, key: str) -> pd.Series | None:
     values = column.astype(object)
     empty = values.isna() | values.astype(str).str.strip().isin(["", "nan", "NaN", "None", "NA"])
     return None if empty.all() else values.astype(str).where(~empty, None)
+
+
+def _check_labels(labels: pd.Series, where: str) -> None:
+    names = labels.dropna().unique()
+    check_names(names, where)
+    if taken := sorted({*names} & {*RESERVED}):
+        raise InputError(
+            f"{where}: '{taken[0]}' is the name of a column in tables of all cell types; rename this cell type"
+        )
 
 
 def _row(what: str, n_total: int, n_matched: int) -> dict:

@@ -3,13 +3,17 @@
 import ast
 import functools
 import hashlib
+import html
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 import yaml
+
+from grids import __version__
 
 # What these modules do never changes a result.
 _WITHOUT_EFFECT = {"grids.errors", "grids.logging"}
@@ -49,7 +53,9 @@ def code_hash(script: str | Path, library: str | Path | None = None) -> str:
     return digest.hexdigest()[:16]
 
 
-def describe(config: dict, command: str | None, root: str | Path) -> dict:
+def describe(
+    config: dict, command: str | None, root: str | Path, files: Mapping[str, str | Path] | None = None
+) -> dict:
     """Everything needed to make the same run again.
 
     Parameters
@@ -60,28 +66,68 @@ def describe(config: dict, command: str | None, root: str | Path) -> dict:
         The command line that started the run.
     root : path
         Top folder of the project.
+    files : mapping of str to path, optional
+        The user's files, by their config key.
 
     Returns
     -------
     dict
-        Plain data: ``made command seed revision python platform packages config``.
+        Plain data: ``made grids command seed revision python platform packages inputs config``. `inputs` has
+        ``path bytes sha256`` of each file.
     """
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "grids": __version__,
         "command": command,
         "seed": config["seed"],
         "revision": git_revision(root),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": package_versions(Path(root) / "envs" / "requirements.txt"),
+        "inputs": {key: fingerprint(path) for key, path in (files or {}).items()},
         "config": _plain(config),
     }
 
 
-def write(description: dict, path: str | Path) -> None:
-    """Write a description as YAML."""
+def write(description: dict, path: str | Path, page: str | Path | None = None) -> None:
+    """Write a description as YAML and, for the report, as a page that shows it."""
     text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True, width=110)
     Path(path).write_text(text, encoding="utf-8")
+    if page is not None:
+        head = '<!DOCTYPE html><html><head><meta charset="utf-8"><title>Provenance</title></head>'
+        Path(page).write_text(f"{head}<body><pre>{html.escape(text)}</pre></body></html>\n", encoding="utf-8")
+
+
+def config_of(read: dict) -> dict:
+    """The config that was read; of a ``provenance.yaml``, the config in it, changed by what was read beside it.
+
+    Parameters
+    ----------
+    read : dict
+        As Snakemake reads it: the file's content, updated by ``--config``.
+    """
+    if "made" not in read or not isinstance(read.get("config"), dict):
+        return read
+    described = {"made", "grids", "command", "revision", "python", "platform", "packages", "inputs", "config"}
+    return _updated(read["config"], {key: value for key, value in read.items() if key not in described})
+
+
+def _updated(config: dict, changes: dict) -> dict:
+    """The config with other values; mappings are merged."""
+    merged = {
+        key: _updated(config[key], value)
+        if isinstance(value, dict) and isinstance(config.get(key), dict)
+        else value
+        for key, value in changes.items()
+    }
+    return {**config, **merged}
+
+
+def fingerprint(path: str | Path) -> dict:
+    """Path, size in bytes and SHA-256 of a file."""
+    with Path(path).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"path": str(path), "bytes": file.tell(), "sha256": digest}
 
 
 def git_revision(root: str | Path) -> str | None:

@@ -1,7 +1,9 @@
 """Reading and writing the public tables: TSV with a header, gzipped where large."""
 
+import csv
 import gzip
 import os
+import zlib
 from pathlib import Path
 
 import pandas as pd
@@ -68,6 +70,10 @@ EVIDENCE_PAIR_COLUMNS = [
     "evidence", "cell_type", "gene", "peak", "distance_to_tss_bp", "is_positive", "grids", "distance",
     "correlation", "accessibility_over_distance",
 ]  # fmt: skip
+
+
+# What reading a file that is no table, or is damaged, raises.
+UNREADABLE = (OSError, EOFError, ValueError, csv.Error, zlib.error)
 
 
 def write(table: pd.DataFrame, path: str | os.PathLike) -> None:

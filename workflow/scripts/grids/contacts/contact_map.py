@@ -103,9 +103,19 @@ def open_contact_map(
     where = f"contacts.map ({path})"
     if not os.path.isfile(path):
         raise InputError(f"{where}: file not found; check its path")
-    uri = _uri_of_resolution(path, resolution_bp, where)
-    opened = cooler.Cooler(uri)
-    names = list(opened.chromnames)
+    try:
+        uri = _uri_of_resolution(path, resolution_bp, where)
+        opened = cooler.Cooler(uri)
+        names, sizes_bp = list(map(str, opened.chromnames)), list(map(int, opened.chromsizes))
+        is_balanced = "weight" in opened.bins().columns
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file can raise anything
+        raise InputError(
+            f"{where}: the file is damaged ({type(error).__name__}: {str(error)[:200]}); download or copy it again"
+        ) from None
+    if not names or len(names) != len(set(names)) or min(sizes_bp) <= 0:
+        raise InputError(f"{where}: its chromosomes have no names, or no sizes; download or copy it again")
     try:
         renamed, _ = harmonise_chromosomes(pd.DataFrame({"chromosome": names}), peaks)
     except InputError:
@@ -116,7 +126,7 @@ def open_contact_map(
     found = ContactMap(
         opened,
         dict(zip(renamed["chromosome"], names, strict=True)),
-        is_balanced="weight" in opened.bins().columns,
+        is_balanced=is_balanced,
     )
     _check_assembly(found, peaks, assembly, where)
     log.info("%s: resolution %d bp, %s", where, found.resolution_bp, describe_values(found))

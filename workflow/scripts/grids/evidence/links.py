@@ -103,7 +103,7 @@ def read_links(
         far = table.rename(columns={c: f"{c}_2" for c in _BED[:3]} | {f"{c}_2": c for c in _BED[:3]})
         table = pd.concat([table, far], ignore_index=True)
     else:
-        table["gene"] = table["gene"].str.partition("|")[0].str.strip() if kind == "bed" else table["gene"]
+        table["gene"] = table["gene"].str.split("|").str[0].str.strip() if kind == "bed" else table["gene"]
         table = table[~table["gene"].isin(MISSING)]
     table = with_coordinates(table, where)
     if kind == "bedpe":

@@ -7,6 +7,7 @@ as a pair.
 """
 
 import logging
+import os
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -19,7 +20,8 @@ from scipy import sparse
 from torch import Tensor
 from tqdm import tqdm
 
-from grids.errors import InputError
+from grids import tables
+from grids.errors import InputError, did_you_mean, listing
 from grids.perturbation.gain_bounds import GainBounds
 from grids.perturbation.objective import PerturbedCells
 from grids.perturbation.screening import sample_of
@@ -470,6 +472,27 @@ def find_sets(
         pd.DataFrame(searches, columns=SEARCH_COLUMNS),
         pd.DataFrame(skipped, columns=SKIPPED_COLUMNS),
     )
+
+
+def read_given(path: str | os.PathLike) -> pd.DataFrame:
+    """Read the sets to start from: a TSV with columns ``cell_type, gene, peak``, a row per member.
+
+    Raises
+    ------
+    InputError
+        It is no such table.
+    """
+    where = f"search.given: '{path}'"
+    try:
+        given = tables.read(path, dtype=str)
+    except tables.UNREADABLE as error:
+        raise InputError(f"{where} cannot be read as a tab-separated table ({error})") from None
+    if missing := [column for column in ("cell_type", "gene", "peak") if column not in given]:
+        raise InputError(
+            f"{where}: column '{missing[0]}' is missing; expected cell_type, gene and peak, it has: "
+            f"{listing(given.columns)}.{did_you_mean(missing[0], given.columns)}"
+        )
+    return given
 
 
 def _given_set(given: pd.DataFrame | None, cell_type: str, gene: str, set_size: int) -> list[str]:

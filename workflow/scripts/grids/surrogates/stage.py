@@ -218,9 +218,15 @@ class StageRun:
         os.replace(temporary, self.checkpoint)
 
     def _restore(self) -> None:
-        saved = torch.load(self.checkpoint, weights_only=True)
-        for name in ("model", "optimiser", "critic_optimiser"):
-            getattr(self, name).load_state_dict(saved[name])
-        for name in self._PROGRESS:
-            setattr(self, name, saved[name])
+        try:
+            saved = torch.load(self.checkpoint, weights_only=True)  # runs no code of the file
+            for name in ("model", "optimiser", "critic_optimiser"):
+                getattr(self, name).load_state_dict(saved[name])
+            for name in self._PROGRESS:
+                setattr(self, name, saved[name])
+        except Exception as error:  # a damaged file can raise anything
+            raise InputError(
+                f"{self.checkpoint}: this checkpoint cannot be read ({type(error).__name__}: {str(error)[:200]}); "
+                "delete it and run again"
+            ) from None
         log.info("%s (%s): resumed after epoch %d", self.stage.name, self.stage.cell_type, self.epoch)

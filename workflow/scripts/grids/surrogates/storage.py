@@ -75,12 +75,22 @@ def load(path: str | os.PathLike) -> Surrogate:
     try:
         names = {kind: json.loads(bytes(tensors[f"name/{kind}"].numpy()).decode()) for kind in _NAMES}
         weights = {k.removeprefix("weight/"): v for k, v in tensors.items() if k.startswith("weight/")}
+        _check_sizes(metadata["options"], weights)
         model = _RESTORE[metadata["surrogate"]](names, weights, metadata["options"])
-    except (KeyError, RuntimeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except Exception as error:  # a damaged file can raise anything
         raise InputError(
-            f"{path}: the stored surrogate is damaged ({error}); delete it and train again"
+            f"{path}: the stored surrogate is damaged ({type(error).__name__}: {error}); delete it and train again"
         ) from None
     return model.eval()
+
+
+def _check_sizes(options: dict, weights: Mapping[str, torch.Tensor]) -> None:
+    """A size that no weight has would only fill the memory."""
+    largest = max((max(weight.shape, default=1) for weight in weights.values()), default=1)
+    for name in ("n_latent", "width", "n_hidden", "rna_hidden"):
+        sizes = options.get(name, 1)
+        if max(sizes if isinstance(sizes, list) else [sizes], default=1) > largest:
+            raise ValueError(f"{name} {sizes} is larger than any weight")
 
 
 def _restore_cross_modality(names: dict, weights: dict, options: dict) -> CrossModalitySurrogate:
@@ -110,13 +120,15 @@ def _open(path: str | os.PathLike):
 
 
 def _metadata(file, path: str | os.PathLike) -> Mapping:
-    stored = file.metadata() or {}
-    if json.loads(stored.get("format", "null")) != FORMAT:
+    try:
+        metadata = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+    except (ValueError, RecursionError):
+        metadata = {}
+    if metadata.get("format") != FORMAT:
         raise InputError(f"{path}: not a surrogate written by this version (expected format {FORMAT})")
-    metadata = {key: json.loads(value) for key, value in stored.items()}
-    if metadata["surrogate"] not in _RESTORE:
+    if str(metadata.get("surrogate")) not in _RESTORE:
         raise InputError(
-            f"{path}: holds a surrogate of the kind '{metadata['surrogate']}', which this version does not know; "
+            f"{path}: holds a surrogate of the kind '{metadata.get('surrogate')}', which this version does not know; "
             f"it knows {listing(_RESTORE)}"
         )
     return metadata
