@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grids import backed
 from grids.cells import Multiome
 from grids.surrogates.cross_modality import CrossModalitySurrogate
 
@@ -13,8 +14,8 @@ PAPER_ENCODER = {"encoder": "paper", "width": 16, "n_hidden": 32}
 
 def cell_type_and_gene(multiome: Multiome) -> tuple[str, str]:
     """The first cell type, and the gene that its training cells express most above the mean."""
-    train, cell_type = multiome.rna.cells(split="train"), multiome.rna.cell_types[0]
-    excess = train.cells(cell_type=cell_type).X.mean(0) - train.X.mean(0)
+    train, cell_type = multiome.rna.stream(split="train"), multiome.rna.cell_types[0]
+    excess = backed.mean(train.stream(cell_type=cell_type).X) - backed.mean(train.X)
     return cell_type, str(train.var.index[int(np.argmax(excess))])
 
 

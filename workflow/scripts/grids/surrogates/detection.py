@@ -9,8 +9,10 @@ capture of open peaks the same way).
 import logging
 
 import numpy as np
-from scipy import sparse
 from scipy.optimize import brentq
+
+from grids import backed
+from grids.backed import RunningMean
 
 log = logging.getLogger("grids")
 
@@ -23,15 +25,18 @@ LOWEST, HIGHEST = 0.02, 0.95
 ALWAYS_OPEN_SHARE = 0.01
 
 
-def as_fragments(counts: np.ndarray) -> np.ndarray:
-    """Counts of fragments; counts of cut sites are recognised and halved, rounding up."""
-    n = [int((counts == k).sum()) for k in (1, 2, 3)]
-    if n[1] * n[1] > CUT_SITE_RATIO * max(n[0], 1) * max(n[2], 1) and n[1] > 0.3 * max(n[0], 1):
-        return np.ceil(counts / 2)
-    return counts
+def _spectrum(counts: np.ndarray) -> np.ndarray:
+    """How many peaks have one, two and three counts."""
+    return np.array([(counts == k).sum() for k in (1, 2, 3)])
 
 
-def detection_chance(counts: sparse.csr_matrix, cell_type: np.ndarray) -> np.ndarray:
+def _are_cut_sites(spectrum: np.ndarray) -> bool:
+    """Whether counts are of cut sites, two to a fragment; they are to be halved, rounding up."""
+    one, two, three = map(int, spectrum)
+    return two * two > CUT_SITE_RATIO * max(one, 1) * max(three, 1) and two > 0.3 * max(one, 1)
+
+
+def detection_chance(counts: backed.Rows, cell_type: np.ndarray) -> np.ndarray:
     """Chance of each cell that an open peak is seen in it.
 
     A cell sees ``n_open * (1 - exp(-rate))`` of its open peaks. The number of open peaks is taken to be the
@@ -41,7 +46,7 @@ def detection_chance(counts: sparse.csr_matrix, cell_type: np.ndarray) -> np.nda
 
     Parameters
     ----------
-    counts : csr_matrix, shape (n_cells, n_peaks)
+    counts : csr_matrix or StoredRows, shape (n_cells, n_peaks)
         Fragments or cut sites per peak.
     cell_type : ndarray, shape (n_cells,)
 
@@ -50,18 +55,41 @@ def detection_chance(counts: sparse.csr_matrix, cell_type: np.ndarray) -> np.nda
     ndarray, shape (n_cells,)
         In (0, 1).
     """
-    chance = np.empty(counts.shape[0])
-    n_seen = np.maximum(np.diff(counts.indptr), 1).astype(float)
-    for of_type in (cell_type == t for t in np.unique(cell_type)):
-        rows = counts[np.flatnonzero(of_type)]
-        mean_count = float(as_fragments(rows.data).mean()) if rows.nnz else 1.0
-        mean_chance = _chance_from_counts(n_seen[of_type], mean_count)
+    chance, n_seen = np.empty(counts.shape[0]), np.empty(counts.shape[0])
+    types, codes = np.unique(cell_type, return_inverse=True)
+    summaries = [_Counts() for _ in types]
+    for rows, block in backed.blocks(counts):
+        n_seen[rows] = np.maximum(np.diff(block.indptr), 1)
+        for code in np.unique(codes[rows]):
+            summaries[code].add(block[np.flatnonzero(codes[rows] == code)].data)
+    for code, summary in enumerate(summaries):
+        of_type = codes == code
+        mean_chance = _chance_from_counts(n_seen[of_type], summary.mean)
         if mean_chance is None:
-            mean_chance = _chance_of_always_open(rows)
+            mean_chance = _chance_of_always_open(backed.select(counts, np.flatnonzero(of_type)))
             log.info("no peak is counted twice: detection is judged by the most often seen peaks")
         mean_chance = float(np.clip(mean_chance, LOWEST, HIGHEST))
         chance[of_type] = np.clip(n_seen[of_type] * (mean_chance / n_seen[of_type].mean()), 1e-3, 0.98)
     return chance
+
+
+class _Counts:
+    """What the counts of seen peaks tell, in one pass: their mean, taken as fragments or as cut sites."""
+
+    def __init__(self):
+        self.spectrum, self.as_fragments, self.as_cut_sites = np.zeros(3, int), RunningMean(), RunningMean()
+
+    def add(self, counts: np.ndarray) -> None:
+        if len(counts):
+            self.spectrum += _spectrum(counts)
+            self.as_fragments.add(float(counts.mean()), len(counts))
+            self.as_cut_sites.add(float(np.ceil(counts / 2).mean()), len(counts))
+
+    @property
+    def mean(self) -> float:
+        """Mean number of fragments in seen peaks; 1 without any."""
+        found = self.as_cut_sites if _are_cut_sites(self.spectrum) else self.as_fragments
+        return found.value if found.weight else 1.0
 
 
 def _chance_from_counts(n_seen: np.ndarray, mean_count: float) -> float | None:
@@ -80,6 +108,6 @@ def _chance_from_counts(n_seen: np.ndarray, mean_count: float) -> float | None:
     return float(n_seen.mean() / np.exp(brentq(excess, low, high))) if excess(high) < 0 else LOWEST
 
 
-def _chance_of_always_open(rows: sparse.csr_matrix) -> float:
-    share = np.sort(np.bincount(rows.indices, minlength=rows.shape[1]) / max(rows.shape[0], 1))
+def _chance_of_always_open(rows: backed.Rows) -> float:
+    share = np.sort(backed.count_columns(rows) / max(rows.shape[0], 1))
     return float(share[-max(round(ALWAYS_OPEN_SHARE * len(share)), 1) :].mean())
