@@ -104,8 +104,9 @@ class StoredRows:
                 if gap < len(after_gap):
                     last = min(last, after_gap[gap])
                 part = self._run(group, rows[first], rows[last - 1] + 1)
-                if len(part.indptr) - 1 != last - first:
-                    part = part[rows[first:last] - rows[first]]
+                place = rows[first:last] - rows[first]
+                if not np.array_equal(place, np.arange(part.shape[0])):
+                    part = part[place]
                 for step in self._steps:
                     part = step(part)
                 parts.append(part)
@@ -219,7 +220,8 @@ def group_means(matrix: Rows, group_of_row: np.ndarray, n_groups: int) -> np.nda
             here = codes == code
             part = block if here.all() else block[here]
             running[code].add(np.asarray(part.mean(axis=0)).ravel(), part.shape[0])
-    empty = np.full(matrix.shape[1], np.nan)
+    found = [mean.value for mean in running if mean.weight]
+    empty = np.full_like(found[0], np.nan) if found else np.full(matrix.shape[1], np.nan)
     return np.stack([mean.value if mean.weight else empty for mean in running])
 
 

@@ -19,6 +19,7 @@ from grids.scale.measure import Work
 from grids.scale.question import cell_type_and_gene, most_open, paper_surrogate
 from grids.seeds import generator
 from grids.surrogates import storage
+from grids.surrogates.quality import evaluate
 
 BATCH = 64
 REDUNDANCY_SET_SIZE = 12
@@ -37,6 +38,12 @@ def pooling(files: Mapping, point: Mapping, seed: int) -> Work:
         return size.value
 
     return work
+
+
+def quality(files: Mapping, point: Mapping, seed: int) -> Work:
+    """The surrogate and its baselines on test cells; result: the surrogate's error (root mean square)."""
+    surrogate, multiome = storage.load(files["surrogate"]), read_multiome(files["preprocessed"])
+    return lambda: float(evaluate({}, multiome, seed, surrogate)[1]["rmse"][0])
 
 
 def search_step(files: Mapping, point: Mapping, seed: int) -> Work:
