@@ -76,7 +76,7 @@ def test_preprocessing_from_disk(tmp_path, monkeypatch, kind):
     found = {}
     for place in ("memory", "disk"):
         if place == "disk":
-            tiny(monkeypatch, in_memory=100)
+            tiny(monkeypatch, in_memory=10)
         result = preprocessing.preprocess(given, source="study.yaml", **files)
         assert set(result.stored) == (
             {"mod/rna/X", "mod/atac/X", "mod/rna/layers/counts"} if place == "disk" else set()
