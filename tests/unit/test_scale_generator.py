@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
+from grids.backed import CsrWriter
 from grids.cells import read_multiome
 from grids.intervals import CHROMOSOME_SIZES, sort_order
 from grids.scale.generator import PEAK_BP, PEAKS_OF_CHROMOSOME, Sizes, blocks, places, population
-from grids.scale.storage import CsrWriter, write_cells
+from grids.scale.storage import write_cells
 from grids.scale.training_stages import preprocessing_settings
 
 SIZES = Sizes(n_cells=1200, n_peaks=3000, n_open=200, n_genes=80)

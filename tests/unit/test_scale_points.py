@@ -10,12 +10,14 @@ from grids.errors import InputError
 from grids.scale import explaining_stages, training_stages
 from grids.scale.points import (
     ASKED_STAGES,
+    MANY_STAGES,
     SIZES,
     SIZES_OF_STAGE,
     asks_for_whole_searches,
     dataset_of,
     points,
     stages_of,
+    training_stage_of,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -30,19 +32,20 @@ def test_one_size_at_a_time_is_varied():
     assert {size: middle[size] for size in SIZES} == SCALE["middle"]
     for name, point in found.items():
         different = {size for size in SIZES if point[size] != middle[size]}
-        if not name.startswith("paper") and name != "middle":
+        if not name.startswith(("paper", "many")) and name != "middle":
             assert different == {point["varied"]} and name == f"{point['varied']}-{point[point['varied']]}"
-    assert len(found) == 1 + 6 * 4 + 2
+    assert len(found) == 1 + 6 * 4 + 2 + 4
     assert [found[f"paper-{n}"]["n_peaks"] for n in (10, 128)] == [127_219] * 2
 
 
 def test_a_value_that_is_the_middles_is_no_point_of_its_own():
-    assert list(points({**SCALE, "vary": {"n_genes": [1000, 500]}, "paper": []})) == ["middle", "n_genes-500"]
+    few = {**SCALE, "vary": {"n_genes": [1000, 500]}, "paper": [], "many_cells": []}
+    assert list(points(few)) == ["middle", "n_genes-500"]
 
 
 def test_points_that_only_ask_another_question_share_the_data():
     found = points(SCALE)
-    assert len({dataset_of(point) for point in found.values()}) == 1 + 4 * 4 + 1
+    assert len({dataset_of(point) for point in found.values()}) == 1 + 4 * 4 + 1 + 4
     assert dataset_of(found["set_size-40"]) == dataset_of(found["middle"])
 
 
@@ -53,6 +56,9 @@ def test_stages_are_measured_where_their_sizes_vary():
     assert stages_of(found["paper-128"]) == ["search_step", "search", "effects", "paper_search_step"]
     assert "dense_paper_atac_step" in stages_of(found["n_peaks-7500"])
     assert "dense_paper_atac_step" not in stages_of(found["n_cells-750"])
+    assert stages_of(found["many-50000"]) == MANY_STAGES
+    assert training_stage_of(found["many-50000"]) == "training_pass"
+    assert training_stage_of(found["middle"]) == "training"
 
 
 def test_whole_searches_are_measured_where_they_are_asked_for():
@@ -64,7 +70,7 @@ def test_whole_searches_are_measured_where_they_are_asked_for():
 
 
 def test_every_stage_exists_once():
-    for stage in ("training", *SIZES_OF_STAGE, *ASKED_STAGES):
+    for stage in dict.fromkeys(("training", "training_pass", *MANY_STAGES, *SIZES_OF_STAGE, *ASKED_STAGES)):
         assert hasattr(training_stages, stage) != hasattr(explaining_stages, stage)
 
 

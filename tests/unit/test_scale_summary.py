@@ -13,10 +13,12 @@ from grids.scale.points import SIZES, points
 from grids.scale.summary import (
     COST_COLUMNS,
     EXPONENT_COLUMNS,
+    MEMORY_COLUMNS,
     RATIO_COLUMNS,
     costs,
     exponents,
     fitted_exponent,
+    memory_of_many_cells,
     ratios,
 )
 
@@ -31,6 +33,7 @@ SCALE = {
     },
     "vary": {"n_cells": [50, 200], "n_open": [25, 100], "n_genes": [60]},
     "paper": [10],
+    "many_cells": [],
 }
 
 
@@ -96,6 +99,24 @@ def test_exponents_are_those_of_the_cost(measurements):
     steps = table[table["stage"].str.endswith("atac_step") & (table["quantity"] == "seconds")]
     assert len(steps) == 4
     assert_allclose(steps["exponent"], 0, atol=1e-9)
+
+
+def test_memory_of_many_cells_is_a_line():
+    # 300 MB and 2 MB per thousand cells, but for residuals of 30, -60 and 30 MB that a line does not see
+    n_cells, residual = np.array([100_000, 200_000, 300_000]), np.array([30, -60, 30])
+    peak = 300 + 0.002 * n_cells + residual
+    table = pd.DataFrame(
+        {"point": "many", "varied": "many", "stage": "pooling", "n_cells": n_cells, "peak_mb": peak}
+    )
+    other = table.assign(varied="n_cells", peak_mb=9e9)
+    short = table.iloc[:2].assign(stage="effects")
+    found = memory_of_many_cells(pd.concat([table, other, short]))
+    assert list(found.columns) == MEMORY_COLUMNS and len(found) == 1
+    row = found.iloc[0]
+    assert row[["stage", "n_values", "smallest", "largest"]].tolist() == ["pooling", 3, 100_000, 300_000]
+    assert_allclose(row[["peak_mb_smallest", "peak_mb_largest"]].astype(float), [530, 930])
+    assert_allclose([row["mb_per_thousand_cells"], row["mb_at_a_million_cells"]], [2, 2300])
+    assert_allclose(row["standard_error"], np.sqrt((residual**2).sum() / (100**2 * 2)))
 
 
 @given(st.lists(st.floats(-2, 2), min_size=4, max_size=8), st.floats(-1, 3))

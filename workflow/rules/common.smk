@@ -188,10 +188,14 @@ def size_mb(input):
     return sum(sizes.values())
 
 
+# Large matrices are read from disk piece by piece.
+MOST_MB = 32_000
+
+
 def memory(base_mb, per_input_mb):
-    """Megabytes: a base and a multiple of the input files' size, more with every attempt."""
+    """Megabytes: a base and a multiple of the input files' size, up to a limit, more with every attempt."""
     return lambda wildcards, input, attempt: int(
-        (base_mb + per_input_mb * size_mb(input)) * attempt
+        min(base_mb + per_input_mb * size_mb(input), MOST_MB) * attempt
     )
 
 

@@ -129,6 +129,12 @@ rule collect_scale:
             category="Scale benchmark",
             labels={"what": "How cost grows", "kind": "table"},
         ),
+        memory=report(
+            "<results>/scale/memory.tsv",
+            caption="../report/scale_memory.rst",
+            category="Scale benchmark",
+            labels={"what": "Memory of many cells", "kind": "table"},
+        ),
     log:
         "<results>/logs/collect_scale.log",
     benchmark:

@@ -4,7 +4,7 @@ import pandas as pd
 
 from grids import tables
 from grids.logging import job
-from grids.scale.summary import costs, exponents, ratios
+from grids.scale.summary import costs, exponents, memory_of_many_cells, ratios
 
 with job(snakemake) as log:
     paths = [*snakemake.input.points, *snakemake.input.training]
@@ -14,4 +14,5 @@ with job(snakemake) as log:
     tables.write(of_stages, snakemake.output.costs)
     tables.write(ratios(of_stages), snakemake.output.ratios)
     tables.write(exponents(of_stages), snakemake.output.exponents)
+    tables.write(memory_of_many_cells(of_stages), snakemake.output.memory)
     log.info("%d stages at %d points", of_stages["stage"].nunique(), of_stages["point"].nunique())

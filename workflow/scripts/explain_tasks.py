@@ -2,7 +2,7 @@
 
 from grids import tables
 from grids.benchmark.single_cell import explain_tasks
-from grids.cells import Multiome, read_multiome
+from grids.cells import EXPLAINED_CELLS, read_multiome
 from grids.logging import job
 from grids.surrogates import storage
 
@@ -13,7 +13,7 @@ with job(snakemake) as log:
     cells = {"cell_type": cell_type, "split": "train"}
     sets, costs, skipped = explain_tasks(
         storage.load(snakemake.input.surrogate),
-        Multiome(multiome.rna.cells(**cells), multiome.atac.cells(**cells), multiome.paired),
+        multiome.cells(**cells, most=EXPLAINED_CELLS),
         tasks[tasks["cell_type"] == cell_type],
         tables.read(snakemake.input.windows, usecols=["peak", "gene"]),
         tables.read(snakemake.input.genes),

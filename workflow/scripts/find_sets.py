@@ -1,7 +1,7 @@
 """Find, for every task of one cell type, the set of peaks whose joint perturbation moves the gene most."""
 
 from grids import tables
-from grids.cells import read_multiome
+from grids.cells import EXPLAINED_CELLS, read_multiome
 from grids.logging import job
 from grids.perturbation.search import find_sets, read_given
 from grids.surrogates import storage
@@ -11,7 +11,9 @@ with job(snakemake) as log:
     tasks = tables.read(snakemake.input.tasks, dtype=str)
     sets, searches, skipped = find_sets(
         storage.load(snakemake.input.surrogate),
-        read_multiome(snakemake.input.multiome).atac.cells(cell_type=cell_type, split="train").X,
+        read_multiome(snakemake.input.multiome)
+        .atac.cells(cell_type=cell_type, split="train", most=EXPLAINED_CELLS)
+        .X,
         tasks[tasks["cell_type"] == cell_type],
         tables.read(snakemake.input.windows, usecols=["peak", "gene"]),
         snakemake.params.seed,

@@ -1,7 +1,7 @@
 """Measure the sets of one cell type on its test cells, against matched random sets."""
 
 from grids import tables
-from grids.cells import Multiome, read_multiome
+from grids.cells import EXPLAINED_CELLS, read_multiome
 from grids.effects import measure_effects
 from grids.logging import job
 from grids.surrogates import storage
@@ -12,7 +12,7 @@ with job(snakemake):
     cells = {"cell_type": cell_type, "split": "test"}
     result = measure_effects(
         storage.load(snakemake.input.surrogate),
-        Multiome(multiome.rna.cells(**cells), multiome.atac.cells(**cells), multiome.paired),
+        multiome.cells(**cells, most=EXPLAINED_CELLS),
         tables.read(snakemake.input.sets),
         tables.read(snakemake.input.genes),
         multiome.atac.var,

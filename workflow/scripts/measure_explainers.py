@@ -4,7 +4,7 @@ import pandas as pd
 
 from grids import tables
 from grids.benchmark.single_cell import matched_random_sets
-from grids.cells import Multiome, read_multiome
+from grids.cells import EXPLAINED_CELLS, read_multiome
 from grids.effects import measure_effects
 from grids.logging import job
 from grids.surrogates import storage
@@ -20,7 +20,7 @@ with job(snakemake):
     cells = {"cell_type": cell_type, "split": "test"}
     result = measure_effects(
         surrogate,
-        Multiome(multiome.rna.cells(**cells), multiome.atac.cells(**cells), multiome.paired),
+        multiome.cells(**cells, most=EXPLAINED_CELLS),
         sets,
         *place,
         seed=seed,

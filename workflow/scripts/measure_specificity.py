@@ -1,7 +1,7 @@
 """Apply the sets of all cell types to the test cells of one."""
 
 from grids import tables
-from grids.cells import read_multiome
+from grids.cells import EXPLAINED_CELLS, read_multiome
 from grids.logging import job
 from grids.specificity import measure_specificity
 from grids.surrogates import storage
@@ -10,7 +10,9 @@ with job(snakemake) as log:
     cell_type = snakemake.params.cell_type
     specificity = measure_specificity(
         storage.load(snakemake.input.surrogate),
-        read_multiome(snakemake.input.multiome).atac.cells(cell_type=cell_type, split="test"),
+        read_multiome(snakemake.input.multiome).atac.cells(
+            cell_type=cell_type, split="test", most=EXPLAINED_CELLS
+        ),
         cell_type,
         tables.read(snakemake.input.sets),
         seed=snakemake.params.seed,

@@ -1,7 +1,7 @@
 """Measure the sets of one cell type in the test cells of each level of each state."""
 
 from grids import tables
-from grids.cells import Multiome, read_multiome
+from grids.cells import EXPLAINED_CELLS, read_multiome
 from grids.logging import job
 from grids.states import measure_states
 from grids.surrogates import storage
@@ -13,7 +13,7 @@ with job(snakemake) as log:
     sets = tables.read(snakemake.input.sets)
     states = measure_states(
         storage.load(snakemake.input.surrogate),
-        Multiome(multiome.rna.cells(**cells), multiome.atac.cells(**cells), multiome.paired),
+        multiome.cells(**cells, most=EXPLAINED_CELLS),
         cell_type,
         sets[sets["cell_type"] == cell_type],
         snakemake.params.states,

@@ -1,7 +1,7 @@
 """Score the peaks in the windows of the explained genes of one cell type, each closed alone in test cells."""
 
 from grids import tables
-from grids.cells import read_multiome
+from grids.cells import EXPLAINED_CELLS, read_multiome
 from grids.evidence.scores import score_peaks
 from grids.logging import job
 from grids.surrogates import storage
@@ -11,7 +11,9 @@ with job(snakemake) as log:
     tasks = tables.read(snakemake.input.tasks)
     scores = score_peaks(
         storage.load(snakemake.input.surrogate),
-        read_multiome(snakemake.input.multiome).atac.cells(cell_type=cell_type, split="test").X,
+        read_multiome(snakemake.input.multiome)
+        .atac.cells(cell_type=cell_type, split="test", most=EXPLAINED_CELLS)
+        .X,
         tasks[tasks["cell_type"] == cell_type],
         tables.read(snakemake.input.windows, usecols=["peak", "gene"]),
     )

@@ -4,6 +4,7 @@ import contextlib
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import h5py
@@ -13,6 +14,7 @@ from anndata import OldFormatWarning
 from anndata.io import read_elem
 from scipy import sparse
 
+from grids import backed
 from grids.cells import Modality
 from grids.errors import InputError, did_you_mean, listing
 from grids.logging import log
@@ -36,8 +38,9 @@ class RawMultiome:
     Attributes
     ----------
     rna, atac : Modality
-        `X` as in the file, CSR without explicit zeros; `obs["cell_type"]` (str, missing where
-        unlabelled) unless cell types are still to be annotated. When `paired`, rows correspond.
+        `X` as in the file, CSR without explicit zeros, on disk if it is large (:mod:`grids.backed`);
+        `obs["cell_type"]` (str, missing where unlabelled) unless cell types are still to be annotated.
+        When `paired`, rows correspond.
     paired : bool
     sources : dict
         Where each modality comes from, for messages: ``{"rna": "input.rna: 'a.h5ad'", ...}``.
@@ -62,11 +65,58 @@ class RawMultiome:
 class _Part:
     """One modality while it is being read."""
 
-    X: sparse.csr_matrix
+    X: backed.Rows
     obs: pd.DataFrame
     var: pd.DataFrame
     where: str
     assembly: str | None = None
+
+    @cached_property
+    def values(self) -> "_Values":
+        """What the values are like; read once."""
+        return _Values.of(self.X)
+
+
+@dataclass
+class _Values:
+    """What the values of a matrix are like, found in one pass.
+
+    Attributes
+    ----------
+    n, n_whole : int
+        Values, and whole numbers among them.
+    finite : bool
+    fraction, negative : float or None
+        The first value that is not whole, and the first below zero.
+    """
+
+    n: int = 0
+    n_whole: int = 0
+    finite: bool = True
+    fraction: float | None = None
+    negative: float | None = None
+
+    @classmethod
+    def of(cls, matrix: backed.Rows) -> "_Values":
+        found = cls()
+        for _, rows in backed.blocks(matrix):
+            for i in range(0, rows.nnz, BLOCK):
+                found._add(rows.data[i : i + BLOCK])
+        return found
+
+    def _add(self, values: np.ndarray) -> None:
+        whole = np.ones(len(values), bool) if values.dtype.kind in "biu" else np.rint(values) == values
+        self.n += len(values)
+        self.n_whole += int(whole.sum())
+        self.finite = self.finite and bool(np.isfinite(values).all())
+        if self.fraction is None and not whole.all():
+            self.fraction = float(values[~whole][0])
+        if self.negative is None and (values < 0).any():
+            self.negative = float(values[values < 0][0])
+
+    @property
+    def whole(self) -> bool:
+        return self.n == self.n_whole
 
 
 def read_raw(source: Mapping) -> RawMultiome:
@@ -230,13 +280,13 @@ def _read_anndata(group: h5py.Group, where: str, wants_counts: bool) -> _Part:
         )
     obs.index, var.index = obs.index.astype(str), var.index.astype(str)
     shape = len(obs), len(var)
-    matrix = _read_matrix(group["X"], f"{where}, X", shape)
+    part = _Part(_read_matrix(group["X"], f"{where}, X", shape), obs, var, where, _assembly(group, var))
     counts = group.get("layers/counts")
-    if wants_counts and counts is not None and not _all(matrix.data, _whole):
-        matrix = _read_matrix(counts, f"{where}, layers['counts']", shape)
+    if wants_counts and counts is not None and not part.values.whole:
         where += ", layers['counts']"
+        part = _Part(_read_matrix(counts, where, shape), obs, var, where, part.assembly)
         log.info("%s: used because X does not hold whole numbers", where)
-    return _Part(matrix, obs, var, where, _assembly(group, var))
+    return part
 
 
 def _check_size(group: h5py.Group, names: Iterable[str], where: str) -> None:
@@ -270,7 +320,7 @@ def _assembly(group: h5py.Group, var: pd.DataFrame) -> str | None:
     return genomes[0] if len(genomes) == 1 else None
 
 
-def _read_matrix(node: h5py.Group | h5py.Dataset, where: str, shape: tuple[int, int]) -> sparse.csr_matrix:
+def _read_matrix(node: h5py.Group | h5py.Dataset, where: str, shape: tuple[int, int]) -> backed.Rows:
     """A matrix as CSR, sorted, without explicit zeros. Dense matrices pass through in blocks of rows."""
     if isinstance(node, h5py.Dataset):
         if node.ndim != 2 or node.dtype.kind not in "biuf":
@@ -282,7 +332,9 @@ def _read_matrix(node: h5py.Group | h5py.Dataset, where: str, shape: tuple[int, 
         blocks = [sparse.csr_matrix(node[i : i + rows]) for i in range(0, node.shape[0], rows)]
         matrix = sparse.vstack(blocks, format="csr") if blocks else sparse.csr_matrix(node.shape)
     else:
-        matrix = read_elem(node)
+        matrix = backed.read(node)
+        if isinstance(matrix, backed.StoredRows):
+            return matrix.then(_tidy)
         if not sparse.issparse(matrix):
             raise InputError(f"{where}: expected a numeric matrix, found {type(matrix).__name__}")
         _check_shape(matrix.shape, shape, where)
@@ -380,10 +432,10 @@ def _name_genes(rna: _Part, key: str | None) -> None:
 def _check_shape_and_names(part: _Part, kind: str) -> None:
     n_cells, n_features = part.X.shape
     feature = "gene" if kind == "RNA" else "peak"
-    if not n_cells or not n_features or not part.X.nnz:
+    if not n_cells or not n_features or not part.values.n:
         raise InputError(
             f"{part.where}: empty {kind} matrix ({n_cells} cells x {n_features} {feature}s, "
-            f"{part.X.nnz} non-zero values); expected counts"
+            f"{part.values.n} non-zero values); expected counts"
         )
     for what, names in (("cell", part.obs.index), (feature, part.var.index)):
         check_names(names, f"{part.where}: {what} names")
@@ -398,52 +450,32 @@ def _check_shape_and_names(part: _Part, kind: str) -> None:
 
 def _check_rna_values(rna: _Part, values: str) -> None:
     _check_finite_and_positive(rna, "RNA")
-    whole = _all(rna.X.data, _whole)
-    if values == "counts" and not whole:
+    found = rna.values
+    if values == "counts" and not found.whole:
         raise InputError(
-            f"{rna.where}: RNA values are not whole numbers (e.g. {_first(rna.X.data, _fractional):g}) "
+            f"{rna.where}: RNA values are not whole numbers (e.g. {found.fraction:g}) "
             "but input.rna_values is 'counts'; give raw counts (in X or layers['counts']), or set "
             "input.rna_values: normalized for depth-normalised values that are not logged"
         )
-    if values == "normalized" and whole:
+    if values == "normalized" and found.whole:
         log.warning("%s: input.rna_values is 'normalized' but all values are whole numbers", rna.where)
 
 
 def _check_atac_values(atac: _Part, harmonisation: list[dict]) -> None:
     _check_finite_and_positive(atac, "ATAC")
-    if not _all(atac.X.data, _whole):
-        n_whole = sum(int(_whole(block).sum()) for block in _blocks(atac.X.data))
-        harmonisation.append(_row("non-zero ATAC values that are whole numbers", atac.X.nnz, n_whole))
+    found = atac.values
+    if not found.whole:
+        harmonisation.append(_row("non-zero ATAC values that are whole numbers", found.n, found.n_whole))
 
 
 def _check_finite_and_positive(part: _Part, kind: str) -> None:
-    if not _all(part.X.data, np.isfinite):
+    if not part.values.finite:
         raise InputError(f"{part.where}: {kind} values hold NaN or infinity; expected finite values >= 0")
-    if not _all(part.X.data, lambda v: v >= 0):
+    if part.values.negative is not None:
         raise InputError(
-            f"{part.where}: negative {kind} values (for example {_first(part.X.data, lambda v: v < 0):g}); "
+            f"{part.where}: negative {kind} values (for example {part.values.negative:g}); "
             "expected counts, not scaled or corrected values"
         )
-
-
-def _whole(values: np.ndarray) -> np.ndarray:
-    return np.ones(len(values), bool) if values.dtype.kind in "biu" else np.rint(values) == values
-
-
-def _fractional(values: np.ndarray) -> np.ndarray:
-    return ~_whole(values)
-
-
-def _blocks(values: np.ndarray) -> Iterator[np.ndarray]:
-    return (values[i : i + BLOCK] for i in range(0, len(values), BLOCK))
-
-
-def _all(values: np.ndarray, test) -> bool:
-    return all(bool(np.all(test(block))) for block in _blocks(values))
-
-
-def _first(values: np.ndarray, test) -> float:
-    return next(float(block[test(block)][0]) for block in _blocks(values) if test(block).any())
 
 
 # Pairing and cell types
@@ -474,7 +506,7 @@ def _pair(rna: _Part, atac: _Part, paired: bool | None, harmonisation: list[dict
             steps.append(step_row("cells", kind, "pairing", n_before, len(common), reason))
         rows = part.obs.index.get_indexer(common)
         if not np.array_equal(rows, np.arange(n_before)):
-            part.X, part.obs = part.X[rows], part.obs.iloc[rows].copy()
+            part.X, part.obs = backed.select(part.X, rows), part.obs.iloc[rows].copy()
     return True
 
 

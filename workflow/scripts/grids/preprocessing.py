@@ -2,15 +2,16 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import h5py
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from grids import __version__, annotation, cell_types, intervals, tables
+from grids import __version__, annotation, backed, cell_types, intervals, tables
 from grids.cells import Modality
 from grids.config import ALL_GENES, read_tasks
 from grids.errors import InputError, did_you_mean, listing
@@ -22,7 +23,6 @@ from grids.seeds import generator
 from grids.surrogates.detection import detection_chance
 
 if TYPE_CHECKING:
-    from anndata import AnnData
     from mudata import MuData
 
 GENE_COLUMNS = ["gene", "chromosome", "start", "end", "strand", "tss", "exon_starts", "exon_ends"]
@@ -54,6 +54,9 @@ class Preprocessed:
     annotation : DataFrame
         One row per cluster when cell types were annotated, otherwise empty.
     tasks, skipped : DataFrame
+    stored : dict of str to StoredRows
+        Matrices that are too large for memory, by their place in the file. `multiome` has empty ones in their
+        place; they are computed while they are written.
     """
 
     multiome: "MuData"
@@ -65,6 +68,7 @@ class Preprocessed:
     annotation: pd.DataFrame
     tasks: pd.DataFrame
     skipped: pd.DataFrame
+    stored: dict[str, backed.StoredRows] = field(default_factory=dict)
 
 
 def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.PathLike) -> Preprocessed:
@@ -127,12 +131,12 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
             f"({listing(skipped['gene'].unique())}); choose other genes or relax the thresholds"
         )
     tasks = tasks[tasks["gene"].isin(explained)].reset_index(drop=True)
-    data, gene_step = _normalise(rna, found, explained, target_sum, settings["n_variable_genes"])
+    data, rna_counts, gene_step = _normalise(rna, found, explained, target_sum, settings["n_variable_genes"])
     tasks = _with_all_genes(tasks, asked, data.var)
-    data.var["explained"] = data.var_names.isin(tasks["gene"])
-    multiome = _assemble(data, atac, raw.paired, seed)
+    data.var["explained"] = data.var.index.isin(tasks["gene"])
+    multiome, stored = _assemble(data, rna_counts, atac, raw.paired, seed)
     steps = pd.DataFrame([*kept.steps, *rna_steps, gene_step, *atac_steps], columns=STEP_COLUMNS)
-    log.info("kept %d genes and %d peaks", data.n_vars, atac.X.shape[1])
+    log.info("kept %d genes and %d peaks", len(data.var), len(atac.var))
     return Preprocessed(
         multiome=multiome,
         genes=genes[GENE_COLUMNS],
@@ -143,6 +147,7 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
         annotation=clusters,
         tasks=tasks,
         skipped=skipped,
+        stored=stored,
     )
 
 
@@ -165,6 +170,10 @@ def write(result: Preprocessed, paths: Mapping[str, str | os.PathLike]) -> None:
         temporary = path.with_name(f".{path.stem}.{os.getpid()}.h5mu")
         with mudata.set_options(pull_on_update=False):
             result.multiome.write_h5mu(temporary)
+        with h5py.File(temporary, "r+") as file:
+            for place, matrix in result.stored.items():
+                del file[place]
+                backed.write(matrix, file.create_group(place))
         os.replace(temporary, path)
 
 
@@ -207,11 +216,13 @@ def accessibility(atac: Modality, peaks: pd.DataFrame) -> pd.DataFrame:
     DataFrame with columns peak, chromosome, start, end and one per cell type
     """
     codes, types = pd.factorize(atac.obs["cell_type"], sort=True)
-    rows = np.arange(len(codes))
-    indicator = sparse.csr_matrix(
-        (np.ones(len(codes), np.int32), (codes, rows)), shape=(len(types), len(codes))
-    )
-    n_open = (indicator @ atac.X).toarray()
+    n_open = np.zeros((len(types), atac.X.shape[1]), np.int64)
+    for rows, block in backed.blocks(atac.X):
+        n_rows = block.shape[0]
+        indicator = sparse.csr_matrix(
+            (np.ones(n_rows, np.int32), (codes[rows], np.arange(n_rows))), shape=(len(types), n_rows)
+        )
+        n_open += (indicator @ block).toarray()
     shares = pd.DataFrame((n_open / np.bincount(codes)[:, None]).T, columns=types)
     location = peaks[["chromosome", "start", "end"]].rename_axis("peak").reset_index()
     return pd.concat([location, shares], axis=1)
@@ -360,7 +371,7 @@ def _prepare_rna(
     rna: Modality, cells: np.ndarray, tasks: pd.DataFrame, min_cells: int
 ) -> tuple[Modality, pd.DataFrame, list[dict]]:
     """Kept cells and expressed genes; tasks whose gene no kept cell expresses are skipped."""
-    matrix = rna.X[cells]
+    matrix = backed.select(rna.X, cells)
     explained = rna.var.index.isin(tasks["gene"])
     keep, n_cells = enough_cells(matrix, min_cells, always=explained)
     if not keep.any():
@@ -376,7 +387,7 @@ def _prepare_rna(
     step = step_row("genes", "rna", "min_cells_per_gene", len(keep), keep.sum(), reason)
     columns = np.flatnonzero(keep)
     var = pd.DataFrame({"n_cells": n_cells[columns]}, index=rna.var.index[columns])
-    matrix = matrix if keep.all() else matrix[:, columns]
+    matrix = matrix if keep.all() else _columns(matrix, columns)
     return Modality(matrix, rna.obs.iloc[cells].copy(), var), skipped.reset_index(drop=True), [step]
 
 
@@ -384,7 +395,7 @@ def _prepare_atac(
     atac: Modality, cells: np.ndarray, peaks: pd.DataFrame, min_cells: int, where: str
 ) -> tuple[Modality, pd.DataFrame, list[dict]]:
     """Kept cells and open peaks, sorted by position, under canonical names; still with their counts."""
-    matrix = atac.X[cells]
+    matrix = backed.select(atac.X, cells)
     keep, n_cells = enough_cells(matrix, min_cells)
     if not keep.any():
         raise InputError(
@@ -396,20 +407,34 @@ def _prepare_atac(
     )
     order = intervals.sort_order(peaks)
     order = order[keep[order]]
-    matrix = matrix[:, order]
-    matrix.sort_indices()
+    matrix = _columns(matrix, order)
     peaks = peaks.iloc[order]
     peaks.index = intervals.peak_names(peaks)
     var = peaks[["chromosome", "start", "end"]].assign(n_cells=n_cells[order])
     return Modality(matrix, atac.obs.iloc[cells].copy(), var), peaks, [step]
 
 
+def _columns(matrix: backed.Rows, columns: np.ndarray) -> backed.Rows:
+    """The given columns, in their order; sorted indices."""
+
+    def step(rows: sparse.csr_matrix) -> sparse.csr_matrix:
+        rows = rows[:, columns]
+        rows.sort_indices()
+        return rows
+
+    return backed.then(matrix, step, len(columns))
+
+
 def _as_openness(atac: Modality) -> Modality:
     """Counts made binary; what they tell of detection is kept as `obs["detection"]`."""
     atac.obs["detection"] = detection_chance(atac.X, atac.obs["cell_type"].to_numpy(str))
-    opened = sparse.csr_matrix((np.ones(atac.X.nnz, np.uint8), atac.X.indices, atac.X.indptr), atac.X.shape)
+    return Modality(backed.then(atac.X, _opened), atac.obs, atac.var)
+
+
+def _opened(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    opened = sparse.csr_matrix((np.ones(counts.nnz, np.uint8), counts.indices, counts.indptr), counts.shape)
     opened.has_sorted_indices = True
-    return Modality(opened, atac.obs, atac.var)
+    return opened
 
 
 def _split(rna: Modality, atac: Modality, paired: bool, shares: Mapping[str, float], seed: int) -> None:
@@ -424,40 +449,55 @@ def _split(rna: Modality, atac: Modality, paired: bool, shares: Mapping[str, flo
 
 def _normalise(
     rna: Modality, found: pd.DataFrame, explained: set[str], target_sum: float | None, n_variable_genes: int
-) -> tuple["AnnData", dict]:
-    """Log-normalise with all genes; keep the most variable (on training cells) and the explained ones."""
-    import anndata
+) -> tuple[Modality, backed.Rows | None, dict]:
+    """Log-normalise with all genes; keep the most variable (on training cells) and the explained ones.
 
-    logged = log_normalise(rna.X, target_sum)
+    Returns
+    -------
+    logged : Modality
+    counts : csr_matrix or StoredRows, or None when the values came normalised
+    step : dict
+    """
+    logged = backed.then(rna.X, lambda rows: log_normalise(rows, target_sum))
     training = np.flatnonzero(rna.obs["split"] == "train")
-    variable = variable_genes(logged[training], n_variable_genes)
+    variable = variable_genes(backed.in_memory(backed.select(logged, training)), n_variable_genes)
     var = rna.var.join(found[["chromosome", "start", "end", "strand", "tss"]])
     var["highly_variable"] = variable
     var["explained"] = var.index.isin(explained)
     columns = np.flatnonzero(var["highly_variable"] | var["explained"])
     reason = f"not among the {n_variable_genes} most variable genes on training cells, not explained"
     step = step_row("genes", "rna", "n_variable_genes", len(var), len(columns), reason)
-    everything = len(columns) == len(var)
-    data = anndata.AnnData(
-        logged if everything else logged[:, columns], obs=rna.obs, var=var.iloc[columns].copy()
-    )
-    if target_sum is not None:
-        data.layers["counts"] = rna.X if everything else rna.X[:, columns]
-    return data, step
+    counts = None if target_sum is None else rna.X
+    if len(columns) < len(var):
+        logged, counts = (m if m is None else _columns(m, columns) for m in (logged, counts))
+    return Modality(logged, rna.obs, var.iloc[columns].copy()), counts, step
 
 
-def _assemble(rna: "AnnData", atac: Modality, paired: bool, seed: int) -> "MuData":
+def _assemble(
+    rna: Modality, counts: backed.Rows | None, atac: Modality, paired: bool, seed: int
+) -> tuple["MuData", dict[str, backed.StoredRows]]:
+    """The multiome, and the matrices that are too large for it, by their place in the file."""
     import anndata
     import mudata
 
     for column in ("chromosome", "strand"):
         rna.var[column] = rna.var[column].astype("category")
     var = atac.var.astype({"chromosome": "category"})
-    data = {"rna": rna, "atac": anndata.AnnData(atac.X, obs=atac.obs, var=var)}
+    matrices = {"mod/rna/X": rna.X, "mod/atac/X": atac.X}
+    if counts is not None:
+        matrices["mod/rna/layers/counts"] = counts
+    stored = {place: X for place, X in matrices.items() if isinstance(X, backed.StoredRows)}
+    held = matrices | {place: sparse.csr_matrix(X.shape, dtype=np.float32) for place, X in stored.items()}
+    data = {
+        "rna": anndata.AnnData(held["mod/rna/X"], obs=rna.obs, var=rna.var),
+        "atac": anndata.AnnData(held["mod/atac/X"], obs=atac.obs, var=var),
+    }
+    if counts is not None:
+        data["rna"].layers["counts"] = held["mod/rna/layers/counts"]
     with mudata.set_options(pull_on_update=False):
         multiome = mudata.MuData(data)
     multiome.uns["grids"] = {"paired": bool(paired), "version": __version__, "seed": int(seed)}
-    return multiome
+    return multiome, stored
 
 
 def _shares(report: list[dict]) -> pd.DataFrame:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
+from grids import backed
 from grids.cells import Modality
 from grids.errors import InputError
 from grids.multiome import RawMultiome, step_row
@@ -50,7 +50,7 @@ class CellFilter:
         if source:
             self.fragments_from = f"obs column {source}"
         else:
-            fragments = np.asarray(raw.atac.X.sum(axis=1, dtype=np.float64)).ravel()
+            _, fragments = backed.totals(raw.atac.X)
         tss, self.tss_from = _find(tables, TSS_COLUMNS)
         return pd.DataFrame(
             {
@@ -193,13 +193,13 @@ class CellFilter:
 
 
 def enough_cells(
-    matrix: sparse.csr_matrix, min_cells: int, always: np.ndarray | None = None
+    matrix: backed.Rows, min_cells: int, always: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Features that are non-zero in enough cells.
 
     Parameters
     ----------
-    matrix : csr_matrix, shape (n_cells, n_features), without explicit zeros
+    matrix : csr_matrix or StoredRows, shape (n_cells, n_features), without explicit zeros
     min_cells : int
         At least one cell is always asked for.
     always : array of bool, shape (n_features,), optional
@@ -211,7 +211,7 @@ def enough_cells(
     n_cells : array of int32, shape (n_features,)
         In how many cells each feature is non-zero.
     """
-    n_cells = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.int32)
+    n_cells = backed.count_columns(matrix).astype(np.int32)
     keep = n_cells >= max(1, min_cells)
     if always is not None:
         keep |= always & (n_cells > 0)
@@ -219,13 +219,14 @@ def enough_cells(
 
 
 def _rna_metrics(rna: Modality) -> pd.DataFrame:
+    n_genes, n_counts = backed.totals(rna.X)
     return pd.DataFrame(
         {
             "cell": rna.obs.index,
             "cell_type": _labels(rna),
             "n_fragments": np.nan,
-            "n_genes": np.diff(rna.X.indptr),
-            "n_counts": np.asarray(rna.X.sum(axis=1, dtype=np.float64)).ravel(),
+            "n_genes": n_genes,
+            "n_counts": n_counts,
             "tss_enrichment": np.nan,
         }
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from grids.cells import Multiome
+from grids.cells import EXPLAINED_CELLS, Multiome
 from grids.errors import InputError, did_you_mean, listing
 from grids.evidence.agreement import auprc, enrichment, gene_weights
 from grids.evidence.links import read_links
@@ -123,7 +123,8 @@ def _cell_types(wanted: Sequence[str] | None, known: list[str], scores: pd.DataF
 def _correlation(multiome: Multiome, pairs: pd.DataFrame, cell_type: str) -> np.ndarray | float:
     if not multiome.paired or pairs.empty:
         return np.nan
-    atac, rna = (modality.cells(cell_type=cell_type) for modality in (multiome.atac, multiome.rna))
+    cells = multiome.cells(cell_type=cell_type, most=EXPLAINED_CELLS)
+    atac, rna = cells.atac, cells.rna
     peak, gene = atac.var.index.get_indexer(pairs["peak"]), rna.var.index.get_indexer(pairs["gene"])
     return absolute_correlation(atac.X, rna.X, peak, gene)
 

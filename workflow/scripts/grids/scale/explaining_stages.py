@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from grids.cells import Modality, Multiome, read_multiome
+from grids import backed
+from grids.backed import RunningMean
+from grids.cells import EXPLAINED_CELLS, Modality, Multiome, read_multiome
 from grids.effects import measure_effects
 from grids.perturbation.objective import PerturbedCells
 from grids.perturbation.search import FOUND_COLUMNS, Search, find_sets
@@ -17,6 +19,7 @@ from grids.scale.measure import Work
 from grids.scale.question import cell_type_and_gene, most_open, paper_surrogate, tasks_of
 from grids.seeds import generator
 from grids.surrogates import storage
+from grids.surrogates.quality import evaluate
 
 BATCH = 64
 REDUNDANCY_SET_SIZE = 12
@@ -29,9 +32,18 @@ def pooling(files: Mapping, point: Mapping, seed: int) -> Work:
 
     @torch.no_grad()
     def work() -> float:
-        return float(surrogate.pool(opened).abs().mean())
+        size = RunningMean()
+        for _, block in backed.blocks(opened):
+            size.add(float(surrogate.pool(block).abs().mean()), block.shape[0])
+        return size.value
 
     return work
+
+
+def quality(files: Mapping, point: Mapping, seed: int) -> Work:
+    """The surrogate and its baselines on test cells; result: the surrogate's error (root mean square)."""
+    surrogate, multiome = storage.load(files["surrogate"]), read_multiome(files["preprocessed"])
+    return lambda: float(evaluate({}, multiome, seed, surrogate)[1]["rmse"][0])
 
 
 def search_step(files: Mapping, point: Mapping, seed: int) -> Work:
@@ -51,7 +63,7 @@ def dense_paper_search_step(files: Mapping, point: Mapping, seed: int) -> Work:
     multiome = read_multiome(files["preprocessed"])
     surrogate = paper_surrogate(multiome, seed)
     cell_type, gene = cell_type_and_gene(multiome)
-    opened = multiome.atac.cells(cell_type=cell_type, split="train").X
+    opened = multiome.atac.cells(cell_type=cell_type, split="train", most=EXPLAINED_CELLS).X
     members = _members(opened.shape[1], point, seed)
     x = torch.from_numpy(opened[:BATCH].toarray()).long()
     column = surrogate.genes.index(gene)
@@ -86,10 +98,7 @@ def effects(files: Mapping, point: Mapping, seed: int) -> Work:
     cell_type, gene = cell_type_and_gene(multiome)
     peaks, genes = multiome.atac.var, multiome.rna.var.rename_axis("gene").reset_index()
     shares = accessibility(multiome.atac, peaks)[cell_type].to_numpy()
-    test = Multiome(
-        *(modality.cells(cell_type=cell_type, split="test") for modality in (multiome.rna, multiome.atac)),
-        True,
-    )
+    test = multiome.cells(cell_type=cell_type, split="test", most=EXPLAINED_CELLS)
     members = peaks.index[most_open(test.atac.X, point["set_size"])]
     key = [surrogate.name, "grids", cell_type, gene, "silence", len(members)]
     rows = [[*key, rank, peak, 1.0] for rank, peak in enumerate(members, start=1)]
@@ -109,7 +118,7 @@ def redundancy(files: Mapping, point: Mapping, seed: int) -> Work:
     multiome = read_multiome(files["preprocessed"])
     surrogate = storage.load(files["surrogate"])
     cell_type, gene = cell_type_and_gene(multiome)
-    test: Modality = multiome.atac.cells(cell_type=cell_type, split="test")
+    test: Modality = multiome.atac.cells(cell_type=cell_type, split="test", most=EXPLAINED_CELLS)
     members, column = most_open(test.X, REDUNDANCY_SET_SIZE), surrogate.genes.index(gene)
     subsets = torch.from_numpy(shapley.all_subsets(REDUNDANCY_SET_SIZE))
 
@@ -125,12 +134,11 @@ def _find_all(multiome: Multiome, files: Mapping, tasks: pd.DataFrame, point: Ma
     """Sets of all tasks, type by type; the work returns their mean log effect at convergence, over training cells."""
     surrogate = storage.load(files["surrogate"])
     question = {key: point[key] for key in ("set_size", "candidates", "restarts")}
-    train = multiome.atac.cells(split="train")
 
     def work() -> float:
         effects = []
         for cell_type, of_type in tasks.groupby("cell_type", sort=False):
-            opened = train.cells(cell_type=cell_type).X
+            opened = multiome.atac.cells(cell_type=cell_type, split="train", most=EXPLAINED_CELLS).X
             _, searches, _ = find_sets(surrogate, opened, of_type, None, seed, **question)
             change = searches["objective_after"] - searches["objective_before"]
             effects += change.groupby(searches["gene"], sort=False).min().tolist()
@@ -141,7 +149,7 @@ def _find_all(multiome: Multiome, files: Mapping, tasks: pd.DataFrame, point: Ma
 
 def _search_step(surrogate, multiome: Multiome, point: Mapping, seed: int) -> Work:
     cell_type, gene = cell_type_and_gene(multiome)
-    opened = multiome.atac.cells(cell_type=cell_type, split="train").X
+    opened = multiome.atac.cells(cell_type=cell_type, split="train", most=EXPLAINED_CELLS).X
     cells = PerturbedCells(surrogate, opened, 0)
     column = surrogate.genes.index(gene)
     search_ = Search(cells, column, n_candidates=point["candidates"], batch_size=BATCH)

@@ -1,10 +1,13 @@
-"""The sizes at which the stages are measured: a star around a middle point, and the paper's own sizes."""
+"""The sizes at which the stages are measured: a star around a middle point, the paper's own sizes, and many cells."""
 
 from collections.abc import Mapping
 
 DATA_SIZES = ("n_cells", "n_peaks", "n_open", "n_genes")
 SIZES = (*DATA_SIZES, "set_size", "candidates")
 PAPER_SIZES = {"n_cells": 10_266, "n_peaks": 127_219, "n_open": 4_811, "n_genes": 3_000, "candidates": 32}
+# Of the points with many cells.
+MANY_SIZES = {"n_peaks": 200_000, "n_open": 2_000, "n_genes": 1_000, "set_size": 10, "candidates": 32}
+MANY_STAGES = ["preprocessing", "pooling", "quality", "effects"]
 # What each stage's cost may depend on: it is measured where one of these is varied. The dense steps would only
 # cost time elsewhere. Training is measured where it makes the surrogate that the others use.
 SIZES_OF_STAGE = {
@@ -32,15 +35,15 @@ def points(scale: Mapping) -> dict[str, dict]:
     Parameters
     ----------
     scale : mapping
-        The ``scale`` block of the config: `middle`, `vary`, `paper`; `tasks_per_type`, `genes_of_one_type`, `restarts`
-        where whole searches are wanted at the points of the paper's size.
+        The ``scale`` block of the config: `middle`, `vary`, `paper`, `many_cells`; `tasks_per_type`,
+        `genes_of_one_type`, `restarts` where whole searches are wanted at the points of the paper's size.
 
     Returns
     -------
     dict
         Of each point its sizes (:data:`SIZES`) and `varied`: the size in which it differs from the middle point
-        (from the first point of the paper's size), or ``all``. Many genes of one type are searched at the first
-        point of the paper's size only.
+        (from the first point of the paper's size), ``all``, or ``many`` for the points with many cells. Many genes of
+        one type are searched at the first point of the paper's size only.
     """
     middle = {size: scale["middle"][size] for size in SIZES}
     found = {"middle": {"varied": "all", **middle}}
@@ -57,12 +60,19 @@ def points(scale: Mapping) -> dict[str, dict]:
             "tasks_per_type": scale.get("tasks_per_type", 0),
             "genes_of_one_type": 0 if i else scale.get("genes_of_one_type", 0),
         }
+    for n_cells in scale["many_cells"]:
+        found[f"many-{n_cells}"] = {"varied": "many", "n_cells": n_cells, **MANY_SIZES}
     return found
 
 
 def asks_for_whole_searches(scale: Mapping) -> bool:
     """Whether stages are measured that take from minutes to hours."""
     return any(scale.get(asked) for asked in ASKED_STAGES.values())
+
+
+def training_stage_of(point: Mapping) -> str:
+    """The stage that makes the surrogate of a point's data set."""
+    return "training_pass" if point["varied"] == "many" else "training"
 
 
 def dataset_of(point: Mapping) -> str:
@@ -78,7 +88,11 @@ def data_files(point: Mapping) -> dict[str, str]:
 
 
 def stages_of(point: Mapping) -> list[str]:
-    """The stages measured at a point: all, or those that depend on what is varied; and those asked for."""
+    """The stages measured at a point: all, or those that depend on what is varied, and those asked for; with many
+    cells :data:`MANY_STAGES`.
+    """
     varied = point["varied"]
+    if varied == "many":
+        return MANY_STAGES
     stages = [stage for stage, sizes in SIZES_OF_STAGE.items() if varied == "all" or varied in sizes]
     return stages + [stage for stage, asked in ASKED_STAGES.items() if point.get(asked)]

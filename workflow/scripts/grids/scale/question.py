@@ -5,6 +5,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from grids import backed
 from grids.cells import Multiome
 from grids.surrogates.cross_modality import CrossModalitySurrogate
 
@@ -20,8 +21,8 @@ def cell_type_and_gene(multiome: Multiome) -> tuple[str, str]:
 
 def tasks_of(multiome: Multiome, cell_type: str, n_genes: int) -> pd.DataFrame:
     """Tasks of the genes that a type's training cells express most above the mean: columns ``cell_type, gene``."""
-    train = multiome.rna.cells(split="train")
-    excess = np.ravel(train.cells(cell_type=cell_type).X.mean(0) - train.X.mean(0))
+    train = multiome.rna.stream(split="train")
+    excess = backed.mean(train.stream(cell_type=cell_type).X) - backed.mean(train.X)
     genes = train.var.index[np.argsort(-excess, kind="stable")[:n_genes]]
     return pd.DataFrame({"cell_type": cell_type, "gene": genes.astype(str)})
 

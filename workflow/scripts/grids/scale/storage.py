@@ -11,6 +11,7 @@ from anndata.io import write_elem
 from scipy import sparse
 
 from grids import __version__
+from grids.backed import CsrWriter
 from grids.intervals import peak_names
 from grids.preprocessing import split_cells
 from grids.scale.generator import GENE_BP, PEAK_BP, Sizes, blocks, places, population
@@ -115,45 +116,3 @@ def _write_modality(
 def _finish(file: h5py.File, obs: pd.DataFrame) -> None:
     file.attrs.update({"encoding-type": "MuData", "encoding-version": "0.1.0"})
     write_elem(file, "obs", obs)
-
-
-class CsrWriter:
-    """A CSR matrix in anndata's layout that grows by blocks of rows.
-
-    Parameters
-    ----------
-    group : h5py.Group
-        Empty.
-    dtype : dtype
-        Of the values.
-    n_columns : int
-    """
-
-    def __init__(self, group: h5py.Group, dtype: np.dtype, n_columns: int):
-        self.group, self.n_columns, self.n_stored = group, n_columns, 0
-        self.indptr = [np.zeros(1, np.int64)]
-        for name, kind in (("data", dtype), ("indices", np.int32)):
-            group.create_dataset(name, (0,), kind, maxshape=(None,), chunks=(2**18,))
-
-    def append(self, rows: sparse.csr_matrix, values: np.ndarray) -> None:
-        """Add rows, with `values` in place of their data."""
-        for name, array in (("data", values), ("indices", rows.indices)):
-            dataset = self.group[name]
-            start = len(dataset)
-            dataset.resize(start + len(array), 0)
-            dataset[start:] = array
-        self.indptr.append(self.n_stored + rows.indptr[1:].astype(np.int64))
-        self.n_stored += rows.nnz
-
-    def close(self) -> None:
-        """Write what is known only now: row pointers and shape."""
-        indptr = np.concatenate(self.indptr)
-        indptr = indptr.astype(np.int32 if indptr[-1] <= np.iinfo(np.int32).max else np.int64)
-        self.group.create_dataset("indptr", data=indptr)
-        self.group.attrs.update(
-            {
-                "encoding-type": "csr_matrix",
-                "encoding-version": "0.1.0",
-                "shape": (len(indptr) - 1, self.n_columns),
-            }
-        )

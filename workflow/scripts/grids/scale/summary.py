@@ -2,8 +2,9 @@
 
 import numpy as np
 import pandas as pd
+from scipy.stats import linregress
 
-from grids.scale.points import ASKED_STAGES, SIZES, SIZES_OF_STAGE
+from grids.scale.points import ASKED_STAGES, MANY_STAGES, SIZES, SIZES_OF_STAGE
 
 COST_COLUMNS = [
     "point", "varied", "stage", *SIZES, "threads", "seconds", "median_seconds", "cpu_seconds", "n_repeats", "base_mb",
@@ -23,6 +24,10 @@ EXPONENT_COLUMNS = [
     "smallest",
     "largest",
 ]
+MEMORY_COLUMNS = [
+    "stage", "n_values", "smallest", "largest", "peak_mb_smallest", "peak_mb_largest", "mb_per_thousand_cells",
+    "standard_error", "mb_at_a_million_cells",
+]  # fmt: skip
 DENSE = "dense_"
 # Losses summed in another order differ by rounding.
 RELATIVE_TOLERANCE = 1e-4
@@ -42,8 +47,8 @@ def costs(measurements: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame, :data:`COST_COLUMNS`
     """
-    every = ("training", *SIZES_OF_STAGE, *ASKED_STAGES)
-    stages = [stage for stage in every if stage in set(measurements["stage"])]
+    in_order = dict.fromkeys(("training", "training_pass", *MANY_STAGES, *SIZES_OF_STAGE, *ASKED_STAGES))
+    stages = [stage for stage in in_order if stage in set(measurements["stage"])]
     ordered = measurements.assign(stage=pd.Categorical(measurements["stage"], stages))
     grouped = ordered.groupby(["point", "varied", "stage", *SIZES, "threads"], sort=False, observed=True)
     found = grouped.agg(
@@ -121,6 +126,31 @@ def exponents(costs_: pd.DataFrame) -> pd.DataFrame:
                     [stage, size, quantity, slope, error, len(part), part[size].min(), part[size].max()]
                 )
     return pd.DataFrame(rows, columns=EXPONENT_COLUMNS)
+
+
+def memory_of_many_cells(costs_: pd.DataFrame) -> pd.DataFrame:
+    """Peak memory of each stage against the number of cells: least-squares line over the points with many cells.
+
+    Parameters
+    ----------
+    costs_ : DataFrame, :data:`COST_COLUMNS`
+
+    Returns
+    -------
+    DataFrame, :data:`MEMORY_COLUMNS`
+        One row per stage with at least three numbers of cells; the last column is the line at a million cells.
+    """
+    rows = []
+    many = costs_[costs_["varied"] == "many"]
+    for stage, part in many.groupby("stage", sort=False):
+        if len(part) < 3:
+            continue
+        line = linregress(part["n_cells"] / 1000, part["peak_mb"])
+        ends = part["n_cells"].agg(["min", "max"])
+        of_ends = part.set_index("n_cells").loc[ends, "peak_mb"]
+        at_million = line.intercept + 1000 * line.slope
+        rows.append([stage, len(part), *ends, *of_ends, line.slope, line.stderr, at_million])
+    return pd.DataFrame(rows, columns=MEMORY_COLUMNS)
 
 
 def fitted_exponent(size: np.ndarray, cost: np.ndarray) -> tuple[float, float]:

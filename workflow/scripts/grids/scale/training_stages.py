@@ -12,7 +12,9 @@ from grids.scale import dense
 from grids.scale.measure import Work
 from grids.scale.question import PAPER_ENCODER, untrained
 from grids.scale.storage import SHARES, TARGET_SUM
+from grids.seeds import generator
 from grids.surrogates import storage
+from grids.surrogates.cross_modality import CrossModalitySurrogate
 from grids.surrogates.losses import Losses, open_and_drawn_peaks
 from grids.surrogates.settings import Settings
 from grids.surrogates.stage import Stage, StageRun
@@ -20,6 +22,7 @@ from grids.surrogates.training_cells import TrainingCells
 
 EPOCHS = {"atac": 1, "rna": 2, "mapping": 3, "specialisation": 0}
 BATCH = 128
+STEP_EVERY = 32
 
 
 def preprocessing_settings(files: Mapping, n_genes: int, seed: int) -> dict:
@@ -63,6 +66,39 @@ def training(files: Mapping, point: Mapping, seed: int) -> Work:
         surrogate, curves = train_joint(multiome, Settings(max_epochs=EPOCHS), seed)
         storage.save(surrogate, files["surrogate"], cell_type="all", seed=seed)
         return curves.loc[(curves["stage"] == "mapping") & (curves["split"] == "validation"), "value"].min()
+
+    return work
+
+
+def training_pass(files: Mapping, point: Mapping, seed: int) -> Work:
+    """What training does with the cells, in short; result: the squared error on validation cells afterwards.
+
+    The LSI start, one epoch's batches of the mapping stage, all of them read but only one in :data:`STEP_EVERY` learned
+    from, validation, and centring. Written to ``files["surrogate"]``.
+    """
+    from grids.surrogates.training import build
+
+    multiome, settings = read_multiome(files["preprocessed"]), Settings()
+
+    def work() -> float:
+        model = build(multiome, settings, seed)
+        train, validation = (
+            TrainingCells.of(multiome, split, model.cell_types) for split in ("train", "validation")
+        )
+        run = _run(model, train, settings, seed, "mapping")
+        draws = torch.Generator().manual_seed(seed)
+        for i, batch in enumerate(train.batches(BATCH, generator(seed, "training pass"))):
+            if i % STEP_EVERY == 0:
+                _step(
+                    run.parameters,
+                    run.optimiser,
+                    lambda batch=batch: run.losses.total(run.stage.terms(batch, draws)),
+                )()
+        model.eval()
+        error = run.losses.squared_error(validation)
+        model.atac_encoder.centre(train.atac)
+        storage.save(model, files["surrogate"], cell_type="all", seed=seed)
+        return error
 
     return work
 
@@ -112,6 +148,13 @@ def _first_batch(files: Mapping, seed: int, stage: str, **options) -> tuple[Stag
     multiome, settings = read_multiome(files["preprocessed"]), Settings()
     model = untrained(multiome, seed, **options)
     train = TrainingCells.of(multiome, "train", model.cell_types)
+    return _run(model, train, settings, seed, stage), next(train.batches(BATCH))
+
+
+def _run(
+    model: CrossModalitySurrogate, train: TrainingCells, settings: Settings, seed: int, stage: str
+) -> StageRun:
+    """A stage on paired cells, ready to begin."""
     losses = Losses(model, settings, True, train)
     modules = {
         "atac": [model.atac_encoder, model.atac_decoder],
@@ -124,8 +167,7 @@ def _first_batch(files: Mapping, seed: int, stage: str, **options) -> tuple[Stag
     for module in modules:
         module.train()
     described = Stage(stage, modules, getattr(losses, stage), "none", lambda: 0.0)
-    run = StageRun(described, model, losses, train, settings, seed)
-    return run, next(train.batches(BATCH))
+    return StageRun(described, model, losses, train, settings, seed)
 
 
 def _step(parameters: list, optimiser: torch.optim.Optimizer, loss: Callable[[], Tensor]) -> Work:

@@ -12,6 +12,7 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
+from grids import backed
 from grids.errors import InputError, listing
 from grids.surrogates.folding import folded, with_modules
 from grids.surrogates.layers import (
@@ -112,14 +113,16 @@ class NormalisedEncoder(nn.Module):
         return with_modules(self, network=folded(self.network))
 
     @torch.no_grad()
-    def start_from(self, opened: sparse.csr_matrix, seed: int) -> None:
+    def start_from(self, opened: backed.Rows, seed: int) -> None:
         """Start the loadings at the TF-IDF singular vectors of the training cells (latent semantic indexing).
 
         The state then equals the standardised LSI components of a cell: inverse document frequency times
-        right singular vectors, pooled over open peaks and divided by depth.
+        right singular vectors, pooled over open peaks and divided by depth. Of cells on disk, as many as memory may
+        hold are used, evenly spaced.
         """
         from sklearn.utils.extmath import randomized_svd
 
+        all_opened, opened = opened, backed.in_memory(opened)
         depth = np.maximum(np.diff(opened.indptr), 1)
         n_cells_open = np.bincount(opened.indices, minlength=opened.shape[1])
         inverse_document_frequency = np.log1p(opened.shape[0] / np.maximum(n_cells_open, 1))
@@ -142,20 +145,23 @@ class NormalisedEncoder(nn.Module):
         log_depth = np.log(depth)
         self.log_depth_mean.fill_(log_depth.mean())
         self.log_depth_sd.fill_(max(log_depth.std(), 1e-6))
-        self.centre(opened)
+        self.centre(all_opened)
 
     @torch.no_grad()
-    def centre(self, opened: sparse.csr_matrix) -> None:
+    def centre(self, opened: backed.Rows) -> None:
         """Make the mean state of the given cells zero, without changing what is predicted for any cell.
 
         A constant added to all loadings moves every cell alike and is taken up by the next layer's bias, so data
         leave it undetermined; yet it decides what closing *any* peak does. With a mean state of zero, closing an
         average peak does nothing, as it would if the depth were measured anew.
         """
-        rows = opened.astype(np.float32)
-        rows.data[:] = 1.0
-        depth = np.maximum(np.diff(opened.indptr), 1)
-        share = rows.T @ (1.0 / depth).astype(np.float32) / max(int((np.diff(opened.indptr) > 0).sum()), 1)
+        share, n_cells = np.zeros(opened.shape[1], np.float32), 0
+        for _, block in backed.blocks(opened):
+            rows, n_open = block.astype(np.float32), np.diff(block.indptr)
+            rows.data[:] = 1.0
+            share += rows.T @ (1.0 / np.maximum(n_open, 1)).astype(np.float32)
+            n_cells += int((n_open > 0).sum())
+        share /= max(n_cells, 1)
         mean = torch.from_numpy(share.astype(np.float32)).to(self.loadings) @ self.loadings
         first = self.network[0]
         first.bias += first.weight[:, : len(mean)] @ mean

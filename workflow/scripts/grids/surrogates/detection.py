@@ -12,6 +12,8 @@ import numpy as np
 from scipy import sparse
 from scipy.special import lambertw
 
+from grids import backed
+
 log = logging.getLogger("grids")
 
 # In fragment counts of one Poisson rate the ratio n2 / n1 is 1.5 times n3 / n2. Counts of cut sites, two to a
@@ -23,15 +25,18 @@ LOWEST, HIGHEST = 0.02, 0.95
 ALWAYS_OPEN_SHARE = 0.01
 
 
-def as_fragments(counts: np.ndarray) -> np.ndarray:
-    """Counts of fragments; counts of cut sites are recognised and halved, rounding up."""
-    n = [int((counts == k).sum()) for k in (1, 2, 3)]
-    if n[1] * n[1] > CUT_SITE_RATIO * max(n[0], 1) * max(n[2], 1) and n[1] > 0.3 * max(n[0], 1):
-        return np.ceil(counts / 2)
-    return counts
+def _spectrum(counts: np.ndarray) -> np.ndarray:
+    """How many peaks have one, two and three counts."""
+    return np.array([(counts == k).sum() for k in (1, 2, 3)])
 
 
-def detection_chance(counts: sparse.csr_matrix, cell_type: np.ndarray) -> np.ndarray:
+def _are_cut_sites(spectrum: np.ndarray) -> bool:
+    """Whether counts are of cut sites, two to a fragment; they are to be halved, rounding up."""
+    one, two, three = map(int, spectrum)
+    return two * two > CUT_SITE_RATIO * max(one, 1) * max(three, 1) and two > 0.3 * max(one, 1)
+
+
+def detection_chance(counts: backed.Rows, cell_type: np.ndarray) -> np.ndarray:
     """Chance of each cell that an open peak is seen in it.
 
     The mean over a type's cells is that of the chances which each cell's counts tell on their own: its number of
@@ -42,7 +47,7 @@ def detection_chance(counts: sparse.csr_matrix, cell_type: np.ndarray) -> np.nda
 
     Parameters
     ----------
-    counts : csr_matrix, shape (n_cells, n_peaks)
+    counts : csr_matrix or StoredRows, shape (n_cells, n_peaks)
         Fragments or cut sites per peak.
     cell_type : ndarray, shape (n_cells,)
 
@@ -51,19 +56,31 @@ def detection_chance(counts: sparse.csr_matrix, cell_type: np.ndarray) -> np.nda
     ndarray, shape (n_cells,)
         In (0, 1).
     """
-    chance = np.empty(counts.shape[0])
-    n_seen = np.diff(counts.indptr).astype(float)
-    for of_type in (cell_type == t for t in np.unique(cell_type)):
-        rows = counts[np.flatnonzero(of_type)]
-        fragments = sparse.csr_matrix((as_fragments(rows.data), rows.indices, rows.indptr), shape=rows.shape)
-        mean_chance = _mean_chance_from_counts(n_seen[of_type], np.asarray(fragments.sum(1)).ravel())
+    chance, n_seen, n_fragments = (np.zeros(counts.shape[0]) for _ in range(3))
+    n_from_cut_sites = np.zeros(counts.shape[0])
+    types, codes = np.unique(cell_type, return_inverse=True)
+    spectra = np.zeros((len(types), 3), int)
+    for rows, block in backed.blocks(counts):
+        n_seen[rows], n_fragments[rows] = np.diff(block.indptr), _row_sums(block, block.data)
+        n_from_cut_sites[rows] = _row_sums(block, np.ceil(block.data / 2))
+        for code in np.unique(codes[rows]):
+            spectra[code] += _spectrum(block[np.flatnonzero(codes[rows] == code)].data)
+    for code, spectrum in enumerate(spectra):
+        of_type = codes == code
+        total = n_from_cut_sites if _are_cut_sites(spectrum) else n_fragments
+        mean_chance = _mean_chance_from_counts(n_seen[of_type], total[of_type])
         if mean_chance is None:
-            mean_chance = _chance_of_always_open(rows)
+            mean_chance = _chance_of_always_open(backed.select(counts, np.flatnonzero(of_type)))
             log.info("no peak is counted twice: detection is judged by the most often seen peaks")
         mean_chance = float(np.clip(mean_chance, LOWEST, HIGHEST))
         shown = np.maximum(n_seen[of_type], 1)
         chance[of_type] = np.clip(shown * (mean_chance / shown.mean()), 1e-3, 0.98)
     return chance
+
+
+def _row_sums(block: sparse.csr_matrix, values: np.ndarray) -> np.ndarray:
+    """Sum over each row's entries of `values`, which stand in the place of its data."""
+    return np.asarray(sparse.csr_matrix((values, block.indices, block.indptr), block.shape).sum(1)).ravel()
 
 
 def _mean_chance_from_counts(n_seen: np.ndarray, n_fragments: np.ndarray) -> float | None:
@@ -85,6 +102,6 @@ def _mean_chance_from_counts(n_seen: np.ndarray, n_fragments: np.ndarray) -> flo
     return float(-np.expm1(-rate).sum() / (n_seen > 0).sum())
 
 
-def _chance_of_always_open(rows: sparse.csr_matrix) -> float:
-    share = np.sort(np.bincount(rows.indices, minlength=rows.shape[1]) / max(rows.shape[0], 1))
+def _chance_of_always_open(rows: backed.Rows) -> float:
+    share = np.sort(backed.count_columns(rows) / max(rows.shape[0], 1))
     return float(share[-max(round(ALWAYS_OPEN_SHARE * len(share)), 1) :].mean())

@@ -18,7 +18,7 @@ from scipy import sparse, stats
 from torch import Tensor
 from tqdm import tqdm
 
-from grids.cells import Multiome
+from grids.cells import EXPLAINED_CELLS, Multiome
 from grids.seeds import generator
 from grids.surrogates.quality import MIN_EXPRESSING_CELLS, MIN_TEST_CELLS, correlation
 from grids.surrogates.window_training import counts_and_exposure
@@ -145,8 +145,7 @@ def _measure(
 ) -> dict[str, np.ndarray | int]:
     """Columns `n_cells` to `p_value` of the genes of one cell type."""
     train, test = (
-        Multiome(multiome.rna.cells(**cells), multiome.atac.cells(**cells), multiome.paired)
-        for cells in ({"cell_type": cell_type, "split": split} for split in ("train", "test"))
+        multiome.cells(cell_type=cell_type, split=split, most=EXPLAINED_CELLS) for split in ("train", "test")
     )
     columns = multiome.rna.var.index.get_indexer(genes)
     known, observed = (part.rna.X[:, columns].toarray() for part in (train, test))

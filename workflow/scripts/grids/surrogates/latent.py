@@ -35,8 +35,8 @@ def latent_umap(surrogate: CrossModalitySurrogate, multiome: Multiome, seed: int
 
     surrogate.eval()
     cells = {
-        "atac": _some(multiome.atac.cells(split="test"), seed),
-        "rna": _some(multiome.rna.cells(split="test"), seed),
+        "atac": _some(multiome.atac.stream(split="test"), seed),
+        "rna": _some(multiome.rna.stream(split="test"), seed),
     }
     z_atac = surrogate.encode_atac(cells["atac"].X)
     z_rna = surrogate.rna_encoder(torch.from_numpy(cells["rna"].X.toarray()))
@@ -63,7 +63,7 @@ def latent_umap(surrogate: CrossModalitySurrogate, multiome: Multiome, seed: int
 def _some(modality, seed: int):
     n = len(modality.obs)
     if n <= MAX_CELLS:
-        return modality
+        return modality.cells()
     chosen = np.zeros(n, bool)
     chosen[generator(seed, "latent").choice(n, MAX_CELLS, replace=False)] = True
     return modality.cells(chosen)

@@ -6,6 +6,8 @@ from scipy import sparse
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot, softplus
 
+from grids import backed
+from grids.backed import RunningMean
 from grids.surrogates.cross_modality import CrossModalitySurrogate
 from grids.surrogates.settings import Settings
 from grids.surrogates.training_cells import TrainingCells
@@ -173,7 +175,11 @@ class Losses:
     @torch.no_grad()
     def squared_error(self, cells: TrainingCells) -> float:
         """Mean squared error of the predicted log-expression of paired cells."""
-        return float(np.mean((self.model.predict(cells.atac).cpu().numpy() - cells.rna.toarray()) ** 2))
+        error = RunningMean()
+        for rows, opened in backed.blocks(cells.atac):
+            predicted = self.model.predict(opened).cpu().numpy()
+            error.add(np.mean((predicted - cells.rna[rows].toarray()) ** 2), len(predicted))
+        return float(error.value)
 
     @torch.no_grad()
     def pseudobulk_error(self, cells: TrainingCells) -> float:
@@ -181,11 +187,15 @@ class Losses:
 
         What an unpaired fit can be judged by: no cell has both modalities, but each type has both means.
         """
-        predicted = self.model.predict(cells.atac).cpu().numpy()
-        total = 0.0
         types = np.intersect1d(cells.atac_type, cells.rna_type)
-        for code in types:
-            observed = np.asarray(cells.rna[cells.rna_type == code].mean(0)).ravel()
-            here = cells.atac_type == code
-            total += here.sum() * float(((predicted[here].mean(0) - observed) ** 2).mean())
+        observed = backed.group_means(cells.rna, cells.rna_type, len(self.model.cell_types))
+        means = {code: RunningMean() for code in types}
+        for rows, opened in backed.blocks(cells.atac):
+            predicted = self.model.predict(opened).cpu().numpy()
+            for code in np.intersect1d(types, cells.atac_type[rows]):
+                here = cells.atac_type[rows] == code
+                means[code].add(predicted[here].mean(0), here.sum())
+        total = sum(
+            mean.weight * float(((mean.value - observed[code]) ** 2).mean()) for code, mean in means.items()
+        )
         return total / max(int(np.isin(cells.atac_type, types).sum()), 1)

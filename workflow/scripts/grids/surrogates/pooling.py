@@ -12,6 +12,7 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
+from grids import backed
 from grids.errors import InputError
 from grids.surrogates.sparse_products import SumRows, sum_entries
 
@@ -162,14 +163,12 @@ class PooledSurrogate(nn.Module, ABC):
         return self
 
     @torch.no_grad()
-    def predict(
-        self, opened: sparse.csr_matrix, genes: Tensor | None = None, batch_size: int = 1024
-    ) -> Tensor:
+    def predict(self, opened: backed.Rows, genes: Tensor | None = None, batch_size: int = 1024) -> Tensor:
         """Predicted log-expression of cells, in evaluation mode and in batches.
 
         Parameters
         ----------
-        opened : csr_matrix, shape (n_cells, n_peaks)
+        opened : csr_matrix or StoredRows, shape (n_cells, n_peaks)
         genes : LongTensor, shape (n_genes,), optional
         batch_size : int
             Cells per batch.
@@ -179,10 +178,12 @@ class PooledSurrogate(nn.Module, ABC):
         Tensor, shape (n_cells, n_genes)
         """
         self.eval()
-        opened = check_opened(opened, len(self.peaks))
-        n_cells = opened.shape[0]
+        if not isinstance(opened, backed.StoredRows):
+            opened = check_opened(opened, len(self.peaks))
         parts = [
-            self.tail(self.pool(opened[i : i + batch_size]), genes) for i in range(0, n_cells, batch_size)
+            self.tail(self.pool(block[i : i + batch_size]), genes)
+            for _, block in backed.blocks(opened)
+            for i in range(0, block.shape[0], batch_size)
         ]
         n_genes = len(self.genes) if genes is None else len(genes)
         return torch.cat(parts) if parts else torch.empty(0, n_genes)

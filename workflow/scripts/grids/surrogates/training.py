@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from grids import backed
 from grids.cells import Multiome
 from grids.errors import InputError
 from grids.seeds import derive_seed
@@ -24,6 +25,8 @@ from grids.surrogates.training_cells import TrainingCells
 log = logging.getLogger("grids")
 
 MIN_CELLS_TO_SPECIALISE = 20
+# Cells that tell whether a checkpoint was made from the same data.
+CELLS_OF_CHECKPOINT = 100
 
 
 def _checkpoint_folder(
@@ -35,14 +38,14 @@ def _checkpoint_folder(
     atac, rna = multiome.atac.X, multiome.rna.X
     described = json.dumps([vars(settings), names, atac.shape, rna.shape, atac.nnz, rna.nnz], default=str)
     content = hashlib.sha256(described.encode())
-    for array in (atac.indices, rna.indices):
-        content.update(np.ascontiguousarray(array[:: max(len(array) // 100_000, 1)]).tobytes())
+    for matrix in (atac, rna):
+        content.update(matrix[backed.evenly_spaced(matrix.shape[0], CELLS_OF_CHECKPOINT)].indices.tobytes())
     return Path(folder) / content.hexdigest()[:16]
 
 
 def build(multiome: Multiome, settings: Settings, seed: int) -> CrossModalitySurrogate:
     """An untrained surrogate for the peaks, genes and cell types of the data."""
-    train_atac = multiome.atac.cells(split="train")
+    train_atac = multiome.atac.stream(split="train")
     cell_types = sorted(set(train_atac.obs["cell_type"]) & set(multiome.rna.obs["cell_type"]))
     chromosome, _ = pd.factorize(multiome.atac.var["chromosome"])
     with torch.random.fork_rng(devices=[]):
@@ -62,7 +65,7 @@ def build(multiome: Multiome, settings: Settings, seed: int) -> CrossModalitySur
     if isinstance(model.atac_encoder, NormalisedEncoder):
         model.atac_encoder.start_from(train_atac.X, derive_seed(seed, "lsi"))
     with torch.no_grad():
-        mean = np.asarray(multiome.rna.cells(split="train").X.mean(0)).ravel()
+        mean = backed.mean(multiome.rna.stream(split="train").X)
         model.rna_decoder[-1].bias.copy_(torch.from_numpy(mean))
     return model.to(settings.device)
 
@@ -102,9 +105,11 @@ def train_joint(
         @torch.no_grad()
         def value() -> float:
             rng = torch.Generator().manual_seed(derive_seed(seed, "validation"))
-            batches = list(validation.batches(512))
-            values = [terms(batch, rng)[name].item() for batch in batches]
-            return float(np.average(values, weights=[batch.atac.shape[0] for batch in batches]))
+            values, n_cells = [], []
+            for batch in validation.batches(512):
+                values.append(terms(batch, rng)[name].item())
+                n_cells.append(batch.atac.shape[0])
+            return float(np.average(values, weights=n_cells))
 
         return value
 

@@ -42,6 +42,8 @@ from grids.surrogates.window_openness import N_CURVED, WindowOpenness, expected_
 log = logging.getLogger("grids")
 
 ENTRIES_PER_BLOCK = 2**23
+# Training and validation cells that a model learns from, at most.
+MAX_CELLS = 50_000
 N_ROUNDS = 2
 # What is kept per peak of a window; the rest is per gene.
 BY_PAIR = ("intercept", "deviation", "weights", "inclusion", "probe_weights")
@@ -125,7 +127,8 @@ class _Trainer:
         chosen = {"split": ["train", "validation"]}
         if settings.train_on == "own":
             chosen["cell_type"] = cell_type
-        rna, atac = multiome.rna.cells(**chosen), multiome.atac.cells(**chosen)
+        cells = multiome.cells(**chosen, most=MAX_CELLS)
+        rna, atac = cells.rna, cells.atac
         self.cell_types = atac.cell_types
         self.type_code = pd.Index(self.cell_types).get_indexer(atac.obs["cell_type"])
         self.is_validation = (atac.obs["split"] == "validation").to_numpy()
