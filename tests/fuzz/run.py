@@ -31,6 +31,7 @@ CPU_SECONDS = 20
 WALL_SECONDS = 300  # for what no signal of Python reaches
 MEMORY_BYTES = 2 << 30
 EXAMPLES_PER_SEED = 100
+LEAST = 20  # executions of a parser, however slow the machine
 MOST_FAILURES = 5  # different ones, per parser
 
 
@@ -49,7 +50,7 @@ def fuzz(name: str, seconds: float, folder: Path, connection) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (before + MEMORY_BYTES, resource.RLIM_INFINITY))
         counts, failures = Counter(), {}
         until, seed = time.monotonic() + seconds, 0
-        while time.monotonic() < until and len(failures) < MOST_FAILURES:
+        while (time.monotonic() < until or counts["executions"] < LEAST) and len(failures) < MOST_FAILURES:
             _examples(PARSERS[name], seed, until, folder, counts, failures, log)
             seed += 1
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -69,7 +70,7 @@ def _examples(parser, seed, until, folder, counts, failures, log) -> None:
     )
     @hypothesis.given(parser.inputs)
     def execute(value):
-        if time.monotonic() > until:
+        if time.monotonic() > until and counts["executions"] >= LEAST:
             return
         faulthandler.dump_traceback_later(WALL_SECONDS, exit=True, file=log)
         signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
@@ -133,6 +134,9 @@ def main() -> int:
 
     for kind in ("h5mu", "preprocessed", "10x", "cool", "rna", "atac", "window", "paper", "normalised"):
         whole(kind)
+    hypothesis.given(hypothesis.strategies.text())(
+        lambda _: None
+    )()  # looks through all modules the first time
     seconds = 60 * given.minutes / len(given.only)
     with ThreadPoolExecutor(given.jobs) as pool:
         results = list(pool.map(lambda name: run(name, seconds), given.only))
