@@ -4,6 +4,7 @@ import copy
 
 import torch
 from torch import nn
+from torch.nn.utils import skip_init
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 
@@ -46,7 +47,8 @@ def with_modules(module: nn.Module, **replaced: nn.Module) -> nn.Module:
 
 
 def _joined(first: nn.Linear, second: nn.Linear) -> nn.Linear:
-    joined = nn.Linear(first.in_features, second.out_features, device=first.weight.device).eval()
+    size = first.in_features, second.out_features
+    joined = skip_init(nn.Linear, *size, device=first.weight.device).eval()  # draws no random numbers
     joined.weight.copy_(second.weight @ first.weight)
     joined.bias.copy_(second(first.bias))
     return joined
