@@ -62,7 +62,7 @@ def count_states() -> Counter:
     return Counter(job.state for job in jobs())
 
 
-def wait_for(happens: Callable, what: str, seconds: float = 300):
+def wait_for(happens: Callable, what: str, seconds: float = 600):
     """What `happens()` returns once that is true; :exc:`TimeoutError` says that it did not happen."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

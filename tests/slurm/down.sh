@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
 # Ends the cluster that up.sh started in FOLDER, and nothing else: bash down.sh FOLDER
 folder=$(realpath -m "${1:?usage: down.sh FOLDER}")
+# Jobs outlive the daemons, so they end first.
 scancel --user=root 2>/dev/null
-sleep 1
+for _ in $(seq 60); do
+    [ -z "$(squeue --noheader 2>/dev/null)" ] && break
+    sleep 0.5
+done
 for daemon in slurmd slurmctld munged; do
     pid=$(cat "$folder/run/$daemon.pid" 2>/dev/null) || continue
     kill "$pid" 2>/dev/null

@@ -98,8 +98,8 @@ def story(slurm, tmp_path_factory):
         epochs.append(resumed_after(log))
         return Story(cancelled, repeated, end(beside, alone), epochs)
     finally:
-        process.terminate()
-        beside.terminate()
+        process.kill()
+        beside.kill()
 
 
 def test_a_job_killed_for_memory_gets_more_and_succeeds(story):
