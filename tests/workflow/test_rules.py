@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+from running import succeed
 
 ROOT = Path(__file__).parents[2]
 RULES = {
@@ -25,6 +27,7 @@ def test_every_rule_is_complete(name):
         assert re.search(rf"^    {directive}:", body, re.MULTILINE), directive
     for resource in ("mem_mb", "runtime"):
         assert re.search(rf"^        {resource}=(memory|minutes|lambda)", body, re.MULTILINE), resource
+    assert not re.search(r"\bslurm_|\b(account|partition)=", body)
     assert f'"../scripts/{name}.py"' in body
     assert f'code_of("{name}")' in body
 
@@ -37,6 +40,30 @@ def test_every_script_belongs_to_a_rule_and_is_thin():
         assert "with job(snakemake)" in text
         assert not re.search(r"^\s*(def|class) ", text, re.MULTILINE)
         assert len(text.splitlines()) <= 60
+
+
+def test_the_slurm_profile_names_rules_that_exist():
+    profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
+    arrays = profile["slurm-array-jobs"]
+    assert set(arrays.split(", ")) <= set(WITH_SCRIPT)
+    # Snakemake looks whether a text in a profile is a file, and longer names than this are an error of the system.
+    assert len(arrays) <= 255
+    assert not {"slurm_account", "slurm_partition"} & set(profile["default-resources"])
+
+
+@pytest.mark.parametrize(
+    ("device", "asking"), [("cpu", set()), ("cuda:0", {"train_surrogate", "specialise_surrogate"})]
+)
+def test_training_asks_for_a_gpu_only_where_it_uses_one(tmp_path, device, asking):
+    config = {
+        "input": {"simulation": {"n_cells": 600, "n_peaks": 1500, "n_genes": 120, "n_cell_types": 2}},
+        "tasks": {"Excitatory": ["SINGLE1"]},
+        "surrogate": {"model": "cross_modality", "device": device},
+    }
+    told = succeed(tmp_path, config, "effects.tsv", options=["--dry-run"]).told
+    jobs = re.findall(r"^rule (\w+):\n((?: {4}.*\n)+)", told, re.MULTILINE)
+    assert {"train_surrogate", "specialise_surrogate", "find_sets"} <= {rule for rule, _ in jobs}
+    assert {rule for rule, about in jobs if re.search(r"resources:.*\bgpu=1\b", about)} == asking
 
 
 def test_every_caption_is_used_and_exists():

@@ -70,6 +70,8 @@ config["input"] = {
     key: value for key, value in config.get("input", {}).items() if value is not None
 }
 validate(config, "../schemas/config.schema.yaml")
+# In one order, whatever was given and whatever is a default: a config that was resolved before is the same config.
+config["input"] = dict(sorted(config["input"].items()))
 config["search"]["scope"] = search_scope(config)
 
 RESULTS = str(Path(config["results"], config["run"]))

@@ -2,6 +2,9 @@
 
 SURROGATE = {key: value for key, value in config["surrogate"].items() if key != "model"}
 
+# What training asks of a cluster beside memory and time.
+GPU = {"gpu": 1} if SURROGATE["device"].startswith("cuda") else {}
+
 
 rule train_surrogate:
     input:
@@ -17,6 +20,7 @@ rule train_surrogate:
         "../../envs/grids.yaml"
     threads: 2
     resources:
+        **GPU,
         mem_mb=memory(6000, per_input_mb=20),
         runtime=minutes(120, per_input_mb=2),
     params:
@@ -43,6 +47,7 @@ rule specialise_surrogate:
         "../../envs/grids.yaml"
     threads: 1
     resources:
+        **GPU,
         mem_mb=memory(6000, per_input_mb=20),
         runtime=minutes(60, per_input_mb=0.5),
     params:
