@@ -145,3 +145,12 @@ def test_latent_umap_has_every_test_cell_twice_per_modality(multiome):
     assert counts.tolist() == [n_test] * 4
     assert np.isfinite(table[["umap_1", "umap_2"]]).all().all()
     pd.testing.assert_frame_equal(table, latent_umap(model, multiome, seed=1))
+
+
+def test_ranks_of_many_genes_are_those_of_each_gene():
+    values = np.random.default_rng(0).integers(0, 4, (9, 300)).astype(np.float32)
+    ranks = quality._ranks(values)
+    for gene in (0, 127, 128, 299):
+        below = (values[:, gene][:, None] > values[:, gene]).sum(1)
+        tied = (values[:, gene][:, None] == values[:, gene]).sum(1)
+        np.testing.assert_array_equal(ranks[:, gene], below + (tied + 1) / 2)
