@@ -27,6 +27,7 @@ from grids.seeds import derive_seed
 ALL = "all"
 JUDGED_CELLS = 10_000
 RANKED_COLUMNS = 128
+CELLS_AVERAGED = 256
 N_COMPONENTS = 50
 N_NEIGHBOURS = 50
 RIDGE_PENALTIES = np.logspace(0, 5, 11)
@@ -78,7 +79,7 @@ def baseline_predictions(multiome: Multiome, seed: int) -> dict[str, np.ndarray]
 
 def _lsi_predictions(multiome: Multiome, seed: int) -> dict[str, np.ndarray]:
     from sklearn.linear_model import Ridge
-    from sklearn.neighbors import KNeighborsRegressor
+    from sklearn.neighbors import NearestNeighbors
 
     atac = {split: multiome.atac.cells(split=split).X for split in ("train", "validation", "test")}
     y = {split: multiome.rna.cells(split=split).X.toarray() for split in ("train", "validation")}
@@ -87,10 +88,15 @@ def _lsi_predictions(multiome: Multiome, seed: int) -> dict[str, np.ndarray]:
     fits = [Ridge(alpha=penalty).fit(z["train"], y["train"]) for penalty in RIDGE_PENALTIES]
     judged = "validation" if "validation" in z else "train"
     errors = [((fit.predict(z[judged]) - y[judged]) ** 2).mean() for fit in fits]
-    neighbours = KNeighborsRegressor(min(N_NEIGHBOURS, len(z["train"]))).fit(z["train"], y["train"])
+    neighbours = NearestNeighbors(n_neighbors=min(N_NEIGHBOURS, len(z["train"]))).fit(z["train"])
+    nearest = neighbours.kneighbors(z["test"], return_distance=False)
+    # All neighbours of some cells at a time: cells x neighbours x genes.
+    parts = [
+        y["train"][nearest[i : i + CELLS_AVERAGED]].mean(1) for i in range(0, len(nearest), CELLS_AVERAGED)
+    ]
     return {
         "lsi_ridge": fits[int(np.argmin(errors))].predict(z["test"]),
-        "lsi_neighbours": neighbours.predict(z["test"]),
+        "lsi_neighbours": np.concatenate(parts),
     }
 
 
