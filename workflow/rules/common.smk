@@ -14,6 +14,7 @@ SCRIPTS = Path(workflow.basedir, "workflow", "scripts")
 sys.path.insert(0, str(SCRIPTS))
 
 from grids.config import (
+    ALL_GENES,
     check,
     check_duplicates,
     check_files,
@@ -199,6 +200,26 @@ def memory(base_mb, per_input_mb):
     return lambda wildcards, input, attempt: int(
         min(base_mb + per_input_mb * size_mb(input), MOST_MB) * attempt
     )
+
+
+def memory_of_threads(base_mb, per_input_mb):
+    """The same for jobs that explain genes with a process per thread, each of which takes half as much again."""
+    of_one = memory(base_mb, per_input_mb)
+    return lambda wildcards, input, threads, attempt: int(
+        of_one(wildcards, input, attempt) * (threads + 1) / 2
+    )
+
+
+# Genes of a cell type for which one more thread pays, and threads at most: other types' jobs run beside.
+GENES_PER_THREAD, MOST_THREADS = 10, 4
+
+
+def threads_for_genes(wildcards):
+    """Threads by the number of genes that a cell type has in the tasks."""
+    genes = TASKS[cell_type_of(wildcards)]
+    if genes == ALL_GENES:
+        return MOST_THREADS
+    return min(max(len(genes) // GENES_PER_THREAD, 1), MOST_THREADS)
 
 
 def minutes(base, per_input_mb):

@@ -18,9 +18,9 @@ rule find_sets:
         "<results>/benchmarks/find_sets/{cell_type}.tsv"
     conda:
         "../../envs/grids.yaml"
-    threads: 1
+    threads: threads_for_genes
     resources:
-        mem_mb=memory(6000, per_input_mb=20),
+        mem_mb=memory_of_threads(6000, per_input_mb=20),
         runtime=minutes(120, per_input_mb=2),
     params:
         cell_type=cell_type_of,
@@ -51,9 +51,9 @@ rule measure_effects:
         "<results>/benchmarks/measure_effects/{cell_type}.tsv"
     conda:
         "../../envs/grids.yaml"
-    threads: 1
+    threads: threads_for_genes
     resources:
-        mem_mb=memory(6000, per_input_mb=20),
+        mem_mb=memory_of_threads(6000, per_input_mb=20),
         runtime=minutes(60, per_input_mb=1),
     params:
         cell_type=cell_type_of,

@@ -19,9 +19,9 @@ rule measure_redundancy:
         "<results>/benchmarks/measure_redundancy/{cell_type}.tsv"
     conda:
         "../../envs/grids.yaml"
-    threads: 1
+    threads: threads_for_genes
     resources:
-        mem_mb=memory(6000, per_input_mb=20),
+        mem_mb=memory_of_threads(6000, per_input_mb=20),
         runtime=minutes(120, per_input_mb=2),
     params:
         cell_type=cell_type_of,

@@ -3,22 +3,23 @@
 from grids import tables
 from grids.cells import EXPLAINED_CELLS, read_multiome
 from grids.logging import job
+from grids.parallel import over_genes
 from grids.perturbation.search import find_sets, read_given
 from grids.surrogates import storage
 
 with job(snakemake) as log:
     cell_type = snakemake.params.cell_type
     tasks = tables.read(snakemake.input.tasks, dtype=str)
-    sets, searches, skipped = find_sets(
-        storage.load(snakemake.input.surrogate),
-        read_multiome(snakemake.input.multiome)
-        .atac.cells(cell_type=cell_type, split="train", most=EXPLAINED_CELLS)
-        .X,
+    surrogate = storage.load(snakemake.input.surrogate)
+    atac = read_multiome(snakemake.input.multiome).atac
+    opened = atac.cells(cell_type=cell_type, split="train", most=EXPLAINED_CELLS).X
+    windows = tables.read(snakemake.input.windows, usecols=["peak", "gene"])
+    given = read_given(snakemake.input.given) if snakemake.input.given else None
+    question = {"seed": snakemake.params.seed, "given": given, **snakemake.params.search}
+    sets, searches, skipped = over_genes(
+        lambda part: find_sets(surrogate, opened, part, windows, **question),
         tasks[tasks["cell_type"] == cell_type],
-        tables.read(snakemake.input.windows, usecols=["peak", "gene"]),
-        snakemake.params.seed,
-        given=read_given(snakemake.input.given) if snakemake.input.given else None,
-        **snakemake.params.search,
+        snakemake.threads,
     )
     tables.write(sets, snakemake.output.sets)
     tables.write(searches, snakemake.output.searches)

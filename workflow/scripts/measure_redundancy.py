@@ -3,20 +3,22 @@
 from grids import tables
 from grids.cells import EXPLAINED_CELLS, read_multiome
 from grids.logging import job
+from grids.parallel import over_genes
 from grids.redundancy.analysis import analyse_sets
 from grids.surrogates import storage
 
 with job(snakemake):
+    cell_type = snakemake.params.cell_type
+    surrogate = storage.load(snakemake.input.surrogate)
     multiome = read_multiome(snakemake.input.multiome)
-    test = {"cell_type": snakemake.params.cell_type, "split": "test"}
-    result = analyse_sets(
-        storage.load(snakemake.input.surrogate),
-        multiome.cells(**test, most=EXPLAINED_CELLS),
-        multiome.atac.cells(cell_type=snakemake.params.cell_type, split="train", most=EXPLAINED_CELLS).X,
+    test = multiome.cells(cell_type=cell_type, split="test", most=EXPLAINED_CELLS)
+    training = multiome.atac.cells(cell_type=cell_type, split="train", most=EXPLAINED_CELLS)
+    windows = tables.read(snakemake.input.windows, usecols=["peak", "gene"])
+    question = {"seed": snakemake.params.seed, **snakemake.params.redundancy}
+    result = over_genes(
+        lambda sets: analyse_sets(surrogate, test, training.X, sets, windows, **question),
         tables.read(snakemake.input.sets),
-        tables.read(snakemake.input.windows, usecols=["peak", "gene"]),
-        seed=snakemake.params.seed,
-        **snakemake.params.redundancy,
+        snakemake.threads,
     )
     for name, path in snakemake.output.items():
         tables.write(getattr(result, name), path)

@@ -1,6 +1,7 @@
 """Stages of explaining a gene, as they are measured: pooling, search, effects, redundancy."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from grids import backed
 from grids.backed import RunningMean
 from grids.cells import EXPLAINED_CELLS, Modality, Multiome, read_multiome
 from grids.effects import measure_effects
+from grids.parallel import over_genes
 from grids.perturbation.objective import PerturbedCells
 from grids.perturbation.search import FOUND_COLUMNS, Search, find_sets
 from grids.preprocessing import accessibility
@@ -139,7 +141,8 @@ def _find_all(multiome: Multiome, files: Mapping, tasks: pd.DataFrame, point: Ma
         effects = []
         for cell_type, of_type in tasks.groupby("cell_type", sort=False):
             opened = multiome.atac.cells(cell_type=cell_type, split="train", most=EXPLAINED_CELLS).X
-            _, searches, _ = find_sets(surrogate, opened, of_type, None, seed, **question)
+            explain = partial(find_sets, surrogate, opened, windows=None, seed=seed, **question)
+            _, searches, _ = over_genes(explain, of_type, torch.get_num_threads())
             change = searches["objective_after"] - searches["objective_before"]
             effects += change.groupby(searches["gene"], sort=False).min().tolist()
         return float(np.mean(effects))

@@ -1,9 +1,13 @@
 """Wall time and peak memory of a stage, in a process of its own."""
 
 import multiprocessing
+import re
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
 
 # Work shorter than this is done again until it has taken as long.
 SHORTEST_SECONDS = 0.2
@@ -14,8 +18,24 @@ Work = Callable[[], float]
 
 
 def peak_mb() -> float:
-    """The most memory that this process has held so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """The most memory that this process and each of its children that still run have held so far, summed, in MB."""
+    of_children = sum(_peak_kb(child) for child in _children())
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + of_children) / 1024
+
+
+def cpu_seconds() -> float:
+    """Processor time of this process and of its children that still run."""
+    of_children = (child.cpu_times() for child in _children())
+    return time.process_time() + sum(times.user + times.system for times in of_children)
+
+
+def _children() -> Iterator[psutil.Process]:
+    yield from psutil.Process().children(recursive=True)
+
+
+def _peak_kb(process: psutil.Process) -> int:
+    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())
+    return int(found[1]) if found else 0
 
 
 def measure(prepare: Callable[[], Work], repeats: int) -> list[dict]:
@@ -32,9 +52,9 @@ def measure(prepare: Callable[[], Work], repeats: int) -> list[dict]:
     Returns
     -------
     list of dict
-        One per repeat: `repeat`, `seconds` (wall time of one call) and `cpu_seconds` (of all its threads), `n_calls`
-        (averaged over), `result`, and of the process `base_mb` (interpreter and libraries), `start_mb` (before the
-        work begins) and `peak_mb` (the most it has held).
+        One per repeat: `repeat`, `seconds` (wall time of one call) and `cpu_seconds` (of all its threads and
+        processes), `n_calls` (averaged over), `result`, and of the process `base_mb` (interpreter and libraries),
+        `start_mb` (before the work begins) and `peak_mb` (the most it has held).
     """
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
@@ -70,9 +90,9 @@ def _measure(prepare: Callable[[], Work], repeats: int, sender) -> None:
 
 def _timed(work: Work) -> tuple[dict[str, float], float]:
     """What one call takes, and its result."""
-    started, cpu_started = time.perf_counter(), time.process_time()
+    started, cpu_started = time.perf_counter(), cpu_seconds()
     result = work()
     return {
         "seconds": time.perf_counter() - started,
-        "cpu_seconds": time.process_time() - cpu_started,
+        "cpu_seconds": cpu_seconds() - cpu_started,
     }, result

@@ -1,0 +1,116 @@
+"""Genes in several processes at once: the same tables as one gene after the other."""
+
+import contextlib
+import dataclasses
+import io
+import logging
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+Tables = TypeVar("Tables")
+
+log = logging.getLogger("grids")
+
+# A process costs some seconds to start: it should have so many genes, in so many parts, to be worth it.
+GENES_PER_WORKER, PARTS_PER_WORKER = 4, 4
+
+
+def over_genes(explain: Callable[[pd.DataFrame], Tables], table: pd.DataFrame, n_workers: int) -> Tables:
+    """Explain the genes of a table, in several processes where there are many.
+
+    Every process computes with one thread, so that results do not depend on their number.
+
+    Parameters
+    ----------
+    explain : callable
+        From rows of the table to a tuple, or a dataclass, of DataFrames; what it makes of a gene must not depend on
+        the other genes. It is sent to the processes with all that it holds.
+    table : DataFrame
+        Has a column `gene`; the rows of a gene stay together.
+    n_workers : int
+        Processes at most; 1: this process does it all.
+
+    Returns
+    -------
+    tuple or dataclass of DataFrames
+        What ``explain(table)`` returns. Log lines and warnings of the processes come out here, their progress bars
+        do not: one bar counts the parts.
+    """
+    genes = pd.unique(table["gene"])
+    n_workers = min(n_workers, len(genes) // GENES_PER_WORKER)
+    if n_workers < 2:
+        with _one_thread():
+            return explain(table)
+    from joblib import Parallel, delayed, parallel_config
+
+    n_parts = min(len(genes), PARTS_PER_WORKER * n_workers)
+    parts = [table[table["gene"].isin(part)] for part in np.array_split(genes, n_parts)]
+    results = []
+    with parallel_config("loky", n_jobs=n_workers, inner_max_num_threads=1):
+        # Arrays are sent, not mapped from files: a mapped one could not be written to.
+        done = Parallel(return_as="generator", max_nbytes=None)(
+            delayed(_recorded)(explain, part) for part in parts
+        )
+        for result, records in tqdm(done, total=n_parts, unit="part", desc=f"{len(genes)} genes"):
+            for record in records:
+                logging.getLogger(record.name).handle(record)
+            results.append(result)
+    return _joined(results)
+
+
+@contextlib.contextmanager
+def _one_thread():
+    """One thread for torch, as the processes have."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _recorded(
+    explain: Callable[[pd.DataFrame], Tables], part: pd.DataFrame
+) -> tuple[Tables, list[logging.LogRecord]]:
+    """What `explain` returns, and what it logged."""
+    recorder = _Recorder()
+    logging.captureWarnings(True)
+    for logger in (log, logging.getLogger("py.warnings")):
+        logger.handlers[:] = [recorder]
+        logger.propagate = False
+    log.setLevel(logging.INFO)
+    with contextlib.redirect_stderr(io.StringIO()):
+        return explain(part), recorder.records
+
+
+class _Recorder(logging.Handler):
+    """Keeps records, their arguments filled in, so that they can be sent on."""
+
+    def __init__(self):
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        record.msg, record.args, record.exc_info = record.getMessage(), None, None
+        self.records.append(record)
+
+
+def _joined(results: list[Tables]) -> Tables:
+    """Each table of the results from all parts, one below the other."""
+    first = results[0]
+    if isinstance(first, tuple):
+        return tuple(_stacked(parts) for parts in zip(*results, strict=True))
+    names = [table.name for table in dataclasses.fields(first)]
+    return type(first)(**{name: _stacked(getattr(result, name) for result in results) for name in names})
+
+
+def _stacked(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Empty parts have no types of their own to hand on."""
+    parts = list(parts)
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
