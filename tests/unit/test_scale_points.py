@@ -13,7 +13,7 @@ from grids.scale.points import (
     MANY_STAGES,
     SIZES,
     SIZES_OF_STAGE,
-    asks_for_whole_searches,
+    asks_for_long_stages,
     dataset_of,
     points,
     stages_of,
@@ -22,7 +22,7 @@ from grids.scale.points import (
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
-OTHERS = ("paper", "repeats", "tasks_per_type", "genes_of_one_type", "restarts")
+OTHERS = ("paper", "repeats", "tasks_per_type", "genes_of_one_type", "restarts", "paper_epochs")
 SCALE = yaml.safe_load((ROOT / "config/scale.yaml").read_text())["scale"]
 
 
@@ -61,12 +61,14 @@ def test_stages_are_measured_where_their_sizes_vary():
     assert training_stage_of(found["middle"]) == "training"
 
 
-def test_whole_searches_are_measured_where_they_are_asked_for():
-    found = points(SCALE | {"tasks_per_type": 2, "genes_of_one_type": 30})
-    assert stages_of(found["paper-10"])[-2:] == ["all_tasks", "many_genes"]
+def test_long_stages_are_measured_where_they_are_asked_for():
+    found = points(SCALE | {"tasks_per_type": 2, "genes_of_one_type": 30, "paper_epochs": 4})
+    assert stages_of(found["paper-10"])[-4:] == [
+        "all_tasks", "many_genes", "atac_training", "paper_atac_training",
+    ]  # fmt: skip
     assert stages_of(found["paper-128"])[-2:] == ["paper_search_step", "all_tasks"]
     assert not set(ASKED_STAGES) & set(stages_of(found["middle"]))
-    assert asks_for_whole_searches({"tasks_per_type": 2}) and not asks_for_whole_searches(SCALE)
+    assert asks_for_long_stages({"tasks_per_type": 2}) and not asks_for_long_stages(SCALE)
 
 
 def test_every_stage_exists_once():

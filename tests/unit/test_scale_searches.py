@@ -1,15 +1,17 @@
-"""Whole searches of the scale benchmark against the searches of each task."""
+"""Whole searches and trainings of the scale benchmark against those of the library."""
 
 import numpy as np
 import pytest
 
 from grids.cells import read_multiome
 from grids.perturbation.search import find_sets
-from grids.scale import explaining_stages
+from grids.scale import explaining_stages, training_stages
 from grids.scale.generator import Sizes
-from grids.scale.question import tasks_of, untrained
+from grids.scale.question import PAPER_ENCODER, tasks_of, untrained
 from grids.scale.storage import write_cells
 from grids.surrogates import storage
+from grids.surrogates.settings import Settings
+from grids.surrogates.training import train_joint
 
 POINT = {"set_size": 2, "candidates": 4, "restarts": 2, "tasks_per_type": 1, "genes_of_one_type": 3}
 SMALL = {"width": 4, "n_hidden": 6, "n_latent": 4, "rna_hidden": (8, 6)}
@@ -48,3 +50,16 @@ def test_the_result_is_the_mean_effect_of_the_best_set_of_every_task(files, stag
     assert len(effects) == n_types * n_genes and max(effects) <= 0 and min(effects) < 0
     found = getattr(explaining_stages, stage)(files, POINT, 1)()
     assert found == pytest.approx(np.mean(effects), rel=1e-5, abs=1e-9)
+
+
+def test_trainings_end_in_the_best_loss_on_validation_cells(files):
+    multiome = read_multiome(files["preprocessed"])
+    epochs = {"atac": 2, "rna": 0, "mapping": 0, "specialisation": 0}
+    recipe = Settings(**PAPER_ENCODER, dropout=0.0, weight_decay=0.0, patience=2, max_epochs=epochs)
+    _, curves = train_joint(multiome, recipe, 1)
+    losses = curves.loc[(curves["stage"] == "atac") & (curves["split"] == "validation"), "value"]
+    assert len(losses) == 3
+    found = training_stages.paper_atac_training(files, {"paper_epochs": 2}, 1)()
+    assert found == pytest.approx(losses.min(), rel=1e-6)
+    untrained_loss = losses.iloc[0]
+    assert training_stages.atac_training(files, {}, 1)() < untrained_loss

@@ -2,7 +2,7 @@
 
 from grids.scale.points import (
     DATA_SIZES,
-    asks_for_whole_searches,
+    asks_for_long_stages,
     data_files,
     dataset_of,
     points,
@@ -89,7 +89,7 @@ rule measure_scale:
         runtime=minutes(
             (
                 600
-                if "scale" in config and asks_for_whole_searches(config["scale"])
+                if "scale" in config and asks_for_long_stages(config["scale"])
                 else 60
             ),
             per_input_mb=0.5,

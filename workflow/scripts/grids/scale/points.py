@@ -25,8 +25,13 @@ SIZES_OF_STAGE = {
     "paper_search_step": ("n_peaks", "n_open", "set_size", "candidates"),
     "dense_paper_search_step": ("n_peaks",),
 }
-# Whole searches at the paper's sizes, each measured where the config asks for it.
-ASKED_STAGES = {"all_tasks": "tasks_per_type", "many_genes": "genes_of_one_type"}
+# Whole searches, and training by the paper's recipe, at the paper's sizes; each measured where the config asks for it.
+ASKED_STAGES = {
+    "all_tasks": "tasks_per_type",
+    "many_genes": "genes_of_one_type",
+    "atac_training": "paper_epochs",
+    "paper_atac_training": "paper_epochs",
+}
 
 
 def points(scale: Mapping) -> dict[str, dict]:
@@ -36,14 +41,15 @@ def points(scale: Mapping) -> dict[str, dict]:
     ----------
     scale : mapping
         The ``scale`` block of the config: `middle`, `vary`, `paper`, `many_cells`; `tasks_per_type`,
-        `genes_of_one_type`, `restarts` where whole searches are wanted at the points of the paper's size.
+        `genes_of_one_type`, `restarts` where whole searches, and `paper_epochs` where trainings are wanted at the
+        points of the paper's size.
 
     Returns
     -------
     dict
         Of each point its sizes (:data:`SIZES`) and `varied`: the size in which it differs from the middle point
         (from the first point of the paper's size), ``all``, or ``many`` for the points with many cells. Many genes of
-        one type are searched at the first point of the paper's size only.
+        one type are searched, and surrogates trained, at the first point of the paper's size only.
     """
     middle = {size: scale["middle"][size] for size in SIZES}
     found = {"middle": {"varied": "all", **middle}}
@@ -59,13 +65,14 @@ def points(scale: Mapping) -> dict[str, dict]:
             "restarts": scale.get("restarts", 4),
             "tasks_per_type": scale.get("tasks_per_type", 0),
             "genes_of_one_type": 0 if i else scale.get("genes_of_one_type", 0),
+            "paper_epochs": 0 if i else scale.get("paper_epochs", 0),
         }
     for n_cells in scale["many_cells"]:
         found[f"many-{n_cells}"] = {"varied": "many", "n_cells": n_cells, **MANY_SIZES}
     return found
 
 
-def asks_for_whole_searches(scale: Mapping) -> bool:
+def asks_for_long_stages(scale: Mapping) -> bool:
     """Whether stages are measured that take from minutes to hours."""
     return any(scale.get(asked) for asked in ASKED_STAGES.values())
 

@@ -103,6 +103,22 @@ def training_pass(files: Mapping, point: Mapping, seed: int) -> Work:
     return work
 
 
+def atac_training(files: Mapping, point: Mapping, seed: int) -> Work:
+    """The ATAC autoencoder by the default recipe, start included; result: its loss on validation cells."""
+    return _atac_training(
+        files, Settings(max_epochs=_ATAC_ONLY | {"atac": Settings().max_epochs["atac"]}), seed
+    )
+
+
+def paper_atac_training(files: Mapping, point: Mapping, seed: int) -> Work:
+    """The same by the paper's recipe, in ``point["paper_epochs"]`` epochs, its steps pooled."""
+    epochs = _ATAC_ONLY | {"atac": point["paper_epochs"]}
+    recipe = Settings(
+        **PAPER_ENCODER, dropout=0.0, weight_decay=0.0, patience=epochs["atac"], max_epochs=epochs
+    )
+    return _atac_training(files, recipe, seed)
+
+
 def atac_step(files: Mapping, point: Mapping, seed: int) -> Work:
     """A step of the ATAC autoencoder; result, of this and the next stages: loss of the first batch before it."""
     return _pooled_step(files, seed, "atac")
@@ -135,6 +151,21 @@ def dense_paper_atac_step(files: Mapping, point: Mapping, seed: int) -> Work:
         return dense.reconstruction_loss(run.model, embedding, x, open_and_drawn_peaks(batch.atac, draws))
 
     return _step(parameters, torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.99)), loss)
+
+
+_ATAC_ONLY = {"rna": 0, "mapping": 0, "specialisation": 0}
+
+
+def _atac_training(files: Mapping, settings: Settings, seed: int) -> Work:
+    from grids.surrogates.training import train_joint
+
+    multiome = read_multiome(files["preprocessed"])
+
+    def work() -> float:
+        _, curves = train_joint(multiome, settings, seed)
+        return curves.loc[curves["split"] == "validation", "value"].min()
+
+    return work
 
 
 def _pooled_step(files: Mapping, seed: int, stage: str, **options) -> Work:
