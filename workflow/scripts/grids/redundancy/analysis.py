@@ -40,6 +40,7 @@ from grids.tables import (
     KNOCK_DOWN_COLUMNS,
     MEMBER_COLUMNS,
     REDUNDANCY_COLUMNS,
+    stack,
 )
 
 log = logging.getLogger("grids")
