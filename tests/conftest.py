@@ -1,8 +1,10 @@
 """Settings for all tests."""
 
 import os
+from pathlib import Path
 
 import hypothesis
+import pytest
 
 # Models in tests are tiny: more threads than one only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -10,3 +12,30 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Machines that run tests are shared: no example fails for its time, and every run draws the same examples.
 hypothesis.settings.register_profile("project", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("project")
+
+# What takes minutes starts first, the longest at the head, so that workers end together.
+FIRST = [
+    "slurm/test_profile.py", "workflow/test_real_data.py", "workflow/test_demo.py", "workflow/test_benchmark.py",
+    "workflow/test_window_demo.py", "workflow/test_bad_input.py", "workflow/test_inputs.py", "workflow/test_mnist.py",
+    "workflow/test_contacts_demo.py", "workflow/test_scale.py", "unit/test_fuzz.py",
+    "unit/test_window_training.py", "unit/test_explainers_sage.py", "unit/test_truth_grids.py",
+]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    place = {name: i for i, name in enumerate(FIRST)}
+    items.sort(key=lambda item: place.get(item.path.relative_to(here).as_posix(), len(FIRST)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """What a worker has counted."""
+    if states := getattr(node, "workeroutput", {}).get("slurm_jobs"):
+        node.config.slurm_jobs = states
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if states := getattr(config, "slurm_jobs", None):
+        listed = ", ".join(f"{state} {n}" for state, n in sorted(states.items()))
+        terminalreporter.write_line(f"SLURM jobs run: {sum(states.values())} ({listed})")

@@ -9,6 +9,8 @@ for _ in $(seq 60); do
 done
 for daemon in slurmd slurmctld munged; do
     pid=$(cat "$folder/run/$daemon.pid" 2>/dev/null) || continue
+    # After a restart of the machine the number may be another process's.
+    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$daemon" ] || continue
     kill "$pid" 2>/dev/null
     for _ in $(seq 40); do
         kill -0 "$pid" 2>/dev/null || break

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# A SLURM cluster of one node on this machine, without systemd, cgroups or accounting: as root, bash up.sh FOLDER
+# A SLURM cluster of one node on this machine, without systemd, cgroups or accounting: as root, bash up.sh FOLDER OWNER
+# OWNER is a process and its start, and stands at the head of slurm.conf: once it is gone, the cluster may be ended.
 # Its state, logs and munge key stay in FOLDER; down.sh ends it. The node claims 2 CPUs and 32 GB, whatever the machine has.
 set -euo pipefail
-folder=$(realpath -m "${1:?usage: up.sh FOLDER}")
+folder=$(realpath -m "${1:?usage: up.sh FOLDER OWNER}")
 node=$(uname -n | cut -d. -f1)
 mkdir -p "$folder"/{munge,state,spool,log,run}
 chmod 755 "$folder"
@@ -11,6 +12,7 @@ head -c 1024 /dev/urandom >"$folder/munge/key"
 chmod 600 "$folder/munge/key"
 
 cat >"$folder/slurm.conf" <<CONF
+# Made by tests/slurm/up.sh in $folder for process ${2:?usage: up.sh FOLDER OWNER}
 ClusterName=tests
 SlurmctldHost=$node(127.0.0.1)
 SlurmctldPort=16817

@@ -9,13 +9,13 @@ from scipy.stats import kstest
 from toys import AnyOfToy, LinearToy
 
 from grids.cells import Modality, Multiome
+from grids.collecting import collect_effects
 from grids.effects import (
     CELL_COLUMNS,
     LOCATION_COLUMNS,
     MIN_STRATUM,
     NULL_COLUMNS,
     accessibility_bins,
-    collect,
     distance_classes,
     draw_null_sets,
     measure_effects,
@@ -368,7 +368,9 @@ def test_a_window_with_too_few_peaks_for_a_null_gives_no_p_value(caplog):
     result = measure(surrogate, data, members(surrogate, [59, 58, 57]), n_null_sets=500)
     assert result.null.empty and list(result.null.columns) == NULL_COLUMNS
     assert result.effects[["p_value", "null_mean"]].isna().all().all()
-    assert result.effects["log_change"].lt(0).all() and collect([result.effects])["q_value"].isna().all()
+    assert (
+        result.effects["log_change"].lt(0).all() and collect_effects([result.effects])["q_value"].isna().all()
+    )
 
 
 def test_no_sets_give_empty_tables_with_their_columns():
@@ -379,7 +381,7 @@ def test_no_sets_give_empty_tables_with_their_columns():
         tables = (result.effects, result.sets, result.locations, result.null, result.cells)
         for table, names in zip(tables, columns, strict=True):
             assert list(table.columns) == names and table.empty
-    assert list(collect([result.effects, result.effects]).columns) == EFFECT_COLUMNS
+    assert list(collect_effects([result.effects, result.effects]).columns) == EFFECT_COLUMNS
 
 
 def test_q_values_are_benjamini_hochberg_within_method_and_size():
@@ -392,11 +394,11 @@ def test_q_values_are_benjamini_hochberg_within_method_and_size():
     )
     other = pd.DataFrame({**base, "method": "lime", "gene": ["a"], "set_size": 2, "p_value": [0.04]})
     smaller = pd.DataFrame({**base, "method": "grids", "gene": ["a"], "set_size": 1, "p_value": [0.5]})
-    table = collect([first, second, other, smaller])
+    table = collect_effects([first, second, other, smaller])
     # 0.01 * 3 / 1; min(0.03 * 3 / 2, 0.04 * 3 / 3) = 0.04 for the other two.
     np.testing.assert_allclose(table["q_value"], [0.03, 0.04, 0.04, np.nan, 0.04, 0.5])
     assert list(table.columns) == EFFECT_COLUMNS
-    assert list(collect([]).columns) == EFFECT_COLUMNS
+    assert list(collect_effects([]).columns) == EFFECT_COLUMNS
 
 
 @pytest.mark.parametrize(

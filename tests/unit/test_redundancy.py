@@ -16,8 +16,9 @@ from toys import AnyOfToy, LinearToy
 
 from grids import tables
 from grids.cells import Modality, Multiome
+from grids.collecting import collect_interactions
 from grids.errors import InputError
-from grids.redundancy.analysis import analyse_sets, collect
+from grids.redundancy.analysis import analyse_sets
 from grids.redundancy.shapley import all_subsets, exact
 from grids.surrogates.pooling import PooledSurrogate
 
@@ -437,10 +438,10 @@ def test_collected_q_values_are_over_all_pairs():
     p_values = np.array([0.001, 0.02, 0.03, 0.5, 0.9])
     table = pd.DataFrame(index=range(5), columns=tables.INTERACTION_COLUMNS)
     table = table.assign(p_value=p_values, additive_p_value=p_values[::-1])
-    result = collect([table.iloc[:2], table.iloc[2:2], table.iloc[2:]])
+    result = collect_interactions([table.iloc[:2], table.iloc[2:2], table.iloc[2:]])
     np.testing.assert_allclose(result["q_value"], false_discovery_control(p_values))
     np.testing.assert_allclose(result["additive_q_value"], false_discovery_control(p_values)[::-1])
-    assert collect([table.iloc[:0]]).columns.tolist() == tables.INTERACTION_COLUMNS
+    assert collect_interactions([table.iloc[:0]]).columns.tolist() == tables.INTERACTION_COLUMNS
 
 
 def test_tables_survive_a_file(tmp_path):
@@ -486,7 +487,10 @@ def test_no_sets_give_empty_tables_with_their_columns():
     result = analyse(surrogate, np.ones((0, 4)), set_of(surrogate, [0]).iloc[:0])
     for name, columns in COLUMNS.items():
         assert list(getattr(result, name).columns) == columns and getattr(result, name).empty
-    assert list(collect([result.interactions, result.interactions]).columns) == COLUMNS["interactions"]
+    assert (
+        list(collect_interactions([result.interactions, result.interactions]).columns)
+        == COLUMNS["interactions"]
+    )
 
 
 @pytest.mark.parametrize(

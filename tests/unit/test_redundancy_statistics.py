@@ -6,8 +6,15 @@ from scipy.stats import kstest, ttest_1samp
 from scipy.stats import t as t_distribution
 
 from grids.redundancy.set_tables import judge
-from grids.redundancy.statistics import backups, class_of_set, n_sufficient, p_values, redundancy_index
-from grids.redundancy.subsets import bootstrap_weights, measure_subsets
+from grids.redundancy.statistics import (
+    backups,
+    bootstrap_weights,
+    class_of_set,
+    n_sufficient,
+    p_values,
+    redundancy_index,
+)
+from grids.redundancy.subsets import measure_subsets
 
 SILENCE = -1.0
 

@@ -11,8 +11,8 @@ from models import N_PEAKS, open_peaks, random_surrogate
 from grids.perturbation import objective
 from grids.perturbation.objective import PerturbedCells
 from grids.redundancy.shapley import all_subsets
+from grids.redundancy.statistics import bootstrap_weights
 from grids.redundancy.subsets import (
-    bootstrap_weights,
     changes,
     measure_subsets,
     predictor,

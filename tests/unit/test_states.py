@@ -13,8 +13,9 @@ from toys import AnyOfToy, LinearToy
 
 from grids import preprocessing
 from grids.cells import Modality, Multiome, read_multiome
+from grids.collecting import collect_states
 from grids.errors import InputError
-from grids.states import State, collect, divide, measure_states, p_values_of_change, state_values
+from grids.states import State, divide, measure_states, p_values_of_change, state_values
 from grids.tables import STATE_COLUMNS
 
 
@@ -113,7 +114,7 @@ def test_additive_members_never_change_and_a_set_without_effect_has_no_p_value()
 def test_no_sets_give_an_empty_table_with_its_columns():
     data = multiome([BOTH] * 5, {"condition": ["a"] * 5})
     table = measure_states(OR_GATE, data, "Oligo", found(OR_GATE, []), [{"key": "condition"}])
-    for empty in (table, collect([table, table])):
+    for empty in (table, collect_states([table, table])):
         assert empty.empty and list(empty.columns) == STATE_COLUMNS
 
 
@@ -255,10 +256,10 @@ def test_q_values_count_each_task_once():
         keys = {"surrogate": "toy", "method": "grids", "direction": "silence", "set_size": 2}
         return pd.DataFrame(rows).assign(**keys).reindex(columns=STATE_COLUMNS)
 
-    table = collect([part("A", [0.01, np.nan]), part("B", [0.04, 0.5]), part("C", [])])
+    table = collect_states([part("A", [0.01, np.nan]), part("B", [0.04, 0.5]), part("C", [])])
     assert list(table.columns) == STATE_COLUMNS and len(table) == 8
     once = table.drop_duplicates(["cell_type", "gene"])["q_value_of_change"].to_numpy()
     expected = false_discovery_control([0.01, 0.04, 0.5])
     np.testing.assert_allclose(once, [expected[0], np.nan, *expected[1:]])
     assert (table.groupby(["cell_type", "gene"])["q_value_of_change"].nunique(dropna=False) == 1).all()
-    assert list(collect([]).columns) == STATE_COLUMNS
+    assert list(collect_states([]).columns) == STATE_COLUMNS

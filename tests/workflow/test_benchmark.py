@@ -17,8 +17,8 @@ TARGETS = [
 SIMULATED = {
     "run": "simulated",
     "seed": 3,
-    "input": {"simulation": {"n_cells": 1500, "n_peaks": 3000, "n_genes": 200, "n_cell_types": 2}},
-    "quality_control": {"min_fragments": 20, "min_genes": 20, "min_tss_enrichment": 0},
+    "input": {"simulation": {"n_cells": 1500, "n_peaks": 900, "n_genes": 60, "n_cell_types": 2}},
+    "quality_control": {"min_fragments": 1, "min_genes": 1, "min_tss_enrichment": 0},
     "tasks": {"Excitatory": ["SINGLE1", "REDUND1"], "Inhibitory": ["SINGLE2"]},
     "window_surrogate": {"member_penalties": [1.0]},
     "gate": {"force": True},

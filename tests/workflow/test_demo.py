@@ -113,7 +113,7 @@ FIGURES = [
 REPRODUCED = [
     "windows.tsv.gz", "accessibility.tsv.gz", "tasks.tsv", "skipped.tsv", "sets.tsv", "effects.tsv",
     "locations.tsv", "null.tsv.gz", "cells.tsv.gz", "gate.tsv", "redundancy.tsv", "members.tsv",
-    "surrogate/quality.tsv", "surrogate/curves.tsv",
+    "surrogate/curves/joint.tsv",
 ]  # fmt: skip
 
 
@@ -480,7 +480,7 @@ def _wait_for(condition, process, seconds=300):
 def test_killed_training_resumes_and_ends_in_the_same_tables(demo, tmp_path):
     """In another folder, the job is killed in mid-training, then Snakemake and all it started."""
     folder, results = tmp_path, tmp_path / "results/small"
-    targets = ["redundancy.tsv", "effects.tsv", "surrogate/quality.tsv"]
+    targets = ["redundancy.tsv", "effects.tsv"]
 
     def checkpoint():
         return next(results.glob("surrogate/joint.safetensors.checkpoints/*/mapping.pt"), None)

@@ -197,6 +197,7 @@ def test_other_cells_with_shared_labels_run_to_the_end(tmp_path, parts, simulati
     write_bed(tmp_path / "g.bed", simulation.genes)
     changes = {
         "input": {"rna": "rna.h5ad", "atac": "atac.h5ad", "genes": "g.bed", "paired": False},
+        "tasks": {"Excitatory": ["MULTI1", "SINGLE2"]},
         "surrogate": {
             "model": "cross_modality",
             "max_epochs": {"atac": 1, "rna": 2, "mapping": 3, "specialisation": 2},

@@ -24,12 +24,22 @@ CORTEX = {
     # Half of the cells and the peaks that are open in many of them: seconds per epoch, not a minute.
     "quality_control": {"min_fragments": 60, "min_cells_per_peak": 40},
     "preprocessing": {"n_variable_genes": 300},
+    "tasks": {"Oligo": ["Mobp", "Mog"], "Astro": ["Gja1"], "OPC": ["Olig1"]},
     "surrogate": {"width": 32, "rna_hidden": [128], "max_epochs": MAX_EPOCHS},
     "search": {"set_size": 4, "restarts": 1},
     "effects": {"n_null_sets": 100},
     "redundancy": REDUNDANCY,
 }
+# The whole run is the other one's; here what depends on members all over the genome.
+CORTEX_TARGETS = [
+    "effects.tsv",
+    "redundancy.tsv",
+    "surrogate/quality.tsv",
+    "figures/locus/Oligo",
+    "tracks/Oligo.bedpe",
+]
 BLOOD = {
+    "quality_control": {"min_fragments": 60},
     "surrogate": {"width": 16, "rna_hidden": [32], "max_epochs": MAX_EPOCHS},
     "search": {"set_size": 4, "restarts": 2},
     "effects": {"n_null_sets": 100},
@@ -95,7 +105,7 @@ def check_quality(run, beaten=("gene_mean",)) -> None:
 
 @pytest.fixture(scope="module")
 def cortex(tmp_path_factory):
-    return succeed(tmp_path_factory.mktemp("cortex"), config("mouse_cortex", CORTEX))
+    return succeed(tmp_path_factory.mktemp("cortex"), config("mouse_cortex", CORTEX), *CORTEX_TARGETS)
 
 
 def test_mouse_cortex_over_the_whole_genome(cortex):
@@ -105,12 +115,15 @@ def test_mouse_cortex_over_the_whole_genome(cortex):
     assert sets["distance_to_tss_bp"].isna().any()  # members on other chromosomes
     share = cortex.table("quality_control/harmonisation.tsv").set_index("what")["share_matched"]
     assert share["peaks on annotated chromosomes"] == 1 and share["RNA genes in the annotation"] > 0.95
-    check_outputs(cortex, config("mouse_cortex", CORTEX))
+    assert {path.stem for path in cortex.folder.glob("figures/locus/Oligo/*.svg")} == {"Mobp", "Mog"}
+    arcs = (cortex.folder / "tracks/Oligo.bedpe").read_text().splitlines()
+    between = [arc for arc in (line.split("\t") for line in arcs if "|" in line) if arc[0] != arc[3]]
+    assert between
     # each type's own training improves on what was learned from all
     curves = cortex.table("surrogate/curves.tsv").query("stage == 'specialisation' and split == 'validation'")
     values = curves.pivot(index="cell_type", columns="epoch", values="value")
-    assert set(values.index) == {"Oligo", "Astro", "OPC", "Pvalb", "Sst", "MGC"}
-    assert (values[2] < values[0]).mean() > 0.7
+    assert set(values.index) == {"Oligo", "Astro", "OPC"}
+    assert (values[2] < values[0]).all()
 
 
 def test_mouse_cortex_in_windows_with_the_same_surrogate(cortex, tmp_path):
@@ -127,7 +140,7 @@ def test_mouse_cortex_in_windows_with_the_same_surrogate(cortex, tmp_path):
     run_or_skipped += list(zip(skipped["cell_type"], skipped["gene"], strict=True))
     assert sorted(run_or_skipped) == sorted(tasks_of(in_windows))
     assert skipped["reason"].str.fullmatch(r"[01] candidate peaks \(window\), search.set_size is 2").all()
-    assert len(skipped) < 4
+    assert len(skipped) < 2
     windows = run.table("windows.tsv.gz")
     assert set(zip(sets["gene"], sets["peak"], strict=True)) <= set(
         zip(windows["gene"], windows["peak"], strict=True)

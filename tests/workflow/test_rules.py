@@ -1,6 +1,9 @@
 """What every rule has to have, which `snakemake --lint` does not look at."""
 
+import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +43,24 @@ def test_every_script_belongs_to_a_rule_and_is_thin():
         assert "with job(snakemake)" in text
         assert not re.search(r"^\s*(def|class) ", text, re.MULTILINE)
         assert len(text.splitlines()) <= 60
+
+
+def test_jobs_that_only_collect_or_draw_do_not_load_torch():
+    """Loading it takes longer than what they do."""
+    kinds = ("collect_", "compare_", "figure_", "make_", "summarise_", "tabulate_", "write_")
+    light = [name for name in WITH_SCRIPT if name.startswith(kinds) and name != "collect_synthetic"]
+    assert len(light) > 40
+    bodies = [ast.parse((ROOT / f"workflow/scripts/{name}.py").read_text()).body for name in light]
+    imports = [node for body in bodies for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    code = "\n".join([*map(ast.unparse, imports), "import sys; print('torch' in sys.modules)"])
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT / "workflow/scripts",
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert told.stdout.split() == ["False"]
 
 
 def test_the_slurm_profile_names_rules_that_exist():

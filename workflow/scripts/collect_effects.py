@@ -3,14 +3,14 @@
 import pandas as pd
 
 from grids import tables
-from grids.effects import collect, require_sets
+from grids.collecting import collect_effects, require_sets
 from grids.logging import job
 
 with job(snakemake) as log:
     collected = {}
     for name, paths in snakemake.input.items():
         parts = [tables.read(path) for path in paths]
-        collected[name] = collect(parts) if name == "effects" else pd.concat(parts, ignore_index=True)
+        collected[name] = collect_effects(parts) if name == "effects" else pd.concat(parts, ignore_index=True)
     require_sets(collected["sets"], collected["skipped"])
     for name, table in collected.items():
         tables.write(table, snakemake.output[name])

@@ -1,9 +1,10 @@
 """Put the cell types' tables of states together; q-values are over all tasks."""
 
-from grids import states, tables
+from grids import tables
+from grids.collecting import collect_states
 from grids.logging import job
 
 with job(snakemake) as log:
-    state_redundancy = states.collect(tables.read(path) for path in snakemake.input.states)
+    state_redundancy = collect_states(tables.read(path) for path in snakemake.input.states)
     tables.write(state_redundancy, snakemake.output.states)
     log.info("%d rows", len(state_redundancy))

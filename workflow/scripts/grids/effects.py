@@ -13,7 +13,6 @@ from math import comb
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import false_discovery_control, hypergeom
 
 from grids.cells import Multiome
 from grids.errors import InputError, did_you_mean, listing
@@ -23,7 +22,7 @@ from grids.perturbation.objective import PerturbedCells
 from grids.perturbation.task_cells import TaskCells
 from grids.perturbation.transition import VALUE_OF_DIRECTION
 from grids.seeds import generator
-from grids.tables import EFFECT_COLUMNS, SET_COLUMNS
+from grids.tables import EFFECT_COLUMNS, SET_COLUMNS, stack
 
 TASK_KEYS = ["surrogate", "method", "cell_type", "gene", "direction"]
 LOCATION_COLUMNS = [
@@ -229,10 +228,10 @@ def measure_effects(
         )
     return Effects(
         effects=pd.DataFrame(found["effects"], columns=EFFECT_COLUMNS),
-        sets=_stack(found["sets"], SET_COLUMNS),
+        sets=stack(found["sets"], SET_COLUMNS),
         locations=pd.DataFrame(found["locations"], columns=LOCATION_COLUMNS).astype({"closest_bp": "Int64"}),
-        null=_stack(found["null"], NULL_COLUMNS),
-        cells=_stack(found["cells"], CELL_COLUMNS),
+        null=stack(found["null"], NULL_COLUMNS),
+        cells=stack(found["cells"], CELL_COLUMNS),
     )
 
 
@@ -398,70 +397,22 @@ def _pool(bin_: int, class_: int, bins, classes, available, needed: int) -> np.n
 def _expected_by_chance(peaks: pd.DataFrame, gene_row: pd.Series, distance: np.ndarray) -> dict:
     """What `size` peaks drawn from all candidate peaks would show, each a function of `size`.
 
-    Hits follow the hypergeometric distribution; the share on the gene's chromosome is that of all peaks.
+    Hits are those of draws without replacement; the share on the gene's chromosome is that of all peaks.
     """
     same = (peaks["chromosome"].astype(str) == str(gene_row.chromosome)).to_numpy()
     hit = same & (peaks["start"] < gene_row.end).to_numpy() & (peaks["end"] > gene_row.start).to_numpy()
     soft = hit | (np.abs(distance) <= SOFT_HIT_BP)
     return {
-        "expected_hit": lambda size: float(hypergeom.sf(0, len(peaks), hit.sum(), size)),
-        "expected_soft_hit": lambda size: float(hypergeom.sf(0, len(peaks), soft.sum(), size)),
+        "expected_hit": lambda size: _any_drawn(len(peaks), hit.sum(), size),
+        "expected_soft_hit": lambda size: _any_drawn(len(peaks), soft.sum(), size),
         "expected_share_same_chromosome": lambda size: float(same.mean()),
     }
 
 
-def collect(effects: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Put the effects of all cell types together and add q-values.
-
-    Benjamini-Hochberg over the tasks of each surrogate, method, direction and set size; a missing p-value
-    keeps a missing q-value and does not count as a test.
-
-    Parameters
-    ----------
-    effects : iterable of DataFrame
-        The table `effects` of :func:`measure_effects`, one for each cell type.
-
-    Returns
-    -------
-    DataFrame with the columns :data:`grids.tables.EFFECT_COLUMNS`
-    """
-    table = _stack(effects, EFFECT_COLUMNS)
-    q_value = pd.Series(np.nan, index=table.index)
-    tested = table[table["p_value"].notna()]
-    for _, rows in tested.groupby(["surrogate", "method", "direction", "set_size"], dropna=False):
-        q_value[rows.index] = false_discovery_control(rows["p_value"].to_numpy(dtype=float), method="bh")
-    return table.assign(q_value=q_value)
-
-
-def require_sets(sets: pd.DataFrame, skipped: pd.DataFrame) -> None:
-    """Refuse a run of which no task is left: there is nothing to measure and nothing to draw.
-
-    Parameters
-    ----------
-    sets : DataFrame, one row per member of a set
-    skipped : DataFrame
-        `cell_type gene reason`, one row per task that was not run.
-
-    Raises
-    ------
-    InputError
-        There is no set; the message holds the reasons.
-    """
-    if len(sets):
-        return
-    reasons = [f"{cell_type}, {gene}: {reason}" for cell_type, gene, reason in skipped.to_numpy()]
-    raise InputError(
-        f"no task is left, {len(skipped)} skipped ({listing(reasons, 3)}); choose other tasks, lower "
-        "search.set_size, widen windows.window_bp, use search.scope: genome, or explain genes that do not pass "
-        "the quality gate by gate: {force: true}"
-    )
-
-
-def _stack(parts: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    parts = [part for part in parts if len(part)]
-    if not parts:
-        return pd.DataFrame(columns=columns)
-    return pd.concat(parts, ignore_index=True).reindex(columns=columns)
+def _any_drawn(n: int, n_marked: int, size: int) -> float:
+    """Probability that `size` of `n`, drawn without replacement, hold any marked one (hypergeometric)."""
+    missed = 1 - n_marked / (n - np.arange(size))  # by each draw, if by all before it
+    return float(1 - np.prod(np.maximum(missed, 0)))
 
 
 def _observed(multiome: Multiome):

@@ -6,7 +6,7 @@ import hashlib
 import html
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -162,7 +162,7 @@ def _read(source: str, package: str) -> tuple[str, tuple[str, ...]]:
     """A module's code without comments and docstrings, and the modules that it may import, anywhere in it."""
     tree = ast.parse(source)
     imports = []
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             imports += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -175,6 +175,14 @@ def _read(source: str, package: str) -> tuple[str, tuple[str, ...]]:
         ):
             node.body = node.body[1:] or [ast.Pass()]
     return ast.dump(tree), tuple(imports)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """The node and all statements in it; what is in expressions are neither imports nor docstrings."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            yield from _statements(child)
 
 
 def _path_of(name: str, library: Path) -> Path | None:

@@ -7,8 +7,7 @@ from grids.cells import Modality
 from grids.errors import InputError
 from grids.perturbation.task_cells import TaskCells
 from grids.perturbation.transition import VALUE_OF_DIRECTION
-from grids.redundancy.statistics import interval
-from grids.redundancy.subsets import bootstrap_weights
+from grids.redundancy.statistics import bootstrap_weights, interval
 from grids.resampling import bootstrap_means, changes_by_set
 from grids.seeds import generator
 from grids.tables import SPECIFICITY_COLUMNS

@@ -1,11 +1,10 @@
 """How the redundancy of a set changes along a state of the cells: a condition, a time, a pseudotime."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control
 
 from grids.bins import equal_count_bins
 from grids.cells import Multiome
@@ -13,8 +12,7 @@ from grids.errors import InputError, did_you_mean, listing
 from grids.logging import log
 from grids.perturbation.task_cells import TaskCells
 from grids.perturbation.transition import VALUE_OF_DIRECTION, direction_sign
-from grids.redundancy.statistics import interval, redundancy_index
-from grids.redundancy.subsets import bootstrap_weights
+from grids.redundancy.statistics import bootstrap_weights, interval, redundancy_index
 from grids.resampling import bootstrap_means, changes_by_set
 from grids.seeds import generator
 from grids.tables import SET_KEYS, STATE_COLUMNS
@@ -282,29 +280,3 @@ def _statistic(codes: np.ndarray, joint: np.ndarray, residuals: np.ndarray, stat
     precision = n_cells / np.maximum(inside @ squared / n_cells - mean**2, least)
     explained = (precision * mean * mean_joint).sum(0) ** 2 / (precision * mean_joint**2).sum(0)
     return (precision * mean**2).sum(0) - explained
-
-
-def collect(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Put the cell types' tables together and add q-values.
-
-    Benjamini-Hochberg over the tasks of each surrogate, method, direction, set size and state; a task counts
-    once, however many levels it has, and a missing p-value not at all.
-
-    Parameters
-    ----------
-    parts : iterable of DataFrame
-        Of :func:`measure_states`.
-
-    Returns
-    -------
-    DataFrame with the columns :data:`grids.tables.STATE_COLUMNS`
-    """
-    parts = [part for part in parts if len(part)]
-    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=STATE_COLUMNS)
-    set_and_state = [*SET_KEYS, "state"]
-    tests = table.dropna(subset="p_value_of_change").drop_duplicates(set_and_state)
-    family = tests.groupby(["surrogate", "method", "direction", "set_size", "state"])
-    q_value = family["p_value_of_change"].transform(lambda p: false_discovery_control(p.to_numpy(float)))
-    tests = tests[set_and_state].assign(q_value_of_change=q_value)
-    table = table.drop(columns="q_value_of_change").merge(tests, on=set_and_state, how="left")
-    return table[STATE_COLUMNS]

@@ -4,6 +4,7 @@ import csv
 import gzip
 import os
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -117,3 +118,11 @@ def read(path: str | os.PathLike, **options) -> pd.DataFrame:
 def read_cell_types(path: str | os.PathLike) -> list[str]:
     """All cell types of a run: the columns of ``accessibility.tsv.gz`` after ``peak chromosome start end``."""
     return list(read(path, nrows=0).columns[4:])
+
+
+def stack(parts: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    """The tables that have rows, one below the other, with these columns."""
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    return pd.concat(parts, ignore_index=True).reindex(columns=columns)

@@ -12,8 +12,7 @@ from scipy.stats import binomtest, false_discovery_control, rankdata, wilcoxon
 
 from grids.benchmark.methods import REFERENCE, in_order
 from grids.errors import InputError
-from grids.redundancy.statistics import interval
-from grids.redundancy.subsets import bootstrap_weights
+from grids.redundancy.statistics import bootstrap_weights, interval
 from grids.seeds import generator
 
 MEASURES = {

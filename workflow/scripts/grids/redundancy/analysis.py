@@ -5,7 +5,6 @@ hold the doubt about the surrogate and about the cells; without, about the cells
 """
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -13,7 +12,6 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.stats import false_discovery_control
 from torch import Tensor
 from tqdm import tqdm
 
@@ -33,8 +31,8 @@ from grids.redundancy.set_tables import (
     redundancy_table,
 )
 from grids.redundancy.shapley import shapley_values
-from grids.redundancy.statistics import SUFFICIENT_SHARE
-from grids.redundancy.subsets import bootstrap_weights, measure_subsets, predictor
+from grids.redundancy.statistics import SUFFICIENT_SHARE, bootstrap_weights
+from grids.redundancy.subsets import measure_subsets, predictor
 from grids.seeds import generator
 from grids.tables import (
     ALTERNATIVE_COLUMNS,
@@ -42,6 +40,7 @@ from grids.tables import (
     KNOCK_DOWN_COLUMNS,
     MEMBER_COLUMNS,
     REDUNDANCY_COLUMNS,
+    stack,
 )
 
 log = logging.getLogger("grids")
@@ -185,7 +184,7 @@ def analyse_sets(
             row["redundancy_index_low"], row["redundancy_index_high"], row["class"], row["n_alternative_sets"],
         )  # fmt: skip
     return Redundancy(
-        **{name: _stack((tables[name] for tables in parts), columns) for name, columns in COLUMNS.items()}
+        **{name: stack((tables[name] for tables in parts), columns) for name, columns in COLUMNS.items()}
     )
 
 
@@ -245,30 +244,6 @@ def _analyse_set(
     }
 
 
-def collect(interactions: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Put the interactions of all cell types together and add q-values.
-
-    Benjamini-Hochberg over the pairs of all sets of the run, for each of the two nulls.
-
-    Parameters
-    ----------
-    interactions : iterable of DataFrame
-        The table `interactions` of :func:`analyse_sets`, one for each cell type.
-
-    Returns
-    -------
-    DataFrame with the columns :data:`grids.tables.INTERACTION_COLUMNS`
-    """
-    table = _stack(interactions, INTERACTION_COLUMNS)
-    if not len(table):
-        return table
-    adjusted = {
-        q: false_discovery_control(table[p].to_numpy(dtype=float), method="bh")
-        for p, q in (("p_value", "q_value"), ("additive_p_value", "additive_q_value"))
-    }
-    return table.assign(**adjusted)
-
-
 def _in_nested_order(rows: pd.DataFrame, gene: str) -> list[str]:
     """Names of a set's members by rank."""
     rows = rows.sort_values("rank")
@@ -288,11 +263,6 @@ def _log_change(cells: PerturbedCells, column: int, members: Tensor) -> float:
 def _some_cells(opened: sparse.csr_matrix, most: int, rng: np.random.Generator) -> sparse.csr_matrix:
     n_cells = opened.shape[0]
     return opened if n_cells <= most else opened[np.sort(rng.choice(n_cells, most, replace=False))]
-
-
-def _stack(parts: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    parts = [part for part in parts if len(part)]
-    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
 def _check(surrogate, test_cells: Multiome, training_opened, sets: pd.DataFrame, n_bootstrap: int) -> None:

@@ -5,7 +5,7 @@ asked: expression lost when peaks are closed (silence), gained when they are ope
 """
 
 import numpy as np
-from scipy.stats import t as t_distribution
+from scipy.special import stdtr
 
 CONFIDENCE = 0.95
 SUFFICIENT_SHARE = 0.9
@@ -15,6 +15,11 @@ MINOR_SHARE = 0.5
 NEGLIGIBLE_SHARE = 0.05
 # Surrogates predict in single precision: log effects within this of zero are zero.
 ROUNDING = 1e-6
+
+
+def bootstrap_weights(n_cells: int, n_bootstrap: int, rng: np.random.Generator) -> np.ndarray:
+    """Each draw's weights of the cells, summing to one, shape (n_bootstrap, n_cells)."""
+    return rng.multinomial(n_cells, np.full(n_cells, 1 / n_cells), size=n_bootstrap) / n_cells
 
 
 def interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -58,7 +63,7 @@ def p_values(estimate: np.ndarray, draws: np.ndarray, n_independent: int) -> np.
     degrees_of_freedom = max(n_independent - 1, 1)
     # Resampling n values spreads by sqrt((n - 1) / n) too little.
     spread = draws.std(0) * np.sqrt(n_independent / degrees_of_freedom)
-    return 2 * t_distribution.sf(np.abs(estimate) / np.hypot(spread, ROUNDING), degrees_of_freedom)
+    return 2 * stdtr(degrees_of_freedom, -np.abs(estimate) / np.hypot(spread, ROUNDING))
 
 
 def n_sufficient(nested_drops: np.ndarray) -> int:

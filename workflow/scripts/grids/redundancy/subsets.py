@@ -91,11 +91,6 @@ class Measured:
     expression_draws: Changes
 
 
-def bootstrap_weights(n_cells: int, n_bootstrap: int, rng: np.random.Generator) -> np.ndarray:
-    """Each draw's weights of the cells, summing to one, shape (n_bootstrap, n_cells)."""
-    return rng.multinomial(n_cells, np.full(n_cells, 1 / n_cells), size=n_bootstrap) / n_cells
-
-
 def measure_subsets(
     predict: Callable[[np.ndarray], np.ndarray],
     refits: Sequence[Callable[[np.ndarray], np.ndarray]],
@@ -115,7 +110,7 @@ def measure_subsets(
         Of surrogates that were fitted again to resampled training cells.
     set_size : int
     weights : ndarray, shape (n_bootstrap, n_cells)
-        Of :func:`bootstrap_weights`.
+        Of :func:`grids.redundancy.statistics.bootstrap_weights`.
     """
     subsets = reported_subsets(set_size)
     predicted = predict(subsets)

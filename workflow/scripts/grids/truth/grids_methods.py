@@ -9,7 +9,7 @@ import torch
 from grids.cells import Multiome
 from grids.perturbation.search import Search
 from grids.perturbation.task_cells import TaskCells
-from grids.redundancy.subsets import bootstrap_weights
+from grids.redundancy.statistics import bootstrap_weights
 from grids.resampling import bootstrap_means, changes_by_set
 from grids.seeds import generator
 from grids.surrogates.settings import Settings

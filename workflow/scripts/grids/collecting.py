@@ -1,0 +1,110 @@
+"""Tables of all cell types as one, with q-values over the whole run.
+
+What only puts tables together needs no torch: loading it would be most of such a job's time.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from scipy.stats import false_discovery_control
+
+from grids.errors import InputError, listing
+from grids.tables import EFFECT_COLUMNS, INTERACTION_COLUMNS, SET_KEYS, STATE_COLUMNS, stack
+
+
+def collect_effects(effects: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Put the effects of all cell types together and add q-values.
+
+    Benjamini-Hochberg over the tasks of each surrogate, method, direction and set size; a missing p-value
+    keeps a missing q-value and does not count as a test.
+
+    Parameters
+    ----------
+    effects : iterable of DataFrame
+        The table `effects` of :func:`grids.effects.measure_effects`, one for each cell type.
+
+    Returns
+    -------
+    DataFrame with the columns :data:`grids.tables.EFFECT_COLUMNS`
+    """
+    table = stack(effects, EFFECT_COLUMNS)
+    q_value = pd.Series(np.nan, index=table.index)
+    tested = table[table["p_value"].notna()]
+    for _, rows in tested.groupby(["surrogate", "method", "direction", "set_size"], dropna=False):
+        q_value[rows.index] = false_discovery_control(rows["p_value"].to_numpy(dtype=float), method="bh")
+    return table.assign(q_value=q_value)
+
+
+def collect_interactions(interactions: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Put the interactions of all cell types together and add q-values.
+
+    Benjamini-Hochberg over the pairs of all sets of the run, for each of the two nulls.
+
+    Parameters
+    ----------
+    interactions : iterable of DataFrame
+        The table `interactions` of :func:`grids.redundancy.analysis.analyse_sets`, one for each cell type.
+
+    Returns
+    -------
+    DataFrame with the columns :data:`grids.tables.INTERACTION_COLUMNS`
+    """
+    table = stack(interactions, INTERACTION_COLUMNS)
+    if not len(table):
+        return table
+    adjusted = {
+        q: false_discovery_control(table[p].to_numpy(dtype=float), method="bh")
+        for p, q in (("p_value", "q_value"), ("additive_p_value", "additive_q_value"))
+    }
+    return table.assign(**adjusted)
+
+
+def collect_states(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Put the cell types' tables together and add q-values.
+
+    Benjamini-Hochberg over the tasks of each surrogate, method, direction, set size and state; a task counts
+    once, however many levels it has, and a missing p-value not at all.
+
+    Parameters
+    ----------
+    parts : iterable of DataFrame
+        Of :func:`grids.states.measure_states`.
+
+    Returns
+    -------
+    DataFrame with the columns :data:`grids.tables.STATE_COLUMNS`
+    """
+    parts = [part for part in parts if len(part)]
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=STATE_COLUMNS)
+    set_and_state = [*SET_KEYS, "state"]
+    tests = table.dropna(subset="p_value_of_change").drop_duplicates(set_and_state)
+    family = tests.groupby(["surrogate", "method", "direction", "set_size", "state"])
+    q_value = family["p_value_of_change"].transform(lambda p: false_discovery_control(p.to_numpy(float)))
+    tests = tests[set_and_state].assign(q_value_of_change=q_value)
+    table = table.drop(columns="q_value_of_change").merge(tests, on=set_and_state, how="left")
+    return table[STATE_COLUMNS]
+
+
+def require_sets(sets: pd.DataFrame, skipped: pd.DataFrame) -> None:
+    """Refuse a run of which no task is left: there is nothing to measure and nothing to draw.
+
+    Parameters
+    ----------
+    sets : DataFrame, one row per member of a set
+    skipped : DataFrame
+        `cell_type gene reason`, one row per task that was not run.
+
+    Raises
+    ------
+    InputError
+        There is no set; the message holds the reasons.
+    """
+    if len(sets):
+        return
+    reasons = [f"{cell_type}, {gene}: {reason}" for cell_type, gene, reason in skipped.to_numpy()]
+    raise InputError(
+        f"no task is left, {len(skipped)} skipped ({listing(reasons, 3)}); choose other tasks, lower "
+        "search.set_size, widen windows.window_bp, use search.scope: genome, or explain genes that do not pass "
+        "the quality gate by gate: {force: true}"
+    )
