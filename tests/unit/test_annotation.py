@@ -240,12 +240,12 @@ def test_bed12_blocks_are_exons(read):
         (b"# only\n# comments\n", "no annotation in this file"),
         (b"chrom\tstart\tend\tname\n", "genes.gtf: no gene in this file, only a header"),
         (
-            gzip.compress(GENCODE.encode() * 50)[:-40],
+            gzip.compress(GENCODE.encode() * 50, mtime=0)[:-40],
             "genes.gtf: the gzip file is truncated or damaged after line",
         ),
         (b"\x1f\x8b but not gzip", "truncated or damaged after line 0"),
         (b"\x89HDF\r\n\x1a\n\0\0\0", "genes.gtf: this is a binary file"),
-        (gzip.compress(b"chr1\t5\t9\tAAA\nchr1\t5\t9\t\0\n"), "genes.gtf: this is a binary file"),
+        (gzip.compress(b"chr1\t5\t9\tAAA\nchr1\t5\t9\t\0\n", mtime=0), "genes.gtf: this is a binary file"),
         (b"gene,score\nAAA,5\n", r"line 1: neither GTF/GFF3 \(9 tab.*gene,score"),
         (b"chr1\t5\t9\n", "line 1: expected at least 4 columns .* found 3"),
         (
