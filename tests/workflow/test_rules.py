@@ -16,6 +16,7 @@ RULES = {
     for path in sorted((ROOT / "workflow/rules").glob("*.smk"))
     for name, body in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", path.read_text(), re.MULTILINE)
 }
+ON_GPU = {"find_sets", "measure_effects", "measure_redundancy"}
 WITH_SCRIPT = sorted(name for name in RULES if "script:" in RULES[name])
 
 
@@ -73,18 +74,26 @@ def test_the_slurm_profile_names_rules_that_exist():
 
 
 @pytest.mark.parametrize(
-    ("device", "asking"), [("cpu", set()), ("cuda:0", {"train_surrogate", "specialise_surrogate"})]
+    ("model", "device", "asking"),
+    [
+        ("cross_modality", "cpu", set()),
+        ("cross_modality", "cuda:0", ON_GPU | {"train_surrogate", "specialise_surrogate"}),
+        ("window", "cuda", set()),
+    ],
 )
-def test_training_asks_for_a_gpu_only_where_it_uses_one(tmp_path, device, asking):
+def test_rules_ask_for_a_gpu_only_where_they_use_one(tmp_path, model, device, asking):
     config = {
         "input": {"simulation": {"n_cells": 600, "n_peaks": 1500, "n_genes": 120, "n_cell_types": 2}},
-        "tasks": {"Excitatory": ["SINGLE1"]},
-        "surrogate": {"model": "cross_modality", "device": device},
+        "tasks": {"Excitatory": [f"SINGLE{i}" for i in range(1, 31)]},
+        "surrogate": {"model": model, "device": device},
     }
-    told = succeed(tmp_path, config, "effects.tsv", options=["--dry-run"]).told
+    told = succeed(tmp_path, config, "redundancy.tsv", "effects.tsv", options=["--dry-run"]).told
     jobs = re.findall(r"^rule (\w+):\n((?: {4}.*\n)+)", told, re.MULTILINE)
-    assert {"train_surrogate", "specialise_surrogate", "find_sets"} <= {rule for rule, _ in jobs}
+    assert {rule for rule, _ in jobs} >= ON_GPU
     assert {rule for rule, about in jobs if re.search(r"resources:.*\bgpu=1\b", about)} == asking
+    # Genes are explained by several processes on a CPU, by one on a GPU.
+    several = {rule for rule, about in jobs if re.search(r"threads: \d", about)}
+    assert several & ON_GPU == (set() if asking else ON_GPU)
 
 
 def test_every_caption_is_used_and_exists():

@@ -24,6 +24,8 @@ rule explain_tasks:
         "../../envs/grids.yaml"
     threads: 1
     resources:
+        **GPU,
+        device=DEVICE_OF_TASKS,
         mem_mb=memory(6000, per_input_mb=20),
         runtime=minutes(240, per_input_mb=2),
     params:
@@ -68,6 +70,8 @@ rule measure_explainers:
         "../../envs/grids.yaml"
     threads: 1
     resources:
+        **GPU,
+        device=DEVICE_OF_TASKS,
         mem_mb=memory(6000, per_input_mb=20),
         runtime=minutes(120, per_input_mb=1),
     params:

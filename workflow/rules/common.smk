@@ -195,6 +195,15 @@ def size_mb(input):
 MOST_MB = 32_000
 
 
+# Where the cross-modality surrogate is trained. A resource, not a param: another device is no reason to run again.
+IS_CROSS_MODALITY = config["surrogate"]["model"] == "cross_modality"
+DEVICE = config["surrogate"]["device"] if IS_CROSS_MODALITY else "cpu"
+
+# What rules on a CUDA device ask for beside memory and time, and where those explain that ask much of the surrogate.
+GPU = {"gpu": 1} if DEVICE.startswith("cuda") else {}
+DEVICE_OF_TASKS = DEVICE if GPU else "cpu"
+
+
 def memory(base_mb, per_input_mb):
     """Megabytes: a base and a multiple of the input files' size, up to a limit, more with every attempt."""
     return lambda wildcards, input, attempt: int(
@@ -215,7 +224,9 @@ GENES_PER_THREAD, MOST_THREADS = 10, 4
 
 
 def threads_for_genes(wildcards):
-    """Threads by the number of genes that a cell type has in the tasks."""
+    """Threads by the number of genes that a cell type has in the tasks; one where they are explained on a GPU."""
+    if GPU:
+        return 1
     genes = TASKS[cell_type_of(wildcards)]
     if genes == ALL_GENES:
         return MOST_THREADS

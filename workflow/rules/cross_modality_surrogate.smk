@@ -1,9 +1,10 @@
 """The cross-modality surrogate: trained on all cells, specialised per cell type, measured on test cells."""
 
-SURROGATE = {key: value for key, value in config["surrogate"].items() if key != "model"}
-
-# What training asks of a cluster beside memory and time.
-GPU = {"gpu": 1} if SURROGATE["device"].startswith("cuda") else {}
+SURROGATE = {
+    key: value
+    for key, value in config["surrogate"].items()
+    if key not in ("model", "device")
+}
 
 
 rule train_surrogate:
@@ -21,6 +22,7 @@ rule train_surrogate:
     threads: 2
     resources:
         **GPU,
+        device=DEVICE,
         mem_mb=memory(6000, per_input_mb=20),
         runtime=minutes(120, per_input_mb=2),
     params:
@@ -48,6 +50,7 @@ rule specialise_surrogate:
     threads: 1
     resources:
         **GPU,
+        device=DEVICE,
         mem_mb=memory(6000, per_input_mb=20),
         runtime=minutes(60, per_input_mb=0.5),
     params:

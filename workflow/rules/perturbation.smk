@@ -20,6 +20,8 @@ rule find_sets:
         "../../envs/grids.yaml"
     threads: threads_for_genes
     resources:
+        **GPU,
+        device=DEVICE_OF_TASKS,
         mem_mb=memory_of_threads(6000, per_input_mb=20),
         runtime=minutes(120, per_input_mb=2),
     params:
@@ -53,6 +55,8 @@ rule measure_effects:
         "../../envs/grids.yaml"
     threads: threads_for_genes
     resources:
+        **GPU,
+        device=DEVICE_OF_TASKS,
         mem_mb=memory_of_threads(6000, per_input_mb=20),
         runtime=minutes(60, per_input_mb=1),
     params:

@@ -21,6 +21,8 @@ rule measure_redundancy:
         "../../envs/grids.yaml"
     threads: threads_for_genes
     resources:
+        **GPU,
+        device=DEVICE_OF_TASKS,
         mem_mb=memory_of_threads(6000, per_input_mb=20),
         runtime=minutes(120, per_input_mb=2),
     params:

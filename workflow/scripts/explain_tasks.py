@@ -12,7 +12,7 @@ with job(snakemake) as log:
     multiome = read_multiome(snakemake.input.multiome)
     cells = {"cell_type": cell_type, "split": "train"}
     sets, costs, skipped = explain_tasks(
-        storage.load(snakemake.input.surrogate),
+        storage.load(snakemake.input.surrogate, snakemake.resources.device),
         multiome.cells(**cells, most=EXPLAINED_CELLS),
         tasks[tasks["cell_type"] == cell_type],
         tables.read(snakemake.input.windows, usecols=["peak", "gene"]),

@@ -10,7 +10,7 @@ from grids.surrogates import storage
 with job(snakemake) as log:
     cell_type = snakemake.params.cell_type
     tasks = tables.read(snakemake.input.tasks, dtype=str)
-    surrogate = storage.load(snakemake.input.surrogate)
+    surrogate = storage.load(snakemake.input.surrogate, snakemake.resources.device)
     atac = read_multiome(snakemake.input.multiome).atac
     opened = atac.cells(cell_type=cell_type, split="train", most=EXPLAINED_CELLS).X
     windows = tables.read(snakemake.input.windows, usecols=["peak", "gene"])

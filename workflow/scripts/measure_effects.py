@@ -9,7 +9,7 @@ from grids.surrogates import storage
 
 with job(snakemake):
     cell_type = snakemake.params.cell_type
-    surrogate = storage.load(snakemake.input.surrogate)
+    surrogate = storage.load(snakemake.input.surrogate, snakemake.resources.device)
     multiome = read_multiome(snakemake.input.multiome)
     test = multiome.cells(cell_type=cell_type, split="test", most=EXPLAINED_CELLS)
     genes, peaks = tables.read(snakemake.input.genes), multiome.atac.var

@@ -11,7 +11,8 @@ from grids.surrogates import storage
 
 with job(snakemake):
     cell_type, seed = snakemake.params.cell_type, snakemake.params.seed
-    multiome, surrogate = read_multiome(snakemake.input.multiome), storage.load(snakemake.input.surrogate)
+    multiome = read_multiome(snakemake.input.multiome)
+    surrogate = storage.load(snakemake.input.surrogate, snakemake.resources.device)
     genes = tables.read(snakemake.input.genes)
     accessibility = tables.read(snakemake.input.accessibility)[cell_type].to_numpy()
     place, windows = (genes, multiome.atac.var, accessibility), snakemake.params.windows

@@ -15,7 +15,7 @@ with job(snakemake):
         storage.load(snakemake.input.surrogate),
         read_multiome(snakemake.input.multiome),
         cell_type,
-        Settings(**snakemake.params.settings),
+        Settings(**snakemake.params.settings, device=snakemake.resources.device),
         seed,
         snakemake.params.checkpoints,
     )

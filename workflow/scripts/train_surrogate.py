@@ -12,7 +12,7 @@ from grids.surrogates.training import train_joint
 with job(snakemake):
     surrogate, curves = train_joint(
         read_multiome(snakemake.input.multiome),
-        Settings(**snakemake.params.settings),
+        Settings(**snakemake.params.settings, device=snakemake.resources.device),
         snakemake.params.seed,
         snakemake.params.checkpoints,
     )

@@ -150,7 +150,7 @@ def measure_effects(
         gene_row = gene_rows.loc[labels["gene"]]
         cells, column, names = task_cells[labels["direction"]].of(labels["gene"])
         # Members and random sets count the peaks that the surrogate sees for the gene.
-        members = task_cells[labels["direction"]].members(labels["gene"], rows["peak"]).numpy()
+        members = task_cells[labels["direction"]].members(labels["gene"], rows["peak"]).cpu().numpy()
         seen = peaks.index.get_indexer(names)
         place = seen[members]
         n_beside = len(names) - len(members)
@@ -244,15 +244,16 @@ class _Evaluator:
 
     def cells(self, members: np.ndarray) -> np.ndarray:
         """Predicted log-expression of each cell with `members` perturbed, shape (n_cells,)."""
-        return _numpy(self.perturbed.predict_sets(_sets(members[None]), self.gene))[0]
+        return _numpy(self.perturbed.predict_sets(self._sets(members[None]), self.gene))[0]
 
     def log_changes(self, sets: np.ndarray) -> np.ndarray:
         """Mean change of log-expression by each set, shape (n_sets,)."""
-        return _numpy(self.perturbed.predict_sets(_sets(sets), self.gene)).mean(axis=1) - self.before.mean()
+        return (
+            _numpy(self.perturbed.predict_sets(self._sets(sets), self.gene)).mean(axis=1) - self.before.mean()
+        )
 
-
-def _sets(sets: np.ndarray) -> torch.Tensor:
-    return torch.as_tensor(np.ascontiguousarray(sets), dtype=torch.long)
+    def _sets(self, sets: np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(np.ascontiguousarray(sets), dtype=torch.long, device=self.perturbed.device)
 
 
 def _numpy(tensor: torch.Tensor) -> np.ndarray:

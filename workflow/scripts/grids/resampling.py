@@ -33,12 +33,12 @@ def changes_by_set(cells: TaskCells, gene: str, members: Sequence[str], alone: b
     """
     of_surrogate, column, _ = cells.of(gene)
     positions = cells.members(gene, members)
-    none_and_all = torch.tensor([[False], [True]]).expand(2, len(positions))
-    one = torch.eye(len(positions), dtype=torch.bool)
+    none_and_all = torch.tensor([[False], [True]], device=positions.device).expand(2, len(positions))
+    one = torch.eye(len(positions), dtype=torch.bool, device=positions.device)
     subsets = torch.cat([none_and_all, one]) if alone else none_and_all
     changes = []
     for version in (of_surrogate, *cells.refits(gene)):
-        before, together, *singly = version.predict_subsets(positions, subsets, column).double().cpu()
+        before, together, *singly = version.predict_subsets(positions, subsets, column).cpu().double()
         changes.append(
             torch.stack([together - before, *([sum(s - before for s in singly)] if alone else [])], 1)
         )

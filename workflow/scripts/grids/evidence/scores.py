@@ -35,7 +35,7 @@ def score_peaks(
     for cell_type, gene in tasks[["cell_type", "gene"]].itertuples(index=False):
         perturbed, column, peaks = cells.of(gene)
         position = pd.Index(peaks).get_indexer(windows.loc[windows["gene"] == gene, "peak"])
-        position = torch.from_numpy(position[position >= 0])
+        position = torch.from_numpy(position[position >= 0]).to(perturbed.device)
         drop = perturbed.predict(column).mean() - perturbed.mean_of_sets(position[:, None], column)
         names = [peaks[i] for i in position.tolist()]
         scored = {"cell_type": cell_type, "gene": gene, "peak": names, "score": drop.cpu().numpy()}

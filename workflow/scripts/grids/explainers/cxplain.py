@@ -106,26 +106,26 @@ def cxplain(
         When `window` is no square number although `image_width` is given.
     """
     cells, allowed, rng = problem.cells, problem.allowed.sort().values, problem.rng
-    window_of_peak = torch.full((cells.n_peaks,), -1)
+    window_of_peak = torch.full((cells.n_peaks,), -1, device=cells.device)
     window_of_peak[allowed] = _windows(allowed, cells.group_of_peak[allowed], window, image_width)
     n_windows = int(window_of_peak.max()) + 1
     masked = np.arange(len(cells))
     if n_cells < len(cells):
         masked = np.sort(rng.choice(len(cells), n_cells, replace=False))
     objective = causal_objective(problem, window_of_peak, masked)
-    importance = torch.zeros(n_windows)
+    importance = cells.shift.new_zeros(n_windows)
     if objective.sum() > 0:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**31)))
-            network = WindowUNet(n_windows)
+            network = WindowUNet(n_windows).to(cells.device)
         _train(
             network, cells.subset(masked), window_of_peak, objective, n_epochs, batch_size, learning_rate, rng
         )
         importance = _mean_importance(network, cells, window_of_peak, batch_size)
     gain = addition_gain(cells, problem.gene, cells.pooled)[allowed]
-    order = np.lexsort((gain.numpy(), importance[window_of_peak[allowed]].numpy()))
-    scores = torch.zeros(cells.n_peaks)
-    scores[allowed[torch.from_numpy(order)]] = torch.arange(1, len(allowed) + 1, dtype=torch.float)
+    order = np.lexsort((gain.cpu().numpy(), importance[window_of_peak[allowed]].cpu().numpy()))
+    scores, ranks = cells.shift.new_zeros(cells.n_peaks), torch.arange(1, len(allowed) + 1)
+    scores[allowed[torch.from_numpy(order).to(cells.device)]] = ranks.to(scores)
     return scores
 
 
@@ -142,7 +142,7 @@ def _windows(allowed: Tensor, group: Tensor, window: int, image_width: int | Non
         n_in_group = group.bincount()
         first = n_in_group.cumsum(0) - n_in_group
         rank = torch.empty_like(order)
-        rank[order] = torch.arange(len(order)) - first[group[order]]
+        rank[order] = torch.arange(len(order), device=order.device) - first[group[order]]
         key = group * len(allowed) + rank // window
     return key.unique(return_inverse=True)[1]
 
@@ -176,7 +176,7 @@ def causal_objective(problem: Problem, window_of_peak: Tensor, explained: np.nda
         gain = change.clamp(min=0)
         rows.append((windows, gain / gain.sum().clamp(min=1e-12)))
     indptr = np.cumsum([0, *(len(windows) for windows, _ in rows)])
-    windows, shares = (torch.cat(parts).numpy() for parts in zip(*rows, strict=True))
+    windows, shares = (torch.cat(parts).cpu().numpy() for parts in zip(*rows, strict=True))
     return sparse.csr_matrix((shares, windows, indptr), shape=(len(explained), int(window_of_peak.max()) + 1))
 
 
@@ -184,9 +184,9 @@ def _n_changed(cells: PerturbedCells, window_of_peak: Tensor) -> Tensor:
     """How many peaks of each window perturbing changes in each cell, shape (n_cells, n_windows)."""
     candidates = (window_of_peak >= 0).nonzero()[:, 0]
     candidate, cell = cells.changed(candidates).nonzero(as_tuple=True)
-    n_changed = torch.zeros(len(cells), int(window_of_peak.max()) + 1)
+    n_changed = cells.shift.new_zeros(len(cells), int(window_of_peak.max()) + 1)
     pair = cell * n_changed.shape[1] + window_of_peak[candidates[candidate]]
-    return n_changed.view(-1).index_add_(0, pair, torch.ones(len(pair))).view_as(n_changed)
+    return n_changed.view(-1).index_add_(0, pair, n_changed.new_ones(len(pair))).view_as(n_changed)
 
 
 def _train(
@@ -203,7 +203,7 @@ def _train(
 
     def divergence(batch: np.ndarray) -> Tensor:
         predicted = network(_n_changed(cells.subset(batch), window_of_peak))
-        target = torch.from_numpy(objective[batch].toarray())
+        target = torch.from_numpy(objective[batch].toarray()).to(cells.device)
         return nn.functional.kl_div(predicted, target, reduction="batchmean")
 
     informative = rng.permutation(np.flatnonzero(objective.sum(1)))
@@ -233,7 +233,7 @@ def _mean_importance(
     network: WindowUNet, cells: PerturbedCells, window_of_peak: Tensor, batch_size: int
 ) -> Tensor:
     """Mean over cells of the predicted importance of each window, shape (n_windows,)."""
-    total = torch.zeros(len(network.window_bias))
+    total = torch.zeros_like(network.window_bias)
     for batch in np.array_split(np.arange(len(cells)), -(-len(cells) // batch_size)):
         n_changed = _n_changed(cells.subset(batch), window_of_peak)
         total += (network(n_changed).exp() * (n_changed > 0)).sum(0)

@@ -91,14 +91,14 @@ def fimap(
     sign = direction_sign(cells.value)
     n_changed = sum(len(peaks) for _, peaks, _ in _blocks(cells, problem.allowed)) / len(cells)
     if n_changed == 0:
-        return torch.zeros(cells.n_peaks)
+        return cells.shift.new_zeros(cells.n_peaks)
     batch_size = min(batch_size, len(cells), max(int(MAX_PAIRS / n_changed), 1))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))
-        network = PerturbationNetwork(cells.pooled, cells.n_peaks, n_hidden, n_factors)
+        network = PerturbationNetwork(cells.pooled, cells.n_peaks, n_hidden, n_factors).to(cells.device)
         parameters = list(network.parameters())
         optimiser = torch.optim.Adam(parameters, lr=learning_rate)
-        shift = torch.zeros(())
+        shift = cells.shift.new_zeros(())
         for step in trange(n_steps, desc="FIMAP", unit="step"):
             batch = cells.subset(np.sort(rng.choice(len(cells), batch_size, replace=False)))
             peaks, cell = _pairs(batch, problem.allowed)
@@ -108,7 +108,8 @@ def fimap(
             progress = min(1.5 * step / n_steps, 1.0)
             first, last = FIRST_SHARE * len(peaks), _n_changed_by_best(logit, peaks, problem.set_size)
             logit, shift = _shift_to(logit, first ** (1 - progress) * last**progress, shift)
-            gate = ((logit + torch.logit(torch.rand(len(logit)), eps=1e-6)) / temperature).sigmoid()
+            noise = torch.logit(torch.rand(len(logit)), eps=1e-6).to(cells.device)
+            gate = ((logit + noise) / temperature).sigmoid()
             states = batch.pooled + moves(cells, peaks, cell, batch_size, gate)
             loss = -sign * cells.tail(problem.gene, states).mean()
             for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
@@ -121,7 +122,7 @@ def fimap(
 def _n_changed_by_best(logit: Tensor, peaks: Tensor, set_size: int) -> int:
     """How many of the pairs belong to the peaks with the largest summed chance."""
     found, position, n_pairs = peaks.unique(return_inverse=True, return_counts=True)
-    chance = torch.zeros(len(found)).index_add_(0, position, logit.detach().sigmoid())
+    chance = logit.new_zeros(len(found)).index_add_(0, position, logit.detach().sigmoid())
     return int(n_pairs[chance.topk(min(set_size, len(found))).indices].sum())
 
 
@@ -144,7 +145,7 @@ def _mean_chance(
     network: PerturbationNetwork, shift: Tensor, cells: PerturbedCells, allowed: Tensor
 ) -> Tensor:
     """Mean over cells of the chance that each peak is perturbed, shape (n_peaks,)."""
-    total = torch.zeros(cells.n_peaks)
+    total = cells.shift.new_zeros(cells.n_peaks)
     for part, peaks, cell in _blocks(cells, allowed):
         total.index_add_(0, peaks, (network(part.pooled, peaks, cell) + shift).sigmoid())
     return total / len(cells)

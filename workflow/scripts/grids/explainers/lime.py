@@ -52,10 +52,11 @@ def lime(
     if _n_changed(cells, explained, allowed) > max_features:
         gain = addition_gain(cells, problem.gene, cells.pooled)[allowed]
         allowed = allowed[gain.topk(max_features).indices.sort().values]
-    total = torch.zeros(cells.n_peaks)
+    total = cells.shift.new_zeros(cells.n_peaks)
     for cell in explained:
         peaks = changed_peaks(cells, cell, allowed)
-        kept = torch.from_numpy(problem.rng.random((n_neighbours, len(peaks)), dtype=np.float32) < 0.5)
+        kept = problem.rng.random((n_neighbours, len(peaks)), dtype=np.float32) < 0.5
+        kept = torch.from_numpy(kept).to(cells.device)
         states = neighbour_states(cells, cell, peaks, kept)
         total[peaks] += coefficients(kept, cells.predict(problem.gene, states), kernel_width, alpha)
     # A coefficient is what keeping a feature does, the score what giving it up does.
@@ -119,5 +120,5 @@ def coefficients(kept: Tensor, predicted: Tensor, kernel_width: float, alpha: fl
     distance = 1 - features.mean(1).sqrt()
     weight = torch.exp(-((distance / kernel_width) ** 2) / 2)
     ridge = Ridge(alpha=alpha, solver="cholesky")  # in the dual where there are more features than neighbours
-    ridge.fit(features.numpy(), predicted.numpy(), sample_weight=weight.numpy())
+    ridge.fit(*(part.cpu().numpy() for part in (features, predicted, weight)))
     return torch.from_numpy(ridge.coef_).to(predicted)

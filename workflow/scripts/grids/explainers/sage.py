@@ -48,10 +48,10 @@ def sage(problem: Problem, n_permutations: int = 1024, n_blocks: int = 8192, sig
     n_rounds = -(-n_pairs // len(cells))
     turns = np.concatenate([rng.permutation(len(cells)) for _ in range(n_rounds)])[:n_pairs]
     target = cells.predict(problem.gene)
-    total = torch.zeros(cells.n_peaks)
+    total = cells.shift.new_zeros(cells.n_peaks)
     for cell in tqdm(turns, desc="SAGE", unit="pair of orders"):
         peaks = changed_peaks(cells, cell, problem.allowed)
-        order = peaks[torch.from_numpy(rng.permutation(len(peaks)))]
+        order = peaks[torch.from_numpy(rng.permutation(len(peaks))).to(cells.device)]
         for walked in (order, order.flip(0)):
             total[walked] += _gains(problem, cell, walked, target[cell], n_blocks, signed)
     return total / (2 * n_pairs)
@@ -63,7 +63,7 @@ def _gains(problem: Problem, cell: int, order: Tensor, target: Tensor, n_blocks:
         return target.new_zeros(0)
     cells = problem.cells
     n_blocks = min(n_blocks, len(order))
-    block = torch.arange(len(order)) * n_blocks // len(order)
+    block = torch.arange(len(order), device=cells.device) * n_blocks // len(order)
     perturbing = moves(cells, order, block, n_blocks)
     # Before step k the blocks from k on are perturbed; at the end none is.
     left = torch.cat([perturbing.flip(0).cumsum(0).flip(0), torch.zeros_like(perturbing[:1])])

@@ -37,7 +37,7 @@ def correlation(problem: Problem) -> Tensor:
     covariance = opened.T @ deviation / len(deviation)
     scale = np.sqrt(share * (1 - share)) * deviation.std()
     scores = np.divide(np.abs(covariance), scale, out=np.zeros_like(scale), where=scale > 0)
-    return torch.from_numpy(scores)
+    return torch.from_numpy(scores).to(problem.cells.device)
 
 
 def distance(problem: Problem) -> Tensor:
@@ -50,9 +50,10 @@ def distance(problem: Problem) -> Tensor:
     """
     if problem.distance_bp is None:
         raise InputError("explainer distance: expected the peaks' distances to the TSS, got none")
-    return torch.from_numpy(-np.nan_to_num(np.abs(np.asarray(problem.distance_bp, float)), nan=np.inf))
+    scores = -np.nan_to_num(np.abs(np.asarray(problem.distance_bp, float)), nan=np.inf)
+    return torch.from_numpy(scores).to(problem.cells.device)
 
 
 def random(problem: Problem) -> Tensor:
     """Random scores, uniform from 0 to 1, shape (n_peaks,): a random set of the candidates."""
-    return torch.from_numpy(problem.rng.random(problem.cells.n_peaks))
+    return torch.from_numpy(problem.rng.random(problem.cells.n_peaks)).to(problem.cells.device)

@@ -50,13 +50,13 @@ def subset_sampler(
     cells, allowed, rng = problem.cells, problem.allowed, problem.rng
     sign = direction_sign(cells.value)
     noise = torch.Generator().manual_seed(int(rng.integers(2**31)))
-    logits = torch.zeros(len(allowed), requires_grad=True)
+    logits = torch.zeros(len(allowed), device=cells.device, requires_grad=True)
     optimiser = torch.optim.Adam([logits], lr=learning_rate, eps=ADAM_EPSILON)
     for temperature in np.geomspace(first_temperature, last_temperature, n_steps):
         batch = cells
         if len(cells) > batch_size:
             batch = cells.subset(np.sort(rng.choice(len(cells), batch_size, replace=False)))
-        gumbel = -torch.empty(len(allowed)).exponential_(generator=noise).log()
+        gumbel = -torch.empty(len(allowed)).exponential_(generator=noise).log().to(cells.device)
         inclusion = relaxed_top((logits + gumbel) / temperature, problem.set_size).to(cells.shift)
         shares = cells.shift.new_zeros(cells.n_peaks).index_put((allowed,), inclusion)
         objective = sign * batch.tail(problem.gene, batch.partly_perturbed(shares)).mean()

@@ -36,7 +36,8 @@ class PerturbedCells:
 
     Holds each cell's pooled state and, sparsely, which peaks are open. Perturbing peak ``j`` in cell ``i``
     moves the pooled state of the peak's group by ``(value - x_ij) * shift_j``; a set moves it by the sum.
-    Cells that a perturbation does not change are not predicted again.
+    Cells that a perturbation does not change are not predicted again. Everything is on the device of the surrogate's
+    weights, and so are the peaks that methods are asked about; which peaks are open stays in memory beside.
 
     Parameters
     ----------
@@ -78,6 +79,10 @@ class PerturbedCells:
         return len(self.shift)
 
     @property
+    def device(self) -> torch.device:
+        return self.shift.device
+
+    @property
     def opened(self) -> sparse.csr_matrix:
         """Which peaks are open before any perturbation, shape (n_cells, n_peaks); entries are 1."""
         rows = self._by_group
@@ -89,7 +94,7 @@ class PerturbedCells:
         part = object.__new__(PerturbedCells)
         part.__dict__.update(self.__dict__)
         n_groups = self.surrogate.n_groups
-        part.pooled = self.pooled[torch.from_numpy(cells)]
+        part.pooled = self.pooled[torch.from_numpy(cells).to(self.device)]
         part._by_group = self._by_group[(cells[:, None] * n_groups + np.arange(n_groups)).ravel()]
         part._by_peak = part._by_group.T.tocsr()
         return part
@@ -112,7 +117,7 @@ class PerturbedCells:
         )
         opened = np.zeros((len(peaks), len(self)), dtype=bool)
         opened[row, cell] = True
-        return torch.from_numpy(opened != bool(self.value)).to(self.shift.device)
+        return torch.from_numpy(opened != bool(self.value)).to(self.device)
 
     def perturbed(self, members: Tensor, states: Tensor | None = None) -> Tensor:
         """Pooled states after a set has been perturbed.
@@ -155,13 +160,14 @@ class PerturbedCells:
     def _moves(self, members: Tensor) -> Tensor:
         """What perturbing each peak adds to a cell that it changes, shape (n, n_groups * width)."""
         moves = self.shift.new_zeros(len(members), *self.pooled.shape[1:])
-        moves[torch.arange(len(members)), self.group_of_peak[members]] = self._step[members]
+        member = torch.arange(len(members), device=self.device)
+        moves[member, self.group_of_peak[members]] = self._step[members]
         return moves.flatten(1)
 
     def tail(self, gene: int, states: Tensor) -> Tensor:
         """Predicted log-expression of a gene from pooled states, shape (n_states,); differentiable, in one block."""
         self.evaluations.n_forward += len(states)
-        return self.surrogate.tail(states, torch.tensor([gene], device=self.shift.device))[:, 0]
+        return self.surrogate.tail(states, torch.tensor([gene], device=self.device))[:, 0]
 
     def predict(self, gene: int, states: Tensor | None = None) -> Tensor:
         """Predicted log-expression of a gene in each cell, shape (n_cells,)."""
@@ -195,7 +201,7 @@ class PerturbedCells:
         predicted = self.predict(gene, states) if predicted is None else predicted
         predicted = predicted.repeat(len(sets), 1)
         n_flags = max(sets.shape[1] * len(self), 1)
-        for block in torch.arange(len(sets)).split(max(FLAGS_PER_BLOCK // n_flags, 1)):
+        for block in torch.arange(len(sets), device=self.device).split(max(FLAGS_PER_BLOCK // n_flags, 1)):
             members = sets[block]
             changed = self.changed(members.flatten()).view(*members.shape, len(self))
             for pairs in changed.any(1).nonzero().split(ROWS_PER_BLOCK):
@@ -230,7 +236,8 @@ class PerturbedCells:
         n_subsets = len(masks)
         changed, moves = self.changed(members).T, self._moves(members)
         predicted = self.shift.new_empty(n_subsets, len(self))
-        for cells in torch.arange(len(self)).split(max(FLAGS_PER_BLOCK // max(n_subsets, 1), 1)):
+        every_cell = torch.arange(len(self), device=self.device)
+        for cells in every_cell.split(max(FLAGS_PER_BLOCK // max(n_subsets, 1), 1)):
             first, same_as = _distinct_perturbations(changed[cells], masks)
             parts = []
             for block in first.split(ROWS_PER_BLOCK):
@@ -305,7 +312,7 @@ class PerturbedCells:
     @property
     def n_changed(self) -> Tensor:
         """Cells that perturbing each peak changes, shape (n_peaks,)."""
-        n_open = torch.from_numpy(np.diff(self._by_peak.indptr)).long().to(self.shift.device)
+        n_open = torch.from_numpy(np.diff(self._by_peak.indptr)).long().to(self.device)
         return len(self) - n_open if self.value else n_open
 
 
@@ -325,7 +332,7 @@ def _distinct_perturbations(movable: Tensor, masks: Tensor) -> tuple[Tensor, Ten
     same_as : LongTensor, shape (n_cells, n_subsets)
         Each pair's position in `first`.
     """
-    movable, masks = movable.cpu().numpy(), masks.cpu().numpy()
+    device, movable, masks = movable.device, movable.cpu().numpy(), masks.cpu().numpy()
     key = np.arange(len(movable))[:, None]
     first = None
     for start in range(0, max(masks.shape[1], 1), 31):  # as many bits as fit beside a key
@@ -334,4 +341,4 @@ def _distinct_perturbations(movable: Tensor, masks: Tensor) -> tuple[Tensor, Ten
         code = (movable[:, part] @ bit)[:, None] & (masks[:, part] @ bit)
         _, first, key = np.unique(key << 31 | code, return_index=True, return_inverse=True)
         key = key.reshape(code.shape)
-    return torch.from_numpy(first), torch.from_numpy(key)
+    return torch.from_numpy(first).to(device), torch.from_numpy(key).to(device)

@@ -49,7 +49,7 @@ class Sample:
     def __init__(self, cells: PerturbedCells, n_sampled: int):
         drawn = np.random.default_rng(0).choice(len(cells), n_sampled, replace=False)
         parts = [np.sort(part) for part in np.split(drawn, [n_sampled // 4]) if len(part)]
-        self.parts = [(torch.from_numpy(part), cells.subset(part)) for part in parts]
+        self.parts = [(torch.from_numpy(part).to(cells.device), cells.subset(part)) for part in parts]
         self.n_cells, self.sign = len(cells), direction_sign(cells.value)
         self.n_evaluations = 0
 
@@ -68,7 +68,7 @@ class Sample:
         at : Linearised
             The objective at `states`.
         """
-        gain, left = at.gain_of(candidates), torch.arange(len(candidates))
+        gain, left = at.gain_of(candidates), torch.arange(len(candidates), device=candidates.device)
         missed, n_changed = gain.new_empty(len(left), 0), torch.zeros_like(left)
         rounding = ROUNDING * at.predicted.mean().abs()
         for rows, cells in self.parts:
@@ -82,7 +82,7 @@ class Sample:
             behind = (estimate[:, None] + self._margin(missed) + rounding < estimate).any(1)
             kept = ~behind | (n_changed < MIN_CHANGED)
             left, missed, n_changed = left[kept], missed[kept], n_changed[kept]
-        contends = torch.zeros(len(candidates), dtype=torch.bool)
+        contends = torch.zeros_like(candidates, dtype=torch.bool)
         contends[left] = True
         return contends
 

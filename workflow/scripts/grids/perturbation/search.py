@@ -114,11 +114,11 @@ class Search:
         if len(cells) == 0:
             raise InputError("search: there are no cells to search over")
         self.cells, self.gene = cells, gene
-        self.allowed = torch.arange(cells.n_peaks) if allowed is None else allowed
+        self.allowed = torch.arange(cells.n_peaks, device=cells.device) if allowed is None else allowed
         self.n_candidates = n_candidates
         self.batch_size = batch_size if batch_size is not None and batch_size < len(cells) else None
         self.sign = direction_sign(cells.value)
-        self._excluded = torch.ones(cells.n_peaks, dtype=torch.bool)
+        self._excluded = torch.ones(cells.n_peaks, dtype=torch.bool, device=cells.device)
         self._excluded[self.allowed] = False
         self._n_evaluations = 0
         self._sample = sample_of(cells, N_SAMPLED) if len(cells) >= 4 * N_SAMPLED else None
@@ -165,7 +165,7 @@ class Search:
         """
         at = self._unperturbed
         alone = at.gain.new_full((self.cells.n_peaks,), self.sign * at.predicted.mean().item())
-        first = self.proposals(at, torch.empty(0, dtype=torch.long))
+        first = self.proposals(at, self.allowed[:0])
         alone[first] = self._exact_alone(first)
         return alone
 
@@ -222,7 +222,8 @@ class Search:
 
     def random(self, set_size: int, rng: np.random.Generator) -> Tensor:
         """Distinct candidate peaks drawn at random."""
-        return self.allowed[torch.from_numpy(rng.choice(len(self.allowed), set_size, replace=False))]
+        drawn = rng.choice(len(self.allowed), set_size, replace=False)
+        return self.allowed[torch.from_numpy(drawn).to(self.cells.device)]
 
     def start(self, origin: str, set_size: int, rng: np.random.Generator) -> Tensor:
         """A set to start from; `origin` is greedy, path or random."""
@@ -347,9 +348,7 @@ class Search:
 
     def _exact_alone(self, peaks: Tensor) -> Tensor:
         """Objective with each peak alone perturbed, shape (n,); every peak is evaluated once."""
-        new = torch.tensor(
-            [peak for peak in peaks.tolist() if peak not in self._effect_alone], dtype=torch.long
-        )
+        new = peaks.new_tensor([peak for peak in peaks.tolist() if peak not in self._effect_alone])
         values = self.objective(new[:, None], predicted=self._unperturbed.predicted)
         self._effect_alone.update(zip(new.tolist(), values.tolist(), strict=True))
         return values.new_tensor([self._effect_alone[peak] for peak in peaks.tolist()])

@@ -68,11 +68,11 @@ class TaskCells:
         if self._windows is None:
             return PerturbedCells(surrogate, self._opened, self.value)
         cells = PerturbedCells(surrogate.for_gene(self._gene), self._opened, self.value)
-        cells.pooled[:, 0, -1] += self._by_state
+        cells.pooled[:, 0, -1] += self._by_state.to(cells.device)
         return cells
 
     def members(self, gene: str, peaks: Sequence[str], where: str = "sets") -> Tensor:
-        """Indices of named peaks, shape (n,).
+        """Indices of named peaks, shape (n,), on the cells' device.
 
         Raises
         ------
@@ -86,10 +86,11 @@ class TaskCells:
                 f"{where}: peak '{list(peaks)[int(np.argmin(members))]}' is not among the {len(self._position)} "
                 f"peaks that the surrogate sees for gene '{gene}'"
             )
-        return torch.from_numpy(members)
+        return torch.from_numpy(members).to(self._cells.device)
 
     def candidates(self, gene: str, windows: pd.DataFrame | None = None) -> Tensor:
-        """Indices of the peaks that a search may choose from: all, or those that `windows` has for the gene.
+        """Indices of the peaks that a search may choose from: all, or those that `windows` has for the gene; on the
+        cells' device.
 
         Parameters
         ----------
@@ -99,6 +100,6 @@ class TaskCells:
         """
         self.of(gene)
         if windows is None:
-            return torch.arange(len(self._position))
+            return torch.arange(len(self._position), device=self._cells.device)
         inside = self._position.get_indexer(windows.loc[windows["gene"] == gene, "peak"])
-        return torch.from_numpy(np.unique(inside[inside >= 0]))
+        return torch.from_numpy(np.unique(inside[inside >= 0])).to(self._cells.device)

@@ -100,5 +100,5 @@ def selection_frequency(
         search = Search(resampled, gene, allowed, candidates)
         search.check_size(len(members))
         chosen = search.improve(search.greedy(len(members)), rng, max_rounds, nested=False).members
-        times += torch.isin(members, search.contributing(chosen)).numpy()
+        times += torch.isin(members, search.contributing(chosen)).cpu().numpy()
     return times / n_repeats if n_repeats else np.full(len(members), np.nan)

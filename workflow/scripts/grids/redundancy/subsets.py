@@ -132,7 +132,7 @@ def predictor(cells: PerturbedCells, gene: int, members: torch.Tensor) -> Callab
     """Exact prediction of subsets of one set: bool (n_subsets, set_size) to (n_subsets, n_cells)."""
 
     def predict(subsets: np.ndarray) -> np.ndarray:
-        predicted = cells.predict_subsets(members, torch.from_numpy(subsets), gene)
+        predicted = cells.predict_subsets(members, torch.from_numpy(subsets).to(cells.device), gene)
         return predicted.cpu().numpy().astype(np.float64)
 
     return predict

@@ -39,7 +39,7 @@ def latent_umap(surrogate: CrossModalitySurrogate, multiome: Multiome, seed: int
         "rna": _some(multiome.rna.stream(split="test"), seed),
     }
     z_atac = surrogate.encode_atac(cells["atac"].X)
-    z_rna = surrogate.rna_encoder(torch.from_numpy(cells["rna"].X.toarray()))
+    z_rna = surrogate.rna_encoder(torch.from_numpy(cells["rna"].X.toarray()).to(z_atac.device))
     tables = []
     for mapping, atac in (("before", z_atac), ("after", surrogate.atac_to_rna(z_atac))):
         joined = torch.cat([atac, z_rna]).cpu().numpy()

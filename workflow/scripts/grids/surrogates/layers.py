@@ -13,7 +13,7 @@ class PReLU(nn.PReLU):
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.weight.view(-1, *[1] * (x.ndim - 2))  # of the features in the second dimension
-        return torch.lerp(x, x.relu(), 1 - weight)
+        return torch.lerp(x, x.relu(), 1 - weight.to(x))
 
 
 class GroupedLinear(nn.Module):

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from scipy import sparse
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot, softplus
 
 from grids import backed
@@ -71,18 +71,28 @@ def masked_squared_error(predicted: Tensor, observed: Tensor, generator: torch.G
     """
     expressed = observed != 0
     share = expressed.sum() / (~expressed).sum().clamp(min=1)
-    kept = expressed | (torch.rand(observed.shape, generator=generator) < share)
+    drawn = torch.rand(observed.shape, generator=generator).to(observed.device)
+    kept = expressed | (drawn < share)
     return ((predicted - observed) ** 2)[kept].mean() if kept.any() else (predicted * 0).sum()
 
 
 class Losses:
-    """The loss terms of each stage for one batch: named scalars, unweighted; `weights` says how they add up."""
+    """The loss terms of each stage for one batch: named scalars, unweighted; `weights` says how they add up.
+
+    Attributes
+    ----------
+    mixed_precision : bool
+        Whether gradients go through the dense layers of the RNA side, most of the multiplications, in bfloat16: on a
+        CUDA device. Pooling, latents and their maps, losses, weights and what validation cells are judged by stay in
+        single precision; a cycle loss is a difference of nearly equal latents, which bfloat16 would round away.
+    """
 
     def __init__(
         self, model: CrossModalitySurrogate, settings: Settings, supervised: bool, train: TrainingCells
     ):
         self.model, self.settings, self.supervised = model, settings, supervised
         self.device = torch.device(settings.device)
+        self.mixed_precision = self.device.type == "cuda"
         self.type_means = torch.from_numpy(train.type_means(len(model.cell_types))).to(self.device)
         self.weights = {
             "cycle_rna": RNA_WEIGHT,
@@ -100,6 +110,13 @@ class Losses:
         """Observed log-expression, dense, shape (n_cells, n_genes)."""
         return torch.from_numpy(batch.rna.toarray()).to(self.device)
 
+    def _dense(self, layers: nn.Module, x: Tensor) -> Tensor:
+        """Dense layers of the RNA side, in mixed precision where that is asked for; single precision comes out."""
+        if not (self.mixed_precision and torch.is_grad_enabled()):
+            return layers(x)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            return layers(x).float()
+
     def _reconstruction_atac(self, z: Tensor, batch: TrainingCells, rng: torch.Generator) -> Tensor:
         cells, peaks, target = (t.to(self.device) for t in open_and_drawn_peaks(batch.atac, rng))
         logits = self.model.atac_decoder.logits_at(z, cells, peaks)
@@ -112,20 +129,18 @@ class Losses:
     def rna(self, batch: TrainingCells, rng: torch.Generator) -> dict[str, Tensor]:
         """RNA autoencoder: squared error of the expressed genes and as many zeros."""
         y = self.expression(batch)
-        return {
-            "reconstruction": masked_squared_error(self.model.decode_rna(self.model.rna_encoder(y)), y, rng)
-        }
+        rebuilt = self._dense(self.model.rna_decoder, self._dense(self.model.rna_encoder, y))
+        return {"reconstruction": masked_squared_error(rebuilt, y, rng)}
 
     def mapping(self, batch: TrainingCells, rng: torch.Generator) -> dict[str, Tensor]:
         """Cycle, reconstruction after the cycle, adversarial, and the supervised or the pseudobulk term."""
         model, y = self.model, self.expression(batch)
-        z_atac, z_rna = model.encode_atac(batch.atac), model.rna_encoder(y)
+        z_atac, z_rna = model.encode_atac(batch.atac), self._dense(model.rna_encoder, y)
         to_rna, to_atac = model.atac_to_rna(z_atac), model.rna_to_atac(z_rna)
         back_atac, back_rna = model.rna_to_atac(to_rna), model.atac_to_rna(to_atac)
         # One pass through the decoder: batch normalisation must see the mixture that it will be run on.
-        rebuilt, predicted = model.decode_rna(torch.cat([back_rna, to_rna])).split(
-            [len(back_rna), len(to_rna)]
-        )
+        decoded = self._dense(model.rna_decoder, torch.cat([back_rna, to_rna]))
+        rebuilt, predicted = decoded.split([len(back_rna), len(to_rna)])
         terms = {
             "cycle_atac": (back_atac - z_atac).abs().mean(),
             "cycle_rna": (back_rna - z_rna).abs().mean(),
@@ -151,7 +166,8 @@ class Losses:
 
     def supervised_only(self, batch: TrainingCells, rng: torch.Generator) -> dict[str, Tensor]:
         """Squared error of the predicted log-expression of paired cells."""
-        predicted = self.model.tail(self.model.pool(batch.atac))
+        z_rna = self.model.atac_to_rna(self.model.encode_atac(batch.atac))
+        predicted = self._dense(self.model.rna_decoder, z_rna).clamp(min=0)
         return {"supervised": (predicted - self.expression(batch)).square().mean()}
 
     def types(self, batch: TrainingCells) -> tuple[Tensor, Tensor]:

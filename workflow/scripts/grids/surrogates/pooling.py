@@ -186,4 +186,4 @@ class PooledSurrogate(nn.Module, ABC):
             for i in range(0, block.shape[0], batch_size)
         ]
         n_genes = len(self.genes) if genes is None else len(genes)
-        return torch.cat(parts) if parts else torch.empty(0, n_genes)
+        return torch.cat(parts) if parts else self.shift.new_empty(0, n_genes)

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 import grids
+from grids import devices
 from grids.errors import InputError, listing
 from grids.surrogates.classifier import Classifier
 from grids.surrogates.cross_modality import CrossModalitySurrogate
@@ -61,14 +62,21 @@ def read_metadata(path: str | os.PathLike) -> dict:
         return _metadata(file, path)
 
 
-def load(path: str | os.PathLike) -> Surrogate:
+def load(path: str | os.PathLike, device: str = "cpu") -> Surrogate:
     """Read a surrogate, in evaluation mode.
+
+    Parameters
+    ----------
+    path : path
+    device : str
+        Where its weights are put, and with them all that is computed with it; the window surrogate knows the CPU only.
 
     Raises
     ------
     InputError
-        When the file is missing, truncated, or not a surrogate of this project.
+        When the file is missing, truncated, or not a surrogate of this project, or there is no such device.
     """
+    where = devices.find(device)
     with _open(path) as file:
         metadata = _metadata(file, path)
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
@@ -81,7 +89,7 @@ def load(path: str | os.PathLike) -> Surrogate:
         raise InputError(
             f"{path}: the stored surrogate is damaged ({type(error).__name__}: {error}); delete it and train again"
         ) from None
-    return model.eval()
+    return model.to(where).eval()
 
 
 def _check_sizes(options: dict, weights: Mapping[str, torch.Tensor]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from grids import backed
+from grids import backed, devices
 from grids.cells import Multiome
 from grids.errors import InputError
 from grids.seeds import derive_seed
@@ -67,7 +67,7 @@ def build(multiome: Multiome, settings: Settings, seed: int) -> CrossModalitySur
     with torch.no_grad():
         mean = backed.mean(multiome.rna.stream(split="train").X)
         model.rna_decoder[-1].bias.copy_(torch.from_numpy(mean))
-    return model.to(settings.device)
+    return model.to(devices.find(settings.device))
 
 
 def train_joint(
@@ -178,7 +178,7 @@ def specialise(
             f"cell type {cell_type!r} is not known to the surrogate; it has {surrogate.cell_types}"
         )
     supervised = settings.is_supervised(multiome.paired)
-    model = copy.deepcopy(surrogate).eval()
+    model = copy.deepcopy(surrogate).to(devices.find(settings.device)).eval()
     train = TrainingCells.of(multiome, "train", model.cell_types, cell_type)
     validation = TrainingCells.of(multiome, "validation", model.cell_types, cell_type)
     folder = _checkpoint_folder(checkpoints, multiome, settings, "specialise", cell_type, seed)
