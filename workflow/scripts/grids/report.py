@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from grids.writing import whole
+
 
 def make_report(
     path: str | os.PathLike,
@@ -34,8 +36,6 @@ def make_report(
     RuntimeError
         With Snakemake's last words when no report came out.
     """
-    path = Path(path)
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
     command = [
         sys.executable,
         "-m",
@@ -43,18 +43,20 @@ def make_report(
         target,
         "--snakefile",
         snakefile,
-        "--report",
-        partial,
         "--nocolor",
     ]
     command += ["--configfile", *config_files] if config_files else []
     command += ["--config", *config_args] if config_args else []
-    result = subprocess.run([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    print(result.stdout, file=sys.stderr)
-    if result.returncode or not partial.is_file():
-        partial.unlink(missing_ok=True)
-        raise RuntimeError(f"snakemake --report failed: {' '.join(result.stdout.split()[-40:])}")
-    os.replace(partial, path)
+    with whole(path) as partial:
+        result = subprocess.run(
+            [*map(str, command), "--report", str(partial)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        print(result.stdout, file=sys.stderr)
+        if result.returncode or not partial.is_file():
+            raise RuntimeError(f"snakemake --report failed: {' '.join(result.stdout.split()[-40:])}")
 
 
 def what_went_wrong(logs: str | os.PathLike, since: float) -> list[str]:
