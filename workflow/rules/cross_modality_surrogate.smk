@@ -18,7 +18,7 @@ rule train_surrogate:
         "<results>/benchmarks/train_surrogate.tsv"
     conda:
         "../../envs/grids.yaml"
-    threads: 2
+    threads: THREADS
     resources:
         **GPU,
         mem_mb=memory(6000, per_input_mb=20),

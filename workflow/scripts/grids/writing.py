@@ -14,11 +14,11 @@ PROBE_BYTES = 65_536
 _REFUSALS = {
     errno.ENOSPC: "there is no space left on its disk{free}; free some",
     errno.EDQUOT: "the quota of its disk is used up{free}; free some space",
-    errno.EROFS: "its disk is read-only; choose another folder with the config key results, or make it writable",
-    errno.EACCES: "its folder may not be written to; choose another folder with the config key results, or ask for "
-    "the permission",
+    errno.EROFS: "its disk is read-only; make it writable, or choose another folder",
+    errno.EACCES: "writing there is not permitted; ask for the permission, or choose another folder",
 }
 _REFUSALS[errno.EPERM] = _REFUSALS[errno.EACCES]
+_FULL = (errno.ENOSPC, errno.EDQUOT)  # never raised by reading
 
 
 @contextlib.contextmanager
@@ -70,18 +70,55 @@ def refusal(error: BaseException, path: str | os.PathLike) -> str | None:
     path : path
     """
     number, cause = None, error
-    while cause is not None and number not in _REFUSALS:
-        number, cause = getattr(cause, "errno", None), cause.__cause__ or cause.__context__
-    if number not in _REFUSALS:
-        number = None if isinstance(error, InputError) else _errno_of_disk(Path(path).parent)
-    if number not in _REFUSALS:
+    while cause is not None and number not in _FULL:
+        number, cause = _errno_of(cause), cause.__cause__ or cause.__context__
+    if number not in _FULL:
+        number = _errno_of_disk(Path(path).parent)
+    if number not in _REFUSALS or isinstance(error, InputError):
         return None
+    return f"{path}: {_reason(number, Path(path).parent)}, then give the same command again"
+
+
+def check_writable(folder: str | os.PathLike, what: str) -> None:
+    """Refuse a folder that takes no files, before anything is computed; nothing is written to find out.
+
+    Parameters
+    ----------
+    folder : path
+        It or its next parent that exists is asked.
+    what : str
+        What it is, for the message.
+
+    Raises
+    ------
+    InputError
+        Its disk is full or read-only, or the folder forbidden.
+    """
+    place = Path(folder).absolute()
+    while not place.exists():
+        place = place.parent
+    disk = os.statvfs(place)
+    number = errno.EROFS if disk.f_flag & os.ST_RDONLY else None
+    if not number and not os.access(place, os.W_OK | os.X_OK):
+        number = errno.EACCES
+    if not number and disk.f_blocks and disk.f_bavail * disk.f_frsize < PROBE_BYTES:
+        number = errno.ENOSPC
+    if number:
+        raise InputError(f"{folder}: {what} {_reason(number, place)}, then give the same command again")
+
+
+def _reason(number: int, folder: Path) -> str:
     free = ""
     with contextlib.suppress(OSError):
-        usage = shutil.disk_usage(Path(path).parent)
+        usage = shutil.disk_usage(folder)
         free = f" ({usage.free / 1e6:,.1f} of {usage.total / 1e6:,.1f} MB free)"
-    reason = _REFUSALS[number].format(free=free)
-    return f"{path}: cannot be written: {reason}, then give the same command again"
+    return f"cannot be written: {_REFUSALS[number].format(free=free)}"
+
+
+def _errno_of(error: BaseException) -> int | None:
+    """Python's own number, or the one that Rust tells in words."""
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    return int(told[1]) if told else getattr(error, "errno", None)
 
 
 def _errno_of_disk(folder: Path) -> int | None:
