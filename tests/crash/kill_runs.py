@@ -84,7 +84,7 @@ class Study:
     """
 
     def __init__(self, folder: Path, config: dict):
-        self.folder, self.told = folder, folder / "told.txt"
+        self.folder, self.results, self.told = folder, folder / "results/study", folder / "told.txt"
         self.kills, self.victims = Counter(), Counter()
         self.started = []
         folder.mkdir(parents=True, exist_ok=True)
@@ -122,7 +122,7 @@ class Study:
         ----------
         moments : Random
         seconds : dict
-            How long a job of each rule takes.
+            Of processor time that a job of each rule takes.
         rules : set of str
             The job that is killed is of one of them.
         """
@@ -134,7 +134,7 @@ class Study:
             while process.poll() is None:
                 due = [rule for rule in self.jobs()[n_before:] if rule in rules]
                 if due:
-                    wait(process, moments.uniform(0, seconds[due[0]]))
+                    self.wait_for_work(process, due[0], moments.uniform(0, seconds[due[0]]))
                     break
                 time.sleep(0.05)
         victim = moments.choices([*VICTIMS], [*VICTIMS.values()])[0]
@@ -142,7 +142,7 @@ class Study:
         if process.poll() is not None:
             return self.end(process)
         if victim == "one job" and scripts:
-            moments.choice(scripts).kill()
+            moments.choice([*scripts]).kill()
             if self.end(process, told="ended without a message"):
                 return True  # it had ended just before
         elif victim == "Snakemake alone":
@@ -155,6 +155,14 @@ class Study:
         self.kills.update(at_work)
         print(f"  {victim} killed at {', '.join(at_work) or 'the start'}", flush=True)
         return False
+
+    def wait_for_work(self, process: subprocess.Popen, rule: str, seconds: float) -> None:
+        """Until a job of the rule has had so much processor time, which the load of the machine does not change."""
+        while process.poll() is None and rule in self.at_work():
+            spent = [sum(cpu) for script, cpu in jobs_of(process).values() if script.endswith(f".{rule}.py")]
+            if spent and max(spent) >= seconds:
+                return
+            time.sleep(0.05)
 
     def kill_all(self) -> None:
         """Whatever of this study is still at work."""
@@ -181,33 +189,35 @@ class Study:
         return [rule for rule, job in JOB_STARTED.findall(told) if job not in ended]
 
     def seconds(self) -> dict[str, float]:
-        """How long a job of each rule took, by the benchmarks of the run."""
-        benchmarks = self.folder / "results/study/benchmarks"
+        """Processor time that a job of each rule took, by the benchmarks of the run."""
+        benchmarks = self.results / "benchmarks"
         spent = {}
         for path in benchmarks.rglob("*.tsv"):
             rule = path.relative_to(benchmarks).parts[0].removesuffix(".tsv")
-            spent.setdefault(rule, []).append(pd.read_csv(path, sep="\t")["s"].item())
+            spent.setdefault(rule, []).append(pd.read_csv(path, sep="\t")["cpu_time"].item())
         return {rule: sum(each) / len(each) for rule, each in spent.items()}
 
     def unlock(self) -> None:
         subprocess.run(command("--unlock"), cwd=self.folder, check=True, capture_output=True)
 
-    def tables(self) -> dict[str, str]:
-        """The content of every table of the results, by its path."""
-        results = self.folder / "results"
-        found = {}
-        for path in sorted([*results.rglob("*.tsv"), *results.rglob("*.tsv.gz")]):
-            name = str(path.relative_to(results))
-            if not set(NOT_COMPARED) & set(path.parts):
-                found[name] = (
-                    pd.read_csv(path, sep="\t", dtype=str).drop(columns=TIMES, errors="ignore").to_csv()
-                )
-        return found
 
-    def leftovers(self) -> list[str]:
-        """Half-written files among the results: all of them are hidden files, parts or checkpoints."""
-        found = (self.folder / "results").rglob("*")
-        return [str(p) for p in found if p.name.startswith(".") or p.suffix in (".part", ".checkpoints")]
+def tables_of(results: Path) -> dict[str, str]:
+    """The content of every table of a run's folder, by its path."""
+    found = {}
+    for path in sorted([*results.rglob("*.tsv"), *results.rglob("*.tsv.gz")]):
+        name = str(path.relative_to(results))
+        if not set(NOT_COMPARED) & set(Path(name).parts):
+            found[name] = pd.read_csv(path, sep="\t", dtype=str).drop(columns=TIMES, errors="ignore").to_csv()
+    return found
+
+
+def leftovers(results: Path) -> list[str]:
+    """Half-written files of a run's folder: all of them are hidden files, parts or checkpoints."""
+    return [
+        str(path)
+        for path in results.rglob("*")
+        if path.name.startswith(".") or path.suffix in (".part", ".checkpoints")
+    ]
 
 
 def wait(process: subprocess.Popen, seconds: float) -> None:
@@ -215,15 +225,15 @@ def wait(process: subprocess.Popen, seconds: float) -> None:
         process.wait(seconds)
 
 
-def jobs_of(process: subprocess.Popen) -> list[psutil.Process]:
-    """The scripts that Snakemake is running."""
-    found = []
+def jobs_of(process: subprocess.Popen) -> dict[psutil.Process, tuple[str, tuple[float, float]]]:
+    """The scripts that Snakemake is running, with user and system time."""
+    found = {}
     with contextlib.suppress(psutil.NoSuchProcess):
         for child in psutil.Process(process.pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
                 words = child.cmdline()
                 if len(words) == 2 and "/.snakemake/scripts/" in words[1]:
-                    found.append(child)
+                    found[child] = (words[1], child.cpu_times()[:2])
     return found
 
 
@@ -251,7 +261,7 @@ def kill_runs(folder: Path, arguments: argparse.Namespace) -> int:
     for name in arguments.studies:
         study = Study(folder / name / "undisturbed", {**STUDY, **STUDIES[name]})
         study.run()
-        expected[name], seconds[name] = study.tables(), study.seconds()
+        expected[name], seconds[name] = tables_of(study.results), study.seconds()
         print(f"{name}: undisturbed, {len(expected[name])} tables, {len(seconds[name])} rules", flush=True)
     while True:
         enough = victims.total() >= arguments.kills
@@ -272,10 +282,10 @@ def kill_runs(folder: Path, arguments: argparse.Namespace) -> int:
             study.wait_for_orphans()
         finally:
             study.kill_all()
-        found = study.tables()
+        found = tables_of(study.results)
         differing = [t for t in set(found) | set(expected[name]) if found.get(t) != expected[name].get(t)]
         wrong += [f"{name}, round {n_rounds}: {table} differs" for table in sorted(differing)]
-        wrong += [f"{name}, round {n_rounds}: {path} was left" for path in study.leftovers()]
+        wrong += [f"{name}, round {n_rounds}: {path} was left" for path in leftovers(study.results)]
         kills, victims = kills + study.kills, victims + study.victims
         print(
             f"{name}: round {n_rounds} ended, {victims.total()} kills so far, {len(wrong)} differences",
