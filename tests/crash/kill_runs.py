@@ -143,7 +143,7 @@ class Study:
             return self.end(process)
         if victim == "one job" and scripts:
             moments.choice([*scripts]).kill()
-            if self.end(process, told="ended without a message"):
+            if self.end(process, told="died with <Signals.SIGKILL"):
                 return True  # it had ended just before
         elif victim == "Snakemake alone":
             process.kill()

@@ -57,9 +57,7 @@ def test_a_disk_that_fills_up_and_is_enlarged(data, undisturbed, tmp_path):
     place(data[0], tmp_path)
     config = {**CONFIG, "results": "disk"}
     needed = sum(path.stat().st_blocks for path in undisturbed.folder.rglob("*")) // 2  # kilobytes
-    refused = (
-        r"disk/study/logs/\S+\.log: disk/study/\S+: cannot be written: there is no space left .* MB free\).*"
-    )
+    refused = r"disk/study/logs/\S+\.log: disk/study/\S+: .*cannot be written: there is no space left .* MB free\).*"
     with small_disk(tmp_path / "disk", kilobytes=needed // 5) as disk:
         for kilobytes in (needed // 5, needed * 9 // 10):
             remount(disk, f"size={kilobytes}k")

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from grids.writing import whole
+from grids.errors import InputError
+from grids.writing import check_writable, whole
 
 
 def make_report(
@@ -72,7 +73,7 @@ def what_went_wrong(logs: str | os.PathLike, since: float) -> list[str]:
     Returns
     -------
     list of str
-        Empty when every log ends as that of a job that is done.
+        A hint at Snakemake's messages when every log ends as that of a job that is done.
     """
     lines = []
     for log in sorted(Path(logs).rglob("*.log")):
@@ -82,7 +83,14 @@ def what_went_wrong(logs: str | os.PathLike, since: float) -> list[str]:
         if any(" INFO done: " in line for line in text[-1:]):
             continue
         errors = [line.partition(" ERROR ")[2] for line in text if " ERROR " in line]
-        lines.append(
-            f"{log}: {errors[-1] if errors else 'ended without a message: stopped from outside, or out of memory'}"
-        )
-    return lines
+        lines.append(f"{log}: {errors[-1] if errors else _why_without_words(log)}")
+    return lines or ["the logs of all jobs end well; Snakemake's own lines above tell"]
+
+
+def _why_without_words(log: Path) -> str:
+    """A log on a full disk does not take the message."""
+    try:
+        check_writable(log.parent, "the folder of this log")
+    except InputError as error:
+        return str(error)
+    return "ended without a message: stopped from outside, or out of memory"
