@@ -55,6 +55,13 @@ rule all:
         "<results>/provenance.yaml",
 
 
+onstart:
+    try:
+        check_writable(RESULTS, "the folder of the results")
+    except InputError as error:
+        raise SystemExit(f"error: {error}")
+
+
 onsuccess:
     if Path(REPORT).is_file() and Path(REPORT).stat().st_mtime >= STARTED:
         print(f"The report of this run: {REPORT}", file=sys.stderr)

@@ -5,12 +5,14 @@ import os
 import warnings
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from models import open_peaks, random_surrogate
 
 from grids import parallel
+from grids.checkpoints import KeptParts
 from grids.errors import InputError
 from grids.perturbation.search import find_sets
 
@@ -109,3 +111,41 @@ def test_searches_find_the_same_in_one_process_and_in_two(encoder, monkeypatch):
             b.drop(columns="seconds", errors="ignore"),
             check_exact=True,
         )
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_a_search_that_was_killed_goes_on_with_the_parts_that_are_left(
+    tmp_path, seen, monkeypatch, n_workers
+):
+    monkeypatch.setattr(parallel, "MOST_GENES_LOST", 2)
+    table = pd.DataFrame({"gene": [f"G{k}" for k in range(20)], "value": np.random.default_rng(0).random(20)})
+    called, spared = tmp_path / "called", tmp_path / "spared"
+
+    def search(part):
+        if "G13" in set(part["gene"]) and not spared.exists():
+            raise KeyboardInterrupt
+        with called.open("a") as file:
+            file.write(" ".join(part["gene"]) + " ")
+        names = part["gene"].where(part["value"] > 0.3)
+        return part.assign(third=part["value"] / 3, name=names, found=part["value"] > 0.5), part.iloc[:0]
+
+    kept = KeptParts(tmp_path / "kept")
+    with pytest.raises(KeyboardInterrupt):
+        parallel.over_genes(search, table, 1, kept)
+    assert called.read_text().split() == [f"G{k}" for k in range(12)]
+    spared.touch()
+    called.unlink()
+    resumed = parallel.over_genes(search, table, n_workers, kept)
+    assert sorted(called.read_text().split()) == sorted(f"G{k}" for k in range(12, 20))
+    assert "resumed: 6 of 10 parts" in seen.text
+    for mine, expected in zip(resumed, search(table), strict=True):
+        pd.testing.assert_frame_equal(mine, expected, check_exact=True)
+
+
+def test_a_damaged_part_is_told(tmp_path):
+    kept = KeptParts(tmp_path)
+    kept.save(["A"], [pd.DataFrame({"a": [0.1]})])
+    (path,) = tmp_path.iterdir()
+    path.write_text(path.read_text()[:-5])
+    with pytest.raises(InputError, match=r"this checkpoint cannot be read .*delete it"):
+        kept.load(["A"])

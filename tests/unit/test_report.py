@@ -25,6 +25,10 @@ def test_failed_jobs_of_this_run_are_told_with_their_last_error(tmp_path):
         f"{killed}: ended without a message: stopped from outside, or out of memory",
     ]
 
+    assert what_went_wrong(tmp_path, since=30) == [
+        "the logs of all jobs end well; Snakemake's own lines above tell"
+    ]
+
 
 def test_a_report_that_fails_leaves_nothing_and_says_why(tmp_path):
     snakefile = tmp_path / "Snakefile"

@@ -33,6 +33,8 @@ from grids.names import escape
 from grids.provenance import code_hash, config_of
 from grids.report import what_went_wrong
 from grids.seeds import derive_seed
+from grids.threads import THREADS
+from grids.writing import check_writable
 
 MARKER_SETS = {
     path.stem: str(path)
@@ -56,6 +58,7 @@ SCHEMA = yaml.safe_load(
     Path(workflow.basedir, "workflow", "schemas", "config.schema.yaml").read_text()
 )
 try:
+    check_writable(Path.cwd(), "the working folder, which holds Snakemake's records,")
     for path in CONFIG_FILES:
         check_duplicates(path)
     given = read_text_values(config_of(config), SCHEMA)
@@ -142,6 +145,17 @@ def described_results(wildcards):
     """What a run is for: a benchmark's targets, or sets and their effects."""
     targets = [targets for name, targets in BENCHMARK_TARGETS.items() if name in config]
     return flat(targets) or ["<results>/sets.tsv", "<results>/effects.tsv"]
+
+
+def stamps(wildcards, input):
+    """Size and time of the user's files that a rule reads, since Snakemake misses one replaced by an older one."""
+    own = {os.path.normpath(path) for path in local_files(config, MARKER_SETS).values()}
+    found = [
+        path for path in input if os.path.normpath(path) in own and os.path.exists(path)
+    ]
+    return {
+        path: (os.path.getsize(path), int(os.path.getmtime(path))) for path in found
+    }
 
 
 def given_sets(wildcards):

@@ -19,7 +19,7 @@ rule train_surrogate:
         "<results>/benchmarks/train_surrogate.tsv"
     conda:
         "../../envs/grids.yaml"
-    threads: 2
+    threads: THREADS
     resources:
         **GPU,
         device=DEVICE,

@@ -31,7 +31,7 @@ rule preprocess:
         "<results>/benchmarks/preprocess.tsv"
     conda:
         "../../envs/grids.yaml"
-    threads: 2
+    threads: THREADS
     resources:
         mem_mb=memory(3000, per_input_mb=25),
         runtime=minutes(20, per_input_mb=0.2),
@@ -41,6 +41,7 @@ rule preprocess:
             for key in ("seed", "input", "quality_control", "preprocessing")
         }
         | {"tasks": TASKS},
+        stamps=stamps,
         code=code_of("preprocess"),
     script:
         "../scripts/preprocess.py"

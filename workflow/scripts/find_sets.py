@@ -2,12 +2,13 @@
 
 from grids import tables
 from grids.cells import EXPLAINED_CELLS, read_multiome
+from grids.checkpoints import kept_parts
 from grids.logging import job
 from grids.parallel import over_genes
 from grids.perturbation.search import find_sets, read_given
 from grids.surrogates import storage
 
-with job(snakemake) as log:
+with job(snakemake) as log, kept_parts(snakemake) as kept:
     cell_type = snakemake.params.cell_type
     tasks = tables.read(snakemake.input.tasks, dtype=str)
     surrogate = storage.load(snakemake.input.surrogate, snakemake.resources.device)
@@ -20,6 +21,7 @@ with job(snakemake) as log:
         lambda part: find_sets(surrogate, opened, part, windows, **question),
         tasks[tasks["cell_type"] == cell_type],
         snakemake.threads,
+        kept,
     )
     tables.write(sets, snakemake.output.sets)
     tables.write(searches, snakemake.output.searches)

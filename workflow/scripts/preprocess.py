@@ -4,8 +4,10 @@ import os
 
 from grids.logging import job
 from grids.preprocessing import preprocess, write
+from grids.threads import THREADS, compute_with
 
 with job(snakemake):
+    compute_with(THREADS)
     files = {key: path for key, path in snakemake.input.items() if key != "markers"}
     result = preprocess(snakemake.params.config, source=os.environ.get("GRIDS_CONFIG", "config"), **files)
     write(result, dict(snakemake.output.items()))

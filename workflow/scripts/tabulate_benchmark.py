@@ -1,10 +1,9 @@
 """Write the benchmark's tables of results: numbers, Markdown and LaTeX."""
 
-from pathlib import Path
-
 from grids import tables
 from grids.benchmark.tables import by_task, printed_summaries, printed_tasks, summarise, to_latex, to_markdown
 from grids.logging import job
+from grids.writing import whole
 
 with job(snakemake) as log:
     effects, comparisons, costs = (
@@ -20,5 +19,6 @@ with job(snakemake) as log:
         "tasks_latex": to_latex(printed_tasks(tasks), n_labels=2),
     }
     for name, text in texts.items():
-        Path(snakemake.output[name]).write_text(text, encoding="utf-8")
+        with whole(snakemake.output[name]) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     log.info("%d rows for methods, %d for tasks", len(summary), len(tasks))

@@ -8,8 +8,10 @@ from grids.logging import job
 from grids.surrogates import storage
 from grids.surrogates.settings import Settings
 from grids.surrogates.training import train_joint
+from grids.threads import THREADS, compute_with
 
 with job(snakemake):
+    compute_with(THREADS)
     surrogate, curves = train_joint(
         read_multiome(snakemake.input.multiome),
         Settings(**snakemake.params.settings, device=snakemake.resources.device),

@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 from anndata.io import write_elem
 
 from grids.tables import SET_KEYS
+from grids.writing import whole
 
 PACKED = {"compression": "gzip"}
 
@@ -46,23 +46,20 @@ def write_explained(
     windows : DataFrame
         `peak gene distance_to_tss_bp is_promoter`.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.h5mu")
-    shutil.copyfile(multiome, temporary)
     sets, redundancy = results["sets"], results["redundancy"]
     with_effect = redundancy[redundancy["class"] != "none"]
-    with h5py.File(temporary, "r+") as file:
-        rna, atac = file["mod/rna"], file["mod/atac"]
-        results = {name: _storable(table) for name, table in results.items()}
-        write_elem(atac["uns"], "grids", results, dataset_kwargs=PACKED)
-        annotation = {"peak_annotation": _peak_annotation(windows)}
-        write_elem(atac["uns"], "atac", annotation, dataset_kwargs=PACKED)
-        _add_column(atac["var"], "n_sets", sets["peak"].value_counts(), fill=0)
-        _add_column(rna["var"], "n_sets", sets.drop_duplicates(SET_KEYS)["gene"].value_counts(), fill=0)
-        largest = with_effect.groupby("gene")["redundancy_index"].max()
-        _add_column(rna["var"], "max_redundancy_index", largest, fill=np.nan)
-    os.replace(temporary, path)
+    results = {name: _storable(table) for name, table in results.items()}
+    with whole(path) as temporary:
+        shutil.copyfile(multiome, temporary)
+        with h5py.File(temporary, "r+") as file:
+            rna, atac = file["mod/rna"], file["mod/atac"]
+            write_elem(atac["uns"], "grids", results, dataset_kwargs=PACKED)
+            annotation = {"peak_annotation": _peak_annotation(windows)}
+            write_elem(atac["uns"], "atac", annotation, dataset_kwargs=PACKED)
+            _add_column(atac["var"], "n_sets", sets["peak"].value_counts(), fill=0)
+            _add_column(rna["var"], "n_sets", sets.drop_duplicates(SET_KEYS)["gene"].value_counts(), fill=0)
+            largest = with_effect.groupby("gene")["redundancy_index"].max()
+            _add_column(rna["var"], "max_redundancy_index", largest, fill=np.nan)
 
 
 def _storable(table: pd.DataFrame) -> pd.DataFrame:

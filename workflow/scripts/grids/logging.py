@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 from grids.errors import InputError
+from grids.writing import refusal
 
 log = logging.getLogger("grids")
 
@@ -28,7 +29,7 @@ def job(snakemake):
     path.parent.mkdir(parents=True, exist_ok=True)
     terminal = sys.stderr
     started = time.monotonic()
-    with path.open("w", buffering=1) as file, contextlib.redirect_stderr(file):
+    with _closed_whatever_happens(path.open("w", buffering=1)) as file, contextlib.redirect_stderr(file):
         handler = logging.StreamHandler(file)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         log.handlers[:] = [handler]
@@ -44,7 +45,19 @@ def job(snakemake):
             print(f"error: {error}", file=terminal, flush=True)
             sys.exit(1)
         except Exception as error:
-            log.exception("%s", error)
-            print(f"error: {type(error).__name__}: {error} (traceback in {path})", file=terminal, flush=True)
+            refused = refusal(error, path)  # progress bars too need room
+            told = refused or f"{type(error).__name__}: {error} (traceback in {path})"
+            log.error("%s", refused) if refused else log.exception("%s", error)
+            print(f"error: {told}", file=terminal, flush=True)
             sys.exit(1)
         log.info("done: %s in %.1f s", getattr(snakemake, "rule", "job"), time.monotonic() - started)
+
+
+@contextlib.contextmanager
+def _closed_whatever_happens(file):
+    """A full disk must not hide how the job ended."""
+    try:
+        yield file
+    finally:
+        with contextlib.suppress(OSError):
+            file.close()

@@ -4,12 +4,14 @@ import contextlib
 import dataclasses
 import io
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
+
+from grids.checkpoints import KeptParts
 
 Tables = TypeVar("Tables")
 
@@ -17,9 +19,16 @@ log = logging.getLogger("grids")
 
 # A process costs some seconds to start: it should have so many genes, in so many parts, to be worth it.
 GENES_PER_WORKER, PARTS_PER_WORKER = 4, 4
+# Of a job that keeps the parts that are done and is killed.
+MOST_GENES_LOST = 8
 
 
-def over_genes(explain: Callable[[pd.DataFrame], Tables], table: pd.DataFrame, n_workers: int) -> Tables:
+def over_genes(
+    explain: Callable[[pd.DataFrame], Tables],
+    table: pd.DataFrame,
+    n_workers: int,
+    kept: KeptParts | None = None,
+) -> Tables:
     """Explain the genes of a table, in several processes where there are many.
 
     Every process computes with one thread, so that results do not depend on their number.
@@ -33,6 +42,8 @@ def over_genes(explain: Callable[[pd.DataFrame], Tables], table: pd.DataFrame, n
         Has a column `gene`; the rows of a gene stay together.
     n_workers : int
         Processes at most; 1: this process does it all.
+    kept : KeptParts, optional
+        Where `explain` returns a tuple: parts that are done are kept there, and what is there is not done again.
 
     Returns
     -------
@@ -42,24 +53,43 @@ def over_genes(explain: Callable[[pd.DataFrame], Tables], table: pd.DataFrame, n
     """
     genes = pd.unique(table["gene"])
     n_workers = min(n_workers, len(genes) // GENES_PER_WORKER)
+    n_parts = min(len(genes), PARTS_PER_WORKER * n_workers) if n_workers > 1 else 1
+    if kept is not None:
+        n_parts = max(n_parts, -(-len(genes) // MOST_GENES_LOST))
+    parts = [table[table["gene"].isin(part)] for part in np.array_split(genes, max(n_parts, 1))]
+    results = [None if kept is None else kept.load(pd.unique(part["gene"])) for part in parts]
+    left = [k for k, result in enumerate(results) if result is None]
+    if len(left) < len(parts):
+        log.info("resumed: %d of %d parts of the genes had been done", len(parts) - len(left), len(parts))
+    for k, result in zip(left, _explained(explain, [parts[k] for k in left], n_workers), strict=True):
+        results[k] = result
+        if kept is not None:
+            kept.save(pd.unique(parts[k]["gene"]), result)
+    return _joined(results) if len(results) > 1 else results[0]
+
+
+def _explained(
+    explain: Callable[[pd.DataFrame], Tables], parts: list[pd.DataFrame], n_workers: int
+) -> Iterator[Tables]:
+    """The result of each part, as soon as it and those before it are there."""
     if n_workers < 2:
-        with _one_thread():
-            return explain(table)
+        for part in parts:
+            with _one_thread():
+                result = explain(part)
+            yield result
+        return
     from joblib import Parallel, delayed, parallel_config
 
-    n_parts = min(len(genes), PARTS_PER_WORKER * n_workers)
-    parts = [table[table["gene"].isin(part)] for part in np.array_split(genes, n_parts)]
-    results = []
     with parallel_config("loky", n_jobs=n_workers, inner_max_num_threads=1):
         # Arrays are sent, not mapped from files: a mapped one could not be written to.
         done = Parallel(return_as="generator", max_nbytes=None)(
             delayed(_recorded)(explain, part) for part in parts
         )
-        for result, records in tqdm(done, total=n_parts, unit="part", desc=f"{len(genes)} genes"):
+        n_genes = sum(part["gene"].nunique() for part in parts)
+        for result, records in tqdm(done, total=len(parts), unit="part", desc=f"{n_genes} genes"):
             for record in records:
                 logging.getLogger(record.name).handle(record)
-            results.append(result)
-    return _joined(results)
+            yield result
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import h5py
@@ -21,6 +20,7 @@ from grids.normalisation import log_normalise, variable_genes
 from grids.quality_control import STEP_COLUMNS, CellFilter, enough_cells
 from grids.seeds import generator
 from grids.surrogates.detection import detection_chance
+from grids.writing import whole
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -165,16 +165,13 @@ def write(result: Preprocessed, paths: Mapping[str, str | os.PathLike]) -> None:
         if name != "multiome":
             tables.write(getattr(result, name), path)
             continue
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.stem}.{os.getpid()}.h5mu")
-        with mudata.set_options(pull_on_update=False):
-            result.multiome.write_h5mu(temporary)
-        with h5py.File(temporary, "r+") as file:
-            for place, matrix in result.stored.items():
-                del file[place]
-                backed.write(matrix, file.create_group(place))
-        os.replace(temporary, path)
+        with whole(path) as temporary:
+            with mudata.set_options(pull_on_update=False):
+                result.multiome.write_h5mu(temporary)
+            with h5py.File(temporary, "r+") as file:
+                for place, matrix in result.stored.items():
+                    del file[place]
+                    backed.write(matrix, file.create_group(place))
 
 
 def split_cells(labels: np.ndarray, shares: Mapping[str, float], rng: np.random.Generator) -> np.ndarray:

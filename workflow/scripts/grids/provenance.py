@@ -14,9 +14,10 @@ from pathlib import Path
 import yaml
 
 from grids import __version__
+from grids.writing import whole
 
 # What these modules do never changes a result.
-_WITHOUT_EFFECT = {"grids.errors", "grids.logging"}
+_WITHOUT_EFFECT = {"grids.errors", "grids.logging", "grids.writing"}
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef
 
 
@@ -92,10 +93,14 @@ def describe(
 def write(description: dict, path: str | Path, page: str | Path | None = None) -> None:
     """Write a description as YAML and, for the report, as a page that shows it."""
     text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True, width=110)
-    Path(path).write_text(text, encoding="utf-8")
+    with whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     if page is not None:
         head = '<!DOCTYPE html><html><head><meta charset="utf-8"><title>Provenance</title></head>'
-        Path(page).write_text(f"{head}<body><pre>{html.escape(text)}</pre></body></html>\n", encoding="utf-8")
+        with whole(page) as temporary:
+            temporary.write_text(
+                f"{head}<body><pre>{html.escape(text)}</pre></body></html>\n", encoding="utf-8"
+            )
 
 
 def config_of(read: dict) -> dict:

@@ -6,6 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from grids.errors import InputError
+from grids.writing import check_writable, whole
+
 
 def make_report(
     path: str | os.PathLike,
@@ -34,8 +37,6 @@ def make_report(
     RuntimeError
         With Snakemake's last words when no report came out.
     """
-    path = Path(path)
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
     command = [
         sys.executable,
         "-m",
@@ -43,18 +44,20 @@ def make_report(
         target,
         "--snakefile",
         snakefile,
-        "--report",
-        partial,
         "--nocolor",
     ]
     command += ["--configfile", *config_files] if config_files else []
     command += ["--config", *config_args] if config_args else []
-    result = subprocess.run([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    print(result.stdout, file=sys.stderr)
-    if result.returncode or not partial.is_file():
-        partial.unlink(missing_ok=True)
-        raise RuntimeError(f"snakemake --report failed: {' '.join(result.stdout.split()[-40:])}")
-    os.replace(partial, path)
+    with whole(path) as partial:
+        result = subprocess.run(
+            [*map(str, command), "--report", str(partial)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        print(result.stdout, file=sys.stderr)
+        if result.returncode or not partial.is_file():
+            raise RuntimeError(f"snakemake --report failed: {' '.join(result.stdout.split()[-40:])}")
 
 
 def what_went_wrong(logs: str | os.PathLike, since: float) -> list[str]:
@@ -70,7 +73,7 @@ def what_went_wrong(logs: str | os.PathLike, since: float) -> list[str]:
     Returns
     -------
     list of str
-        Empty when every log ends as that of a job that is done.
+        A hint at Snakemake's messages when every log ends as that of a job that is done.
     """
     lines = []
     for log in sorted(Path(logs).rglob("*.log")):
@@ -80,7 +83,14 @@ def what_went_wrong(logs: str | os.PathLike, since: float) -> list[str]:
         if any(" INFO done: " in line for line in text[-1:]):
             continue
         errors = [line.partition(" ERROR ")[2] for line in text if " ERROR " in line]
-        lines.append(
-            f"{log}: {errors[-1] if errors else 'ended without a message: stopped from outside, or out of memory'}"
-        )
-    return lines
+        lines.append(f"{log}: {errors[-1] if errors else _why_without_words(log)}")
+    return lines or ["the logs of all jobs end well; Snakemake's own lines above tell"]
+
+
+def _why_without_words(log: Path) -> str:
+    """A log on a full disk does not take the message."""
+    try:
+        check_writable(log.parent, "the folder of this log")
+    except InputError as error:
+        return str(error)
+    return "ended without a message: stopped from outside, or out of memory"

@@ -7,9 +7,7 @@ member peaks (those truly open, seen or not) by one of the logics of :func:`log_
 """
 
 import gzip
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,6 +17,7 @@ from scipy.special import ndtri
 from grids import tables
 from grids.errors import InputError
 from grids.seeds import generator
+from grids.writing import whole
 
 MEMBERS_OF_LOGIC = {"single": 1, "multiplying": 3, "redundant": 3, "synergistic": 2, "none": 0}
 NAME_OF_LOGIC = {
@@ -266,16 +265,11 @@ def write_simulation(simulation: Simulation, multiome_path, genes_path, truth_pa
 
     Every file appears whole or not at all.
     """
-    multiome_path, genes_path = Path(multiome_path), Path(genes_path)
-    for path in (multiome_path, genes_path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = multiome_path.with_name(f".{os.getpid()}.{multiome_path.name}")
-    simulation.mdata.write(temporary, compression="gzip")
-    os.replace(temporary, multiome_path)
+    with whole(multiome_path) as temporary:
+        simulation.mdata.write(temporary, compression="gzip")
     text = simulation.genes.to_csv(sep="\t", index=False, header=False, lineterminator="\n").encode()
-    temporary = genes_path.with_name(f".{os.getpid()}.{genes_path.name}")
-    temporary.write_bytes(gzip.compress(text, mtime=0) if genes_path.suffix == ".gz" else text)
-    os.replace(temporary, genes_path)
+    with whole(genes_path) as temporary:
+        temporary.write_bytes(gzip.compress(text, mtime=0) if temporary.suffix == ".gz" else text)
     tables.write(simulation.truth, truth_path)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from grids.writing import whole
+
 SET_COLUMNS = [
     "surrogate", "method", "cell_type", "gene", "direction", "set_size", "rank", "chromosome", "start", "end",
     "peak", "distance_to_tss_bp", "in_window", "log_effect_alone", "log_effect_in_context",
@@ -90,13 +92,11 @@ def write(table: pd.DataFrame, path: str | os.PathLike) -> None:
         Ending in .tsv or .tsv.gz; its folder is made when missing.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Plus zero, because minus zero would be written as -0.
     table = table.assign(**{name: table[name] + 0.0 for name in table.select_dtypes("float").columns})
     text = table.to_csv(sep="\t", index=False, float_format="%.6g", lineterminator="\n").encode()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
-    os.replace(temporary, path)
+    with whole(path) as temporary:
+        temporary.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
 
 
 def read(path: str | os.PathLike, **options) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from grids.errors import InputError, listing
 from grids.tables import SET_KEYS
+from grids.writing import whole
 
 MAX_SCORE = 1000
 SIGNIFICANT = 0.05
@@ -207,11 +208,9 @@ def write_bigwig(
         raise InputError(
             f"{path.name}: no peak of cell type '{cell_type}' has an accessibility; expected one at least"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
     sizes = {str(name): int(size) for name, size in sorted(chromosome_sizes.items())}
-    pybigtools.open(str(temporary), "w").write(sizes, iter(values))
-    os.replace(temporary, path)
+    with whole(path) as temporary:
+        pybigtools.open(str(temporary), "w").write(sizes, iter(values))
 
 
 def average_overlaps(
@@ -274,12 +273,9 @@ def _track_line(name: str, description: str, settings: str) -> str:
 
 def _write(table: pd.DataFrame, path: str | os.PathLike, track_line: str = "") -> None:
     """Tab-separated, its columns in a comment, under a temporary name first."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
     columns = "#" + "\t".join(table.columns) + "\n"
     rows = table.to_csv(
         sep="\t", index=False, header=False, lineterminator="\n", na_rep=".", float_format="%.6g"
     )
-    temporary.write_text(track_line + columns + rows)
-    os.replace(temporary, path)
+    with whole(path) as temporary:
+        temporary.write_text(track_line + columns + rows)

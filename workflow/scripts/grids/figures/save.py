@@ -1,5 +1,6 @@
 """Write a figure to files: whole files only, the same bytes for the same figure."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from matplotlib.figure import Figure
 
 from grids.errors import InputError
 from grids.figures.style import in_style
+from grids.writing import whole
 
 # Entries that would carry the time of writing are switched off.
 METADATA = {".pdf": {"CreationDate": None}, ".png": {}, ".svg": {"Date": None}}
@@ -34,18 +36,13 @@ def save(figure: Figure, *paths: str | os.PathLike) -> None:
     for path in paths:
         if path.suffix.lower() not in METADATA:
             raise InputError(f"{path}: a figure is written as .pdf, .png or .svg, not as '{path.suffix}'")
-    temporary = [path.with_name(f".{path.name}.{os.getpid()}") for path in paths]
     try:
-        with in_style():
+        with in_style(), contextlib.ExitStack() as stack:
             figure.draw_without_rendering()
             figure.set_layout_engine("none")  # the layout is made: one for all formats
-            for path, partial in zip(paths, temporary, strict=True):
-                path.parent.mkdir(parents=True, exist_ok=True)
+            for path in paths:
                 suffix = path.suffix.lower()
+                partial = stack.enter_context(whole(path))
                 figure.savefig(partial, format=suffix[1:], metadata=METADATA[suffix])
-        for path, partial in zip(paths, temporary, strict=True):
-            os.replace(partial, path)
     finally:
-        for partial in temporary:
-            partial.unlink(missing_ok=True)
         figure.clear()

@@ -12,6 +12,7 @@ from grids.cells import Modality
 from grids.errors import InputError
 from grids.mnist.idx import read_idx
 from grids.seeds import generator
+from grids.writing import whole
 
 SIDE = 28  # pixels
 EXPLAINED, OTHER = "8", "3"
@@ -104,7 +105,8 @@ def _split(labels: np.ndarray, split: np.ndarray, seed: int) -> np.ndarray:
 
 def write(digits: Modality, path: str | os.PathLike) -> None:
     """Store digits as AnnData."""
-    anndata.AnnData(digits.X, digits.obs, digits.var).write_h5ad(path)
+    with whole(path) as temporary:
+        anndata.AnnData(digits.X, digits.obs, digits.var).write_h5ad(temporary)
 
 
 def read(path: str | os.PathLike) -> Modality:

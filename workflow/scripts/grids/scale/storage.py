@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -16,6 +15,7 @@ from grids.intervals import peak_names
 from grids.preprocessing import split_cells
 from grids.scale.generator import GENE_BP, PEAK_BP, Sizes, blocks, places, population
 from grids.seeds import generator
+from grids.writing import whole
 
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 TARGET_SUM = 1e4
@@ -48,10 +48,12 @@ def write_cells(
         index=[f"cell{i + 1}" for i in range(sizes.n_cells)],
     )
     split = split_cells(obs["cell_type"].to_numpy(), SHARES, generator(seed, "split"))
-    temporary = {
-        path: Path(path).with_name(f".{os.getpid()}.{Path(path).name}") for path in (raw, preprocessed)
-    }
-    with h5py.File(temporary[raw], "w") as counts, h5py.File(temporary[preprocessed], "w") as ready:
+    with (
+        whole(raw) as raw_part,
+        whole(preprocessed) as ready_part,
+        h5py.File(raw_part, "w") as counts,
+        h5py.File(ready_part, "w") as ready,
+    ):
         for name, var, weight, depth in (
             ("rna", genome, cells.gene_weight, cells.gene_depth),
             ("atac", peaks, cells.peak_weight, cells.peak_depth),
@@ -61,8 +63,6 @@ def write_cells(
         for file in (counts, ready):
             _finish(file, obs)
         write_elem(ready, "uns", {"grids": {"paired": True, "version": __version__, "seed": seed}})
-    for path, written in temporary.items():
-        os.replace(written, path)
 
 
 def write_annotation(genes: pd.DataFrame, path: str | os.PathLike) -> None:
@@ -70,8 +70,8 @@ def write_annotation(genes: pd.DataFrame, path: str | os.PathLike) -> None:
     columns = genes.assign(gene=genes.index, score=0)[
         ["chromosome", "start", "end", "gene", "score", "strand"]
     ]
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    columns.to_csv(path, sep="\t", index=False, header=False, lineterminator="\n")
+    with whole(path) as temporary:
+        columns.to_csv(temporary, sep="\t", index=False, header=False, lineterminator="\n")
 
 
 def _write_modality(

@@ -2,7 +2,6 @@
 
 import copy
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from grids.surrogates.cross_modality import CrossModalitySurrogate
 from grids.surrogates.losses import Losses
 from grids.surrogates.settings import Settings
 from grids.surrogates.training_cells import TrainingCells
+from grids.writing import whole
 
 log = logging.getLogger("grids")
 
@@ -209,13 +209,11 @@ class StageRun:
     _PROGRESS = ("curves", "epoch", "best_epoch", "best_loss", "best")
 
     def _save(self) -> None:
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.checkpoint.with_name(f".{self.checkpoint.name}.{os.getpid()}")
         saved = {name: getattr(self, name) for name in self._PROGRESS}
         for name in ("model", "optimiser", "critic_optimiser"):
             saved[name] = getattr(self, name).state_dict()
-        torch.save(saved, temporary)
-        os.replace(temporary, self.checkpoint)
+        with whole(self.checkpoint) as temporary:
+            torch.save(saved, temporary)
 
     def _restore(self) -> None:
         try:

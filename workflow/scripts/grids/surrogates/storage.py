@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,6 +14,7 @@ from grids.errors import InputError, listing
 from grids.surrogates.classifier import Classifier
 from grids.surrogates.cross_modality import CrossModalitySurrogate
 from grids.surrogates.window import WindowSurrogate
+from grids.writing import whole
 
 FORMAT = "grids-surrogate-1"
 _NAMES = ("peaks", "genes", "cell_types")
@@ -38,8 +38,6 @@ def save(surrogate: Surrogate, path: str | os.PathLike, **metadata: object) -> N
     **metadata
         What else to keep (seed, cell type); must be JSON.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     described = {
         "format": FORMAT,
         "surrogate": surrogate.name,
@@ -51,9 +49,8 @@ def save(surrogate: Surrogate, path: str | os.PathLike, **metadata: object) -> N
     }
     tensors = {f"weight/{k}": v.detach().cpu().contiguous() for k, v in surrogate.state_dict().items()}
     tensors |= {f"name/{kind}": _encode(getattr(surrogate, kind)) for kind in _NAMES}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(tensors, temporary, {k: json.dumps(v, sort_keys=True) for k, v in described.items()})
-    os.replace(temporary, path)
+    with whole(path) as temporary:
+        save_file(tensors, temporary, {k: json.dumps(v, sort_keys=True) for k, v in described.items()})
 
 
 def read_metadata(path: str | os.PathLike) -> dict:
