@@ -34,8 +34,14 @@ class Job:
     array: str | None
 
 
-def ask(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+def ask(*command: str, patience: float = 60) -> str:
+    """What a command of SLURM says; asked again for so many seconds where a busy controller does not answer."""
+    end = time.monotonic() + patience
+    while (answer := subprocess.run(command, capture_output=True, text=True)).returncode:
+        if time.monotonic() > end:
+            raise RuntimeError(f"{' '.join(command)}: {answer.stderr.strip()}")
+        time.sleep(1)
+    return answer.stdout
 
 
 def jobs(rule: str | None = None) -> list[Job]:
