@@ -56,6 +56,7 @@ STUDIES = {
 # Times are of the machine, and what is said of a run is of the run.
 TIMES = ["objective_seconds", "seconds"]
 NOT_COMPARED = ("benchmarks", "logs")
+SNAKEMAKES_OWN = ".snakemake_timestamp"  # in folders that are outputs
 JOB_STARTED = re.compile(r"^(?:local)?rule (\w+):\n(?:    .*\n)*?    jobid: (\d+)", re.MULTILINE)
 JOB_ENDED = re.compile(r"^Finished jobid: (\d+)", re.MULTILINE)
 # What a kill hits, and how often in ten.
@@ -186,7 +187,7 @@ class Study:
         """Rules whose jobs had begun and not ended."""
         told = self.told.read_text()
         ended = set(JOB_ENDED.findall(told))
-        return [rule for rule, job in JOB_STARTED.findall(told) if job not in ended]
+        return [rule for rule, job in JOB_STARTED.findall(told) if job not in ended and rule != "all"]
 
     def seconds(self) -> dict[str, float]:
         """Processor time that a job of each rule took, by the benchmarks of the run."""
@@ -216,7 +217,8 @@ def leftovers(results: Path) -> list[str]:
     return [
         str(path)
         for path in results.rglob("*")
-        if path.name.startswith(".") or path.suffix in (".part", ".checkpoints")
+        if (path.name.startswith(".") and path.name != SNAKEMAKES_OWN)
+        or path.suffix in (".part", ".checkpoints")
     ]
 
 

@@ -129,7 +129,7 @@ rule summarise_atlas:
         mem_mb=memory(2000, per_input_mb=50),
         runtime=minutes(15, per_input_mb=0.1),
     params:
-        stamps=stamps,
+        stamps=stamps("redundancy.gene_classes"),
         code=code_of("summarise_atlas"),
     script:
         "../scripts/summarise_atlas.py"

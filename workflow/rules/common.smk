@@ -147,15 +147,17 @@ def described_results(wildcards):
     return flat(targets) or ["<results>/sets.tsv", "<results>/effects.tsv"]
 
 
-def stamps(wildcards, input):
-    """Size and time of the user's files that a rule reads, since Snakemake misses one replaced by an older one."""
-    own = {os.path.normpath(path) for path in local_files(config, MARKER_SETS).values()}
-    found = [
-        path for path in input if os.path.normpath(path) in own and os.path.exists(path)
-    ]
-    return {
-        path: (os.path.getsize(path), int(os.path.getmtime(path))) for path in found
+def stamps(*keys):
+    """Size and time of the files that the config names under these keys.
+
+    Snakemake misses a file that was replaced by an older one; params that depend on the input it does not compare.
+    """
+    found = {
+        key: Path(path).stat()
+        for key, path in local_files(config, MARKER_SETS).items()
+        if key.startswith(keys) and Path(path).exists()
     }
+    return {key: (file.st_size, int(file.st_mtime)) for key, file in found.items()}
 
 
 def given_sets(wildcards):

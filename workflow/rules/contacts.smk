@@ -43,7 +43,7 @@ rule measure_contacts:
         resolution_bp=config["contacts"]["resolution_bp"],
         assembly=config["input"].get("assembly"),
         seed=seed_for("measure_contacts"),
-        stamps=stamps,
+        stamps=stamps("contacts."),
         code=code_of("measure_contacts"),
     script:
         "../scripts/measure_contacts.py"

@@ -58,7 +58,7 @@ rule measure_evidence:
         assembly=config["input"].get("assembly"),
         windows=config["windows"],
         seed=seed_for("measure_evidence"),
-        stamps=stamps,
+        stamps=stamps("evidence"),
         code=code_of("measure_evidence"),
     script:
         "../scripts/measure_evidence.py"

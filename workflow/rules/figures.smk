@@ -364,7 +364,7 @@ rule figure_locus:
         cell_type=cell_type_of,
         resolution_bp=config["contacts"]["resolution_bp"],
         assembly=config["input"].get("assembly"),
-        stamps=stamps,
+        stamps=stamps("contacts."),
         code=code_of("figure_locus"),
     script:
         "../scripts/figure_locus.py"
@@ -566,7 +566,7 @@ rule figure_atlas:
         mem_mb=memory(2000, per_input_mb=50),
         runtime=minutes(15, per_input_mb=0.2),
     params:
-        stamps=stamps,
+        stamps=stamps("redundancy.gene_classes"),
         code=code_of("figure_atlas"),
     script:
         "../scripts/figure_atlas.py"

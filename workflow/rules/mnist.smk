@@ -38,7 +38,7 @@ rule train_mnist_classifier:
             for key in ("idx_files", "threshold", "classifier")
         },
         seed=seed_for("train_mnist_classifier"),
-        stamps=stamps,
+        stamps=stamps("mnist."),
         code=code_of("train_mnist_classifier"),
     script:
         "../scripts/train_mnist_classifier.py"

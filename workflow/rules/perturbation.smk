@@ -28,7 +28,7 @@ rule find_sets:
         cell_type=cell_type_of,
         search={key: value for key, value in config["search"].items() if key != "given"},
         seed=seed_for("find_sets"),
-        stamps=stamps,
+        stamps=stamps("search.given"),
         code=code_of("find_sets"),
     script:
         "../scripts/find_sets.py"

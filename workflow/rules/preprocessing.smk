@@ -41,7 +41,7 @@ rule preprocess:
             for key in ("seed", "input", "quality_control", "preprocessing")
         }
         | {"tasks": TASKS},
-        stamps=stamps,
+        stamps=stamps("input."),
         code=code_of("preprocess"),
     script:
         "../scripts/preprocess.py"

@@ -56,7 +56,7 @@ rule describe_provenance:
         config=config,
         files=described_files,
         root=workflow.basedir,
-        stamps=stamps,
+        stamps=stamps(""),
         code=code_of("describe_provenance"),
     script:
         "../scripts/describe_provenance.py"
