@@ -146,7 +146,7 @@ def test_mouse_cortex_in_windows_with_the_same_surrogate(cortex, tmp_path):
         zip(windows["gene"], windows["peak"], strict=True)
     )
     effects = run.table("effects.tsv").query("set_size == 2")
-    assert (effects["log_change"] < 0).mean() > 0.7
+    assert (effects["log_change"] <= 0).all() and (effects["log_change"] < 0).mean() > 0.6
     assert sorted(path.stem for path in (run.folder / "figures/locus/Oligo").glob("*.pdf")) == ["Mobp", "Mog"]
 
 

@@ -94,13 +94,15 @@ def _explained(
 
 @contextlib.contextmanager
 def _one_thread():
-    """One thread for torch, as the processes have."""
+    """One thread for torch and NumPy, as the processes have."""
     import torch
+    from threadpoolctl import threadpool_limits
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         torch.set_num_threads(before)
 
