@@ -212,8 +212,11 @@ MOST_MB = 32_000
 
 
 # Where the cross-modality surrogate is trained. A resource, not a param: another device is no reason to run again.
-IS_CROSS_MODALITY = config["surrogate"]["model"] == "cross_modality"
-DEVICE = config["surrogate"]["device"] if IS_CROSS_MODALITY else "cpu"
+DEVICE = (
+    config["surrogate"]["device"]
+    if config["surrogate"]["model"] == "cross_modality"
+    else "cpu"
+)
 
 # What rules on a CUDA device ask for beside memory and time, and where those explain that ask much of the surrogate.
 GPU = {"gpu": 1} if DEVICE.startswith("cuda") else {}

@@ -75,8 +75,7 @@ def collect_states(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     -------
     DataFrame with the columns :data:`grids.tables.STATE_COLUMNS`
     """
-    parts = [part for part in parts if len(part)]
-    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=STATE_COLUMNS)
+    table = stack(parts, STATE_COLUMNS)
     set_and_state = [*SET_KEYS, "state"]
     tests = table.dropna(subset="p_value_of_change").drop_duplicates(set_and_state)
     family = tests.groupby(["surrogate", "method", "direction", "set_size", "state"])

@@ -398,22 +398,18 @@ def _pool(bin_: int, class_: int, bins, classes, available, needed: int) -> np.n
 def _expected_by_chance(peaks: pd.DataFrame, gene_row: pd.Series, distance: np.ndarray) -> dict:
     """What `size` peaks drawn from all candidate peaks would show, each a function of `size`.
 
-    Hits are those of draws without replacement; the share on the gene's chromosome is that of all peaks.
+    Hits follow the hypergeometric distribution; the share on the gene's chromosome is that of all peaks.
     """
+    from scipy.stats import hypergeom  # here: a second of a job's start
+
     same = (peaks["chromosome"].astype(str) == str(gene_row.chromosome)).to_numpy()
     hit = same & (peaks["start"] < gene_row.end).to_numpy() & (peaks["end"] > gene_row.start).to_numpy()
     soft = hit | (np.abs(distance) <= SOFT_HIT_BP)
     return {
-        "expected_hit": lambda size: _any_drawn(len(peaks), hit.sum(), size),
-        "expected_soft_hit": lambda size: _any_drawn(len(peaks), soft.sum(), size),
+        "expected_hit": lambda size: float(hypergeom.sf(0, len(peaks), hit.sum(), size)),
+        "expected_soft_hit": lambda size: float(hypergeom.sf(0, len(peaks), soft.sum(), size)),
         "expected_share_same_chromosome": lambda size: float(same.mean()),
     }
-
-
-def _any_drawn(n: int, n_marked: int, size: int) -> float:
-    """Probability that `size` of `n`, drawn without replacement, hold any marked one (hypergeometric)."""
-    missed = 1 - n_marked / (n - np.arange(size))  # by each draw, if by all before it
-    return float(1 - np.prod(np.maximum(missed, 0)))
 
 
 def _observed(multiome: Multiome):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
+from grids import tables
 from grids.contacts.contact_map import ContactMap
 from grids.contacts.map_enrichment import contacts_of_sets
 from grids.contacts.placed_sets import TASK_KEYS, PlacedSet, place_sets
@@ -91,7 +92,7 @@ def measure_contacts(
     table = pd.DataFrame(tasks).reindex(columns=CONTACT_COLUMNS)
     table = table.astype(dict.fromkeys([*COUNTS, "tad_start", "tad_end"], "Int64"))
     table = table.assign(**{f"{name}q_value": _q_values(table, f"{name}p_value") for name in ("", "tad_")})
-    stacked = _stack(members, CONTACT_MEMBER_COLUMNS).astype(
+    stacked = tables.stack(members, CONTACT_MEMBER_COLUMNS).astype(
         {"n_matched": "Int64", "distance_to_tss_bp": "Int64"}
     )
     return table, stacked, _summarise(table, seed, n_draws)
@@ -150,7 +151,3 @@ def _ratio(above: np.ndarray | float, below: np.ndarray | float) -> np.ndarray:
     """NaN where there is nothing to compare with."""
     above, below = np.asarray(above, float), np.asarray(below, float)
     return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
-
-
-def _stack(parts: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
