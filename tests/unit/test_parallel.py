@@ -12,7 +12,7 @@ import torch
 from models import open_peaks, random_surrogate
 
 from grids import parallel
-from grids.checkpoints import KeptParts
+from grids.checkpoints import KeptTables
 from grids.errors import InputError
 from grids.perturbation.search import find_sets
 
@@ -129,7 +129,7 @@ def test_a_search_that_was_killed_goes_on_with_the_parts_that_are_left(
         names = part["gene"].where(part["value"] > 0.3)
         return part.assign(third=part["value"] / 3, name=names, found=part["value"] > 0.5), part.iloc[:0]
 
-    kept = KeptParts(tmp_path / "kept")
+    kept = KeptTables(tmp_path / "kept")
     with pytest.raises(KeyboardInterrupt):
         parallel.over_genes(search, table, 1, kept)
     assert called.read_text().split() == [f"G{k}" for k in range(12)]
@@ -143,7 +143,7 @@ def test_a_search_that_was_killed_goes_on_with_the_parts_that_are_left(
 
 
 def test_a_damaged_part_is_told(tmp_path):
-    kept = KeptParts(tmp_path)
+    kept = KeptTables(tmp_path)
     kept.save(["A"], [pd.DataFrame({"a": [0.1]})])
     (path,) = tmp_path.iterdir()
     path.write_text(path.read_text()[:-5])

@@ -10,6 +10,7 @@ from planted_windows import CONTROL, WINDOW_SIZE, kind, planted
 from scipy import sparse, stats
 
 from grids.cells import Modality, Multiome
+from grids.checkpoints import KeptTensors
 from grids.errors import InputError
 from grids.surrogates import storage, window_training
 from grids.surrogates.set_models import Cells, curves
@@ -164,6 +165,44 @@ def test_the_same_seed_gives_the_same_surrogate(few, small):
     assert_same(again, small, atol=0, rtol=0)
     other, _ = train_window(few.multiome, few.windows, "A", SETTINGS, seed=1)
     assert not torch.equal(other.size, small.size)
+
+
+@pytest.mark.parametrize("killed_in", ["_fit_block", "validation_deviance"])
+def test_training_that_was_killed_goes_on_with_the_blocks_that_are_left(
+    few, tmp_path, monkeypatch, caplog, killed_in
+):
+    settings = WindowSettings(member_penalties=(1.0, 2.0))
+    monkeypatch.setattr(window_training, "ENTRIES_PER_BLOCK", 2**16)
+    monkeypatch.setattr(window_training, "MIN_COUNTS_TO_CHOOSE", 1)
+    whole, table = train_window(few.multiome, few.windows, "A", settings, seed=0)
+    compute, calls = getattr(window_training, killed_in), []
+
+    def until_killed(*arguments):
+        calls.append(arguments)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return compute(*arguments)
+
+    monkeypatch.setattr(window_training, killed_in, until_killed)
+    kept = KeptTensors(tmp_path / "kept")
+    with pytest.raises(KeyboardInterrupt):
+        train_window(few.multiome, few.windows, "A", settings, seed=0, kept=kept)
+    n_done = len(list(kept.folder.iterdir()))
+    assert n_done >= 2 and "resumed" not in caplog.text
+    caplog.set_level("INFO")
+    again, same = train_window(few.multiome, few.windows, "A", settings, seed=0, kept=kept)
+    assert caplog.text.count("resumed") == n_done
+    assert_same(whole, again, rtol=0, atol=0)
+    pd.testing.assert_frame_equal(table, same, check_exact=True)
+
+
+def test_damaged_tensors_of_a_block_are_told(tmp_path):
+    kept = KeptTensors(tmp_path)
+    kept.save(["A"], {"x": torch.ones(3)})
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(InputError, match=r"this checkpoint cannot be read .*delete it"):
+        kept.load(["A"])
 
 
 def test_genes_are_fitted_alike_in_blocks_and_alone(few, small, monkeypatch):

@@ -2,13 +2,13 @@
 
 from grids import tables
 from grids.cells import EXPLAINED_CELLS, read_multiome
-from grids.checkpoints import kept_parts
+from grids.checkpoints import KeptTables, kept_parts
 from grids.logging import job
 from grids.parallel import over_genes
 from grids.perturbation.search import find_sets, read_given
 from grids.surrogates import storage
 
-with job(snakemake) as log, kept_parts(snakemake) as kept:
+with job(snakemake) as log, kept_parts(snakemake, KeptTables) as kept:
     cell_type = snakemake.params.cell_type
     tasks = tables.read(snakemake.input.tasks, dtype=str)
     surrogate = storage.load(snakemake.input.surrogate, snakemake.resources.device)

@@ -2,11 +2,12 @@
 
 from grids import tables
 from grids.cells import read_multiome
+from grids.checkpoints import KeptTensors, kept_parts
 from grids.logging import job
 from grids.surrogates import storage
 from grids.surrogates.window_training import WindowSettings, train_window
 
-with job(snakemake):
+with job(snakemake), kept_parts(snakemake, KeptTensors) as kept:
     cell_type, seed = snakemake.params.cell_type, snakemake.params.seed
     surrogate, regularisation = train_window(
         read_multiome(snakemake.input.multiome),
@@ -14,6 +15,7 @@ with job(snakemake):
         cell_type,
         WindowSettings(**snakemake.params.settings),
         seed,
+        kept=kept,
     )
     storage.save(surrogate, snakemake.output.surrogate, cell_type=cell_type, seed=seed)
     tables.write(regularisation, snakemake.output.regularisation)

@@ -5,17 +5,23 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, contiguous_format
 
 from grids.errors import InputError
 from grids.writing import whole
 
+Kept = TypeVar("Kept", "KeptTables", "KeptTensors")
 
-class KeptParts:
-    """Tables of the parts that are done.
+
+class _Kept:
+    """Files of the parts that are done, one for each.
 
     Parameters
     ----------
@@ -23,14 +29,23 @@ class KeptParts:
         Made when the first part is kept.
     """
 
+    suffix: str
+
     def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder)
 
     def _path(self, names: Sequence[str]) -> Path:
-        return self.folder / f"{hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()[:16]}.json"
+        key = hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()[:16]
+        return self.folder / f"{key}.{self.suffix}"
+
+
+class KeptTables(_Kept):
+    """Tables of the parts that are done."""
+
+    suffix = "json"
 
     def save(self, names: Sequence[str], tables: Sequence[pd.DataFrame]) -> None:
-        """Keep the tables of the part that has these genes; numbers are kept to the last bit."""
+        """Keep the tables of the part that has these names; numbers are kept to the last bit."""
         kept = [
             {**table.to_dict("split", index=False), "dtypes": table.dtypes.astype(str).tolist()}
             for table in tables
@@ -57,14 +72,46 @@ class KeptParts:
                 for table in json.loads(path.read_text(encoding="utf-8"))
             )
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise InputError(
-                f"{path}: this checkpoint cannot be read ({type(error).__name__}: {str(error)[:200]}); "
-                "delete it and run again"
-            ) from None
+            raise _damaged(path, error) from None
+
+
+class KeptTensors(_Kept):
+    """Tensors of the parts that are done, by name."""
+
+    suffix = "safetensors"
+
+    def save(self, names: Sequence[str], tensors: Mapping[str, Tensor]) -> None:
+        """Keep the tensors of the part that has these names."""
+        with whole(self._path(names)) as temporary:
+            own = {name: tensor.clone(memory_format=contiguous_format) for name, tensor in tensors.items()}
+            save_file(own, temporary)
+
+    def load(self, names: Sequence[str]) -> dict[str, Tensor] | None:
+        """The tensors of the part, None when it has not been done.
+
+        Raises
+        ------
+        InputError
+            The file is damaged.
+        """
+        path = self._path(names)
+        if not path.exists():
+            return None
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{path}: this checkpoint cannot be read ({type(error).__name__}: {str(error)[:200]}); "
+        "delete it and run again"
+    )
 
 
 @contextlib.contextmanager
-def kept_parts(snakemake) -> Iterator[KeptParts]:
+def kept_parts(snakemake, kind: type[Kept]) -> Iterator[Kept]:
     """Parts that an earlier start of the same job has done; removed when the job ends well.
 
     The same job has the same rule, wildcards and params, code and seed among them, and input files of the same size
@@ -73,5 +120,5 @@ def kept_parts(snakemake) -> Iterator[KeptParts]:
     inputs = [(str(path), os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in snakemake.input]
     job = [snakemake.rule, dict(snakemake.wildcards.items()), dict(snakemake.params.items()), inputs]
     folder = Path(f"{snakemake.output[0]}.checkpoints")
-    yield KeptParts(folder / hashlib.sha256(repr(job).encode()).hexdigest()[:16])
+    yield kind(folder / hashlib.sha256(repr(job).encode()).hexdigest()[:16])
     shutil.rmtree(folder, ignore_errors=True)

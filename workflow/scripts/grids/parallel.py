@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from grids.checkpoints import KeptParts
+from grids.checkpoints import KeptTables
 
 Tables = TypeVar("Tables")
 
@@ -27,7 +27,7 @@ def over_genes(
     explain: Callable[[pd.DataFrame], Tables],
     table: pd.DataFrame,
     n_workers: int,
-    kept: KeptParts | None = None,
+    kept: KeptTables | None = None,
 ) -> Tables:
     """Explain the genes of a table, in several processes where there are many.
 
@@ -42,7 +42,7 @@ def over_genes(
         Has a column `gene`; the rows of a gene stay together.
     n_workers : int
         Processes at most; 1: this process does it all.
-    kept : KeptParts, optional
+    kept : KeptTables, optional
         Where `explain` returns a tuple: parts that are done are kept there, and what is there is not done again.
 
     Returns

@@ -1,7 +1,9 @@
 """Training of the window surrogate: which sets of peaks control each gene, by how much, and how sure that is."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from grids.cells import Multiome
+from grids.checkpoints import KeptTensors
 from grids.errors import InputError
 from grids.seeds import generator
 from grids.surrogates.cell_state import CellState
@@ -122,8 +125,9 @@ class _Trainer:
         settings: WindowSettings,
         seed: int,
         candidates: pd.DataFrame | None,
+        kept: KeptTensors | None = None,
     ):
-        self.settings, self.seed, self.cell_type = settings, seed, cell_type
+        self.settings, self.seed, self.cell_type, self.kept = settings, seed, cell_type, kept
         chosen = {"split": ["train", "validation"]}
         if settings.train_on == "own":
             chosen["cell_type"] = cell_type
@@ -191,6 +195,20 @@ class _Trainer:
                 start = end
         return blocks
 
+    def once(
+        self, what: str, genes: np.ndarray, compute: Callable[[], dict[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        """What `compute` makes of a block of genes, or what it made before the job was killed."""
+        if self.kept is None:
+            return compute()
+        names = [what, *(self.genes[gene] for gene in genes)]
+        if (values := self.kept.load(names)) is None:
+            values = compute()
+            self.kept.save(names, values)
+        else:
+            log.info("%s: resumed, %s of %d genes was done", self.cell_type, what, len(genes))
+        return values
+
     def cells(self, genes: np.ndarray) -> tuple[Cells, WindowOpenness]:
         """The data of a block of genes, windows unpacked and padded to the largest of them, and their openness."""
         windows = [self.peak_of_pair[self.pairs(g)].numpy() for g in genes]
@@ -251,12 +269,8 @@ class _Trainer:
         if len(options) > 1 and len(genes) and len(judged):
             deviance = np.zeros(len(options))
             for block in tqdm(self.blocks(genes), desc="choosing regularisation", unit="block"):
-                cells, _ = self.cells(block)
-                held_out = cells.subset(torch.from_numpy(judged))
-                for j, size in enumerate(sizes):
-                    fitted = sum_cells(cells.subset(torch.from_numpy(train)), self.metacells(size, train))
-                    values = [validation_deviance(fitted, held_out, penalty) for penalty in penalties]
-                    deviance[j * len(penalties) : (j + 1) * len(penalties)] += np.array(values) / len(genes)
+                judge = partial(self._judge, block, train, judged)
+                deviance += self.once("choice", block, judge)["deviance"].numpy() / len(genes)
             chosen = int(deviance.argmin())
         else:
             chosen = len(penalties) // 2
@@ -264,6 +278,19 @@ class _Trainer:
         table = table.assign(validation_deviance=deviance, chosen=np.arange(len(options)) == chosen)
         table.insert(0, "cell_type", self.cell_type)
         return *options[chosen], table[REGULARISATION_COLUMNS]
+
+    def _judge(self, block: np.ndarray, train: np.ndarray, judged: np.ndarray) -> dict[str, Tensor]:
+        """Deviances of a block of genes, by size of metacells and penalty within it."""
+        cells, _ = self.cells(block)
+        held_out = cells.subset(torch.from_numpy(judged))
+        deviance = []
+        for size in self.settings.metacell_sizes:
+            fitted = sum_cells(cells.subset(torch.from_numpy(train)), self.metacells(size, train))
+            deviance += [
+                validation_deviance(fitted, held_out, penalty)
+                for penalty in sorted(self.settings.member_penalties)
+            ]
+        return {"deviance": torch.tensor(deviance, dtype=torch.float64)}
 
 
 def validation_deviance(cells: Cells, held_out: Cells, penalty: float) -> float:
@@ -430,6 +457,7 @@ def train_window(
     settings: WindowSettings,
     seed: int,
     candidates: pd.DataFrame | None = None,
+    kept: KeptTensors | None = None,
 ) -> tuple[WindowSurrogate, pd.DataFrame]:
     """Train the window surrogate of one cell type, all its genes together.
 
@@ -446,6 +474,9 @@ def train_window(
         Columns ``peak, gene``: the pairs of `windows` that may be members; all by default. The others only tell how
         open the window is. With a column ``bend``, models of the gene have this one of
         :data:`~grids.surrogates.set_models.BENDS`; all of them where it is missing.
+    kept : KeptTensors, optional
+        Blocks of genes that are done are kept there, and what is there is not done again: only for the same data,
+        settings, seed and candidates.
 
     Returns
     -------
@@ -469,7 +500,7 @@ def train_window(
             f"cell type '{cell_type}' has no training cells; raise preprocessing.split.train, relax quality_control, "
             "or take the type out of tasks"
         )
-    trainer = _Trainer(multiome, windows, cell_type, settings, seed, candidates)
+    trainer = _Trainer(multiome, windows, cell_type, settings, seed, candidates, kept)
     penalty, size, table = trainer.choose()
     log.info("%s: penalty of a member %g, %d cells per metacell", cell_type, penalty, size)
     n_genes, n_pairs = len(trainer.genes), len(trainer.peak_of_pair)
@@ -499,7 +530,8 @@ def train_window(
     groups_of_half = trainer.metacells(size, trainer.halves[0])
     bar = tqdm(total=n_genes, desc=f"{cell_type}: fitting genes", unit="gene")
     for block in trainer.blocks(np.arange(n_genes)):
-        for name, values in _fit_block(trainer, block, penalty, groups, groups_of_half).items():
+        fit = partial(_fit_block, trainer, block, penalty, groups, groups_of_half)
+        for name, values in trainer.once("fit", block, fit).items():
             if name in BY_PAIR:
                 for row, gene in enumerate(block):
                     pairs = trainer.pairs(gene)
