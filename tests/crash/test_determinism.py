@@ -18,12 +18,14 @@ TARGETS = ["effects.tsv", "redundancy.tsv", "surrogate/quality.tsv"]
 TOLERANCE = 0.01
 
 
-@pytest.fixture(scope="module", params=STUDIES)
-def study(request, tmp_path_factory):
-    """A study with two cores, and its config."""
-    config = {**STUDY, **STUDIES[request.param], "run": "study"}
-    options = ["--set-threads", "train_surrogate=2"]
-    return succeed(tmp_path_factory.mktemp(request.param), config, *TARGETS, options=options), config
+def config_of(surrogate: str) -> dict:
+    return {**STUDY, **STUDIES[surrogate], "run": "study"}
+
+
+@pytest.fixture(scope="module")
+def two_cores(tmp_path_factory):
+    """The study with the window surrogate, with two cores."""
+    return succeed(tmp_path_factory.mktemp("window"), config_of("window"), *TARGETS)
 
 
 def jobs_in_order(result) -> list[str]:
@@ -33,13 +35,13 @@ def jobs_in_order(result) -> list[str]:
     ]
 
 
-def test_tables_do_not_depend_on_cores_and_order(study, tmp_path):
-    first, config = study
+def test_tables_do_not_depend_on_cores_and_order(two_cores, tmp_path):
+    """The demo's test of killed training does the same with the cross-modality surrogate."""
     options = ["--cores", "1", "--scheduler", "greedy", "--prioritize", "results/study/redundancy.tsv"]
-    again = succeed(tmp_path, config, *reversed(TARGETS), options=options)
-    assert again.jobs == first.jobs
-    assert jobs_in_order(again) != jobs_in_order(first)
-    mine, expected = tables_of(again.folder), tables_of(first.folder)
+    again = succeed(tmp_path, config_of("window"), *reversed(TARGETS), options=options)
+    assert again.jobs == two_cores.jobs
+    assert jobs_in_order(again) != jobs_in_order(two_cores)
+    mine, expected = tables_of(again.folder), tables_of(two_cores.folder)
     assert [name for name in expected if mine.get(name) != expected[name]] == []
     assert len(mine) == len(expected) > 20
 
@@ -71,17 +73,18 @@ with torch.no_grad():
 """
 
 
-def test_predictions_hardly_depend_on_the_number_of_threads(study, tmp_path):
-    result, config = study
-    is_window = config["surrogate"]["model"] == "window"
+@pytest.mark.parametrize("surrogate", STUDIES)
+def test_predictions_hardly_depend_on_the_number_of_threads(surrogate, two_cores, tmp_path):
+    config = config_of(surrogate)
+    is_window = surrogate == "window"
     settings = config["window_surrogate"] if is_window else {"max_epochs": config["surrogate"]["max_epochs"]}
     code = TRAIN.replace("WINDOW:", f"{is_window}:").replace("**SETTINGS", f"**{settings}")
     scripts, predicted = Path(grids.__file__).parents[1], []
     for n_threads in (1, 2):
         path = tmp_path / f"{n_threads}.npy"
-        command = [sys.executable, "-c", code, str(scripts), str(result.folder), str(n_threads), str(path)]
+        command = [sys.executable, "-c", code, str(scripts), str(two_cores.folder), str(n_threads), str(path)]
         subprocess.run(command, check=True, capture_output=True)
         predicted.append(np.load(path))
     difference = np.abs(predicted[0] - predicted[1]).max() / np.ptp(predicted[0])
-    print(f"{config['surrogate']['model']}: one thread and two differ by {difference:.1e} of the range")
+    print(f"{surrogate}: one thread and two differ by {difference:.1e} of the range")
     assert np.ptp(predicted[0]) > 0.1 and difference < TOLERANCE

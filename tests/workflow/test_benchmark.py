@@ -33,7 +33,7 @@ SIMULATED = {
 CORTEX = {
     "quality_control": {"min_fragments": 60, "min_cells_per_peak": 40},
     "preprocessing": {"n_variable_genes": 300},
-    "tasks": {"Oligo": ["Mobp"], "Astro": ["Gja1"]},
+    "tasks": {"Oligo": ["Mobp", "Mog"]},
     "surrogate": {"width": 32, "rna_hidden": [128], "max_epochs": MAX_EPOCHS},
     "search": {"restarts": 2},
     "benchmark": {"set_sizes": [5, 20], "n_null_sets": 50},

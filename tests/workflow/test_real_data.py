@@ -46,6 +46,8 @@ BLOOD = {
     "redundancy": REDUNDANCY,
 }
 
+BLOOD_TARGETS = ["effects.tsv", "redundancy.tsv", "surrogate/quality.tsv", "figures/locus/B=20cells"]
+
 
 def config(name: str, changes: dict) -> dict:
     """A config of ``config/`` with other values, and paths that hold from any folder."""
@@ -78,18 +80,6 @@ def check_tables(run, config: dict) -> None:
     assert (whole["p_value"] < 0.05).mean() > 0.7
     searches = run.table("searches.tsv")
     assert (searches["objective_after"] <= searches["objective_before"]).all() and searches["converged"].all()
-
-
-def check_outputs(run, config: dict) -> None:
-    """Figures, tracks and the report are there, with every task's locus."""
-    cell_types = len(config["tasks"])
-    for suffix in ("pdf", "png", "svg"):
-        assert len(list(run.folder.glob(f"figures/*.{suffix}"))) == 15
-        assert len(list(run.folder.glob(f"figures/locus/*/*.{suffix}"))) == len(tasks_of(config))
-    for suffix in ("bed", "bedpe", "interact", "accessibility.bw"):
-        assert len(list(run.folder.glob(f"tracks/*.{suffix}"))) == cell_types
-    report = (run.folder / "report.html").read_text()
-    assert all(f"filename={gene}.svg" in report for _, gene in tasks_of(config))
 
 
 def check_quality(run, beaten=("gene_mean",)) -> None:
@@ -152,9 +142,9 @@ def test_mouse_cortex_in_windows_with_the_same_surrogate(cortex, tmp_path):
 
 def test_human_blood_with_normalised_values(tmp_path):
     reduced = config("pbmc_three_genes", BLOOD)
-    run = succeed(tmp_path, reduced)
+    run = succeed(tmp_path, reduced, *BLOOD_TARGETS)
     check_tables(run, reduced)
-    check_outputs(run, reduced)
+    assert (run.folder / "figures/locus/B=20cells/HLA-DQB1.png").stat().st_size > 5000
     check_quality(run, beaten=["gene_mean"])
     sets = run.table("sets.tsv")
     assert sets["in_window"].all() and set(sets["chromosome"]) == {"chr17", "chr2", "chr6"}

@@ -78,7 +78,6 @@ rule evaluate_surrogate:
             category="2. Surrogate",
             labels={"what": "Quality on test cells", "kind": "table"},
         ),
-        latent="<results>/surrogate/latent.tsv.gz",
         curves="<results>/surrogate/curves.tsv",
     log:
         "<results>/logs/evaluate_surrogate.log",
@@ -96,3 +95,26 @@ rule evaluate_surrogate:
         code=code_of("evaluate_surrogate"),
     script:
         "../scripts/evaluate_surrogate.py"
+
+
+rule lay_out_latent:
+    input:
+        multiome="<results>/preprocessed.h5mu",
+        surrogate="<results>/surrogate/joint.safetensors",
+    output:
+        latent="<results>/surrogate/latent.tsv.gz",
+    log:
+        "<results>/logs/lay_out_latent.log",
+    benchmark:
+        "<results>/benchmarks/lay_out_latent.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000, per_input_mb=10),
+        runtime=minutes(30, per_input_mb=0.2),
+    params:
+        seed=seed_for("lay_out_latent"),
+        code=code_of("lay_out_latent"),
+    script:
+        "../scripts/lay_out_latent.py"

@@ -1,4 +1,4 @@
-"""Measure the surrogate and its baselines on test cells, and lay out its latent states."""
+"""Measure the surrogate and its baselines on test cells."""
 
 import pandas as pd
 
@@ -6,7 +6,6 @@ from grids import tables
 from grids.cells import read_multiome
 from grids.logging import job
 from grids.surrogates import storage
-from grids.surrogates.latent import latent_umap
 from grids.surrogates.quality import evaluate
 
 with job(snakemake):
@@ -19,6 +18,5 @@ with job(snakemake):
     quality, summary = evaluate(surrogates, multiome, seed, joint)
     tables.write(quality, snakemake.output.quality)
     tables.write(summary, snakemake.output.summary)
-    tables.write(latent_umap(joint, multiome, seed), snakemake.output.latent)
     curves = [tables.read(path) for path in [snakemake.input.joint_curves, *snakemake.input.curves]]
     tables.write(pd.concat(curves, ignore_index=True), snakemake.output.curves)

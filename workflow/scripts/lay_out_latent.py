@@ -1,0 +1,12 @@
+"""Lay out the latent states of test cells in two dimensions."""
+
+from grids import tables
+from grids.cells import read_multiome
+from grids.logging import job
+from grids.surrogates import storage
+from grids.surrogates.latent import latent_umap
+
+with job(snakemake):
+    multiome = read_multiome(snakemake.input.multiome)
+    surrogate = storage.load(snakemake.input.surrogate)
+    tables.write(latent_umap(surrogate, multiome, snakemake.params.seed), snakemake.output.latent)
