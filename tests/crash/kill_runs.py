@@ -5,10 +5,10 @@
 Runs small simulated studies, one with each surrogate, undisturbed at first. Then each is run in another folder, and
 killed with SIGKILL at a random moment of the start or of a job's work: Snakemake and all its jobs, Snakemake alone,
 whose jobs then go on without it, or one job. The same command is given again until a run ends by itself; its tables
-must then be those of the undisturbed run. Rules that have not been killed at work yet come first; rounds go on until all
-have been and there were as many kills as asked for; with `--minutes`, no longer than that. A lock that a killed Snakemake has
-left is lifted as Snakemake says (`--unlock`). Exits with 1 when a table differs, a half-written file is left, or a run
-fails by itself.
+must then be those of the undisturbed run. Rules that have not been killed at work yet come first; rounds go on until
+all have been and there were as many kills as asked for; with `--minutes`, no longer than that. A lock that a killed
+Snakemake has left is lifted as Snakemake says (`--unlock`). Exits with 1 when a table differs, a half-written file is
+left, or a run fails by itself.
 """
 
 import argparse

@@ -25,7 +25,7 @@ def config_of(surrogate: str) -> dict:
 @pytest.fixture(scope="module")
 def two_cores(tmp_path_factory):
     """The study with the window surrogate, with two cores."""
-    return succeed(tmp_path_factory.mktemp("window"), config_of("window"), *TARGETS)
+    return succeed(tmp_path_factory.mktemp("window"), config_of("window"), *TARGETS, options=["--cores", "2"])
 
 
 def jobs_in_order(result) -> list[str]:
@@ -37,7 +37,7 @@ def jobs_in_order(result) -> list[str]:
 
 def test_tables_do_not_depend_on_cores_and_order(two_cores, tmp_path):
     """The demo's test of killed training does the same with the cross-modality surrogate."""
-    options = ["--cores", "1", "--scheduler", "greedy", "--prioritize", "results/study/redundancy.tsv"]
+    options = ["--scheduler", "greedy", "--prioritize", "results/study/redundancy.tsv"]
     again = succeed(tmp_path, config_of("window"), *reversed(TARGETS), options=options)
     assert again.jobs == two_cores.jobs
     assert jobs_in_order(again) != jobs_in_order(two_cores)
