@@ -64,7 +64,8 @@ def test_a_disk_that_fills_up_and_is_enlarged(data, undisturbed, tmp_path):
             stopped = run(tmp_path, config, *TARGETS)
             assert stopped.status == 1
             assert re.fullmatch(refused, stopped.last_line), stopped.told[-3000:]
-            assert not leftovers(stopped.folder)
+            # what is kept of an unfinished training is whole, too
+            assert not [path for path in leftovers(stopped.folder) if not path.endswith(".checkpoints")]
         assert stopped.jobs.total() > 1  # the second time, the first job succeeds
         remount(disk, "size=64m")
         finished = succeed(tmp_path, config, *TARGETS)

@@ -87,7 +87,9 @@ def test_rules_ask_for_a_gpu_only_where_they_use_one(tmp_path, model, device, as
         "tasks": {"Excitatory": [f"SINGLE{i}" for i in range(1, 31)]},
         "surrogate": {"model": model, "device": device},
     }
-    told = succeed(tmp_path, config, "redundancy.tsv", "effects.tsv", options=["--dry-run"]).told
+    told = succeed(
+        tmp_path, config, "redundancy.tsv", "effects.tsv", options=["--dry-run", "--cores", "2"]
+    ).told
     jobs = re.findall(r"^rule (\w+):\n((?: {4}.*\n)+)", told, re.MULTILINE)
     assert {rule for rule, _ in jobs} >= ON_GPU
     assert {rule for rule, about in jobs if re.search(r"resources:.*\bgpu=1\b", about)} == asking
