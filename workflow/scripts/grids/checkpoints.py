@@ -5,9 +5,10 @@ import hashlib
 import json
 import os
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import pandas as pd
 from safetensors import SafetensorError
@@ -17,11 +18,11 @@ from torch import Tensor, contiguous_format
 from grids.errors import InputError
 from grids.writing import whole
 
-Kept = TypeVar("Kept", "KeptTables", "KeptTensors")
+Content = TypeVar("Content")
 
 
-class _Kept:
-    """Files of the parts that are done, one for each.
+class KeptParts(ABC, Generic[Content]):
+    """What the parts that are done have made, a file for each.
 
     Parameters
     ----------
@@ -34,80 +35,76 @@ class _Kept:
     def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder)
 
+    def save(self, names: Sequence[str], content: Content) -> None:
+        """Keep what the part that has these names has made; numbers are kept to the last bit."""
+        with whole(self._path(names)) as temporary:
+            self._write(content, temporary)
+
+    def load(self, names: Sequence[str]) -> Content | None:
+        """What the part has made, None when it has not been done.
+
+        Raises
+        ------
+        InputError
+            The file is damaged.
+        """
+        path = self._path(names)
+        if not path.exists():
+            return None
+        try:
+            return self._read(path)
+        except (ValueError, TypeError, KeyError, RecursionError, OSError, SafetensorError) as error:
+            raise InputError(
+                f"{path}: this checkpoint cannot be read ({type(error).__name__}: {str(error)[:200]}); "
+                "delete it and run again"
+            ) from None
+
     def _path(self, names: Sequence[str]) -> Path:
         key = hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()[:16]
         return self.folder / f"{key}.{self.suffix}"
 
+    @abstractmethod
+    def _write(self, content: Content, path: Path) -> None: ...
 
-class KeptTables(_Kept):
+    @abstractmethod
+    def _read(self, path: Path) -> Content: ...
+
+
+class KeptTables(KeptParts[Sequence[pd.DataFrame]]):
     """Tables of the parts that are done."""
 
     suffix = "json"
 
-    def save(self, names: Sequence[str], tables: Sequence[pd.DataFrame]) -> None:
-        """Keep the tables of the part that has these names; numbers are kept to the last bit."""
+    def _write(self, content: Sequence[pd.DataFrame], path: Path) -> None:
         kept = [
             {**table.to_dict("split", index=False), "dtypes": table.dtypes.astype(str).tolist()}
-            for table in tables
+            for table in content
         ]
-        with whole(self._path(names)) as temporary:
-            temporary.write_text(json.dumps(kept), encoding="utf-8")
+        path.write_text(json.dumps(kept), encoding="utf-8")
 
-    def load(self, names: Sequence[str]) -> tuple[pd.DataFrame, ...] | None:
-        """The tables of the part, None when it has not been done.
-
-        Raises
-        ------
-        InputError
-            The file is damaged.
-        """
-        path = self._path(names)
-        if not path.exists():
-            return None
-        try:
-            return tuple(
-                pd.DataFrame(table["data"], columns=table["columns"], dtype=object).astype(
-                    dict(zip(table["columns"], table["dtypes"], strict=True))
-                )
-                for table in json.loads(path.read_text(encoding="utf-8"))
+    def _read(self, path: Path) -> tuple[pd.DataFrame, ...]:
+        return tuple(
+            pd.DataFrame(table["data"], columns=table["columns"], dtype=object).astype(
+                dict(zip(table["columns"], table["dtypes"], strict=True))
             )
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise _damaged(path, error) from None
+            for table in json.loads(path.read_text(encoding="utf-8"))
+        )
 
 
-class KeptTensors(_Kept):
+class KeptTensors(KeptParts[Mapping[str, Tensor]]):
     """Tensors of the parts that are done, by name."""
 
     suffix = "safetensors"
 
-    def save(self, names: Sequence[str], tensors: Mapping[str, Tensor]) -> None:
-        """Keep the tensors of the part that has these names."""
-        with whole(self._path(names)) as temporary:
-            own = {name: tensor.clone(memory_format=contiguous_format) for name, tensor in tensors.items()}
-            save_file(own, temporary)
+    def _write(self, content: Mapping[str, Tensor], path: Path) -> None:
+        own = {name: tensor.clone(memory_format=contiguous_format) for name, tensor in content.items()}
+        save_file(own, path)
 
-    def load(self, names: Sequence[str]) -> dict[str, Tensor] | None:
-        """The tensors of the part, None when it has not been done.
-
-        Raises
-        ------
-        InputError
-            The file is damaged.
-        """
-        path = self._path(names)
-        if not path.exists():
-            return None
-        try:
-            return load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise _damaged(path, error) from None
+    def _read(self, path: Path) -> dict[str, Tensor]:
+        return load_file(path)
 
 
-def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(
-        f"{path}: this checkpoint cannot be read ({type(error).__name__}: {str(error)[:200]}); "
-        "delete it and run again"
-    )
+Kept = TypeVar("Kept", KeptTables, KeptTensors)
 
 
 @contextlib.contextmanager
