@@ -213,6 +213,14 @@ def test_harmonisation_is_reported(runs):
     assert runs["as_h5mu"].table("annotation.tsv").empty
 
 
+def test_a_10x_file_and_a_table_of_markers_are_inputs_of_a_run(tmp_path, parts, simulation):
+    inputs = {key: path.name for key, path in as_10x(tmp_path, *parts, simulation.genes).items()}
+    done = succeed(tmp_path, updated(CONFIG, {"input": inputs}), "tasks.tsv")
+    assert done.jobs == {"preprocess": 1}
+    assert set(done.table("quality_control/annotation.tsv")["cell_type"]) >= set(TYPES)
+    assert done.table("tasks.tsv")["gene"].tolist() == ["MULTI1", "SINGLE2"]
+
+
 def test_other_cells_with_shared_labels_run_to_the_end(tmp_path, parts, simulation):
     """RNA of some cells, ATAC of others, under barcodes that happen to agree."""
     rna, atac = parts[0][:220].copy(), parts[1][220:].copy()
