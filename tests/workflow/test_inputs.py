@@ -310,7 +310,7 @@ def test_urls_are_downloaded_once_and_checked(tmp_path, monkeypatch, parts, simu
         assert refused.last_line.startswith("results/study/logs/download/g.bed.log: http://127.0.0.1")
         for words in (f"sha256 sum of the downloaded file is {sha256}", f"expected {'0' * 64}", "checksums"):
             assert words in refused.last_line
-        left = {path.name for path in (study / "results/study/downloads").iterdir()}
+        left = {path.name for path in (study / "results/study/downloads").glob("*")}
         assert left <= {"cells.h5mu"} and not (study / "results/study/preprocessed.h5mu").exists()
 
         config["input"]["checksums"]["genes"] = f"sha256:{sha256}"
