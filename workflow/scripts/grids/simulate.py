@@ -7,6 +7,7 @@ member peaks (those truly open, seen or not) by one of the logics of :func:`log_
 """
 
 import gzip
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,7 +135,7 @@ def simulate_multiome(
     seed: int = 1,
     *,
     logics: tuple[str, ...] = tuple(MEMBERS_OF_LOGIC),
-    n_planted_per_logic: int = 2,
+    n_planted_per_logic: int | Mapping[str, int] = 2,
     n_candidates: int = 20,
     open_share: float = 0.5,
     open_share_elsewhere: float = 0.1,
@@ -169,7 +170,8 @@ def simulate_multiome(
     seed : int
     logics : tuple of str
         Which logics to plant, keys of ``MEMBERS_OF_LOGIC``.
-    n_planted_per_logic : int
+    n_planted_per_logic : int or mapping of str to int
+        One number for all logics, or every logic's own.
     n_candidates : int
         Peaks near each planted gene that could be its members.
     open_share, open_share_elsewhere : float
@@ -204,7 +206,9 @@ def simulate_multiome(
     InputError
         If the numbers do not leave room for the planted genes, their candidates and one promoter per gene.
     """
-    n_planted = n_planted_per_logic * len(logics)
+    if isinstance(n_planted_per_logic, int):
+        n_planted_per_logic = dict.fromkeys(logics, n_planted_per_logic)
+    n_planted = sum(n_planted_per_logic[logic] for logic in logics)
     _check(locals())
     rng = {
         what: generator(seed, "simulate", what)
@@ -316,11 +320,11 @@ def _check(asked: dict) -> None:
         raise InputError(f"simulation: n_cells is {asked['n_cells']}, fewer than n_cell_types")
 
 
-def _planted_genes(logics: tuple[str, ...], n_per_logic: int, n_cell_types: int) -> pd.DataFrame:
+def _planted_genes(logics: tuple[str, ...], n_of_logic: Mapping[str, int], n_cell_types: int) -> pd.DataFrame:
     rows = [
         (f"{NAME_OF_LOGIC[logic]}{i + 1}", logic, i % n_cell_types, i % 2 == 0)
         for logic in logics
-        for i in range(n_per_logic)
+        for i in range(n_of_logic[logic])
     ]
     return pd.DataFrame(rows, columns=["gene", "logic", "type_code", "alike_in_all_types"])
 

@@ -97,7 +97,7 @@ def simulate(
     detection: float,
     seed: int,
     *,
-    n_genes_per_logic: int = 40,
+    n_genes_per_logic: int | Mapping[str, int] = 40,
     n_candidates: int = 20,
     mean_counts: float = 2.0,
     n_factors: int = 10,
@@ -108,8 +108,10 @@ def simulate(
     ----------
     n_cells, coaccessibility, detection, seed
         As for :func:`grids.simulate.simulate_multiome`.
-    n_genes_per_logic, n_candidates : int
-        Planted genes of each logic, and peaks near each that could be its members.
+    n_genes_per_logic : int or mapping of str to int
+        Planted genes of each logic; one number for all of them, or by logic.
+    n_candidates : int
+        Peaks near each gene that could be its members.
     mean_counts : float
         Mean RNA counts of a planted gene.
     n_factors : int
@@ -122,7 +124,9 @@ def simulate(
         Planted genes and their candidates, columns of ``windows.tsv.gz``.
     truth : DataFrame
     """
-    n_planted = n_genes_per_logic * len(MEMBERS_OF_LOGIC)
+    if isinstance(n_genes_per_logic, int):
+        n_genes_per_logic = dict.fromkeys(MEMBERS_OF_LOGIC, n_genes_per_logic)
+    n_planted = sum(n_genes_per_logic.values())
     simulation = simulate_multiome(
         n_cells,
         n_peaks=n_planted * (n_candidates + 1) + N_OTHER_GENES + N_OTHER_PEAKS,
