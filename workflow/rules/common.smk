@@ -1,5 +1,6 @@
 """The checked config, the tasks, and the functions that rules share."""
 
+import functools
 import re
 import shlex
 import sys
@@ -54,8 +55,10 @@ os.environ.setdefault("GRIDS_CONFIG", CONFIG_SOURCE)
 # Threads that wait for work by spinning take it from the other jobs of a shared machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-SCHEMA = yaml.safe_load(
-    Path(workflow.basedir, "workflow", "schemas", "config.schema.yaml").read_text()
+# The parser in C, where PyYAML has it, takes a tenth of the time.
+SCHEMA = yaml.load(
+    Path(workflow.basedir, "workflow", "schemas", "config.schema.yaml").read_text(),
+    Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader),
 )
 try:
     check_writable(Path.cwd(), "the working folder, which holds Snakemake's records,")
@@ -195,9 +198,12 @@ def seed_for(step):
     return lambda wildcards: derive_seed(config["seed"], step, *wildcards)
 
 
+hash_once = functools.cache(code_hash)
+
+
 def code_of(script):
     """Hash of the library code that a script uses, so that changed code reruns what it must."""
-    return code_hash(SCRIPTS / f"{script}.py")
+    return lambda wildcards: hash_once(SCRIPTS / f"{script}.py")
 
 
 def size_mb(input):

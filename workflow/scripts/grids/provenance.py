@@ -190,6 +190,7 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
             yield from _statements(child)
 
 
+@functools.cache
 def _path_of(name: str, library: Path) -> Path | None:
     parts = name.split(".")
     if parts[0] != "grids":
