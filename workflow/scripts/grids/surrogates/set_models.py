@@ -17,10 +17,13 @@ over, not taken for closed peaks.
 
 Models of one to four members are searched for by forward extension of the best smaller ones. Around the best model
 so far, counts are a linear function of ``f`` and the state with known variance, so the gain of adding *every* peak
-to a set is a few matrix products: no model is fitted on its own. All genes of a block go through together.
+to a set is a few matrix products: no model is fitted on its own. The product over members is a polynomial in the
+bend's ``exp(bend) - 1`` whose coefficients, the elementary symmetric polynomials of the members' ``pi``, know no
+bend: all bends share these products. All genes of a block go through together.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -146,15 +149,18 @@ def log_choose(n: Tensor, k: Tensor) -> Tensor:
     return (torch.lgamma(n + 1) - torch.lgamma(k + 1) - torch.lgamma((n - k).clamp(min=0) + 1)).float()
 
 
-def expected_power(openness: Tensor, bend: float) -> Tensor:
-    """``E exp(bend * z)`` of each peak, over ``exp(bend)`` for positive bends so that products stay finite."""
+def line_of_power(bend: float) -> tuple[float, float]:
+    """``E exp(bend * z)`` of a peak as intercept and slope over its openness.
+
+    Both are divided by ``exp(bend)`` for positive bends, so that products over members stay finite.
+    """
     if bend > 0:
-        return math.exp(-bend) + (1 - math.exp(-bend)) * openness
-    return 1 + math.expm1(bend) * openness
+        return math.exp(-bend), -math.expm1(-bend)
+    return 1.0, math.expm1(bend)
 
 
 def ends_of_power(bend: float, size: int) -> tuple[float, float]:
-    """Product of :func:`expected_power` over the members with none open, and how much all of them open add."""
+    """Product of :func:`line_of_power` over the members with none open, and how much all of them open add."""
     if bend > 0:
         return math.exp(-bend * size), -math.expm1(-bend * size)
     return 1.0, math.expm1(bend * size)
@@ -172,8 +178,34 @@ def expected_curve(openness: Tensor, members: Tensor, bend: float) -> Tensor:
     size = int(members.sum())
     if size == 0:
         return openness.new_zeros(len(openness))
+    intercept, slope = line_of_power(bend)
     none, step = ends_of_power(bend, size)
-    return (expected_power(openness[:, members], bend).prod(1) - none) / step
+    return ((intercept + slope * openness[:, members]).prod(1) - none) / step
+
+
+def symmetric_polynomials(openness: Tensor, sets: Tensor, size: int) -> Tensor:
+    """Elementary symmetric polynomials of the members' openness, of order 0 to `size`.
+
+    Parameters
+    ----------
+    openness : Tensor, shape (n_genes, n_cells, n_peaks)
+    sets : Tensor of bool, shape (n_genes, n_sets, n_peaks)
+    size : int
+        Members of each set.
+
+    Returns
+    -------
+    Tensor, shape (n_genes, n_sets, size + 1, n_cells)
+    """
+    n_genes, n_cells, _ = openness.shape
+    polynomials = openness.new_zeros(n_genes, sets.shape[1], size + 1, n_cells)
+    polynomials[:, :, 0] = 1
+    if size:
+        by_peak, gene = openness.transpose(1, 2), torch.arange(n_genes)[:, None]
+        members = sets.byte().topk(size, 2).indices
+        for j in range(size):
+            polynomials[:, :, 1:] += polynomials[:, :, :-1] * by_peak[gene, members[:, :, j]][:, :, None]
+    return polynomials
 
 
 def curves(openness: Tensor, models: Models) -> Tensor:
@@ -335,47 +367,62 @@ class WorkingModel:
         prior[0] = 1e-6
         gram = design @ design.transpose(1, 2)
         gram = gram + torch.diag(prior) + 1e-6 * torch.diag_embed(torch.diagonal(gram, dim1=1, dim2=2))
-        self.basis = torch.linalg.solve_triangular(torch.linalg.cholesky(gram), design, upper=False)
+        basis = torch.linalg.solve_triangular(torch.linalg.cholesky(gram), design, upper=False)
         response = cells.counts * root
-        self.response_in_basis = (self.basis @ response[:, :, None])[:, :, 0]
-        self.weight = scaled**2
+        self.response_in_basis = (basis @ response[:, :, None])[:, :, 0]
+        self.root_weight = scaled
         # A curve's products with these rows, and of its square with the weight, are all that is needed.
         self.rows = torch.cat(
-            [self.basis * scaled[:, None], (scaled * response)[:, None], self.weight[:, None]], 1
+            [basis * scaled[:, None], (scaled * response)[:, None], scaled[:, None] ** 2], 1
         )
         self.row_sums = self.rows.sum(2)
 
-    def gains(self, power: Tensor, product: Tensor, bend: float, size: int) -> Tensor:
-        """Log marginal likelihood gained by each set extended by each peak.
+    def gains(self, openness: Tensor, sets: Tensor, size: int, bends: Sequence[float]) -> Tensor:
+        """Log marginal likelihood gained by each set extended by each peak, with each bend.
 
         Parameters
         ----------
-        power : Tensor, shape (n_genes, n_cells, n_peaks)
-            :func:`expected_power` of the peaks.
-        product : Tensor, shape (n_genes, n_sets, n_cells)
-            Its product over the members of each set.
-        bend : float
+        openness : Tensor, shape (n_genes, n_cells, n_peaks)
+        sets : Tensor of bool, shape (n_genes, n_sets, n_peaks)
         size : int
             Members with the added peak.
+        bends : sequence of float
 
         Returns
         -------
-        Tensor, shape (n_genes, n_sets, n_peaks)
+        Tensor, shape (n_genes, n_sets, n_peaks, n_bends)
         """
-        n_genes, n_sets, n_cells = product.shape
-        none, step = ends_of_power(bend, size)
-        rows = (product[:, :, None] * self.rows[:, None]).view(n_genes, -1, n_cells)
-        products = (rows @ power).view(n_genes, n_sets, self.rows.shape[1], -1)
-        squares = (product**2 * self.weight[:, None]) @ power**2
-        sums = self.row_sums[:, None, :, None]
-        in_basis = (products[:, :, :-2] - none * sums[:, :, :-2]) / step
-        with_response = (products[:, :, -2] - none * sums[:, :, -2]) / step
-        of_curve = (squares - 2 * none * products[:, :, -1] + none**2 * sums[:, :, -1]) / step**2
-        score = with_response - (in_basis * self.response_in_basis[:, None, :, None]).sum(2)
-        information = (of_curve - (in_basis**2).sum(2)).clamp(min=0)
-        return score**2 / (2 * (information + GAIN_PRECISION)) - 0.5 * torch.log1p(
-            information / GAIN_PRECISION
-        )
+        n_genes, n_cells, n_peaks = openness.shape
+        n_sets, n_rows = sets.shape[1], self.rows.shape[1]
+        polynomials = symmetric_polynomials(openness, sets, size - 1)
+        # Products of polynomials and rows with each peak's openness, and without a peak.
+        first = (self.rows @ openness)[:, None, None].expand(-1, n_sets, -1, -1, -1)
+        rows = (polynomials[:, :, 1:, None] * self.rows[:, None, None]).view(n_genes, -1, n_cells)
+        higher = (rows @ openness).view(n_genes, n_sets, size - 1, n_rows, n_peaks)
+        with_peak = torch.cat([first, higher], 2)
+        alone = polynomials.flatten(1, 2) @ self.rows.transpose(1, 2)
+        alone = alone.view(n_genes, n_sets, size, n_rows, 1)
+        lines = [line_of_power(bend) for bend in bends]
+        orders = torch.tensor([[a ** (size - 1 - j) * b**j for j in range(size)] for a, b in lines])
+        weighted = (orders @ (polynomials * self.root_weight[:, None, None])).square_()
+        constant = weighted.sum(3)
+        squares = weighted.flatten(1, 2) @ torch.cat([openness, openness**2], 2)
+        linear, squared = squares.view(n_genes, n_sets, len(bends), 2, n_peaks).unbind(3)
+        gains = []
+        for i, (bend, (intercept, slope)) in enumerate(zip(bends, lines, strict=True)):
+            none, step = ends_of_power(bend, size)
+            products = (orders[i][:, None, None] * (intercept * alone + slope * with_peak)).sum(2)
+            square = intercept**2 * constant[:, :, i, None] + slope**2 * squared[:, :, i]
+            square = square + 2 * intercept * slope * linear[:, :, i]
+            sums = self.row_sums[:, None, :, None]
+            in_basis = (products[:, :, :-2] - none * sums[:, :, :-2]) / step
+            with_response = (products[:, :, -2] - none * sums[:, :, -2]) / step
+            of_curve = (square - 2 * none * products[:, :, -1] + none**2 * sums[:, :, -1]) / step**2
+            score = with_response - (in_basis * self.response_in_basis[:, None, :, None]).sum(2)
+            information = (of_curve - (in_basis**2).sum(2)).clamp(min=0)
+            shrunk = score**2 / (2 * (information + GAIN_PRECISION))
+            gains.append(shrunk - 0.5 * torch.log1p(information / GAIN_PRECISION))
+        return torch.stack(gains, 3)
 
 
 def search(working: WorkingModel, cells: Cells, penalty: float) -> Models:
@@ -400,7 +447,7 @@ def search(working: WorkingModel, cells: Cells, penalty: float) -> Models:
     sets = empty
     for size in range(1, min(MAX_SIZE, n_peaks) + 1):
         bends = BENDS if size > 1 else BENDS[:1]
-        gain = torch.stack([_extend(working, cells, sets, bend, size) for bend in bends], 3)
+        gain = working.gains(cells.openness, sets, size, bends)
         members = (sets[:, :, None] | torch.eye(n_peaks, dtype=torch.bool)).flatten(1, 2)
         possible = (members.sum(2) == size) & ~(members & ~cells.is_candidate[:, None]).any(2)
         possible &= _first_of_its_kind(members)
@@ -424,18 +471,6 @@ def search(working: WorkingModel, cells: Cells, penalty: float) -> Models:
     best = posterior.topk(min(N_KEPT, posterior.shape[1]), 1).indices
     best[:, -1] = torch.where((best == 0).any(1), best[:, -1], 0)
     return models.take(best)
-
-
-def _extend(working: WorkingModel, cells: Cells, sets: Tensor, bend: float, size: int) -> Tensor:
-    power = expected_power(cells.openness, bend)
-    product = power.new_ones(len(sets), sets.shape[1], power.shape[1])
-    if size > 1:
-        members = sets.byte().topk(size - 1, 2).indices
-        by_peak = power.transpose(1, 2)
-        gene = torch.arange(len(sets))[:, None]
-        for j in range(size - 1):
-            product = product * by_peak[gene, members[:, :, j]]
-    return working.gains(power, product, bend, size)
 
 
 def _first_of_its_kind(members: Tensor) -> Tensor:

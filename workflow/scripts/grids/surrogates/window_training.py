@@ -186,7 +186,8 @@ class _Trainer:
         """Genes with windows of similar size together, as many as memory allows."""
         size = np.diff(self.first_pair.numpy())[genes]
         order = genes[np.argsort(size, kind="stable")]
-        size = np.maximum(np.sort(size), max(N_EXTENDED) * (self.covariates.shape[1] + 2))
+        n_polynomials = max(n_sets * size for size, n_sets in enumerate(N_EXTENDED, 1))
+        size = np.maximum(np.sort(size), n_polynomials * (self.covariates.shape[1] + 2))
         blocks, start = [], 0
         for end in range(1, len(order) + 1):
             full = end < len(order) and (end + 1 - start) * size[end] * len(self.chance) > ENTRIES_PER_BLOCK
