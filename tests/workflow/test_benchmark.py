@@ -1,9 +1,8 @@
-"""The benchmark of explainers end to end: some methods on simulated cells, every method on real ones where present."""
+"""The benchmark of explainers end to end on simulated cells; `test_real_data.py` has every method on real ones."""
 
 import pytest
 import yaml
 from running import ROOT, succeed
-from test_real_data import DATA, MAX_EPOCHS, config
 
 pytestmark = pytest.mark.workflow
 
@@ -29,24 +28,9 @@ SIMULATED = {
     },
     "explainers": {"lime": {"n_cells": 16, "n_neighbours": 128}},
 }
-CORTEX = {
-    "quality_control": {"min_fragments": 60, "min_cells_per_peak": 40},
-    "preprocessing": {"n_variable_genes": 300},
-    "tasks": {"Oligo": ["Mobp", "Mog"]},
-    "surrogate": {"width": 32, "rna_hidden": [128], "max_epochs": MAX_EPOCHS},
-    "search": {"restarts": 2},
-    "benchmark": {"set_sizes": [5, 20], "n_null_sets": 50},
-    "explainers": {
-        "subset_sampler": {"n_steps": 50},
-        "lime": {"n_cells": 16, "n_neighbours": 128},
-        "fimap": {"n_steps": 50},
-        "cxplain": {"n_epochs": 5, "n_cells": 64},
-        "sage": {"n_permutations": 64},
-    },
-}
 
 
-def check_tables(run, methods: list[str], set_sizes: list[int], n_tasks: int) -> None:
+def check_benchmark(run, methods: list[str], set_sizes: list[int], n_tasks: int) -> None:
     """Every method has a whole set of each size for each task, a cost, and an effect on test cells."""
     sets, effects, costs = (run.table(f"benchmark/{name}.tsv") for name in ("sets", "effects", "costs"))
     sizes = sets.groupby(["method", "cell_type", "gene", "set_size"])["peak"].nunique()
@@ -77,7 +61,7 @@ def simulated(tmp_path_factory):
 
 
 def test_methods_are_compared_on_simulated_cells(simulated):
-    check_tables(simulated, SIMULATED["benchmark"]["methods"], [1, 3], n_tasks=3)
+    check_benchmark(simulated, SIMULATED["benchmark"]["methods"], [1, 3], n_tasks=3)
     for name in FIGURES:
         assert (simulated.folder / f"figures/benchmark_{name}.png").stat().st_size > 5000
     applied = simulated.table("benchmark/specificity.tsv")
@@ -92,13 +76,3 @@ def test_a_size_that_no_task_has_peaks_for_is_skipped_with_its_reason(simulated)
         .str.fullmatch(r"\d+ candidate peaks \(window\), benchmark\.set_sizes has 1000")
         .all()
     )
-
-
-@pytest.mark.real_data
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"real multiome data are not beside the repository ({DATA})")
-def test_every_method_on_two_tasks_of_the_mouse_cortex(tmp_path):
-    run = succeed(tmp_path, config("paper_mouse_cortex", CORTEX), *TABLES)
-    check_tables(run, METHODS, [5, 20], n_tasks=2)
-    locations = run.table("benchmark/locations.tsv")
-    closest = locations[locations["method"] == "distance"]
-    assert (closest["share_same_chromosome"] == 1).all()

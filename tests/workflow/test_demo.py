@@ -111,9 +111,14 @@ FIGURES = [
 ]  # fmt: skip
 # What has to be the same wherever and however often the run is made.
 REPRODUCED = [
-    "windows.tsv.gz", "accessibility.tsv.gz", "tasks.tsv", "skipped.tsv", "sets.tsv", "effects.tsv",
-    "locations.tsv", "null.tsv.gz", "cells.tsv.gz", "gate.tsv", "redundancy.tsv", "members.tsv",
-    "surrogate/curves/joint.tsv",
+    "windows.tsv.gz", "accessibility.tsv.gz", "tasks.tsv", "gate.tsv", "surrogate/curves/joint.tsv",
+    "sets/Excitatory.tsv", "skipped/Excitatory.tsv",
+    *(f"effects/Excitatory/{name}" for name in (
+        "effects.tsv", "sets.tsv", "locations.tsv", "null.tsv.gz", "cells.tsv.gz",
+    )),
+    *(f"redundancy/Excitatory/{name}.tsv" for name in (
+        "redundancy", "members", "interactions", "knock_down", "alternative_sets",
+    )),
 ]  # fmt: skip
 
 
@@ -433,14 +438,13 @@ def test_the_papers_settings_run_and_need_no_new_data(copy):
         },
         "search": {"scope": "genome", "batch_size": 64, "start": "random", "restarts": 1, "max_rounds": 3},
     }
-    again = succeed(copy, updated(CONFIG, changes), "effects.tsv")
+    again = succeed(copy, updated(CONFIG, changes), "effects/Excitatory/effects.tsv")
     assert again.jobs == {
         "train_surrogate": 1,
         "specialise_surrogate": 3,
         "apply_gate": 1,
-        "find_sets": 3,
-        "measure_effects": 3,
-        "collect_effects": 1,
+        "find_sets": 1,
+        "measure_effects": 1,
     }
     # without specialisation, every type has the joint surrogate
     joint, special = (
@@ -450,9 +454,9 @@ def test_the_papers_settings_run_and_need_no_new_data(copy):
     assert all((value == special[name]).all() for name, value in joint.items())
     losses = set(again.table("surrogate/curves/joint.tsv")["loss"])
     assert "supervised" not in losses and {"cycle_atac", "cycle_rna"} <= losses
-    effects = again.table("effects.tsv")
-    assert len(effects) == 12 and np.isfinite(effects["log_change"]).all()
-    assert (again.table("searches.tsv")["start"] == "random").all()
+    effects = again.table("effects/Excitatory/effects.tsv")
+    assert len(effects) == 6 and np.isfinite(effects["log_change"]).all()
+    assert (again.table("searches/Excitatory.tsv")["start"] == "random").all()
 
 
 def _started(folder, *targets):
@@ -483,7 +487,7 @@ def test_killed_training_resumes_and_ends_in_the_same_tables(demo, tmp_path):
     The run that ends has one core, and its jobs another order: tables depend on neither.
     """
     folder, results = tmp_path, tmp_path / "results/small"
-    targets = ["redundancy.tsv", "effects.tsv"]
+    targets = [f"{step}/Excitatory/{step}.tsv" for step in ("redundancy", "effects")]
 
     def checkpoint():
         return next(results.glob("surrogate/joint.safetensors.checkpoints/*/mapping.pt"), None)
@@ -512,7 +516,7 @@ def test_killed_training_resumes_and_ends_in_the_same_tables(demo, tmp_path):
     # A Snakemake that could not clean up has left its lock, and says how to lift it.
     assert "--unlock" in run(folder, CONFIG, *targets).last_line
     succeed(folder, CONFIG, options=["--unlock"])
-    options = ["--scheduler", "greedy", "--prioritize", "results/small/redundancy.tsv"]
+    options = ["--scheduler", "greedy", "--prioritize", f"results/small/{targets[0]}"]
     resumed = succeed(folder, CONFIG, *targets, options=options)
     log = (results / "logs/train_surrogate.log").read_text()
     assert "mapping (all): resumed after epoch" in log

@@ -45,15 +45,18 @@ class LatentSemanticIndex:
         from sklearn.decomposition import TruncatedSVD
 
         n_open = np.bincount(opened.indices, minlength=opened.shape[1])
-        self.inverse_document_frequency = opened.shape[0] / np.maximum(n_open, 1)
+        self.inverse_document_frequency = (opened.shape[0] / np.maximum(n_open, 1)).astype(np.float32)
         n_components = min(n_components + 1, min(opened.shape) - 1)
-        self.svd = TruncatedSVD(n_components, random_state=seed).fit(self._tf_idf(opened))
-        components = self.svd.transform(self._tf_idf(opened))[:, 1:]
+        weighted = self._tf_idf(opened)
+        self.svd = TruncatedSVD(n_components, random_state=seed).fit(weighted)
+        components = self.svd.transform(weighted)[:, 1:]
         self.mean, self.sd = components.mean(0), np.maximum(components.std(0), 1e-12)
 
     def _tf_idf(self, opened: sparse.csr_matrix) -> sparse.csr_matrix:
-        depth = np.repeat(np.maximum(np.diff(opened.indptr), 1), np.diff(opened.indptr))
-        values = np.log1p(1e4 * self.inverse_document_frequency[opened.indices] / depth).astype(np.float32)
+        depth = np.diff(opened.indptr)
+        values = self.inverse_document_frequency[opened.indices]
+        values *= np.repeat((1e4 / np.maximum(depth, 1)).astype(np.float32), depth)
+        np.log1p(values, out=values)
         return sparse.csr_matrix((values, opened.indices, opened.indptr), shape=opened.shape)
 
     def __call__(self, opened: sparse.csr_matrix) -> np.ndarray:
@@ -81,10 +84,13 @@ def _lsi_predictions(multiome: Multiome, seed: int) -> dict[str, np.ndarray]:
     from sklearn.linear_model import Ridge
     from sklearn.neighbors import NearestNeighbors
 
-    atac = {split: multiome.atac.cells(split=split).X for split in ("train", "validation", "test")}
+    def opened(split: str) -> sparse.csr_matrix:
+        return multiome.atac.cells(split=split).X
+
     y = {split: multiome.rna.cells(split=split).X.toarray() for split in ("train", "validation")}
-    index = LatentSemanticIndex(atac["train"], N_COMPONENTS, derive_seed(seed, "lsi_baseline"))
-    z = {split: index(x) for split, x in atac.items() if x.shape[0]}
+    index = LatentSemanticIndex(opened("train"), N_COMPONENTS, derive_seed(seed, "lsi_baseline"))
+    # The open peaks of one split at a time are in memory.
+    z = {split: index(opened(split)) for split in multiome.atac.obs["split"].unique()}
     fits = [Ridge(alpha=penalty).fit(z["train"], y["train"]) for penalty in RIDGE_PENALTIES]
     judged = "validation" if "validation" in z else "train"
     errors = [((fit.predict(z[judged]) - y[judged]) ** 2).mean() for fit in fits]
@@ -214,12 +220,12 @@ def evaluate(
 
 
 def _judged(modality: Modality) -> Modality:
-    """At most :data:`JUDGED_CELLS` of each split, in memory."""
+    """At most :data:`JUDGED_CELLS` of each split; in memory where there are more."""
     split, keep = modality.obs["split"].to_numpy(), np.zeros(len(modality.obs), bool)
     for name in np.unique(split):
         of_split = np.flatnonzero(split == name)
         keep[of_split[backed.evenly_spaced(len(of_split), JUDGED_CELLS)]] = True
-    return modality.cells(keep)
+    return modality if keep.all() else modality.cells(keep)
 
 
 def _predict(surrogates: dict, joint, test: Modality, n_genes: int) -> np.ndarray:
