@@ -181,7 +181,8 @@ def test_the_search_finds_the_best_models_of_all(monkeypatch, seed):
             is_member = torch.isin(torch.arange(8), torch.tensor(members))
             for b, bend in enumerate(BENDS if size > 1 else BENDS[:1]):
                 candidate = expected_curve(cells.openness[0], is_member, bend)
-                prior = -penalty * size - math.log(math.comb(8, size) * (len(BENDS) if size > 1 else 1))
+                of_bend = (1 / 6, 1 / 6, 1 / 12, 1 / 12, 1 / 12, 1 / 12, 1 / 6, 1 / 6)[b] if size > 1 else 1
+                prior = -penalty * size + math.log(of_bend / math.comb(8, size))
                 scores[members, b] = dense_gain(cells, fit, curve[0], 0, candidate) + prior
     best = sorted(scores, key=scores.get, reverse=True)[:N_KEPT]
     keys = list(zip(members_of(found, 0), found.bend[0].tolist(), strict=True))

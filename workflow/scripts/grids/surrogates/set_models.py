@@ -33,6 +33,10 @@ BENDS = (-6.0, -1.5, -0.4, 0.35, 0.7, 1.2, 2.5, 6.0)
 FORMS = ("none", "single", "multiplying", "redundant", "synergistic")
 # The form of a set of two or more members with each bend.
 FORM_OF_BEND = torch.tensor([3, 3, 2, 2, 2, 2, 4, 4])
+# Before any counts are seen, the forms are as likely as each other, and so are the bends of a form.
+LOG_PRIOR_OF_BEND = -torch.log(
+    len(FORM_OF_BEND.unique()) * torch.bincount(FORM_OF_BEND)[FORM_OF_BEND].float()
+)
 MAX_SIZE = 4
 # Sets of one, two and three members that are extended by every peak.
 N_EXTENDED = (20, 12, 8)
@@ -116,9 +120,9 @@ class Models:
         return torch.where(self.size > 1, FORM_OF_BEND.to(self.bend)[self.bend], self.size.clamp(max=1))
 
     def log_posterior(self, penalty: float, n_peaks: Tensor) -> Tensor:
-        """Gain with the prior ``exp(-penalty * size)``, all sets and bends of a size alike; up to a constant."""
+        """Gain with the prior ``exp(-penalty * size)``, all sets and forms of a size alike; up to a constant."""
         prior = -penalty * self.size - log_choose(n_peaks[:, None], self.size)
-        return self.gain + prior - math.log(len(BENDS)) * (self.size > 1)
+        return self.gain + prior + LOG_PRIOR_OF_BEND[self.bend] * (self.size > 1)
 
     def take(self, which: Tensor) -> "Models":
         """Some models of each gene; `which` has shape (n_genes, n)."""
