@@ -1,13 +1,11 @@
 """The whole workflow on real multiome data, with the settings of ``config/`` reduced to minutes."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from running import ROOT, succeed, updated
-from test_benchmark import METHODS, TABLES, check_benchmark
 
 DATA = ROOT.parent / "shared" / "data"
 
@@ -30,17 +28,6 @@ CORTEX = {
     "search": {"set_size": 4, "restarts": 1},
     "effects": {"n_null_sets": 100},
     "redundancy": REDUNDANCY,
-}
-BENCHMARK = {
-    "search": {"restarts": 2},
-    "benchmark": {"set_sizes": [10], "n_null_sets": 50},
-    "explainers": {
-        "subset_sampler": {"n_steps": 50},
-        "lime": {"n_cells": 16, "n_neighbours": 128},
-        "fimap": {"n_steps": 50},
-        "cxplain": {"n_epochs": 5, "n_cells": 64},
-        "sage": {"n_permutations": 64},
-    },
 }
 # What depends on members all over the genome.
 CORTEX_TARGETS = [
@@ -105,12 +92,8 @@ def check_quality(run, beaten=("gene_mean",)) -> None:
     assert abs(quality.loc["gene_mean", "mean_r_per_gene"]) < 1e-3
 
 
-@pytest.fixture(scope="module")
-def cortex(tmp_path_factory):
-    return succeed(tmp_path_factory.mktemp("cortex"), config("mouse_cortex", CORTEX), *CORTEX_TARGETS)
-
-
-def test_mouse_cortex_over_the_whole_genome(cortex):
+def test_mouse_cortex_over_the_whole_genome(tmp_path):
+    cortex = succeed(tmp_path, config("mouse_cortex", CORTEX), *CORTEX_TARGETS)
     check_tables(cortex, config("mouse_cortex", CORTEX))
     check_quality(cortex, beaten=["gene_mean", "lsi_neighbours"])
     sets = cortex.table("sets.tsv")
@@ -126,39 +109,6 @@ def test_mouse_cortex_over_the_whole_genome(cortex):
     values = curves.pivot(index="cell_type", columns="epoch", values="value")
     assert set(values.index) == {"Oligo", "Astro"}
     assert (values[2] < values[0]).all()
-
-
-def test_mouse_cortex_in_windows_with_the_same_surrogate(cortex, tmp_path):
-    copy = shutil.copytree(cortex.folder.parents[1], tmp_path / "copy")
-    in_windows = updated(config("mouse_cortex", CORTEX), {"search": {"scope": "window", "set_size": 2}})
-    run = succeed(copy, in_windows, "effects.tsv", "figures/locus/Oligo")
-    assert set(run.jobs) == {
-        "find_sets", "measure_effects", "collect_effects", "measure_redundancy", "collect_redundancy", "figure_locus",
-    }  # fmt: skip
-    sets, skipped = run.table("sets.tsv"), run.table("skipped.tsv")
-    assert sets["in_window"].all() and (sets["distance_to_tss_bp"].abs() <= 500_000).all()
-    # every task is there once: run, or skipped with its reason
-    run_or_skipped = [*zip(sets["cell_type"], sets["gene"], strict=True)][::2]
-    run_or_skipped += list(zip(skipped["cell_type"], skipped["gene"], strict=True))
-    assert sorted(run_or_skipped) == sorted(tasks_of(in_windows))
-    assert skipped["reason"].str.fullmatch(r"[01] candidate peaks \(window\), search.set_size is 2").all()
-    assert len(skipped) < 2
-    windows = run.table("windows.tsv.gz")
-    assert set(zip(sets["gene"], sets["peak"], strict=True)) <= set(
-        zip(windows["gene"], windows["peak"], strict=True)
-    )
-    effects = run.table("effects.tsv").query("set_size == 2")
-    assert (effects["log_change"] <= 0).all() and (effects["log_change"] < 0).mean() > 0.6
-    assert sorted(path.stem for path in (run.folder / "figures/locus/Oligo").glob("*.pdf")) == ["Mobp", "Mog"]
-
-
-def test_every_method_is_compared_with_the_same_surrogate(cortex, tmp_path):
-    copy = shutil.copytree(cortex.folder.parents[1], tmp_path / "copy")
-    run = succeed(copy, updated(config("mouse_cortex", CORTEX), BENCHMARK), *TABLES)
-    assert not {"preprocess", "train_surrogate", "specialise_surrogate"} & set(run.jobs)
-    check_benchmark(run, METHODS, [10], n_tasks=3)
-    closest = run.table("benchmark/locations.tsv").query("method == 'distance'")
-    assert (closest["share_same_chromosome"] == 1).all()
 
 
 def test_human_blood_with_normalised_values(tmp_path):
