@@ -422,11 +422,15 @@ class WorkingModel:
             in_basis = (products[:, :, :-2] - none * sums[:, :, :-2]) / step
             with_response = (products[:, :, -2] - none * sums[:, :, -2]) / step
             of_curve = (square - 2 * none * products[:, :, -1] + none**2 * sums[:, :, -1]) / step**2
-            score = with_response - (in_basis * self.response_in_basis[:, None, :, None]).sum(2)
-            information = (of_curve - (in_basis**2).sum(2)).clamp(min=0)
-            shrunk = score**2 / (2 * (information + GAIN_PRECISION))
-            gains.append(shrunk - 0.5 * torch.log1p(information / GAIN_PRECISION))
+            gains.append(self._gain(in_basis, with_response, of_curve))
         return torch.stack(gains, 3)
+
+    def _gain(self, in_basis: Tensor, with_response: Tensor, of_curve: Tensor) -> Tensor:
+        """Gain of curves by their products with the basis (on axis 2), the response and themselves."""
+        score = with_response - (in_basis * self.response_in_basis[:, None, :, None]).sum(2)
+        information = (of_curve - (in_basis**2).sum(2)).clamp(min=0)
+        shrunk = score**2 / (2 * (information + GAIN_PRECISION))
+        return shrunk - 0.5 * torch.log1p(information / GAIN_PRECISION)
 
 
 def search(working: WorkingModel, cells: Cells, penalty: float) -> Models:
