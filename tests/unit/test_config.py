@@ -138,6 +138,22 @@ def test_missing_keys_are_named_with_what_to_give():
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("many", "'many' is not allowed; expected a whole number or a mapping"),
+        ("0", "0 is not allowed; expected a whole number or a mapping (key: value) of at least 1"),
+        ("{none: 3}", "truth.n_genes_per_logic.single' is missing"),
+        (
+            "{synergystic: 3}",
+            "unknown key 'synergystic' in 'truth.n_genes_per_logic'. Did you mean 'synergistic'?",
+        ),
+    ],
+)
+def test_genes_of_the_truth_benchmark_are_a_number_or_one_for_each_logic(given, said):
+    assert said in message(f"truth: {{n_genes_per_logic: {given}}}", base="run: truth")
+
+
 def test_the_truth_benchmark_needs_neither_input_nor_tasks(tmp_path):
     config = {"truth": {"n_cells": [300]}}
     check(config, SCHEMA, "truth.yaml")

@@ -7,7 +7,7 @@ member peaks (those truly open, seen or not) by one of the logics of :func:`log_
 """
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -206,15 +206,14 @@ def simulate_multiome(
     InputError
         If the numbers do not leave room for the planted genes, their candidates and one promoter per gene.
     """
-    if isinstance(n_planted_per_logic, int):
-        n_planted_per_logic = dict.fromkeys(logics, n_planted_per_logic)
-    n_planted = sum(n_planted_per_logic[logic] for logic in logics)
+    n_of_logic = genes_of_logics(n_planted_per_logic, logics)
+    n_planted = sum(n_of_logic.values())
     _check(locals())
     rng = {
         what: generator(seed, "simulate", what)
         for what in ("layout", "cells", "programme", "atac", "rna", "counts")
     }
-    planted = _planted_genes(logics, n_planted_per_logic, n_cell_types)
+    planted = _planted_genes(n_of_logic, n_cell_types)
     genes, sizes = _place_genes(rng["layout"], n_genes, planted["gene"], gene_spacing_bp)
     peaks = _place_peaks(rng["layout"], genes, sizes, planted["gene"], n_peaks, n_candidates, gene_spacing_bp)
 
@@ -320,11 +319,16 @@ def _check(asked: dict) -> None:
         raise InputError(f"simulation: n_cells is {asked['n_cells']}, fewer than n_cell_types")
 
 
-def _planted_genes(logics: tuple[str, ...], n_of_logic: Mapping[str, int], n_cell_types: int) -> pd.DataFrame:
+def genes_of_logics(n: int | Mapping[str, int], logics: Iterable[str] = MEMBERS_OF_LOGIC) -> dict[str, int]:
+    """Planted genes of each logic, from one number for all of them or from a mapping."""
+    return {logic: n if isinstance(n, int) else n[logic] for logic in logics}
+
+
+def _planted_genes(n_of_logic: Mapping[str, int], n_cell_types: int) -> pd.DataFrame:
     rows = [
         (f"{NAME_OF_LOGIC[logic]}{i + 1}", logic, i % n_cell_types, i % 2 == 0)
-        for logic in logics
-        for i in range(n_of_logic[logic])
+        for logic, n in n_of_logic.items()
+        for i in range(n)
     ]
     return pd.DataFrame(rows, columns=["gene", "logic", "type_code", "alike_in_all_types"])
 

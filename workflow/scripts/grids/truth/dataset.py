@@ -16,7 +16,7 @@ from grids import intervals, tables
 from grids.cells import Multiome, read_multiome
 from grids.errors import InputError
 from grids.preprocessing import Preprocessed, preprocess
-from grids.simulate import MEMBERS_OF_LOGIC, simulate_multiome, write_simulation
+from grids.simulate import genes_of_logics, simulate_multiome, write_simulation
 
 CELL_TYPE = "Excitatory"  # the simulator's first cell type, here the only one
 N_OTHER_GENES, N_OTHER_PEAKS = 800, 7200  # without planted regulation: depths and states come from many
@@ -124,9 +124,7 @@ def simulate(
         Planted genes and their candidates, columns of ``windows.tsv.gz``.
     truth : DataFrame
     """
-    if isinstance(n_genes_per_logic, int):
-        n_genes_per_logic = dict.fromkeys(MEMBERS_OF_LOGIC, n_genes_per_logic)
-    n_planted = sum(n_genes_per_logic.values())
+    n_planted = sum(genes_of_logics(n_genes_per_logic).values())
     simulation = simulate_multiome(
         n_cells,
         n_peaks=n_planted * (n_candidates + 1) + N_OTHER_GENES + N_OTHER_PEAKS,
