@@ -22,10 +22,18 @@ FIRST = [
 ]  # fmt: skip
 
 
-def pytest_collection_modifyitems(items):
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="also run what is marked slow")
+
+
+def pytest_collection_modifyitems(config, items):
     here = Path(__file__).parent
     place = {name: i for i, name in enumerate(FIRST)}
     items.sort(key=lambda item: place.get(item.path.relative_to(here).as_posix(), len(FIRST)))
+    if not config.getoption("slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow: runs with --slow"))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,4 +1,4 @@
-"""One seed, one result: whatever the number of cores, the order of the jobs and the number of threads."""
+"""How far results depend on the number of threads; on cores and order they do not (``test_runs.py``)."""
 
 import subprocess
 import sys
@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kill_runs import STUDIES, STUDY, tables_of
+from kill_runs import STUDIES, STUDY
 from running import succeed
 
 import grids
 
 pytestmark = pytest.mark.workflow
 
-TARGETS = ["effects.tsv", "redundancy.tsv", "surrogate/quality.tsv"]
 # Largest difference of a gene's mean predicted log-expression, as a share of its range over genes.
 TOLERANCE = 0.01
 
@@ -23,27 +22,9 @@ def config_of(surrogate: str) -> dict:
 
 
 @pytest.fixture(scope="module")
-def two_cores(tmp_path_factory):
-    """The study with the window surrogate, with two cores."""
-    return succeed(tmp_path_factory.mktemp("window"), config_of("window"), *TARGETS, options=["--cores", "2"])
-
-
-def jobs_in_order(result) -> list[str]:
-    """Rules and their files as they began."""
-    return [
-        line for line in result.told.splitlines() if line.startswith(("rule ", "localrule ", "    output"))
-    ]
-
-
-def test_tables_do_not_depend_on_cores_and_order(two_cores, tmp_path):
-    """The demo's test of killed training does the same with the cross-modality surrogate."""
-    options = ["--scheduler", "greedy", "--prioritize", "results/study/redundancy.tsv"]
-    again = succeed(tmp_path, config_of("window"), *reversed(TARGETS), options=options)
-    assert again.jobs == two_cores.jobs
-    assert jobs_in_order(again) != jobs_in_order(two_cores)
-    mine, expected = tables_of(again.folder), tables_of(two_cores.folder)
-    assert [name for name in expected if mine.get(name) != expected[name]] == []
-    assert len(mine) == len(expected) > 20
+def preprocessed(tmp_path_factory):
+    """Folder of the study's cells and windows."""
+    return succeed(tmp_path_factory.mktemp("study"), config_of("window"), "windows.tsv.gz").folder
 
 
 TRAIN = """
@@ -74,7 +55,7 @@ with torch.no_grad():
 
 
 @pytest.mark.parametrize("surrogate", STUDIES)
-def test_predictions_hardly_depend_on_the_number_of_threads(surrogate, two_cores, tmp_path):
+def test_predictions_hardly_depend_on_the_number_of_threads(surrogate, preprocessed, tmp_path):
     config = config_of(surrogate)
     is_window = surrogate == "window"
     settings = config["window_surrogate"] if is_window else {"max_epochs": config["surrogate"]["max_epochs"]}
@@ -82,7 +63,7 @@ def test_predictions_hardly_depend_on_the_number_of_threads(surrogate, two_cores
     scripts, predicted = Path(grids.__file__).parents[1], []
     for n_threads in (1, 2):
         path = tmp_path / f"{n_threads}.npy"
-        command = [sys.executable, "-c", code, str(scripts), str(two_cores.folder), str(n_threads), str(path)]
+        command = [sys.executable, "-c", code, str(scripts), str(preprocessed), str(n_threads), str(path)]
         subprocess.run(command, check=True, capture_output=True)
         predicted.append(np.load(path))
     difference = np.abs(predicted[0] - predicted[1]).max() / np.ptp(predicted[0])

@@ -8,7 +8,7 @@ from running import ROOT, succeed
 from grids.mnist import digits
 from grids.surrogates import storage
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 CONFIG = yaml.safe_load((ROOT / "tests/workflow/config/mnist.yaml").read_text())
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())

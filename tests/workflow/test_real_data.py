@@ -111,6 +111,7 @@ def test_mouse_cortex_over_the_whole_genome(tmp_path):
     assert (values[2] < values[0]).all()
 
 
+@pytest.mark.slow
 def test_human_blood_with_normalised_values(tmp_path):
     reduced = config("pbmc_three_genes", BLOOD)
     run = succeed(tmp_path, reduced, *BLOOD_TARGETS)

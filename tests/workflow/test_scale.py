@@ -9,7 +9,7 @@ from running import succeed
 
 from grids.scale.points import points, stages_of
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 CONFIG = yaml.safe_load((Path(__file__).parent / "config/scale.yaml").read_text())
 

@@ -3,7 +3,7 @@
 import pytest
 from running import succeed
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 CONFIG = {
     "run": "synthetic",
