@@ -6,8 +6,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# Models in tests are tiny: more threads than one only wait for each other.
+# Models in tests are tiny: more threads than one only wait for each other, and those that spin keep other tests waiting.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Machines that run tests are shared: no example fails for its time, and every run draws the same examples.
 hypothesis.settings.register_profile("project", deadline=None, derandomize=True)
