@@ -6,7 +6,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# Models in tests are tiny: more threads than one only wait for each other, and those that spin keep other tests waiting.
+# Models in tests are tiny: more threads than one only wait for each other, and threads that spin hold up other tests.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
