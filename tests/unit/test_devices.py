@@ -159,6 +159,7 @@ def test_states_tails_and_gradients(elsewhere, encoder, value):
                 cells.first_order(on, at.gradient),
                 cells.changed(on),
                 cells.n_changed,
+                cells.sum_over_changed(at.gradient.norm(dim=2)),
                 cells.predict_sets(on.view(2, 2), 1),
                 cells.predict_subsets(on, torch.eye(4, dtype=torch.bool).to(cells.device), 1),
             ]

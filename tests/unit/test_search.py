@@ -162,6 +162,19 @@ def test_the_path_to_everything_closed_shows_a_group_of_which_no_pair_matters():
     assert sorted(search.along_path(3).tolist()) == [3, 7, 9]
 
 
+def test_the_path_shows_the_group_where_each_of_many_cells_is_looked_at_in_a_part_of_its_steps():
+    cells = PerturbedCells(AnyOfToy(12, [3, 7, 9]), open_peaks(3000, 12, share=0.7), 0)
+    assert sorted(Search(cells, 0).along_path(3).tolist()) == [3, 7, 9]
+    assert cells.evaluations.n_backward < 5 * len(cells)
+
+
+def test_a_minibatch_does_not_inherit_what_becomes_of_all_cells():
+    cells = PerturbedCells(LinearToy(np.arange(20.0)), open_peaks(30, 20), 0)
+    assert cells.all_perturbed.shape == cells.pooled.shape
+    part = cells.subset(np.array([3, 5]))
+    torch.testing.assert_close(part.all_perturbed, cells.all_perturbed[[3, 5]])
+
+
 @pytest.mark.parametrize("value", [0, 1])
 def test_the_path_ranks_candidates_of_an_additive_model_by_their_effect(value):
     weights, opened = np.random.default_rng(1).normal(size=20), open_peaks(30, 20)

@@ -12,8 +12,11 @@ from grids.perturbation.transition import Linearised
 
 # With fewer peaks all gains are computed; and when bounds leave more than this, to bound the next ones from there.
 MOST_LEFT = 4096
-# Rounding of a gain, as a share of its bound's terms.
+# With more than this, sharper bounds cost less than the gains.
+MANY_LEFT = 2048
+# Rounding of a gain, as a share of its bound's terms, and of a sum.
 ROUNDING = 1e-5
+ROUNDING_OF_SUM = 1e-3
 
 
 class GainBounds:
@@ -21,7 +24,7 @@ class GainBounds:
 
     The gain of peak ``q`` is the mean over cells of ``+-(p - x_q) D_q . G``. Where gradients move by ``dG``, it moves
     by no more than ``|D_q|`` times the mean over the cells that ``q`` changes of ``|dG|`` (Cauchy and Schwarz), and so
-    by no more than with the cells of the largest ``|dG|`` in their place.
+    by no more than with the cells of the largest ``|dG|`` in their place, which is faster to know.
 
     Parameters
     ----------
@@ -30,11 +33,7 @@ class GainBounds:
     """
 
     def __init__(self, cells: PerturbedCells):
-        self._length, self._group, self._n_changed = (
-            cells.shift.norm(dim=1),
-            cells.group_of_peak,
-            cells.n_changed,
-        )
+        self._cells, self._length, self._n_changed = cells, cells.shift.norm(dim=1), cells.n_changed
         self._known: Linearised | None = None
 
     def best(self, at: Linearised, barred: Tensor, n_best: int) -> Tensor:
@@ -58,13 +57,25 @@ class GainBounds:
         """Peaks whose bound reaches what `n_best` others have at least; None when nothing is known."""
         if self._known is None or not n_best or len(barred) <= MOST_LEFT:
             return None
-        gain, bound = self._known.gain, self._bound(at)
-        least = (gain - bound).masked_fill(barred, -torch.inf).topk(n_best).values[-1]
-        return (~barred & (gain + bound >= least)).nonzero()[:, 0]
-
-    def _bound(self, at: Linearised) -> Tensor:
-        """How far each gain can have moved, shape (n_peaks,)."""
         moved = (at.gradient - self._known.gradient).norm(dim=2) + ROUNDING * at.gradient.norm(dim=2)
+        left = ~barred
+        for most_moved in (self._of_the_largest, self._of_those_changed):
+            left &= self._reaches(self._length * most_moved(moved), left, n_best)
+            if left.count_nonzero() <= MANY_LEFT:
+                break
+        return left.nonzero()[:, 0]
+
+    def _reaches(self, bound: Tensor, left: Tensor, n_best: int) -> Tensor:
+        """Which peaks may have a gain as large as `n_best` of those left have at least, shape (n_peaks,), bool."""
+        gain = self._known.gain
+        return gain + bound >= (gain - bound).masked_fill(~left, -torch.inf).topk(n_best).values[-1]
+
+    def _of_the_largest(self, moved: Tensor) -> Tensor:
+        """For each peak, the mean of what moved with the cells of the largest in place of those it changes."""
         largest = moved.sort(dim=0, descending=True).values.cumsum(0) / len(moved)
         of_most = torch.cat([largest.new_zeros(1, largest.shape[1]), largest])
-        return self._length * of_most[self._n_changed, self._group]
+        return of_most[self._n_changed, self._cells.group_of_peak]
+
+    def _of_those_changed(self, moved: Tensor) -> Tensor:
+        """For each peak, the mean of what moved over the cells that it changes, and zero for the others."""
+        return self._cells.sum_over_changed(moved) / len(moved) * (1 + ROUNDING_OF_SUM)

@@ -1,6 +1,7 @@
 """What a set of peaks does to a gene: exact evaluation of perturbations in pooled form."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -93,6 +94,7 @@ class PerturbedCells:
         """The same, for some of the cells (a minibatch); nothing is pooled again."""
         part = object.__new__(PerturbedCells)
         part.__dict__.update(self.__dict__)
+        part.__dict__.pop("all_perturbed", None)
         n_groups = self.surrogate.n_groups
         part.pooled = self.pooled[torch.from_numpy(cells).to(self.device)]
         part._by_group = self._by_group[(cells[:, None] * n_groups + np.arange(n_groups)).ravel()]
@@ -156,6 +158,11 @@ class PerturbedCells:
         if self.value:
             states = states + moves.new_zeros(self.pooled.shape[1:]).index_add(0, self.group_of_peak, moves)
         return states
+
+    @cached_property
+    def all_perturbed(self) -> Tensor:
+        """Pooled states after every peak has been perturbed, shape (n_cells, n_groups, width)."""
+        return self.partly_perturbed(self.shift.new_ones(self.n_peaks))
 
     def _moves(self, members: Tensor) -> Tensor:
         """What perturbing each peak adds to a cell that it changes, shape (n, n_groups * width)."""
@@ -308,6 +315,17 @@ class PerturbedCells:
                 summed = of_groups[group[block]] - summed
             projected.append((summed * step[block]).sum(1))
         return torch.cat(projected) / len(self)
+
+    def sum_over_changed(self, values: Tensor) -> Tensor:
+        """For every peak, the sum of a value over the cells that perturbing it changes, shape (n_peaks,).
+
+        Parameters
+        ----------
+        values : Tensor, shape (n_cells, n_groups)
+            Of each cell, for the peaks of each group.
+        """
+        summed = torch.from_numpy(self._by_peak @ values.flatten().cpu().numpy()).to(self.device)
+        return values.sum(0)[self.group_of_peak] - summed if self.value else summed
 
     @property
     def n_changed(self) -> Tensor:

@@ -39,8 +39,11 @@ log = logging.getLogger("grids")
 
 # A difference below this share of the objective is rounding: no progress, a tie.
 RELATIVE_TOLERANCE = 1e-6
-# Where gradients are taken on the path from nothing to everything perturbed.
+# Where gradients are taken on the path from nothing to everything perturbed; how many of them in each cell at least,
+# and in all cells together where there are few.
 N_PATH_STEPS = 20
+MIN_STEPS_PER_CELL = 4
+MIN_STEPS_OF_ALL = 8192
 # Cells in which candidates are evaluated first; not fewer than a quarter of all, or sampling would not pay.
 N_SAMPLED = 128
 # Fewer candidates are evaluated in all cells at once.
@@ -123,6 +126,7 @@ class Search:
         self._n_evaluations = 0
         self._sample = sample_of(cells, N_SAMPLED) if len(cells) >= 4 * N_SAMPLED else None
         self._bounds = GainBounds(cells)
+        self._last: Linearised | None = None
         self._effect_alone: dict[int, float] = {}
         self._final: set[frozenset[int]] = set()
 
@@ -154,9 +158,16 @@ class Search:
             return self._bounds.best(at, barred, k)
         return at.gain.masked_fill(barred, -torch.inf).topk(k).indices
 
+    def _linearise(self, cells: PerturbedCells, states: Tensor) -> Linearised:
+        """The objective and its first order; most cells look in one step as they did in the one before."""
+        if cells is not self.cells:
+            return linearise(cells, self.gene, states)
+        self._last = linearise(cells, self.gene, states, self._last)
+        return self._last
+
     @cached_property
     def _unperturbed(self) -> Linearised:
-        return linearise(self.cells, self.gene, self.cells.pooled)
+        return self._linearise(self.cells, self.cells.pooled)
 
     @cached_property
     def _alone(self) -> Tensor:
@@ -181,7 +192,7 @@ class Search:
     ) -> Tensor:
         """The candidate of the largest exact objective; a sample rules most of them out where there are many cells."""
         if cells is self.cells and self._sample is not None and len(candidates) > N_WORTH_SCREENING:
-            at = at or linearise(cells, self.gene, states)
+            at = at or self._linearise(cells, states)
             candidates = candidates[self._sample.contenders(candidates, self.gene, states, at)]
         if len(candidates) == 1:
             return candidates[0]
@@ -198,7 +209,7 @@ class Search:
         members = self._alone.masked_fill(self._excluded, -torch.inf).argmax().view(1)
         states = self.cells.perturbed(members)
         for _ in range(1, set_size):
-            at = linearise(self.cells, self.gene, states)
+            at = self._linearise(self.cells, states)
             best = self._choose(self.cells, self._candidates(at, members), states, at)
             states = self.cells.perturbed(best.view(1), states)
             members = torch.cat([members, best.view(1)])
@@ -208,17 +219,25 @@ class Search:
         """The candidates with the largest first-order gain on the way from none of them perturbed to all of them.
 
         Gains are averaged over that path, as integrated gradients are (Sundararajan et al., ICML 2017, equation 1):
-        peaks of which none does anything alone are seen once the others are perturbed.
+        peaks of which none does anything alone are seen once the others are perturbed. Of many cells each is looked at
+        in a part of the path's steps, evenly spaced, neighbours in different ones.
         """
-        shares = self.cells.shift.new_zeros(self.cells.n_peaks)
-        shares[self.allowed] = 1
-        whole_way = self.cells.partly_perturbed(shares) - self.cells.pooled
-        gradient = sum(
-            self.cells.gradient(self.gene, self.cells.pooled + (step + 0.5) / N_PATH_STEPS * whole_way)
-            for step in range(N_PATH_STEPS)
-        )
+        whole_way = self._all_allowed_perturbed() - self.cells.pooled
+        cell, n_cells = torch.arange(len(self.cells), device=self.cells.device), len(self.cells)
+        n_steps = min(N_PATH_STEPS, max(MIN_STEPS_PER_CELL, MIN_STEPS_OF_ALL // n_cells))
+        gradient = 0
+        for step in range(n_steps):
+            reached = ((cell + step * N_PATH_STEPS // n_steps) % N_PATH_STEPS + 0.5) / N_PATH_STEPS
+            gradient = gradient + self.cells.gradient(
+                self.gene, self.cells.pooled + reached[:, None, None] * whole_way
+            )
         gain = self.sign * self.cells.project(gradient)
         return self.allowed[gain[self.allowed].topk(set_size).indices]
+
+    def _all_allowed_perturbed(self) -> Tensor:
+        if len(self.allowed) == self.cells.n_peaks:
+            return self.cells.all_perturbed
+        return self.cells.partly_perturbed((~self._excluded).to(self.cells.shift))
 
     def random(self, set_size: int, rng: np.random.Generator) -> Tensor:
         """Distinct candidate peaks drawn at random."""
@@ -316,7 +335,7 @@ class Search:
         """
         others = torch.cat([members[:coordinate], members[coordinate + 1 :]])
         states = cells.perturbed(others)
-        at = linearise(cells, self.gene, states)
+        at = self._linearise(cells, states)
         candidates = torch.cat([members[coordinate].view(1), self._candidates(at, members)])
         return self._choose(cells, candidates, states, at)
 

@@ -24,12 +24,14 @@ class Linearised:
     Attributes
     ----------
     cells : PerturbedCells
+    states : Tensor, shape (n_cells, n_groups, width)
     predicted : Tensor, shape (n_cells,)
         Predicted log-expression.
     gradient : Tensor, shape (n_cells, n_groups, width)
     """
 
     cells: PerturbedCells
+    states: Tensor
     predicted: Tensor
     gradient: Tensor
 
@@ -45,9 +47,25 @@ class Linearised:
         return direction_sign(self.cells.value) * self.cells.project(self.gradient, peaks)
 
 
-def linearise(cells: PerturbedCells, gene: int, states: Tensor) -> Linearised:
-    """First order of perturbing one more peak; parameters as of :func:`addition_gain`."""
-    return Linearised(cells, *cells.linearise(gene, states))
+def linearise(
+    cells: PerturbedCells, gene: int, states: Tensor, known: Linearised | None = None
+) -> Linearised:
+    """First order of perturbing one more peak.
+
+    Parameters
+    ----------
+    cells, gene, states
+        As of :func:`addition_gain`.
+    known : Linearised, optional
+        Of the same cells and gene at other states; cells whose state is the same there are not evaluated again.
+    """
+    if known is None:
+        return Linearised(cells, states, *cells.linearise(gene, states))
+    moved = (states != known.states).flatten(1).any(1).nonzero()[:, 0]
+    predicted, gradient = known.predicted.clone(), known.gradient.clone()
+    if len(moved):
+        predicted[moved], gradient[moved] = cells.linearise(gene, states[moved])
+    return Linearised(cells, states, predicted, gradient)
 
 
 def addition_gain(cells: PerturbedCells, gene: int, states: Tensor) -> Tensor:
