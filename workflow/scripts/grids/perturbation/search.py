@@ -129,6 +129,7 @@ class Search:
         self._last: Linearised | None = None
         self._effect_alone: dict[int, float] = {}
         self._final: set[frozenset[int]] = set()
+        self._objective_of_set: dict[frozenset[int], float] = {}
 
     def check_size(self, set_size: int) -> None:
         """Raise when there are fewer candidate peaks than members."""
@@ -283,7 +284,7 @@ class Search:
             raise InputError("search: the given set has members that are not candidate peaks")
         counted = self._evaluated()
         current, best = members.clone(), members.clone()
-        trajectory = [float(self.objective(best[None])[0])]
+        trajectory = [self._in_all_cells(best)]
         result = SearchResult(best, float(self.cells.predict(self.gene).mean()))
         n_unchanged = 0
         while len(trajectory) <= max_rounds and not result.converged:
@@ -294,7 +295,7 @@ class Search:
                 if self.batch_size is None and self._is_final(current, n_unchanged):
                     result.converged = True
                     break
-            value = float(self.objective(current[None])[0])
+            value = self._in_all_cells(current)
             rounding = RELATIVE_TOLERANCE * abs(trajectory[-1])
             result.converged |= value <= trajectory[-1] + rounding
             if value >= trajectory[-1] - rounding:
@@ -308,6 +309,13 @@ class Search:
         result.n_evaluations = self._evaluated() - counted
         result.seconds = time.perf_counter() - started
         return result
+
+    def _in_all_cells(self, members: Tensor) -> float:
+        """Objective of a set; rounds that change nothing and searches that end alike ask for the same one."""
+        key = frozenset(members.tolist())
+        if key not in self._objective_of_set:
+            self._objective_of_set[key] = float(self.objective(members[None])[0])
+        return self._objective_of_set[key]
 
     def _evaluated(self) -> int:
         return self._n_evaluations + (self._sample.n_evaluations if self._sample is not None else 0)
