@@ -409,6 +409,10 @@ CASES = {
         ),
         r"line 2: start and end must be whole numbers.*\(at most 1,000,000,000,000\)",
     ),
+    "BED: a gene that ends above the largest position, with as many digits": (
+        genes(b"chr1\t100\t900\tA\t0\t+\nchr1\t100\t9195770062184\tB\t0\t+"),
+        r"line 2: start and end must be whole numbers.*\(at most 1,000,000,000,000\)",
+    ),
     "GTF: a line of 2 MB": (
         genes(LINE_OF_2_MB),
         "line 1: more than 1,048,576 bytes; expected GTF, GFF3 or BED with line breaks",

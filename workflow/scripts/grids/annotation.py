@@ -227,7 +227,8 @@ def _is_bed_header(fields: list[bytes]) -> bool:
 
 
 def _is_integer(text: bytes) -> bool:
-    return text.removeprefix(b"-").isdigit() and len(text) <= len(str(LARGEST))
+    digits = text.removeprefix(b"-")
+    return digits.isdigit() and len(digits) <= len(str(LARGEST)) and int(digits) <= LARGEST
 
 
 def _is_bed(fields: list[bytes]) -> bool:
