@@ -168,6 +168,17 @@ def test_the_path_shows_the_group_where_each_of_many_cells_is_looked_at_in_a_par
     assert cells.evaluations.n_backward < 5 * len(cells)
 
 
+def test_a_set_is_evaluated_in_all_cells_once(monkeypatch):
+    search = Search(PerturbedCells(LinearToy(np.arange(20.0)), open_peaks(30, 20), 0), 0)
+    first = search.improve(search.greedy(3), np.random.default_rng(0), nested=False)
+    whole, objective = [], search.objective
+    monkeypatch.setattr(
+        search, "objective", lambda sets, *a: whole.append(sets.shape[1]) or objective(sets, *a)
+    )
+    again = search.improve(first.members, np.random.default_rng(0), nested=False)
+    assert again.objective_after == first.objective_after and 3 not in whole
+
+
 def test_a_minibatch_does_not_inherit_what_becomes_of_all_cells():
     cells = PerturbedCells(LinearToy(np.arange(20.0)), open_peaks(30, 20), 0)
     assert cells.all_perturbed.shape == cells.pooled.shape

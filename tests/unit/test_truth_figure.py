@@ -56,6 +56,15 @@ def test_the_confusion_adds_levels_and_gives_shares():
     assert "logic called:\noracle, hidden openness" in shown
 
 
+def test_methods_that_are_told_the_members_stand_beside_the_logic_only():
+    methods = ("oracle_hidden", "grids_window_told", "grids_window_told_logic")
+    figure = truth_benchmark(summary(methods=methods), confusion("grids_window_told"))
+    drawn = {bar.get_label() for ax in figure.axes for bar in ax.containers}
+    assert drawn == {"_oracle_hidden"}
+    shown = texts(figure)
+    assert "logic called:\nGRIDS, told members" in shown and "GRIDS, told logic" not in shown
+
+
 def test_levels_of_a_star_are_named_by_what_sets_them_apart():
     names = level_names(summary())
     assert list(names.values())[1:] == ["1,500 cells", "co-access. 0.8"]

@@ -78,4 +78,6 @@ class GainBounds:
 
     def _of_those_changed(self, moved: Tensor) -> Tensor:
         """For each peak, the mean of what moved over the cells that it changes, and zero for the others."""
-        return self._cells.sum_over_changed(moved) / len(moved) * (1 + ROUNDING_OF_SUM)
+        of_all = moved.sum(0)[self._cells.group_of_peak]  # what opening changes is the rest of it
+        summed = (1 + ROUNDING_OF_SUM) * self._cells.sum_over_changed(moved) + ROUNDING * of_all
+        return summed / len(moved)
