@@ -23,6 +23,8 @@ from grids.surrogates.training_cells import TrainingCells
 EPOCHS = {"atac": 1, "rna": 2, "mapping": 3, "specialisation": 0}
 BATCH = 128
 STEP_EVERY = 32
+# Of the ATAC autoencoder.
+PAPER_LEARNING_RATE = 1e-3
 
 
 def preprocessing_settings(files: Mapping, n_genes: int, seed: int) -> dict:
@@ -114,7 +116,12 @@ def paper_atac_training(files: Mapping, point: Mapping, seed: int) -> Work:
     """The same by the paper's recipe, in ``point["paper_epochs"]`` epochs, its steps pooled."""
     epochs = _ATAC_ONLY | {"atac": point["paper_epochs"]}
     recipe = Settings(
-        **PAPER_ENCODER, dropout=0.0, weight_decay=0.0, patience=epochs["atac"], max_epochs=epochs
+        **PAPER_ENCODER,
+        dropout=0.0,
+        weight_decay=0.0,
+        patience=epochs["atac"],
+        max_epochs=epochs,
+        learning_rate=Settings().learning_rate | {"atac": PAPER_LEARNING_RATE},
     )
     return _atac_training(files, recipe, seed)
 

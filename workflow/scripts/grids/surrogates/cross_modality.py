@@ -26,6 +26,9 @@ from grids.surrogates.layers import (
 from grids.surrogates.pooling import PooledSurrogate
 from grids.surrogates.sparse_products import PickEntries, products_of_pairs
 
+# Open entries of the cells whose singular vectors the loadings start from.
+ENTRIES_OF_START = 2**24
+
 
 class PaperEncoder(nn.Module):
     """Peaks summed by chromosome, a small network per chromosome, then the latent.
@@ -117,12 +120,12 @@ class NormalisedEncoder(nn.Module):
         """Start the loadings at the TF-IDF singular vectors of the training cells (latent semantic indexing).
 
         The state then equals the standardised LSI components of a cell: inverse document frequency times
-        right singular vectors, pooled over open peaks and divided by depth. Of cells on disk, as many as memory may
-        hold are used, evenly spaced.
+        right singular vectors, pooled over open peaks and divided by depth. Of many cells, some are enough, evenly
+        spaced.
         """
         from sklearn.utils.extmath import randomized_svd
 
-        all_opened, opened = opened, backed.in_memory(opened)
+        all_opened, opened = opened, backed.some_rows(opened, ENTRIES_OF_START)
         depth = np.maximum(np.diff(opened.indptr), 1)
         n_cells_open = np.bincount(opened.indices, minlength=opened.shape[1])
         inverse_document_frequency = np.log1p(opened.shape[0] / np.maximum(n_cells_open, 1))
