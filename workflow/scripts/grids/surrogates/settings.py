@@ -27,7 +27,7 @@ class Settings:
     pseudobulk_weight: float = 10.0
     adversarial_weight: float = 0.5
     max_epochs: dict = field(
-        default_factory=lambda: {"atac": 10, "rna": 5, "mapping": 40, "specialisation": 20}
+        default_factory=lambda: {"atac": 3, "rna": 5, "mapping": 40, "specialisation": 20}
     )
     learning_rate: dict = field(
         default_factory=lambda: {
