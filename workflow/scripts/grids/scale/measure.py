@@ -3,6 +3,7 @@
 import multiprocessing
 import re
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -86,6 +87,10 @@ def _measure(prepare: Callable[[], Work], repeats: int, sender) -> None:
     sender.send(
         [{"repeat": i, **row, **memory, "result": float(result)} for i, row in enumerate(rows, start=1)]
     )
+    if "joblib" in sys.modules:  # whose processes would be waited for until they have been idle for minutes
+        from joblib.externals.loky import get_reusable_executor
+
+        get_reusable_executor().shutdown(kill_workers=True)
 
 
 def _timed(work: Work) -> tuple[dict[str, float], float]:

@@ -26,8 +26,9 @@ from grids.surrogates.layers import (
 from grids.surrogates.pooling import PooledSurrogate
 from grids.surrogates.sparse_products import PickEntries, products_of_pairs
 
-# Open entries of the cells whose singular vectors the loadings start from.
-ENTRIES_OF_START = 2**24
+# Open entries of the cells whose singular vectors the loadings start from, and power iterations that these take.
+ENTRIES_OF_START = 2**23
+POWER_ITERATIONS = 4
 
 
 class PaperEncoder(nn.Module):
@@ -140,7 +141,9 @@ class NormalisedEncoder(nn.Module):
             shape=opened.shape,
         )
         width = min(self.loadings.shape[1], min(opened.shape) - 1)
-        _, singular_values, vectors = randomized_svd(tf_idf, width, random_state=seed)
+        _, singular_values, vectors = randomized_svd(
+            tf_idf, width, n_iter=POWER_ITERATIONS, random_state=seed
+        )
         sd = np.maximum(singular_values, 1e-12) / np.sqrt(opened.shape[0])
         loadings = inverse_document_frequency[:, None] * vectors.T / sd
         self.loadings.zero_()
