@@ -130,16 +130,6 @@ def test_as_many_rows_as_memory_may_hold(stored, monkeypatch):
     assert backed.in_memory(MATRIX) is MATRIX
 
 
-@pytest.mark.parametrize("source", ["stored", "memory"])
-def test_some_rows_hold_about_as_many_entries_as_asked_for(stored, source):
-    matrix = stored if source == "stored" else MATRIX
-    some = backed.some_rows(matrix, MATRIX.nnz / 3 + 0.1)
-    assert some.shape[0] == N_ROWS // 3
-    same(some, MATRIX[::3])
-    same(backed.some_rows(matrix, MATRIX.nnz), MATRIX)
-    same(backed.some_rows(matrix, 1), MATRIX[:1])
-
-
 def test_evenly_spaced_positions_are_distinct_and_span_all():
     for n, most in ((10, 20), (10, 10), (10, 7), (1000, 3)):
         found = backed.evenly_spaced(n, most)

@@ -9,7 +9,6 @@ from models import CHROMOSOMES, open_peaks, random_surrogate
 from scipy import sparse
 
 from grids.errors import InputError
-from grids.surrogates import cross_modality
 from grids.surrogates.cross_modality import CrossModalitySurrogate, NormalisedEncoder
 from grids.surrogates.layers import PReLU
 from grids.surrogates.losses import focal_binary_cross_entropy, masked_squared_error, open_and_drawn_peaks
@@ -100,18 +99,6 @@ def test_loadings_start_at_latent_semantic_indexing():
         assert abs(np.corrcoef(component, vector)[0, 1]) > 0.999
         assert component.std() == pytest.approx(1.0, abs=0.05)
     np.testing.assert_allclose(encoder.log_depth_mean.item(), np.log(depth).mean(), rtol=1e-5)
-
-
-def test_loadings_start_from_some_of_many_cells(monkeypatch):
-    opened = sparse.random(60, 40, 0.4, format="csr", random_state=0, dtype=np.float32)
-    of_all, of_some = NormalisedEncoder(40, n_latent=3, width=5), NormalisedEncoder(40, n_latent=3, width=5)
-    of_some.start_from(opened[::3], seed=1)
-    monkeypatch.setattr(cross_modality, "ENTRIES_OF_START", opened.nnz / 3 + 0.1)
-    of_all.start_from(opened, seed=1)
-    assert of_all.log_depth_mean == of_some.log_depth_mean
-    moved = (of_all.loadings - of_some.loadings).detach()  # centring is in the given cells
-    assert moved.abs().max() > 1e-3
-    torch.testing.assert_close(moved, moved[:1].expand_as(moved), atol=1e-5, rtol=0)
 
 
 def test_centring_the_loadings_changes_no_prediction_but_what_closing_a_peak_does():

@@ -55,10 +55,7 @@ def test_the_result_is_the_mean_effect_of_the_best_set_of_every_task(files, stag
 def test_trainings_end_in_the_best_loss_on_validation_cells(files):
     multiome = read_multiome(files["preprocessed"])
     epochs = {"atac": 2, "rna": 0, "mapping": 0, "specialisation": 0}
-    rates = Settings().learning_rate | {"atac": 1e-3}
-    recipe = Settings(
-        **PAPER_ENCODER, dropout=0.0, weight_decay=0.0, patience=2, max_epochs=epochs, learning_rate=rates
-    )
+    recipe = Settings(**PAPER_ENCODER, dropout=0.0, weight_decay=0.0, patience=2, max_epochs=epochs)
     _, curves = train_joint(multiome, recipe, 1)
     losses = curves.loc[(curves["stage"] == "atac") & (curves["split"] == "validation"), "value"]
     assert len(losses) == 3

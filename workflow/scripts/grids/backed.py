@@ -164,15 +164,10 @@ def then(matrix: Rows, step: Step, n_columns: int | None = None) -> Rows:
 
 def in_memory(matrix: Rows) -> sparse.csr_matrix:
     """As many rows as :data:`ENTRIES_IN_MEMORY` allow, evenly spaced; all of a csr_matrix."""
-    return some_rows(matrix, ENTRIES_IN_MEMORY) if isinstance(matrix, StoredRows) else matrix
-
-
-def some_rows(matrix: Rows, n_entries: int) -> sparse.csr_matrix:
-    """As many rows as hold about so many entries, at least one, evenly spaced; all where there are no more."""
-    n_rows = matrix.shape[0]
-    most = int(n_entries / max(matrix.nnz / max(n_rows, 1), 1))
-    if most >= n_rows and not isinstance(matrix, StoredRows):
+    if not isinstance(matrix, StoredRows):
         return matrix
+    n_rows = matrix.shape[0]
+    most = int(ENTRIES_IN_MEMORY / max(matrix.nnz / max(n_rows, 1), 1))
     return matrix[evenly_spaced(n_rows, max(most, 1))]
 
 

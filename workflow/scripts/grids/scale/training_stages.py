@@ -23,9 +23,6 @@ from grids.surrogates.training_cells import TrainingCells
 EPOCHS = {"atac": 1, "rna": 2, "mapping": 3, "specialisation": 0}
 BATCH = 128
 STEP_EVERY = 32
-# Of the ATAC autoencoder: epochs after which the default recipe gains little more, learning rate of the paper's.
-ATAC_EPOCHS = 7
-PAPER_LEARNING_RATE = 1e-3
 
 
 def preprocessing_settings(files: Mapping, n_genes: int, seed: int) -> dict:
@@ -107,22 +104,17 @@ def training_pass(files: Mapping, point: Mapping, seed: int) -> Work:
 
 
 def atac_training(files: Mapping, point: Mapping, seed: int) -> Work:
-    """The ATAC autoencoder by the default recipe until it gains little more, start included; result: its loss on
-    validation cells.
-    """
-    return _atac_training(files, Settings(max_epochs=_ATAC_ONLY | {"atac": ATAC_EPOCHS}), seed)
+    """The ATAC autoencoder by the default recipe, start included; result: its loss on validation cells."""
+    return _atac_training(
+        files, Settings(max_epochs=_ATAC_ONLY | {"atac": Settings().max_epochs["atac"]}), seed
+    )
 
 
 def paper_atac_training(files: Mapping, point: Mapping, seed: int) -> Work:
     """The same by the paper's recipe, in ``point["paper_epochs"]`` epochs, its steps pooled."""
     epochs = _ATAC_ONLY | {"atac": point["paper_epochs"]}
     recipe = Settings(
-        **PAPER_ENCODER,
-        dropout=0.0,
-        weight_decay=0.0,
-        patience=epochs["atac"],
-        max_epochs=epochs,
-        learning_rate=Settings().learning_rate | {"atac": PAPER_LEARNING_RATE},
+        **PAPER_ENCODER, dropout=0.0, weight_decay=0.0, patience=epochs["atac"], max_epochs=epochs
     )
     return _atac_training(files, recipe, seed)
 

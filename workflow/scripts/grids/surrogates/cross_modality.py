@@ -26,10 +26,6 @@ from grids.surrogates.layers import (
 from grids.surrogates.pooling import PooledSurrogate
 from grids.surrogates.sparse_products import PickEntries, products_of_pairs
 
-# Open entries of the cells whose singular vectors the loadings start from, and power iterations that these take.
-ENTRIES_OF_START = 2**23
-POWER_ITERATIONS = 4
-
 
 class PaperEncoder(nn.Module):
     """Peaks summed by chromosome, a small network per chromosome, then the latent.
@@ -121,12 +117,12 @@ class NormalisedEncoder(nn.Module):
         """Start the loadings at the TF-IDF singular vectors of the training cells (latent semantic indexing).
 
         The state then equals the standardised LSI components of a cell: inverse document frequency times
-        right singular vectors, pooled over open peaks and divided by depth. Of many cells, some are enough, evenly
-        spaced.
+        right singular vectors, pooled over open peaks and divided by depth. Of cells on disk, as many as memory may
+        hold are used, evenly spaced.
         """
         from sklearn.utils.extmath import randomized_svd
 
-        all_opened, opened = opened, backed.some_rows(opened, ENTRIES_OF_START)
+        all_opened, opened = opened, backed.in_memory(opened)
         depth = np.maximum(np.diff(opened.indptr), 1)
         n_cells_open = np.bincount(opened.indices, minlength=opened.shape[1])
         inverse_document_frequency = np.log1p(opened.shape[0] / np.maximum(n_cells_open, 1))
@@ -141,9 +137,7 @@ class NormalisedEncoder(nn.Module):
             shape=opened.shape,
         )
         width = min(self.loadings.shape[1], min(opened.shape) - 1)
-        _, singular_values, vectors = randomized_svd(
-            tf_idf, width, n_iter=POWER_ITERATIONS, random_state=seed
-        )
+        _, singular_values, vectors = randomized_svd(tf_idf, width, random_state=seed)
         sd = np.maximum(singular_values, 1e-12) / np.sqrt(opened.shape[0])
         loadings = inverse_document_frequency[:, None] * vectors.T / sd
         self.loadings.zero_()

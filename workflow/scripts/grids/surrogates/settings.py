@@ -31,7 +31,7 @@ class Settings:
     )
     learning_rate: dict = field(
         default_factory=lambda: {
-            "atac": 1e-2,
+            "atac": 1e-3,
             "rna": 1e-3,
             "mapping": 1e-3,
             "specialisation": 1e-4,
