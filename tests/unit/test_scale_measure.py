@@ -1,9 +1,11 @@
 """Time and memory are those of the work, in a process of its own."""
 
 import os
+from threading import Thread
 
 import numpy as np
 import pytest
+from joblib import Parallel, delayed, parallel_config
 
 from grids.scale import measure as module
 from grids.scale.measure import measure
@@ -51,3 +53,18 @@ def test_long_work_is_not_warmed_up_and_not_repeated_for_ever(monkeypatch):
 def test_work_that_fails_is_an_error():
     with pytest.raises(RuntimeError, match="measuring process ended with status 1"):
         measure(lambda: lambda: 1 / 0, 1)
+
+
+def test_work_of_several_processes_ends_with_its_result():
+    rows = []
+    # Processes that are left wait minutes for more work, and the measuring process for them.
+    measuring = Thread(target=lambda: rows.extend(measure(lambda: _sum_in_two_processes, 1)), daemon=True)
+    measuring.start()
+    measuring.join(120)
+    assert not measuring.is_alive()
+    assert [row["result"] for row in rows] == [6.0]
+
+
+def _sum_in_two_processes() -> float:
+    with parallel_config("loky", n_jobs=2):
+        return float(sum(Parallel()(delayed(abs)(-i) for i in range(4))))
