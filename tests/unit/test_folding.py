@@ -49,6 +49,22 @@ def test_what_cannot_be_folded_stays():
     torch.testing.assert_close(small(x), layers(x))
 
 
+@pytest.mark.parametrize("slope", [-0.3, 0.0, 0.3])
+@pytest.mark.parametrize(
+    "first", [[], [nn.Linear(4, 4)]], ids=["activation first", "activation after linear"]
+)
+def test_an_activation_of_any_slope_keeps_its_input_and_has_its_gradient(first, slope):
+    torch.manual_seed(2)
+    layers = nn.Sequential(*first, PReLU(), nn.Linear(4, 2)).eval()
+    layers[-2].weight.data.fill_(slope)
+    x = torch.randn(20, 4, requires_grad=True)
+    before, small = x.detach().clone(), folded(layers)
+    torch.testing.assert_close(small(x), layers(x), atol=1e-6, rtol=1e-5)
+    gradients = [torch.autograd.grad(model(x).square().sum(), x)[0] for model in (small, layers)]
+    torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-5)
+    assert torch.equal(x, before)
+
+
 @pytest.mark.parametrize("encoder", ["paper", "normalised"])
 def test_a_folded_surrogate_is_the_same_function_with_the_same_gradient(encoder):
     surrogate = random_surrogate(encoder)

@@ -33,7 +33,9 @@ def folded(layers: nn.Sequential) -> nn.Sequential:
         elif after_linear and isinstance(layer, nn.Linear):
             kept[-1] = _joined(kept[-1], layer)
         elif isinstance(layer, nn.PReLU) and layer.num_parameters == 1:
-            kept.append(nn.LeakyReLU(layer.weight.item()))
+            slope = layer.weight.item()
+            # in place on what a linear layer made; torch does not differentiate that for a negative slope
+            kept.append(nn.LeakyReLU(slope, inplace=after_linear and slope >= 0))
         elif not isinstance(layer, nn.Dropout):
             kept.append(copy.deepcopy(layer))
     return nn.Sequential(*kept).requires_grad_(False).eval()
