@@ -31,7 +31,7 @@ from grids.intervals import parse_peaks, sort_order  # noqa: E402
 from grids.mnist.idx import read_idx  # noqa: E402
 from grids.multiome import read_raw  # noqa: E402
 from grids.names import escape  # noqa: E402
-from grids.perturbation.search import read_given  # noqa: E402
+from grids.perturbation.sets import read_given  # noqa: E402
 from grids.states import divide  # noqa: E402
 from grids.surrogates import storage  # noqa: E402
 

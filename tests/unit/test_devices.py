@@ -22,7 +22,7 @@ from grids.errors import InputError
 from grids.evidence.scores import score_peaks
 from grids.explainers.run import METHODS
 from grids.perturbation.objective import PerturbedCells
-from grids.perturbation.search import find_sets
+from grids.perturbation.sets import find_sets
 from grids.perturbation.transition import linearise
 from grids.redundancy.analysis import analyse_sets
 from grids.specificity import measure_specificity

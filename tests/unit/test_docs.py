@@ -14,7 +14,7 @@ from grids.intervals import WINDOW_COLUMNS
 from grids.mnist.benchmark import EFFECT_COLUMNS as DIGIT_EFFECT_COLUMNS
 from grids.mnist.benchmark import SET_COLUMNS as PIXEL_COLUMNS
 from grids.mnist.training import QUALITY_COLUMNS as CLASSIFIER_COLUMNS
-from grids.perturbation.search import SEARCH_COLUMNS
+from grids.perturbation.sets import SEARCH_COLUMNS
 from grids.preprocessing import ANNOTATION_COLUMNS, GENE_COLUMNS
 from grids.quality_control import METRIC_COLUMNS, STEP_COLUMNS
 from grids.scale.benchmark import MEASUREMENT_COLUMNS

@@ -12,7 +12,7 @@ from grids.cells import Modality, Multiome
 from grids.surrogates import gate_table
 from grids.surrogates.gate_table import choose_tasks, covariance_p_value, judge
 from grids.surrogates.quality import correlation
-from grids.surrogates.window_training import counts_and_exposure
+from grids.surrogates.window_data import counts_and_exposure
 
 PEAKS = [3, 7, 9]
 

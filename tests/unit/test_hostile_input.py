@@ -31,7 +31,7 @@ from grids.errors import LONGEST, InputError
 from grids.evidence.links import read_links
 from grids.intervals import parse_peaks
 from grids.multiome import read_raw
-from grids.perturbation.search import read_given
+from grids.perturbation.sets import read_given
 from grids.surrogates import storage
 from grids.surrogates.stage import StageRun
 

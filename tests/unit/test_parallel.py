@@ -14,7 +14,7 @@ from models import open_peaks, random_surrogate
 from grids import parallel
 from grids.checkpoints import KeptTables
 from grids.errors import InputError
-from grids.perturbation.search import find_sets
+from grids.perturbation.sets import find_sets
 
 
 @dataclass(frozen=True)

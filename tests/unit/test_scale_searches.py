@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from grids.cells import read_multiome
-from grids.perturbation.search import find_sets
+from grids.perturbation.sets import find_sets
 from grids.scale import explaining_stages, training_stages
 from grids.scale.generator import Sizes
 from grids.scale.question import PAPER_ENCODER, tasks_of, untrained

@@ -18,7 +18,8 @@ from toys import AllOfToy, AnyOfToy, LinearToy
 from grids.errors import InputError
 from grids.perturbation import objective
 from grids.perturbation.objective import PerturbedCells
-from grids.perturbation.search import FOUND_COLUMNS, SEARCH_COLUMNS, Search, find_sets
+from grids.perturbation.search import Search
+from grids.perturbation.sets import FOUND_COLUMNS, SEARCH_COLUMNS, find_sets
 from grids.perturbation.transition import transition_gain
 from grids.tables import SKIPPED_COLUMNS
 

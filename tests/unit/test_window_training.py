@@ -12,16 +12,14 @@ from scipy import sparse, stats
 from grids.cells import Modality, Multiome
 from grids.checkpoints import KeptTensors
 from grids.errors import InputError
-from grids.surrogates import storage, window_training
+from grids.surrogates import storage, window_data, window_training
 from grids.surrogates.set_models import Cells, curves
+from grids.surrogates.window_data import WindowData, counts_and_exposure
+from grids.surrogates.window_fits import draw_models, fit_models, sum_cells
 from grids.surrogates.window_training import (
     REGULARISATION_COLUMNS,
     WindowSettings,
-    _Trainer,
-    counts_and_exposure,
-    draw_models,
-    fit_models,
-    sum_cells,
+    choose_regularisation,
     train_window,
 )
 
@@ -172,7 +170,7 @@ def test_training_that_was_killed_goes_on_with_the_blocks_that_are_left(
     few, tmp_path, monkeypatch, caplog, killed_in
 ):
     settings = WindowSettings(member_penalties=(1.0, 2.0))
-    monkeypatch.setattr(window_training, "ENTRIES_PER_BLOCK", 2**16)
+    monkeypatch.setattr(window_data, "ENTRIES_PER_BLOCK", 2**16)
     monkeypatch.setattr(window_training, "MIN_COUNTS_TO_CHOOSE", 1)
     whole, table = train_window(few.multiome, few.windows, "A", settings, seed=0)
     compute, calls = getattr(window_training, killed_in), []
@@ -206,7 +204,7 @@ def test_damaged_tensors_of_a_block_are_told(tmp_path):
 
 
 def test_genes_are_fitted_alike_in_blocks_and_alone(few, small, monkeypatch):
-    monkeypatch.setattr(window_training, "ENTRIES_PER_BLOCK", 1)
+    monkeypatch.setattr(window_data, "ENTRIES_PER_BLOCK", 1)
     alone, _ = train_window(few.multiome, few.windows, "A", SETTINGS, seed=0)
     assert_same(alone, small, atol=5e-3, rtol=5e-3)
 
@@ -262,11 +260,11 @@ def test_candidate_penalties_are_fitted_to_training_and_judged_on_validation_cel
         return -penalty
 
     monkeypatch.setattr(window_training, "validation_deviance", deviance)
-    trainer = _Trainer(few.multiome, few.windows, "A", WindowSettings(), 0, None)
-    penalty, size, _ = trainer.choose()
+    data = WindowData(few.multiome, few.windows, "A", 0)
+    penalty, size, _ = choose_regularisation(data, WindowSettings())
     assert (penalty, size) == (4.0, 1) and [p for *_, p in seen] == [0.5, 1.0, 2.0, 4.0]
     split = few.multiome.atac.obs["split"].to_numpy()
-    genes = few.multiome.rna.var.index.get_indexer(trainer.genes)
+    genes = few.multiome.rna.var.index.get_indexer(data.genes)
     for fitted, judged, _ in seen:
         assert np.array_equal(fitted.T, few.counts[split == "train"][:, genes])
         assert np.array_equal(judged.T, few.counts[split == "validation"][:, genes])
@@ -274,10 +272,10 @@ def test_candidate_penalties_are_fitted_to_training_and_judged_on_validation_cel
 
 def test_drawn_models_expect_the_counts_that_are_observed(few):
     """Whatever is drawn for the ratio, the level makes up for it."""
-    trainer = _Trainer(few.multiome, few.windows, "A", WindowSettings(), 0, None)
-    cells, _ = trainer.cells(np.arange(len(trainer.genes)))
+    data = WindowData(few.multiome, few.windows, "A", 0)
+    cells, _ = data.cells(np.arange(len(data.genes)))
     models, fit, _ = fit_models(cells, 1.0)
-    rngs = [np.random.default_rng(g) for g in range(len(trainer.genes))]
+    rngs = [np.random.default_rng(g) for g in range(len(data.genes))]
     drawn, log_ratio, level = draw_models(models, cells, fit, 1.0, 10, rngs)
     assert float(log_ratio[0].std()) > 0.02 and float(level[0].std()) > 0.005
     by_state = (cells.covariates[0] @ fit.state_effect.T).T
@@ -314,23 +312,22 @@ def test_candidates_only_may_be_members(few, small):
 
 
 def test_metacells_are_sums_within_type_and_the_given_cells():
-    data = planted(400, cell_types="AB")
-    settings = replace(SETTINGS, train_on="all", metacell_sizes=(7,))
-    trainer = _Trainer(data.multiome, data.windows, "A", settings, 0, None)
-    rows = np.flatnonzero(~trainer.is_validation)
-    groups = trainer.metacells(7, rows)
+    planted_ = planted(400, cell_types="AB")
+    data = WindowData(planted_.multiome, planted_.windows, "A", 0, train_on="all")
+    rows = np.flatnonzero(~data.is_validation)
+    groups = data.metacells(7, rows)
     assert groups.shape[1] == len(rows) and set(groups.data) == {1}
     assert (groups.sum(1) == 7).all()
-    types = trainer.type_code[rows]
+    types = data.type_code[rows]
     for group in range(groups.shape[0]):
         assert len(set(types[groups[group].indices])) == 1
     per_type = np.bincount(types[groups.indices[::7]])
     assert per_type.tolist() == [2 * n // 7 for n in np.bincount(types)]
     # neighbours in state
-    points = trainer.components[rows].numpy()
+    points = data.components[rows].numpy()
     spread = np.mean([points[groups[g].indices].std(0).mean() for g in range(groups.shape[0])])
     assert spread < 0.5 * points.std(0).mean()
-    cells, _ = trainer.cells(np.array([0, 3]))
+    cells, _ = data.cells(np.array([0, 3]))
     subset = cells.subset(torch.from_numpy(rows))
     summed = sum_cells(subset, groups)
     members = groups[5].indices
@@ -338,7 +335,7 @@ def test_metacells_are_sums_within_type_and_the_given_cells():
     torch.testing.assert_close(summed.exposure[5], subset.exposure[members].sum())
     torch.testing.assert_close(summed.openness[:, 5], subset.openness[:, members].mean(1))
     torch.testing.assert_close(summed.covariates[:, 5], subset.covariates[:, members].mean(1))
-    assert trainer.metacells(1, rows) is None and sum_cells(subset, None) is subset
+    assert data.metacells(1, rows) is None and sum_cells(subset, None) is subset
     assert isinstance(summed, Cells)
 
 

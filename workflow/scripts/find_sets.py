@@ -5,7 +5,7 @@ from grids.cells import EXPLAINED_CELLS, read_multiome
 from grids.checkpoints import KeptTables, kept_parts
 from grids.logging import job
 from grids.parallel import over_genes
-from grids.perturbation.search import find_sets, read_given
+from grids.perturbation.sets import find_sets, read_given
 from grids.surrogates import storage
 
 with job(snakemake) as log, kept_parts(snakemake, KeptTables) as kept:

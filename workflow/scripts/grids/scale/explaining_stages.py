@@ -13,7 +13,8 @@ from grids.cells import EXPLAINED_CELLS, Modality, Multiome, read_multiome
 from grids.effects import measure_effects
 from grids.parallel import over_genes
 from grids.perturbation.objective import PerturbedCells
-from grids.perturbation.search import FOUND_COLUMNS, Search, find_sets
+from grids.perturbation.search import Search
+from grids.perturbation.sets import FOUND_COLUMNS, find_sets
 from grids.preprocessing import accessibility
 from grids.redundancy import shapley
 from grids.scale import dense

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from grids.cells import EXPLAINED_CELLS, Multiome
 from grids.seeds import generator
 from grids.surrogates.quality import MIN_EXPRESSING_CELLS, MIN_TEST_CELLS, correlation
-from grids.surrogates.window_training import counts_and_exposure
+from grids.surrogates.window_data import counts_and_exposure
 from grids.tables import SKIPPED_COLUMNS
 
 log = logging.getLogger("grids")

@@ -15,7 +15,8 @@ from grids.seeds import generator
 from grids.surrogates.settings import Settings
 from grids.surrogates.training import specialise, train_joint
 from grids.surrogates.window import WindowSurrogate
-from grids.surrogates.window_training import WindowSettings, counts_and_exposure, train_window
+from grids.surrogates.window_data import counts_and_exposure
+from grids.surrogates.window_training import WindowSettings, train_window
 from grids.truth.dataset import CELL_TYPE, Candidates, Dataset
 from grids.truth.result import LOGICS, SET_SIZES, MethodResult
 from grids.truth.surrogate_rivals import gradient_saliency, single_peak_scan
