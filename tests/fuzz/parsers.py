@@ -23,14 +23,15 @@ from grids.annotation import match_genes, read_genes  # noqa: E402
 from grids.atlas import read_gene_classes  # noqa: E402
 from grids.cell_types import read_markers  # noqa: E402
 from grids.cells import read_multiome  # noqa: E402
+from grids.chromosomes import sort_order  # noqa: E402
 from grids.contacts.contact_map import open_contact_map  # noqa: E402
 from grids.contacts.tads import read_tads  # noqa: E402
 from grids.errors import InputError  # noqa: E402
 from grids.evidence.links import read_links  # noqa: E402
-from grids.intervals import parse_peaks, sort_order  # noqa: E402
 from grids.mnist.idx import read_idx  # noqa: E402
 from grids.multiome import read_raw  # noqa: E402
 from grids.names import escape  # noqa: E402
+from grids.peaks import parse_peaks  # noqa: E402
 from grids.perturbation.sets import read_given  # noqa: E402
 from grids.states import divide  # noqa: E402
 from grids.surrogates import storage  # noqa: E402

@@ -29,8 +29,8 @@ from grids.contacts.tads import read_tads
 from grids.download import download
 from grids.errors import LONGEST, InputError
 from grids.evidence.links import read_links
-from grids.intervals import parse_peaks
 from grids.multiome import read_raw
+from grids.peaks import parse_peaks
 from grids.perturbation.sets import read_given
 from grids.surrogates import storage
 from grids.surrogates.stage import StageRun

@@ -11,21 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grids.annotation import read_genes
+from grids.assemblies import CHROMOSOME_SIZES, agree_on_assembly, assembly_name, check_assembly
+from grids.chromosomes import harmonise_chromosomes, sort_order
 from grids.errors import InputError
-from grids.intervals import (
-    CHROMOSOME_SIZES,
-    WINDOW_COLUMNS,
-    agree_on_assembly,
-    assembly_name,
-    check_assembly,
-    distance_to_tss,
-    harmonise_chromosomes,
-    link_windows,
-    locate,
-    parse_peaks,
-    peak_names,
-    sort_order,
-)
+from grids.intervals import WINDOW_COLUMNS, distance_to_tss, link_windows, locate
+from grids.peaks import parse_peaks, peak_names
 
 
 def table(*rows):

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
+from grids.assemblies import CHROMOSOME_SIZES
 from grids.backed import CsrWriter
 from grids.cells import read_multiome
-from grids.intervals import CHROMOSOME_SIZES, sort_order
+from grids.chromosomes import sort_order
 from grids.scale.generator import PEAK_BP, PEAKS_OF_CHROMOSOME, Sizes, blocks, places, population
 from grids.scale.storage import write_cells
 from grids.scale.training_stages import preprocessing_settings

@@ -8,7 +8,7 @@ import pytest
 
 from grids import tables
 from grids.errors import InputError
-from grids.intervals import parse_peaks
+from grids.peaks import parse_peaks
 from grids.simulate import (
     MEMBERS_OF_LOGIC,
     TRUTH_COLUMNS,

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from grids.chromosomes import LARGEST, sort_order
 from grids.errors import InputError, listing
-from grids.intervals import LARGEST, sort_order
 from grids.logging import log
 from grids.names import check_names
 

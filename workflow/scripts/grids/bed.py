@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from grids.chromosomes import COORDINATES, LARGEST
 from grids.errors import InputError
-from grids.intervals import COORDINATES, LARGEST
 
 _NUMBER = re.compile(r"^-?[0-9]")
 LONGEST_LINE = 1 << 20  # characters

@@ -10,13 +10,16 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from grids import __version__, annotation, backed, cell_types, intervals, tables
+from grids import __version__, annotation, backed, cell_types, tables
+from grids.assemblies import CHROMOSOME_SIZES, agree_on_assembly, check_assembly
 from grids.cells import Modality
+from grids.chromosomes import harmonise_chromosomes, sort_order
 from grids.config import ALL_GENES, read_tasks
 from grids.errors import InputError, did_you_mean, listing
 from grids.logging import log
 from grids.multiome import RawMultiome, gene_ids, read_raw, step_row
 from grids.normalisation import log_normalise, variable_genes
+from grids.peaks import parse_peaks, peak_names
 from grids.quality_control import STEP_COLUMNS, CellFilter, enough_cells
 from grids.seeds import generator
 from grids.surrogates.detection import detection_chance
@@ -239,15 +242,13 @@ def _harmonise(
     """
     if not inputs.get("genes"):
         raise InputError("input.genes is missing; give the path or URL of a GTF or BED file with the genes")
-    peaks = intervals.parse_peaks(
-        raw.atac.var.index, raw.atac.var, inputs.get("peak_name_key"), raw.sources["atac"]
-    )
-    genes, matches = intervals.harmonise_chromosomes(annotation.read_genes(inputs["genes"]), peaks)
+    peaks = parse_peaks(raw.atac.var.index, raw.atac.var, inputs.get("peak_name_key"), raw.sources["atac"])
+    genes, matches = harmonise_chromosomes(annotation.read_genes(inputs["genes"]), peaks)
     declared = inputs.get("assembly")
-    assembly = intervals.agree_on_assembly({"input.assembly": declared, raw.sources["atac"]: raw.assembly})
-    if not declared and assembly not in intervals.CHROMOSOME_SIZES:
+    assembly = agree_on_assembly({"input.assembly": declared, raw.sources["atac"]: raw.assembly})
+    if not declared and assembly not in CHROMOSOME_SIZES:
         assembly = None  # a file may name an assembly whose chromosome sizes are not known here
-    for warning in intervals.check_assembly(peaks, genes, assembly):
+    for warning in check_assembly(peaks, genes, assembly):
         log.warning("%s and input.genes: %s", raw.sources["atac"], warning)
     names = raw.rna.var.index
     matched, _ = annotation.match_genes(genes, names, gene_ids(raw.rna.var))
@@ -255,7 +256,7 @@ def _harmonise(
     by_id = matched.loc[~matched["gene"].isin(genes["gene"]), "gene_id"]
     others = genes[~genes["gene"].isin(matched["gene"]) & ~genes["gene_id"].isin(by_id)]
     genes = pd.concat([matched, others], ignore_index=True)
-    genes = genes.iloc[intervals.sort_order(genes)].reset_index(drop=True)
+    genes = genes.iloc[sort_order(genes)].reset_index(drop=True)
     report = [*raw.harmonisation, *matches.to_dict("records")]
     report.append({"what": "RNA genes in the annotation", "n_total": len(names), "n_matched": len(matched)})
     return peaks, genes, found, report
@@ -402,11 +403,11 @@ def _prepare_atac(
     step = step_row(
         "peaks", "atac", "min_cells_per_peak", len(keep), keep.sum(), f"open in fewer than {min_cells} cells"
     )
-    order = intervals.sort_order(peaks)
+    order = sort_order(peaks)
     order = order[keep[order]]
     matrix = _columns(matrix, order)
     peaks = peaks.iloc[order]
-    peaks.index = intervals.peak_names(peaks)
+    peaks.index = peak_names(peaks)
     var = peaks[["chromosome", "start", "end"]].assign(n_cells=n_cells[order])
     return Modality(matrix, atac.obs.iloc[cells].copy(), var), peaks, [step]
 

@@ -10,14 +10,9 @@ import pandas as pd
 from scipy import sparse
 from scipy.signal import correlate
 
+from grids.assemblies import CHROMOSOME_SIZES, agree_on_assembly, assembly_name
+from grids.chromosomes import bare_chromosome, harmonise_chromosomes
 from grids.errors import InputError, listing
-from grids.intervals import (
-    CHROMOSOME_SIZES,
-    agree_on_assembly,
-    assembly_name,
-    bare_chromosome,
-    harmonise_chromosomes,
-)
 from grids.logging import log
 
 if TYPE_CHECKING:

@@ -4,9 +4,10 @@ import os
 
 import pandas as pd
 
+from grids.assemblies import check_assembly
 from grids.bed import bed_rows, with_coordinates
+from grids.chromosomes import COORDINATES, harmonise_chromosomes
 from grids.errors import InputError, listing
-from grids.intervals import COORDINATES, check_assembly, harmonise_chromosomes
 from grids.logging import log
 
 

@@ -9,10 +9,12 @@ import os
 import numpy as np
 import pandas as pd
 
+from grids.assemblies import agree_on_assembly, check_assembly
 from grids.bed import MISSING, bed_rows, data_lines, with_coordinates
+from grids.chromosomes import harmonise_chromosomes
 from grids.errors import InputError, did_you_mean, listing
 from grids.evidence.settings import check_evidence, format_of
-from grids.intervals import agree_on_assembly, check_assembly, harmonise_chromosomes, overlapping
+from grids.intervals import overlapping
 from grids.logging import log
 
 LINK_COLUMNS = ["chromosome", "start", "end", "gene", "is_positive"]

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.stats import norm
 
-from grids.intervals import CHROMOSOME_SIZES
+from grids.assemblies import CHROMOSOME_SIZES
 from grids.seeds import generator
 
 # Peaks of the paper's data by chromosome; other numbers of peaks are spread in proportion.

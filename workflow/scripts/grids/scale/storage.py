@@ -11,7 +11,7 @@ from scipy import sparse
 
 from grids import __version__
 from grids.backed import CsrWriter
-from grids.intervals import peak_names
+from grids.peaks import peak_names
 from grids.preprocessing import split_cells
 from grids.scale.generator import GENE_BP, PEAK_BP, Sizes, blocks, places, population
 from grids.seeds import generator

@@ -1,0 +1,128 @@
+"""Peaks as the inputs name them: ``chr1:100-200`` in its dialects, or columns of coordinates.
+
+Coordinates are 0-based half-open, as in BED.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from grids.chromosomes import COORDINATES, LARGEST
+from grids.errors import InputError, did_you_mean, listing
+
+_PEAK = re.compile(r"(\S*[^\s:_-])[:_-](-?[0-9]{1,12})[_-](-?[0-9]{1,12})")
+_COLUMN_DIALECTS = {
+    "chromosome": ("chromosome", "chrom", "chr", "seqnames", "seqname", "seqid"),
+    "start": ("start", "chromstart"),
+    "end": ("end", "chromend", "stop"),
+}
+
+
+def parse_peaks(
+    names: Sequence[str],
+    var: pd.DataFrame | None = None,
+    peak_name_key: str | None = None,
+    where: str = "",
+) -> pd.DataFrame:
+    """Coordinates of peaks, from their names or from columns.
+
+    Names are read as ``chr1:100-200``, ``chr1-100-200`` or ``chr1_100_200``; the contig may itself hold
+    ``-``, ``_`` or ``.``. When names are no coordinates, columns of `var` are used: chromosome, start
+    and end in the usual spellings, or one column ``interval``. Coordinates are taken as they are.
+
+    Parameters
+    ----------
+    names : sequence of str, length n_peaks
+    var : DataFrame with n_peaks rows, optional
+    peak_name_key : str, optional
+        Column of `var` with the names, instead of `names`.
+    where : str
+        File and modality, for messages.
+
+    Returns
+    -------
+    DataFrame with columns chromosome (str), start, end (int64); its index is `names`
+
+    Raises
+    ------
+    InputError
+        Peaks without coordinates, end <= start, negative start, or the same peak twice.
+    """
+    where = f"{where}: " if where else ""
+    index = pd.Index(names).astype(str)
+    columns = {str(column).casefold(): column for column in var.columns} if var is not None else {}
+    if peak_name_key is not None:
+        if var is None or peak_name_key not in var.columns:
+            known = [] if var is None else list(var.columns)
+            raise InputError(
+                f"{where}input.peak_name_key '{peak_name_key}' is not a column of the peaks; columns: "
+                f"{listing(known) or 'none'}.{did_you_mean(peak_name_key, known)}"
+            )
+        table = _split_names(var[peak_name_key])
+    else:
+        table = _split_names(index)
+        dialect = {
+            name: next((columns[c] for c in spellings if c in columns), None)
+            for name, spellings in _COLUMN_DIALECTS.items()
+        }
+        if table.start.isna().any() and all(dialect.values()):
+            table = _from_columns(var, dialect)
+        elif table.start.isna().any() and "interval" in columns:
+            table = _split_names(var[columns["interval"]])
+    table.index = index
+
+    bad = table.chromosome.isna() | table.start.isna() | table.end.isna()
+    if bad.any():
+        raise InputError(
+            f"{where}{int(bad.sum())} of {len(table)} peaks have no coordinates "
+            f"(e.g. {_examples(index[bad])}); expected names like chr1:100-200, chr1-100-200 or chr1_100_200 "
+            "or columns chromosome, start, end: rename the peaks, add the columns, or set "
+            "input.peak_name_key to a column that holds such names"
+        )
+    table = table.astype({"start": np.int64, "end": np.int64})
+    if (bad := table.start < 0).any():
+        raise InputError(
+            f"{where}{int(bad.sum())} peaks start before position 0 (e.g. {_examples(index[bad])}); "
+            "coordinates are 0-based, so the smallest start is 0"
+        )
+    if (bad := table.end <= table.start).any():
+        raise InputError(
+            f"{where}{int(bad.sum())} peaks end at or before their start (e.g. {_examples(index[bad])}); "
+            "expected start < end (0-based, half-open)"
+        )
+    if (bad := table.duplicated()).any():
+        raise InputError(
+            f"{where}{int(bad.sum())} peaks have the coordinates of an earlier one "
+            f"(e.g. {_examples(index[bad])}); each peak may occur once: merge or remove the copies"
+        )
+    return table
+
+
+def _split_names(names) -> pd.DataFrame:
+    """Chromosome, start, end of peak names; missing where a name is no coordinate."""
+    matches = [_PEAK.fullmatch(name) for name in pd.Index(names).astype(str)]
+    parts = [m.groups() if m else (None, None, None) for m in matches]
+    table = pd.DataFrame(parts, columns=COORDINATES, dtype=object)
+    return table.assign(start=pd.to_numeric(table.start), end=pd.to_numeric(table.end))
+
+
+def _from_columns(var: pd.DataFrame, dialect: Mapping[str, str]) -> pd.DataFrame:
+    chromosome = var[dialect["chromosome"]].astype(object)
+    chromosome = chromosome.where(chromosome.notna() & chromosome.astype(str).str.fullmatch(r"\S+"), None)
+    table = pd.DataFrame({"chromosome": [None if c is None else str(c) for c in chromosome]}, dtype=object)
+    for name in ("start", "end"):
+        values = pd.to_numeric(var[dialect[name]].astype(object), errors="coerce").to_numpy(float)
+        table[name] = np.where((values == np.floor(values)) & (np.abs(values) <= LARGEST), values, np.nan)
+    return table
+
+
+def _examples(names) -> str:
+    return ", ".join(map(str, names[:3]))
+
+
+def peak_names(table: pd.DataFrame) -> pd.Index:
+    """Canonical names, ``chr1:100-200``, of a table with chromosome, start, end."""
+    columns = zip(table.chromosome.astype(str), table.start, table.end, strict=True)
+    return pd.Index([f"{chromosome}:{start}-{end}" for chromosome, start, end in columns], dtype=object)
