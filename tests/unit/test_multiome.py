@@ -9,6 +9,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from grids import multiome as reader
+from grids import raw_files
 from grids.errors import InputError
 
 
@@ -52,7 +53,7 @@ def test_every_format_yields_the_same_data(tmp_path, pair):
 
 
 def test_dense_and_column_sparse_matrices_become_csr(tmp_path, pair, monkeypatch):
-    monkeypatch.setattr(reader, "BLOCK", 7 * pair[0].n_vars)  # blocks of seven rows
+    monkeypatch.setattr(raw_files, "BLOCK", 7 * pair[0].n_vars)  # blocks of seven rows
     rna, atac = pair[0].copy(), pair[1].copy()
     rna.X, atac.X = rna.X.toarray(), atac.X.tocsc()
     raw = read_pair(tmp_path, rna, atac)
