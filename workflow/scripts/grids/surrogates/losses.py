@@ -43,22 +43,26 @@ def open_and_drawn_peaks(
 
     Returns
     -------
-    cells, peaks : LongTensor, shape (n_pairs,)
+    cells, peaks : Tensor, shape (n_pairs,)
+        int32 where all pairs can be numbered so, for speed; int64 for larger ones.
     target : Tensor, shape (n_pairs,)
         1 where the peak is open.
     """
     n_cells, n_peaks = opened.shape
-    cell_of_entry = np.repeat(np.arange(n_cells, dtype=np.int64), np.diff(opened.indptr))
-    opened_pairs = cell_of_entry * n_peaks + opened.indices
-    drawn = torch.randint(n_cells * n_peaks, (len(opened_pairs),), generator=generator).numpy()
+    integer = np.int32 if 2 * n_cells * n_peaks <= np.iinfo(np.int32).max else np.int64
+    first_of_cell = np.arange(n_cells + 1, dtype=integer) * integer(n_peaks)
+    opened_pairs = np.repeat(first_of_cell[:-1], np.diff(opened.indptr)) + opened.indices.astype(integer)
+    drawn = torch.randint(n_cells * n_peaks, (len(opened_pairs),), generator=generator).numpy().astype(integer)
     # In one order: an open pair is an even number, and right before the odd one that it is when it was drawn.
     keys = np.concatenate([2 * opened_pairs, 2 * drawn + 1])
     keys.sort()
-    pairs, is_open = keys >> 1, keys & 1 == 0
-    last_open = np.maximum.accumulate(np.where(is_open, pairs, -1))
-    kept = is_open | (last_open != pairs)
-    cells, peaks = np.divmod(pairs[kept], n_peaks)
-    return torch.from_numpy(cells), torch.from_numpy(peaks), torch.from_numpy(is_open[kept]).float()
+    pairs, was_drawn = keys >> 1, keys & 1
+    last_open = np.maximum.accumulate(pairs | -was_drawn)  # -1 in place of those drawn
+    kept = (was_drawn == 0) | (last_open != pairs)
+    pairs, was_drawn = pairs[kept], was_drawn[kept]
+    cells = np.repeat(np.arange(n_cells, dtype=integer), np.diff(np.searchsorted(pairs, first_of_cell)))
+    peaks = pairs - cells * integer(n_peaks)
+    return torch.from_numpy(cells), torch.from_numpy(peaks), torch.from_numpy(1 - was_drawn).float()
 
 
 def masked_squared_error(predicted: Tensor, observed: Tensor, generator: torch.Generator) -> Tensor:
