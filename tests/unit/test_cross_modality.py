@@ -112,15 +112,38 @@ def test_centring_the_loadings_changes_no_prediction_but_what_closing_a_peak_doe
     torch.testing.assert_close((pooled[:, :-1] / pooled[:, -1:]).mean(0), torch.zeros(5), atol=1e-5, rtol=0)
 
 
-def test_drawn_peaks_are_closed_ones_and_about_as_many():
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+@pytest.mark.parametrize("chromosomes", [[300], [90, 1, 209], [1] * 300])
+def test_drawn_peaks_are_closed_ones_and_about_as_many(chromosomes, dtype):
     opened = sparse.random(50, 300, density=0.1, random_state=1, format="csr")
     opened.data[:] = 1
     opened.sort_indices()
-    cells, peaks, target = open_and_drawn_peaks(opened, torch.Generator().manual_seed(0))
-    np.testing.assert_array_equal(opened.toarray()[cells, peaks] > 0, target.numpy() > 0)
-    n_open = int(target.sum())
-    assert n_open == opened.nnz
-    assert 0.8 * n_open < len(target) - n_open <= n_open
+    if dtype == torch.int64:  # as many peaks as only fit then
+        opened.resize(50, 2**25)
+        chromosomes = [*chromosomes, 2**25 - 300]
+    chromosome = np.repeat(np.arange(len(chromosomes), dtype=np.int16), chromosomes)
+    cells, peaks, target = open_and_drawn_peaks(opened, chromosome, torch.Generator().manual_seed(0))
+    assert cells.dtype == peaks.dtype == dtype
+    cells, peaks, is_open = cells.numpy(), peaks.numpy(), target.numpy() > 0
+    assert set(zip(cells[is_open], peaks[is_open], strict=True)) == set(zip(*opened.nonzero(), strict=True))
+    assert is_open.sum() == opened.nnz
+    open_pairs = set(zip(*opened.nonzero(), strict=True))
+    assert not open_pairs & set(zip(cells[~is_open], peaks[~is_open], strict=True))
+    assert 0.8 * opened.nnz < (~is_open).sum() <= opened.nnz
+    assert cells.max() < 50 and peaks.max() < opened.shape[1] and min(cells.min(), peaks.min()) >= 0
+    np.testing.assert_array_equal(np.lexsort((peaks, cells, chromosome[peaks])), np.arange(len(peaks)))
+
+
+def test_pairs_are_those_that_are_drawn():
+    opened = sparse.csr_matrix(([1, 1, 1], ([0, 0, 2], [1, 3, 0])), shape=(3, 4))
+    drawn = torch.randint(12, (3,), generator=torch.Generator().manual_seed(4)).tolist()
+    cells, peaks, target = open_and_drawn_peaks(
+        opened, np.array([0, 0, 1, 1]), torch.Generator().manual_seed(4)
+    )
+    expected = [(0, 1), (0, 3), (2, 0), *(divmod(pair, 4) for pair in drawn if pair not in (1, 3, 8))]
+    expected.sort(key=lambda pair: (pair[1] // 2, *pair))
+    assert list(zip(cells.tolist(), peaks.tolist(), strict=True)) == expected
+    assert [pair in ((0, 1), (0, 3), (2, 0)) for pair in expected] == [bool(t) for t in target]
 
 
 def test_masked_error_weighs_zeros_and_non_zeros_alike():

@@ -87,7 +87,9 @@ def test_reconstruction_losses_and_their_gradients_agree(encoder):
     pooled = losses.atac(batch, torch.Generator().manual_seed(3))["reconstruction"]
     pooled.backward()
     embedding = nn.Parameter(dense.embedding_of(surrogate))
-    pairs = open_and_drawn_peaks(opened, torch.Generator().manual_seed(3))
+    pairs = open_and_drawn_peaks(
+        opened, surrogate.chromosome_of_peak.numpy(), torch.Generator().manual_seed(3)
+    )
     loss = dense.reconstruction_loss(surrogate, embedding, as_dense(opened), pairs)
     loss.backward()
     assert_allclose(loss.item(), pooled.item(), rtol=1e-5)

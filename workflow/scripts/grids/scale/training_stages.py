@@ -145,10 +145,12 @@ def dense_paper_atac_step(files: Mapping, point: Mapping, seed: int) -> Work:
     embedding = nn.Parameter(dense.embedding_of(run.model))
     parameters = [embedding, *(p for p in run.parameters if p is not run.model.atac_encoder.shift)]
     x = torch.from_numpy(batch.atac.toarray()).long()
+    chromosome_of_peak = run.model.chromosome_of_peak.numpy()
     draws = torch.Generator().manual_seed(seed)
 
     def loss() -> Tensor:
-        return dense.reconstruction_loss(run.model, embedding, x, open_and_drawn_peaks(batch.atac, draws))
+        pairs = open_and_drawn_peaks(batch.atac, chromosome_of_peak, draws)
+        return dense.reconstruction_loss(run.model, embedding, x, pairs)
 
     return _step(parameters, torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.99)), loss)
 

@@ -191,10 +191,12 @@ class PeakDecoder(nn.Module):
         return self.activation(self.norm(self.linear(h)))
 
     def logits_at(self, z: Tensor, cells: Tensor, peaks: Tensor) -> Tensor:
-        """Logits of chosen (cell, peak) pairs only, shape (n_pairs,)."""
-        rows = cells * self.n_chromosomes + self.chromosome_of_peak[peaks]
-        products = products_of_pairs(self.hidden(z).flatten(0, 1), self.peak_weight, rows, peaks)
-        return products + PickEntries.apply(self.peak_bias, peaks)
+        """Logits of chosen (cell, peak) pairs only, shape (n_pairs,); fastest by chromosome, then cell."""
+        rows = self.chromosome_of_peak.to(cells)[peaks] * len(z) + cells
+        states = self.hidden(z).transpose(0, 1).flatten(0, 1)
+        return products_of_pairs(states, self.peak_weight, rows, peaks) + PickEntries.apply(
+            self.peak_bias, peaks
+        )
 
     def forward(self, z: Tensor, peaks: Tensor) -> Tensor:
         """Logits of the given peaks in every cell, shape (n_cells, n_peaks)."""

@@ -31,14 +31,19 @@ def focal_binary_cross_entropy(logits: Tensor, target: Tensor, gamma: float = 2.
 
 
 def open_and_drawn_peaks(
-    opened: sparse.csr_matrix, generator: torch.Generator
+    opened: sparse.csr_matrix, chromosome_of_peak: np.ndarray, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """All open (cell, peak) pairs of a batch and as many randomly drawn pairs, less those that are open; in order.
+    """All open (cell, peak) pairs of a batch and as many randomly drawn pairs, less those that are open.
+
+    Their order is that of chromosomes, cells and peaks, so that what is looked up for one pair is in the cache for the
+    next.
 
     Parameters
     ----------
     opened : csr_matrix, shape (n_cells, n_peaks)
         Sorted indices.
+    chromosome_of_peak : ndarray of int, shape (n_peaks,)
+        Neighbours with the same value are a chromosome.
     generator : torch.Generator
 
     Returns
@@ -50,19 +55,26 @@ def open_and_drawn_peaks(
     """
     n_cells, n_peaks = opened.shape
     integer = np.int32 if 2 * n_cells * n_peaks <= np.iinfo(np.int32).max else np.int64
-    first_of_cell = np.arange(n_cells + 1, dtype=integer) * integer(n_peaks)
-    opened_pairs = np.repeat(first_of_cell[:-1], np.diff(opened.indptr)) + opened.indices.astype(integer)
-    drawn = torch.randint(n_cells * n_peaks, (len(opened_pairs),), generator=generator).numpy().astype(integer)
+    every_cell = np.arange(n_cells, dtype=integer)
+    first_of_cell = every_cell * integer(n_peaks)
+    open_pairs = np.repeat(first_of_cell, np.diff(opened.indptr)) + opened.indices.astype(integer)
+    drawn = torch.randint(n_cells * n_peaks, (len(open_pairs),), generator=generator).numpy().astype(integer)
     # In one order: an open pair is an even number, and right before the odd one that it is when it was drawn.
-    keys = np.concatenate([2 * opened_pairs, 2 * drawn + 1])
+    keys = np.concatenate([2 * open_pairs, 2 * drawn + 1])
     keys.sort()
     pairs, was_drawn = keys >> 1, keys & 1
     last_open = np.maximum.accumulate(pairs | -was_drawn)  # -1 in place of those drawn
     kept = (was_drawn == 0) | (last_open != pairs)
     pairs, was_drawn = pairs[kept], was_drawn[kept]
-    cells = np.repeat(np.arange(n_cells, dtype=integer), np.diff(np.searchsorted(pairs, first_of_cell)))
-    peaks = pairs - cells * integer(n_peaks)
-    return torch.from_numpy(cells), torch.from_numpy(peaks), torch.from_numpy(1 - was_drawn).float()
+    # From cell by cell to chromosome by chromosome: stretches of a cell and a chromosome stay as they are.
+    first_peak = np.flatnonzero(np.diff(chromosome_of_peak, prepend=-1)).astype(integer)
+    start = np.searchsorted(pairs, first_of_cell[:, None] + first_peak)
+    length = np.diff(start.ravel(), append=len(pairs)).reshape(start.shape)
+    start, length = start.T.ravel(), length.T.ravel()
+    order = np.repeat(start - np.cumsum(length) + length, length) + np.arange(len(pairs))
+    cells = np.repeat(np.tile(every_cell, len(first_peak)), length)
+    peaks = pairs[order] - cells * integer(n_peaks)
+    return torch.from_numpy(cells), torch.from_numpy(peaks), torch.from_numpy(1 - was_drawn[order]).float()
 
 
 def masked_squared_error(predicted: Tensor, observed: Tensor, generator: torch.Generator) -> Tensor:
@@ -122,8 +134,10 @@ class Losses:
             return layers(x).float()
 
     def _reconstruction_atac(self, z: Tensor, batch: TrainingCells, rng: torch.Generator) -> Tensor:
-        cells, peaks, target = (t.to(self.device) for t in open_and_drawn_peaks(batch.atac, rng))
-        logits = self.model.atac_decoder.logits_at(z, cells, peaks)
+        decoder = self.model.atac_decoder
+        pairs = open_and_drawn_peaks(batch.atac, decoder.chromosome_of_peak.cpu().numpy(), rng)
+        cells, peaks, target = (t.to(self.device) for t in pairs)
+        logits = decoder.logits_at(z, cells, peaks)
         return focal_binary_cross_entropy(logits, target).mean()
 
     def atac(self, batch: TrainingCells, rng: torch.Generator) -> dict[str, Tensor]:

@@ -48,12 +48,12 @@ def products_of_pairs(left: Tensor, right: Tensor, rows: Tensor, columns: Tensor
     ----------
     left : Tensor, shape (n_rows, width)
     right : Tensor, shape (n_columns, width)
-    rows, columns : LongTensor, shape (n_pairs,)
-        Fastest in the order of `rows`.
+    rows, columns : Tensor, shape (n_pairs,)
+        int32 or int64; fastest in the order of `rows`.
     """
     if left.device.type != "cpu":
         return (embedding(rows, left) * embedding(columns, right)).sum(1)
-    if (rows.diff() >= 0).all():
+    if (rows[1:] >= rows[:-1]).all():
         return _ProductsOfPairs.apply(left, right, rows, columns)
     order = rows.argsort(stable=True)
     return _ProductsOfPairs.apply(left, right, rows[order], columns[order])[order.argsort()]
