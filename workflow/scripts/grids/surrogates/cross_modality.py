@@ -192,7 +192,7 @@ class PeakDecoder(nn.Module):
 
     def logits_at(self, z: Tensor, cells: Tensor, peaks: Tensor) -> Tensor:
         """Logits of chosen (cell, peak) pairs only, shape (n_pairs,); fastest by chromosome, then cell."""
-        rows = self.chromosome_of_peak.to(cells)[peaks] * len(z) + cells
+        rows = self.chromosome_of_peak.to(cells).index_select(0, peaks) * len(z) + cells
         states = self.hidden(z).transpose(0, 1).flatten(0, 1)
         return products_of_pairs(states, self.peak_weight, rows, peaks) + PickEntries.apply(
             self.peak_bias, peaks
