@@ -24,6 +24,7 @@ from grids.atlas import read_gene_classes  # noqa: E402
 from grids.cell_types import read_markers  # noqa: E402
 from grids.cells import read_multiome  # noqa: E402
 from grids.chromosomes import sort_order  # noqa: E402
+from grids.config_schema import check_duplicates, read_text_values  # noqa: E402
 from grids.contacts.contact_map import open_contact_map  # noqa: E402
 from grids.contacts.tads import read_tads  # noqa: E402
 from grids.errors import InputError  # noqa: E402
@@ -35,6 +36,7 @@ from grids.peaks import parse_peaks  # noqa: E402
 from grids.perturbation.sets import read_given  # noqa: E402
 from grids.states import divide  # noqa: E402
 from grids.surrogates import storage  # noqa: E402
+from grids.tasks import read_tasks  # noqa: E402
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 PEAKS = pd.DataFrame({"chromosome": ["chr1", "chr2", "chrM"], "start": [100, 100, 5], "end": [900, 300, 60]})
@@ -142,7 +144,7 @@ LINKS_TSV = [
 
 
 def _tasks(path: Path) -> None:
-    tasks = configs.read_tasks(str(path), "study.yaml")
+    tasks = read_tasks(str(path), "study.yaml")
     assert tasks and all(genes and len(set(genes)) == len(genes) for genes in tasks.values())
     names = [*tasks, *(gene for genes in tasks.values() for gene in genes)]
     assert all(name and "\t" not in name and "\n" not in name for name in names)
@@ -285,14 +287,12 @@ def _configs(draw):
 
 
 def _config(path: Path) -> None:
-    configs.check_duplicates(path)
+    check_duplicates(path)
     config = yaml.safe_load(path.read_text(encoding="utf-8-sig"))  # as Snakemake does
-    config.update(configs.read_text_values(config, SCHEMA))
+    config.update(read_text_values(config, SCHEMA))
     configs.check(config, SCHEMA, path.name)
     assert config.get("run", "run").isascii() and len(config.get("run", "run")) <= 100
-    configs.read_tasks(
-        config.get("tasks", {}) if isinstance(config.get("tasks", {}), dict) else {}, path.name
-    )
+    read_tasks(config.get("tasks", {}) if isinstance(config.get("tasks", {}), dict) else {}, path.name)
     configs.downloads(config.get("input", {}))
     with contextlib.suppress(InputError):  # the files of the study are not there
         configs.check_files(config, path.name, ["human_brain"])

@@ -5,18 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from grids.config import (
-    check,
-    check_duplicates,
-    check_files,
-    downloads,
-    is_url,
-    read_tasks,
-    read_text_values,
-    search_scope,
-    short_path,
-)
-from grids.errors import InputError
+from grids.config import check, check_files, downloads, is_url, search_scope
+from grids.config_schema import check_duplicates, read_text_values
+from grids.errors import InputError, short_path
+from grids.tasks import read_tasks
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())

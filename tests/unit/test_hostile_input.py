@@ -24,6 +24,7 @@ from grids import config as configs
 from grids.annotation import read_genes
 from grids.atlas import read_gene_classes
 from grids.cell_types import read_markers
+from grids.config_schema import check_duplicates, read_text_values
 from grids.contacts.contact_map import open_contact_map
 from grids.contacts.tads import read_tads
 from grids.download import download
@@ -34,6 +35,7 @@ from grids.peaks import parse_peaks
 from grids.perturbation.sets import read_given
 from grids.surrogates import storage
 from grids.surrogates.stage import StageRun
+from grids.tasks import read_tasks
 
 PEAKS = pd.DataFrame({"chromosome": ["chr1", "chr2"], "start": [100, 100], "end": [900, 300]})
 GENES = PEAKS.assign(gene=["AAA", "BBB"], strand=["+", "-"], tss=[100, 299])
@@ -71,9 +73,9 @@ def config(text):
         path = folder / "study.yaml"
         path.write_bytes(text if isinstance(text, bytes) else STUDY + text.encode("utf-8", "surrogatepass"))
         os.chdir(folder)
-        configs.check_duplicates(path)
+        check_duplicates(path)
         values = yaml.safe_load(path.read_text())
-        values.update(configs.read_text_values(values, SCHEMA))
+        values.update(read_text_values(values, SCHEMA))
         configs.check(values, SCHEMA, "study.yaml")
         configs.downloads(values["input"])
         configs.check_files(values, "study.yaml", ["human_brain"])
@@ -100,7 +102,7 @@ def file(name, content, read):
 
 
 def tasks(content):
-    return file("tasks.tsv", content, lambda path: configs.read_tasks(str(path), "study.yaml"))
+    return file("tasks.tsv", content, lambda path: read_tasks(str(path), "study.yaml"))
 
 
 def genes(content, name="genes.gtf"):

@@ -15,25 +15,22 @@ SCRIPTS = Path(workflow.basedir, "workflow", "scripts")
 sys.path.insert(0, str(SCRIPTS))
 
 from grids.config import (
-    ALL_GENES,
     check,
-    check_duplicates,
     check_files,
     downloads,
     explainer_settings,
     is_url,
     local_files,
-    read_tasks,
-    read_text_values,
     search_scope,
-    short_path,
 )
-from grids.errors import InputError
+from grids.config_schema import check_duplicates, read_text_values
+from grids.errors import InputError, short_path
 from grids.explainers.jobs import jobs
 from grids.names import escape
 from grids.provenance import code_hash, config_of
 from grids.report import what_went_wrong
 from grids.seeds import derive_seed
+from grids.tasks import ALL_GENES, read_tasks
 from grids.threads import THREADS
 from grids.writing import check_writable
 

@@ -1,7 +1,8 @@
-"""The one exception that user mistakes raise."""
+"""The one exception that user mistakes raise, and what its messages are made of."""
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 LONGEST = 2_000  # characters of a message
 
@@ -34,3 +35,9 @@ def listing(names: Iterable[str], limit: int = 12) -> str:
     names = [str(n) for n in names]
     shown = ", ".join(names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def short_path(path: str | Path) -> str:
+    """A path as a user would write it: relative when it lies below the working directory."""
+    path = Path(path)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -14,7 +14,6 @@ from grids import __version__, annotation, backed, cell_types, tables
 from grids.assemblies import CHROMOSOME_SIZES, agree_on_assembly, check_assembly
 from grids.cells import Modality
 from grids.chromosomes import harmonise_chromosomes, sort_order
-from grids.config import ALL_GENES, read_tasks
 from grids.errors import InputError, did_you_mean, listing
 from grids.logging import log
 from grids.multiome import RawMultiome, gene_ids, read_raw, step_row
@@ -23,6 +22,7 @@ from grids.peaks import parse_peaks, peak_names
 from grids.quality_control import STEP_COLUMNS, CellFilter, enough_cells
 from grids.seeds import generator
 from grids.surrogates.detection import detection_chance
+from grids.tasks import ALL_GENES, read_tasks
 from grids.writing import whole
 
 if TYPE_CHECKING:
