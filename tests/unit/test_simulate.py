@@ -9,14 +9,8 @@ import pytest
 from grids import tables
 from grids.errors import InputError
 from grids.peaks import parse_peaks
-from grids.simulate import (
-    MEMBERS_OF_LOGIC,
-    TRUTH_COLUMNS,
-    closing_effects,
-    log_activity,
-    simulate_multiome,
-    write_simulation,
-)
+from grids.simulate import TRUTH_COLUMNS, simulate_multiome, write_simulation
+from grids.simulation.logics import MEMBERS_OF_LOGIC, closing_effects, log_activity
 
 LOG_EFFECT = float(np.log(0.12))
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.stats import poisson
 
-from grids.simulate import log_activity
+from grids.simulation.logics import log_activity
 from grids.truth.dataset import Candidates
 from grids.truth.oracle import (
     SEARCH_SLOPES,

@@ -7,7 +7,7 @@ member peaks (those truly open, seen or not) by one of the logics of :func:`log_
 """
 
 import gzip
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +18,10 @@ from scipy.special import ndtri
 from grids import tables
 from grids.errors import InputError
 from grids.seeds import generator
+from grids.simulation.layout import PEAK_BIN_BP, place_genes, place_peaks
+from grids.simulation.logics import MEMBERS_OF_LOGIC, closing_effects, genes_of_logics, log_activity
 from grids.writing import whole
 
-MEMBERS_OF_LOGIC = {"single": 1, "multiplying": 3, "redundant": 3, "synergistic": 2, "none": 0}
 NAME_OF_LOGIC = {
     "single": "SINGLE",
     "multiplying": "MULTI",
@@ -30,8 +31,6 @@ NAME_OF_LOGIC = {
 }
 CELL_TYPES = ("Excitatory", "Inhibitory", "Astrocyte", "Oligo/OPC", "Microglia", "Endothelial", "Ependymal")
 TRUTH_COLUMNS = ["gene", "cell_type", "logic", "peak", "is_member", "log_effect_alone", "joint_log_effect"]
-PEAK_BIN_BP = 1_000
-N_CHROMOSOMES = 6
 _PEAKS_PER_BLOCK = 512
 _GENES_PER_BLOCK = 512
 
@@ -64,67 +63,6 @@ class Simulation:
     accessible: sparse.csr_matrix
     candidates: list[str]
     chromosome_sizes: dict[str, int]
-
-
-def log_activity(is_open: np.ndarray, logic: str, log_effect: float) -> np.ndarray:
-    """Log-expression of a gene relative to all its members open.
-
-    Parameters
-    ----------
-    is_open : ndarray of bool, shape (n_cells, n_members)
-    logic : {"single", "multiplying", "redundant", "synergistic", "none"}
-        single, multiplying: each closed member takes an equal share of `log_effect` (effects multiply on the
-        expression scale). redundant: `log_effect` once no member is open. synergistic: `log_effect` unless
-        every member is open. none: 0.
-    log_effect : float
-        Natural log of the expression left when every member is closed; negative.
-
-    Returns
-    -------
-    ndarray, shape (n_cells,)
-
-    Raises
-    ------
-    InputError
-        An unknown logic.
-    """
-    is_open = np.asarray(is_open, dtype=bool)
-    if logic == "none":
-        return np.zeros(len(is_open))
-    if logic in ("single", "multiplying"):
-        return log_effect * (~is_open).mean(axis=1)
-    if logic == "redundant":
-        return log_effect * ~is_open.any(axis=1)
-    if logic == "synergistic":
-        return log_effect * ~is_open.all(axis=1)
-    raise InputError(f"logic '{logic}' is unknown; expected one of: {', '.join(MEMBERS_OF_LOGIC)}")
-
-
-def closing_effects(is_open: np.ndarray, logic: str, log_effect: float) -> tuple[np.ndarray, float]:
-    """Mean change of true log-expression when members are closed: each alone, and all together.
-
-    Parameters
-    ----------
-    is_open : ndarray of bool, shape (n_cells, n_members)
-    logic, log_effect
-        As in :func:`log_activity`.
-
-    Returns
-    -------
-    alone : ndarray, shape (n_members,)
-        Change of log-expression (natural log) when only this member is closed.
-    joint : float
-        The same when all members are closed.
-    """
-    is_open = np.asarray(is_open, dtype=bool)
-    before = log_activity(is_open, logic, log_effect)
-    alone = np.zeros(is_open.shape[1])
-    for member in range(is_open.shape[1]):
-        closed = is_open.copy()
-        closed[:, member] = False
-        alone[member] = (log_activity(closed, logic, log_effect) - before).mean()
-    joint = (log_activity(np.zeros_like(is_open), logic, log_effect) - before).mean()
-    return alone, float(joint)
 
 
 def simulate_multiome(
@@ -214,8 +152,8 @@ def simulate_multiome(
         for what in ("layout", "cells", "programme", "atac", "rna", "counts")
     }
     planted = _planted_genes(n_of_logic, n_cell_types)
-    genes, sizes = _place_genes(rng["layout"], n_genes, planted["gene"], gene_spacing_bp)
-    peaks = _place_peaks(rng["layout"], genes, sizes, planted["gene"], n_peaks, n_candidates, gene_spacing_bp)
+    genes, sizes = place_genes(rng["layout"], n_genes, planted["gene"], gene_spacing_bp)
+    peaks = place_peaks(rng["layout"], genes, sizes, planted["gene"], n_peaks, n_candidates, gene_spacing_bp)
 
     cell_type = _cell_types(rng["cells"], n_cells, n_cell_types)
     factors = rng["cells"].standard_normal((n_cells, n_factors), dtype=np.float32)
@@ -319,11 +257,6 @@ def _check(asked: dict) -> None:
         raise InputError(f"simulation: n_cells is {asked['n_cells']}, fewer than n_cell_types")
 
 
-def genes_of_logics(n: int | Mapping[str, int], logics: Iterable[str] = MEMBERS_OF_LOGIC) -> dict[str, int]:
-    """Planted genes of each logic, from one number for all of them or from a mapping."""
-    return {logic: n if isinstance(n, int) else n[logic] for logic in logics}
-
-
 def _planted_genes(n_of_logic: Mapping[str, int], n_cell_types: int) -> pd.DataFrame:
     rows = [
         (f"{NAME_OF_LOGIC[logic]}{i + 1}", logic, i % n_cell_types, i % 2 == 0)
@@ -331,102 +264,6 @@ def _planted_genes(n_of_logic: Mapping[str, int], n_cell_types: int) -> pd.DataF
         for i in range(n)
     ]
     return pd.DataFrame(rows, columns=["gene", "logic", "type_code", "alike_in_all_types"])
-
-
-def _place_genes(rng, n_genes: int, planted: pd.Series, spacing: int) -> tuple[pd.DataFrame, dict[str, int]]:
-    """One gene per stretch of `spacing` bp; planted genes evenly spread over the stretches."""
-    n_chromosomes = min(N_CHROMOSOMES, n_genes)
-    weight = 1 / (1 + 0.2 * np.arange(n_chromosomes))
-    bounds = np.round(np.cumsum(weight) / weight.sum() * (n_genes - n_chromosomes)).astype(int)
-    n_slots = np.diff(bounds, prepend=0) + 1
-    chromosome = np.repeat(np.arange(n_chromosomes), n_slots)
-    slot = np.concatenate([np.arange(n) for n in n_slots])
-    width = max(3, len(str(n_genes)))
-    names = np.array([f"GENE{i + 1:0{width}d}" for i in range(n_genes)], dtype=object)
-    if len(planted):
-        names[np.linspace(0, n_genes - 1, len(planted)).round().astype(int)] = rng.permutation(
-            planted.to_numpy()
-        )
-    tss = slot * spacing + np.round(spacing * rng.uniform(0.45, 0.55, n_genes)).astype(int)
-    forward = rng.random(n_genes) < 0.5
-    length = np.clip(np.exp(rng.normal(np.log(20_000), 0.8, n_genes)), 1_000, 0.4 * spacing).astype(int)
-    genes = pd.DataFrame(
-        {
-            "chromosome": [f"chr{c + 1}" for c in chromosome],
-            "start": np.where(forward, tss, tss + 1 - length),
-            "end": np.where(forward, tss + length, tss + 1),
-            "gene": names,
-            "score": 0,
-            "strand": np.where(forward, "+", "-"),
-            "tss": tss,
-            "chromosome_code": chromosome,
-        }
-    )
-    return genes, {f"chr{c + 1}": int(n_slots[c] * spacing) for c in range(n_chromosomes)}
-
-
-def _place_peaks(rng, genes, sizes, planted, n_peaks: int, n_candidates: int, spacing: int) -> pd.DataFrame:
-    """Promoters, candidates of planted genes, clusters around TSSs and intergenic peaks; none overlap.
-
-    Returns a table indexed by peak name, sorted by position, with `chromosome_code start end kind owner`:
-    kind is promoter, candidate, distal or intergenic; owner numbers the planted gene of a candidate, else -1.
-    """
-    tss = genes["tss"].to_numpy()
-    chromosome = genes["chromosome_code"].to_numpy()
-    n_bins = np.array(list(sizes.values())) // PEAK_BIN_BP
-    first_bin = np.concatenate([[0], np.cumsum(n_bins)])
-    taken = np.zeros(first_bin[-1], dtype=bool)
-    placed = []
-
-    def near(gene_rows: np.ndarray, median_bp: float, reach: float) -> np.ndarray:
-        """Genome-wide bins at log-normal distances on either side of genes' TSSs, at most `reach` away."""
-        distance = np.exp(rng.normal(np.log(median_bp), 1.0, len(gene_rows)))
-        distance = np.where(distance < reach, distance, rng.uniform(2_000, reach, len(gene_rows)))
-        position = tss[gene_rows] + np.round(distance * rng.choice([-1, 1], len(gene_rows))).astype(int)
-        c = chromosome[gene_rows]
-        return first_bin[c] + np.clip(position // PEAK_BIN_BP, 0, n_bins[c] - 1)
-
-    def place(kind: str, owners: np.ndarray, propose) -> None:
-        """Give each owner a free bin, proposing again until all have one."""
-        while len(owners):
-            bins = propose(owners)
-            _, first = np.unique(bins, return_index=True)
-            fits = np.zeros(len(bins), dtype=bool)
-            fits[first] = ~taken[bins[first]]
-            taken[bins[fits]] = True
-            placed.append(pd.DataFrame({"bin": bins[fits], "owner": owners[fits], "kind": kind}))
-            owners = owners[~fits]
-
-    row_of = pd.Series(np.arange(len(genes)), index=genes["gene"])
-    planted_rows = row_of.loc[planted].to_numpy() if len(planted) else np.empty(0, dtype=int)
-    place(
-        "promoter", np.arange(len(genes)), lambda rows: first_bin[chromosome[rows]] + tss[rows] // PEAK_BIN_BP
-    )
-    place(
-        "candidate",
-        np.repeat(np.arange(len(planted_rows)), n_candidates),
-        lambda owners: near(planted_rows[owners], 40_000, 0.4 * spacing),
-    )
-    n_rest = n_peaks - len(genes) - len(planted_rows) * n_candidates
-    ordinary = np.setdiff1d(np.arange(len(genes)), planted_rows)
-    n_distal = round(0.6 * n_rest) if len(ordinary) else 0
-    place(
-        "distal",
-        rng.choice(ordinary, n_distal) if n_distal else np.empty(0, dtype=int),
-        lambda rows: near(rows, 40_000, 0.45 * spacing),
-    )
-    place(
-        "intergenic", np.full(n_rest - n_distal, -1), lambda rows: rng.integers(0, first_bin[-1], len(rows))
-    )
-
-    peaks = pd.concat(placed, ignore_index=True).sort_values("bin", ignore_index=True)
-    peaks.loc[peaks["kind"] != "candidate", "owner"] = -1
-    code = np.searchsorted(first_bin, peaks["bin"], side="right") - 1
-    width = rng.integers(300, PEAK_BIN_BP - 50, len(peaks))
-    start = (peaks["bin"] - first_bin[code]).to_numpy() * PEAK_BIN_BP + rng.integers(0, PEAK_BIN_BP - width)
-    peaks["chromosome"], peaks["start"], peaks["end"] = np.array(list(sizes))[code], start, start + width
-    peaks.index = [f"{c}:{s}-{e}" for c, s, e in zip(peaks["chromosome"], start, start + width, strict=True)]
-    return peaks
 
 
 def _name_of_type(code: int) -> str:

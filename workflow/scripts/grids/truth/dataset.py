@@ -16,7 +16,8 @@ from grids import intervals, tables
 from grids.cells import Multiome, read_multiome
 from grids.errors import InputError
 from grids.preprocessing import Preprocessed, preprocess
-from grids.simulate import genes_of_logics, simulate_multiome, write_simulation
+from grids.simulate import simulate_multiome, write_simulation
+from grids.simulation.logics import genes_of_logics
 
 CELL_TYPE = "Excitatory"  # the simulator's first cell type, here the only one
 N_OTHER_GENES, N_OTHER_PEAKS = 800, 7200  # without planted regulation: depths and states come from many

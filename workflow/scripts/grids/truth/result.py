@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from grids.errors import InputError, listing
-from grids.simulate import MEMBERS_OF_LOGIC
+from grids.simulation.logics import MEMBERS_OF_LOGIC
 from grids.truth.dataset import Candidates
 
 LOGICS = ("none", "single", "multiplying", "redundant", "synergistic")

@@ -1,0 +1,1 @@
+"""Parts of the simulated multiome: what is planted, and where it lies."""

@@ -1,0 +1,138 @@
+"""Where simulated genes and peaks lie."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+PEAK_BIN_BP = 1_000
+N_CHROMOSOMES = 6
+
+
+def place_genes(
+    rng: np.random.Generator, n_genes: int, planted: pd.Series, spacing: int
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """One gene per stretch of `spacing` bp; planted genes evenly spread over the stretches.
+
+    Returns
+    -------
+    genes : DataFrame
+        `chromosome start end gene score strand tss chromosome_code`, sorted by position.
+    sizes : dict of str to int
+        Length of each chromosome in bp.
+    """
+    n_chromosomes = min(N_CHROMOSOMES, n_genes)
+    weight = 1 / (1 + 0.2 * np.arange(n_chromosomes))
+    bounds = np.round(np.cumsum(weight) / weight.sum() * (n_genes - n_chromosomes)).astype(int)
+    n_slots = np.diff(bounds, prepend=0) + 1
+    chromosome = np.repeat(np.arange(n_chromosomes), n_slots)
+    slot = np.concatenate([np.arange(n) for n in n_slots])
+    width = max(3, len(str(n_genes)))
+    names = np.array([f"GENE{i + 1:0{width}d}" for i in range(n_genes)], dtype=object)
+    if len(planted):
+        names[np.linspace(0, n_genes - 1, len(planted)).round().astype(int)] = rng.permutation(
+            planted.to_numpy()
+        )
+    tss = slot * spacing + np.round(spacing * rng.uniform(0.45, 0.55, n_genes)).astype(int)
+    forward = rng.random(n_genes) < 0.5
+    length = np.clip(np.exp(rng.normal(np.log(20_000), 0.8, n_genes)), 1_000, 0.4 * spacing).astype(int)
+    genes = pd.DataFrame(
+        {
+            "chromosome": [f"chr{c + 1}" for c in chromosome],
+            "start": np.where(forward, tss, tss + 1 - length),
+            "end": np.where(forward, tss + length, tss + 1),
+            "gene": names,
+            "score": 0,
+            "strand": np.where(forward, "+", "-"),
+            "tss": tss,
+            "chromosome_code": chromosome,
+        }
+    )
+    return genes, {f"chr{c + 1}": int(n_slots[c] * spacing) for c in range(n_chromosomes)}
+
+
+def place_peaks(
+    rng: np.random.Generator,
+    genes: pd.DataFrame,
+    sizes: Mapping[str, int],
+    planted: pd.Series,
+    n_peaks: int,
+    n_candidates: int,
+    spacing: int,
+) -> pd.DataFrame:
+    """Promoters, candidates of planted genes, clusters around TSSs and intergenic peaks; none overlap.
+
+    Parameters
+    ----------
+    rng : Generator
+    genes, sizes
+        As from :func:`place_genes`.
+    planted : Series of str
+        Names of the planted genes.
+    n_peaks, n_candidates : int
+        Of all, and of each planted gene.
+    spacing : int
+        bp per gene.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by peak name, sorted by position, with `chromosome start end kind owner`: kind is promoter, candidate,
+        distal or intergenic; owner numbers the planted gene of a candidate, else -1.
+    """
+    tss = genes["tss"].to_numpy()
+    chromosome = genes["chromosome_code"].to_numpy()
+    n_bins = np.array(list(sizes.values())) // PEAK_BIN_BP
+    first_bin = np.concatenate([[0], np.cumsum(n_bins)])
+    taken = np.zeros(first_bin[-1], dtype=bool)
+    placed = []
+
+    def near(gene_rows: np.ndarray, median_bp: float, reach: float) -> np.ndarray:
+        """Genome-wide bins at log-normal distances on either side of genes' TSSs, at most `reach` away."""
+        distance = np.exp(rng.normal(np.log(median_bp), 1.0, len(gene_rows)))
+        distance = np.where(distance < reach, distance, rng.uniform(2_000, reach, len(gene_rows)))
+        position = tss[gene_rows] + np.round(distance * rng.choice([-1, 1], len(gene_rows))).astype(int)
+        c = chromosome[gene_rows]
+        return first_bin[c] + np.clip(position // PEAK_BIN_BP, 0, n_bins[c] - 1)
+
+    def place(kind: str, owners: np.ndarray, propose) -> None:
+        """Give each owner a free bin, proposing again until all have one."""
+        while len(owners):
+            bins = propose(owners)
+            _, first = np.unique(bins, return_index=True)
+            fits = np.zeros(len(bins), dtype=bool)
+            fits[first] = ~taken[bins[first]]
+            taken[bins[fits]] = True
+            placed.append(pd.DataFrame({"bin": bins[fits], "owner": owners[fits], "kind": kind}))
+            owners = owners[~fits]
+
+    row_of = pd.Series(np.arange(len(genes)), index=genes["gene"])
+    planted_rows = row_of.loc[planted].to_numpy() if len(planted) else np.empty(0, dtype=int)
+    place(
+        "promoter", np.arange(len(genes)), lambda rows: first_bin[chromosome[rows]] + tss[rows] // PEAK_BIN_BP
+    )
+    place(
+        "candidate",
+        np.repeat(np.arange(len(planted_rows)), n_candidates),
+        lambda owners: near(planted_rows[owners], 40_000, 0.4 * spacing),
+    )
+    n_rest = n_peaks - len(genes) - len(planted_rows) * n_candidates
+    ordinary = np.setdiff1d(np.arange(len(genes)), planted_rows)
+    n_distal = round(0.6 * n_rest) if len(ordinary) else 0
+    place(
+        "distal",
+        rng.choice(ordinary, n_distal) if n_distal else np.empty(0, dtype=int),
+        lambda rows: near(rows, 40_000, 0.45 * spacing),
+    )
+    place(
+        "intergenic", np.full(n_rest - n_distal, -1), lambda rows: rng.integers(0, first_bin[-1], len(rows))
+    )
+
+    peaks = pd.concat(placed, ignore_index=True).sort_values("bin", ignore_index=True)
+    peaks.loc[peaks["kind"] != "candidate", "owner"] = -1
+    code = np.searchsorted(first_bin, peaks["bin"], side="right") - 1
+    width = rng.integers(300, PEAK_BIN_BP - 50, len(peaks))
+    start = (peaks["bin"] - first_bin[code]).to_numpy() * PEAK_BIN_BP + rng.integers(0, PEAK_BIN_BP - width)
+    peaks["chromosome"], peaks["start"], peaks["end"] = np.array(list(sizes))[code], start, start + width
+    peaks.index = [f"{c}:{s}-{e}" for c, s, e in zip(peaks["chromosome"], start, start + width, strict=True)]
+    return peaks
