@@ -95,7 +95,7 @@ class PickEntries(torch.autograd.Function):
     def forward(ctx, vector: Tensor, index: Tensor) -> Tensor:
         ctx.save_for_backward(index)
         ctx.length = len(vector)
-        return vector.index_select(0, index)  # a third of the time of an index
+        return vector.index_select(0, index)  # in less than half the time of vector[index]
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
