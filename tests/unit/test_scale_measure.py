@@ -1,6 +1,7 @@
 """Time and memory are those of the work, in a process of its own."""
 
 import os
+import time
 from threading import Thread
 
 import numpy as np
@@ -34,6 +35,16 @@ def test_short_work_is_averaged_over_many_calls():
     rows = measure(lambda: lambda: float(sum(range(1000))), 3)
     assert [row["repeat"] for row in rows] == [1, 2, 3]
     assert all(row["n_calls"] > 10 and row["seconds"] > 0 and row["cpu_seconds"] > 0 for row in rows)
+
+
+def test_what_only_the_first_call_takes_does_not_count():
+    def prepare():
+        first = iter([0.3])
+        return lambda: time.sleep(next(first, 0.001)) or 1.0
+
+    rows = measure(prepare, 2)
+    assert all(row["n_calls"] > 1 for row in rows)  # a call of 0.3 s would not be done again
+    assert len(rows) == 2
 
 
 def test_the_first_result_is_reported_and_the_process_is_another():

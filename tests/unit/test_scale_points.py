@@ -63,8 +63,8 @@ def test_stages_are_measured_where_their_sizes_vary():
 
 def test_long_stages_are_measured_where_they_are_asked_for():
     found = points(SCALE | {"tasks_per_type": 2, "genes_of_one_type": 30, "paper_epochs": 4})
-    assert stages_of(found["paper-10"])[-4:] == [
-        "all_tasks", "many_genes", "atac_training", "paper_atac_training",
+    assert stages_of(found["paper-10"])[-5:] == [
+        "all_tasks", "many_genes", "atac_training", "paper_atac_training", "paper_training",
     ]  # fmt: skip
     assert stages_of(found["paper-128"])[-2:] == ["paper_search_step", "all_tasks"]
     assert not set(ASKED_STAGES) & set(stages_of(found["middle"]))

@@ -1,6 +1,6 @@
 """Stages of explaining a gene, as they are measured: pooling, search, effects, redundancy."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import numpy as np
@@ -50,7 +50,7 @@ def quality(files: Mapping, point: Mapping, seed: int) -> Work:
 
 
 def search_step(files: Mapping, point: Mapping, seed: int) -> Work:
-    """One step of the search; result, of this and the next two stages: position of the peak it chooses."""
+    """One step of the search; result, of this and the next two stages: the peak chosen in the first batch."""
     surrogate = storage.load(files["surrogate"])
     return _search_step(surrogate, read_multiome(files["preprocessed"]), point, seed)
 
@@ -68,7 +68,7 @@ def dense_paper_search_step(files: Mapping, point: Mapping, seed: int) -> Work:
     cell_type, gene = cell_type_and_gene(multiome)
     opened = multiome.atac.cells(cell_type=cell_type, split="train", most=EXPLAINED_CELLS).X
     members = _members(opened.shape[1], point, seed)
-    x = torch.from_numpy(opened[:BATCH].toarray()).long()
+    x = torch.from_numpy(opened[next(_batches(opened.shape[0], seed))].toarray()).long()
     column = surrogate.genes.index(gene)
     return lambda: dense.search_step(surrogate, x, members, 0, column, point["candidates"])
 
@@ -157,8 +157,15 @@ def _search_step(surrogate, multiome: Multiome, point: Mapping, seed: int) -> Wo
     cells = PerturbedCells(surrogate, opened, 0)
     column = surrogate.genes.index(gene)
     search_ = Search(cells, column, n_candidates=point["candidates"], batch_size=BATCH)
-    members, batch = _members(cells.n_peaks, point, seed), np.arange(min(BATCH, len(cells)))
-    return lambda: int(search_.step(cells.subset(batch), members, 0))
+    members, batches = _members(cells.n_peaks, point, seed), _batches(len(cells), seed)
+    return lambda: int(search_.step(cells.subset(next(batches)), members, 0))
+
+
+def _batches(n_cells: int, seed: int) -> Iterator[np.ndarray]:
+    """Cells of one step after the other, as a search draws them."""
+    rng = generator(seed, "batches")
+    while True:
+        yield np.sort(rng.choice(n_cells, min(BATCH, n_cells), replace=False))
 
 
 def _members(n_peaks: int, point: Mapping, seed: int) -> torch.Tensor:

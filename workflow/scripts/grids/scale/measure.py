@@ -77,8 +77,11 @@ def _measure(prepare: Callable[[], Work], repeats: int, sender) -> None:
     work = prepare()
     memory["start_mb"] = peak_mb()
     first, result = _timed(work)
-    rows = [first | {"n_calls": 1}] if first["seconds"] > WARM_UP_SECONDS else []
-    n_calls = max(1, round(SHORTEST_SECONDS / max(first["seconds"], 1e-6)))
+    rows, n_calls = [], 1
+    if first["seconds"] > WARM_UP_SECONDS:
+        rows.append(first | {"n_calls": 1})
+    else:
+        n_calls = max(1, round(SHORTEST_SECONDS / max(_timed(work)[0]["seconds"], 1e-6)))
     while len(rows) < repeats and sum(row["seconds"] * row["n_calls"] for row in rows) < ENOUGH_SECONDS:
         calls = [_timed(work)[0] for _ in range(n_calls)]
         means = {name: sum(call[name] for call in calls) / n_calls for name in first}

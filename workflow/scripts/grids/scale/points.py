@@ -31,6 +31,7 @@ ASKED_STAGES = {
     "many_genes": "genes_of_one_type",
     "atac_training": "paper_epochs",
     "paper_atac_training": "paper_epochs",
+    "paper_training": "paper_epochs",
 }
 
 
