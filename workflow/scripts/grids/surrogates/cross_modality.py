@@ -24,6 +24,7 @@ from grids.surrogates.layers import (
     dense_stack,
 )
 from grids.surrogates.pooling import PooledSurrogate
+from grids.surrogates.randomised_svd import right_singular_vectors
 from grids.surrogates.sparse_products import PickEntries, products_of_pairs
 
 
@@ -120,28 +121,20 @@ class NormalisedEncoder(nn.Module):
         right singular vectors, pooled over open peaks and divided by depth. Of cells on disk, as many as memory may
         hold are used, evenly spaced.
         """
-        from sklearn.utils.extmath import randomized_svd
-
         all_opened, opened = opened, backed.in_memory(opened)
         depth = np.maximum(np.diff(opened.indptr), 1)
         n_cells_open = np.bincount(opened.indices, minlength=opened.shape[1])
-        inverse_document_frequency = np.log1p(opened.shape[0] / np.maximum(n_cells_open, 1))
-        tf_idf = sparse.csr_matrix(
-            (
-                (
-                    inverse_document_frequency[opened.indices] / np.repeat(depth, np.diff(opened.indptr))
-                ).astype(np.float32),
-                opened.indices,
-                opened.indptr,
-            ),
-            shape=opened.shape,
+        term_frequency = torch.from_numpy((1 / depth).astype(np.float32))
+        inverse_document_frequency = torch.from_numpy(
+            np.log1p(opened.shape[0] / np.maximum(n_cells_open, 1)).astype(np.float32)
         )
         width = min(self.loadings.shape[1], min(opened.shape) - 1)
-        _, singular_values, vectors = randomized_svd(tf_idf, width, random_state=seed)
-        sd = np.maximum(singular_values, 1e-12) / np.sqrt(opened.shape[0])
-        loadings = inverse_document_frequency[:, None] * vectors.T / sd
+        singular_values, vectors = right_singular_vectors(
+            opened, term_frequency, inverse_document_frequency, width, seed
+        )
+        sd = singular_values.clamp(min=1e-12) / opened.shape[0] ** 0.5
         self.loadings.zero_()
-        self.loadings[:, :width] = torch.from_numpy(loadings.astype(np.float32))
+        self.loadings[:, :width] = inverse_document_frequency[:, None] * vectors / sd
         log_depth = np.log(depth)
         self.log_depth_mean.fill_(log_depth.mean())
         self.log_depth_sd.fill_(max(log_depth.std(), 1e-6))

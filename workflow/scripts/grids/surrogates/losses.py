@@ -60,8 +60,8 @@ def open_and_drawn_peaks(
     open_pairs = np.repeat(first_of_cell, np.diff(opened.indptr)) + opened.indices.astype(integer)
     drawn = torch.randint(n_cells * n_peaks, (len(open_pairs),), generator=generator).numpy().astype(integer)
     # In one order: an open pair is an even number, and right before the odd one that it is when it was drawn.
-    keys = np.concatenate([2 * open_pairs, 2 * drawn + 1])
-    keys.sort()
+    keys = torch.from_numpy(np.concatenate([2 * open_pairs, 2 * drawn + 1]))
+    keys = keys.sort().values.numpy()  # in less than half of numpy's time
     pairs, was_drawn = keys >> 1, keys & 1
     last_open = np.maximum.accumulate(pairs | -was_drawn)  # -1 in place of those drawn
     kept = (was_drawn == 0) | (last_open != pairs)

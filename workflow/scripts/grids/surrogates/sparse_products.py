@@ -25,6 +25,7 @@ def sum_entries(rows: sparse.csr_matrix, table: Tensor, weights: Tensor | None =
     """
     indices = torch.from_numpy(rows.indices.astype(np.int32, copy=False)).to(table.device)
     offsets = torch.from_numpy(rows.indptr[:-1].astype(np.int32, copy=False)).to(table.device)
+    table = table.contiguous()  # of others, rows are summed one number at a time
     return embedding_bag(indices, table, offsets, mode="sum", per_sample_weights=weights)
 
 
@@ -38,7 +39,7 @@ class SumRows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[None, Tensor]:
-        return None, sum_entries(ctx.rows.T.tocsr(), gradient.contiguous())
+        return None, sum_entries(ctx.rows.T.tocsr(), gradient)
 
 
 def products_of_pairs(left: Tensor, right: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
