@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-# Work shorter than this is done again until it has taken as long.
-SHORTEST_SECONDS = 0.2
+# Work shorter than this is done again and again until it has taken about as long.
+SHORTEST_SECONDS = 1
 # After so long no further repeat is begun; a first call that is shorter than five seconds only warms up.
 ENOUGH_SECONDS, WARM_UP_SECONDS = 60, 5
 
@@ -79,13 +79,11 @@ def _measure(prepare: Callable[[], Work], repeats: int, sender) -> None:
     first, result = _timed(work)
     rows, n_calls = [], 1
     if first["seconds"] > WARM_UP_SECONDS:
-        rows.append(first | {"n_calls": 1})
+        rows.append(first)
     else:
         n_calls = max(1, round(SHORTEST_SECONDS / max(_timed(work)[0]["seconds"], 1e-6)))
     while len(rows) < repeats and sum(row["seconds"] * row["n_calls"] for row in rows) < ENOUGH_SECONDS:
-        calls = [_timed(work)[0] for _ in range(n_calls)]
-        means = {name: sum(call[name] for call in calls) / n_calls for name in first}
-        rows.append(means | {"n_calls": n_calls})
+        rows.append(_timed(work, n_calls)[0])
     memory["peak_mb"] = peak_mb()
     sender.send(
         [{"repeat": i, **row, **memory, "result": float(result)} for i, row in enumerate(rows, start=1)]
@@ -96,11 +94,12 @@ def _measure(prepare: Callable[[], Work], repeats: int, sender) -> None:
         get_reusable_executor().shutdown(kill_workers=True)
 
 
-def _timed(work: Work) -> tuple[dict[str, float], float]:
-    """What one call takes, and its result."""
-    started, cpu_started = time.perf_counter(), cpu_seconds()
-    result = work()
-    return {
-        "seconds": time.perf_counter() - started,
-        "cpu_seconds": cpu_seconds() - cpu_started,
-    }, result
+def _timed(work: Work, n_calls: int = 1) -> tuple[dict[str, float], float]:
+    """What one of some calls takes on average, and the result of the last."""
+    cpu_started = cpu_seconds()
+    started = time.perf_counter()
+    for _ in range(n_calls):
+        result = work()
+    seconds = time.perf_counter() - started
+    taken = {"seconds": seconds / n_calls, "cpu_seconds": (cpu_seconds() - cpu_started) / n_calls}
+    return taken | {"n_calls": n_calls}, result
