@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from grids.cells import read_multiome
+from grids.perturbation.objective import PerturbedCells
 from grids.perturbation.sets import find_sets
 from grids.scale import explaining_stages, training_stages
 from grids.scale.generator import Sizes
-from grids.scale.question import PAPER_ENCODER, tasks_of, untrained
+from grids.scale.question import PAPER_ENCODER, cell_type_and_gene, tasks_of, untrained
 from grids.scale.storage import write_cells
 from grids.surrogates import storage
 from grids.surrogates.settings import Settings
@@ -72,3 +73,25 @@ def test_trainings_end_in_the_best_loss_on_validation_cells(files):
     assert len(errors) == 3
     found = training_stages.paper_training(files, {"paper_epochs": 2}, 1)()
     assert found == pytest.approx(errors.min(), rel=1e-6)
+
+
+def test_every_step_of_the_search_sees_other_cells_and_the_dense_one_the_first_of_them(files, monkeypatch):
+    monkeypatch.setattr(explaining_stages, "BATCH", 3)
+    batches, subset = [], PerturbedCells.subset
+    monkeypatch.setattr(
+        PerturbedCells, "subset", lambda self, cells: batches.append(cells) or subset(self, cells)
+    )
+    dense_cells = []
+    monkeypatch.setattr(
+        explaining_stages.dense, "search_step", lambda _, x, *rest: dense_cells.append(x) or 0
+    )
+    point = POINT | {"n_peaks": 300}
+    step = explaining_stages.paper_search_step(files, point, 1)
+    step(), step()
+    first, second = batches
+    assert len(first) == len(second) == 3 and first.tolist() != second.tolist()
+    explaining_stages.dense_paper_search_step(files, point, 1)()
+    multiome = read_multiome(files["preprocessed"])
+    cell_type, _ = cell_type_and_gene(multiome)
+    opened = multiome.atac.cells(cell_type=cell_type, split="train").X
+    np.testing.assert_array_equal(dense_cells[0].numpy(), opened[first].toarray())

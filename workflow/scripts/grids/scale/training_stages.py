@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -65,7 +66,7 @@ def training(files: Mapping, point: Mapping, seed: int) -> Work:
     def work() -> float:
         surrogate, curves = train_joint(multiome, Settings(max_epochs=EPOCHS), seed)
         storage.save(surrogate, files["surrogate"], cell_type="all", seed=seed)
-        return curves.loc[(curves["stage"] == "mapping") & (curves["split"] == "validation"), "value"].min()
+        return _least_loss(curves, "mapping")
 
     return work
 
@@ -183,9 +184,14 @@ def _training(files: Mapping, settings: Settings, seed: int, judged: str) -> Wor
 
     def work() -> float:
         _, curves = train_joint(multiome, settings, seed)
-        return curves.loc[(curves["stage"] == judged) & (curves["split"] == "validation"), "value"].min()
+        return _least_loss(curves, judged)
 
     return work
+
+
+def _least_loss(curves: pd.DataFrame, stage: str) -> float:
+    """On validation cells, of all epochs of a stage."""
+    return curves.loc[(curves["stage"] == stage) & (curves["split"] == "validation"), "value"].min()
 
 
 def _pooled_step(files: Mapping, seed: int, stage: str, **options) -> Work:
