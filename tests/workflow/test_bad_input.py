@@ -94,9 +94,11 @@ RUNS = {
 def runs(tmp_path_factory):
     """All of them, two at a time."""
 
+    # before the threads: the first of them to ask makes the folder of all anew
+    folders = {name: tmp_path_factory.mktemp(name.replace(" ", "_")) for name in RUNS}
+
     def start(name):
-        spoil, changes, _ = RUNS[name]
-        folder = tmp_path_factory.mktemp(name.replace(" ", "_"))
+        (spoil, changes, _), folder = RUNS[name], folders[name]
         spoil(folder)
         study = {key: value for key, value in updated(STUDY, changes).items() if value is not None}
         return run(folder, study, "figures/effect_by_set_size.png", options=["--cores", "1"])
