@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.testing import assert_allclose
 
 from grids.contacts.contact_map import open_contact_map
@@ -27,7 +28,7 @@ from grids.figures.member_locations import member_locations, place_shares
 from grids.figures.quality_control import quality_control
 from grids.figures.save import save
 from grids.figures.set_recovery import recovery, set_recovery
-from grids.figures.style import PALETTE, cell_type_colours, shorten, spread
+from grids.figures.style import PALETTE, cell_type_colours, legend_outside, shorten, spread
 from grids.figures.surrogate_quality import genes_per_cell_type, surrogate_quality
 from grids.figures.training_curves import training_curves
 
@@ -698,3 +699,10 @@ def test_tables_with_repeated_index_labels_lose_and_gain_nothing():
     effects = pd.concat([make.effects(make.tasks(3)), make.effects(make.tasks(3), direction="activate")])
     figure = effect_by_set_size(effects)
     assert len(artists(figure, "effect")) == 6
+
+
+@pytest.mark.parametrize(("n", "n_columns"), [(1, 1), (5, 5), (6, 3), (7, 4), (11, 4)])
+def test_rows_of_a_legend_are_filled_evenly(n, n_columns):
+    figure = Figure(figsize=(7.2, 2))
+    legend_outside(figure, [Line2D([], [])] * n, ["a name"] * n, limit=5)
+    assert figure.legends[0]._ncols == n_columns

@@ -275,9 +275,10 @@ def colour_legend(colours: Mapping[str, object], marker: str = "o", limit: int =
 def legend_outside(
     figure: Figure, handles: Sequence, labels: Sequence[str], limit: int = 7, side: str = "lower"
 ) -> None:
-    """A legend below ("lower") or above ("upper") the axes, with at most `limit` columns, as many as fit."""
+    """A legend below ("lower") or above ("upper") the axes, in as few rows of `limit` columns as fit, filled evenly."""
     widest = (max(map(len, labels), default=0) + 5) * 0.6 * STYLE["legend.fontsize"] / 72
-    n_columns = max(1, min(limit, len(labels), int((figure.get_figwidth() - 0.2) / widest)))
+    fitting = max(1, min(limit, len(labels), int((figure.get_figwidth() - 0.2) / widest)))
+    n_columns = math.ceil(len(labels) / math.ceil(len(labels) / fitting)) if labels else 1
     figure.legend(handles, labels, loc=f"outside {side} center", ncols=n_columns)
 
 
