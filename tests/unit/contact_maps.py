@@ -79,5 +79,5 @@ def set_of(gene, members, cell_type="Astro", tss=0):
         in_window=True,
         log_effect_alone=-0.1,
         log_effect_in_context=-0.2,
-        selection_frequency=1.0,
+        share_of_restarts=1.0,
     )

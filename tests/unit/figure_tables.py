@@ -104,7 +104,7 @@ def sets(tasks, genes, peaks, size=10, share_near=0.6, direction="silence", reac
                 in_window=distance.abs() <= reach,
                 log_effect_alone=effect * 0.7,
                 log_effect_in_context=effect,
-                selection_frequency=1.0,
+                share_of_restarts=1.0,
             )
         )
     return pd.concat(parts, ignore_index=True)
@@ -213,7 +213,7 @@ def quality(n_genes=400, cell_types=CELL_TYPES, seed=6):
                         "pearson_r": np.nan if constant else r,
                         "spearman_r": np.nan if constant else r,
                         "rmse": error * factor * rng.normal(1, 0.02, n_genes),
-                        "explainable": r > 0.2,
+                        "beats_type_mean": r > 0.2,
                     }
                 )
             )
@@ -302,7 +302,7 @@ def truth(n_per_logic=4, seed=10):
     """Planted regulation of five kinds and the sets that recover most of it."""
     rng = np.random.default_rng(seed)
     planted, found = [], []
-    logics = {"single": 1, "multiplying": 4, "redundant": 3, "synergistic": 3, "none": 0}
+    logics = {"single": 1, "multiplicative": 4, "redundant": 3, "synergistic": 3, "none": 0}
     for logic, n_members in logics.items():
         for i in range(n_per_logic):
             gene, cell_type = f"{logic}_{i}", CELL_TYPES[i % 3]

@@ -15,7 +15,7 @@ CONTROL = {
     "single": ([2], "any", 5.0),
     "or_of_three": ([0, 3, 6], "any", 6.0),
     "and_of_two": ([1, 5], "all", 8.0),
-    "multiplying": ([2, 7], "product", 6.0),
+    "multiplicative": ([2, 7], "product", 6.0),
     "nothing": ([], "any", 1.0),
     "state": ([], "any", 1.0),
 }

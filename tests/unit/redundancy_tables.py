@@ -240,7 +240,7 @@ def gate(n_genes=300, cell_types=figure_tables.CELL_TYPES, seed=22):
                     "skill": np.where(passes, 0.2, -0.01),
                     "p_value": np.where(passes, 0.001, 0.6),
                     "q_value": np.where(passes, 0.01, 0.8),
-                    "explainable": passes,
+                    "passed_gate": passes,
                     "reason": np.where(passes, "", "q-value 0.8 above 0.05"),
                 }
             )

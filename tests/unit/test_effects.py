@@ -49,7 +49,7 @@ def peak_table(surrogate):
 def members(surrogate, columns, **keys):
     return pd.DataFrame(
         {**KEYS, **keys, "set_size": len(columns), "rank": np.arange(1, len(columns) + 1)}
-        | {"peak": [surrogate.peaks[c] for c in columns], "selection_frequency": 1.0}
+        | {"peak": [surrogate.peaks[c] for c in columns], "share_of_restarts": 1.0}
     )
 
 

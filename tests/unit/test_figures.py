@@ -304,10 +304,10 @@ def test_shares_of_genes_per_cell_type():
         ("cell_type_mean", "Astro", "A", 0.6, ""), ("cell_type_mean", "Astro", "B", 0.8, ""),
         ("cell_type_mean", "Oligo", "A", 0.7, ""), ("cell_type_mean", "Oligo", "B", 0.7, ""),
     ]  # fmt: skip
-    quality = pd.DataFrame(rows, columns=["model", "cell_type", "gene", "rmse", "explainable"])
+    quality = pd.DataFrame(rows, columns=["model", "cell_type", "gene", "rmse", "beats_type_mean"])
     shares = genes_per_cell_type(quality, "cross_modality")
     assert shares["better"].to_dict() == {"Astro": 0.5, "Oligo": 1.0}
-    assert shares["explainable"].to_dict() == {"Astro": 0.5, "Oligo": 0.5}
+    assert shares["beats_type_mean"].to_dict() == {"Astro": 0.5, "Oligo": 0.5}
 
 
 def test_latent_umap_shows_every_cell_in_its_colour():

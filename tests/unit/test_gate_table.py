@@ -92,7 +92,7 @@ def test_windows_are_judged_on_test_cells(multiome, windows):
     # Benjamini-Hochberg over the task and, apart from it, the only other gene that could be told
     assert rows["q_value"].tolist()[:2] == pytest.approx([1e-6, 0.4])
     assert rows.loc["G5", ["p_value", "q_value"]].isna().all()
-    assert rows["explainable"].tolist() == [True, False, False]
+    assert rows["passed_gate"].tolist() == [True, False, False]
     assert rows.loc["G0", "reason"] == ""
     assert rows.loc["G2", "reason"].startswith("q-value 0.4 above 0.05; ")
     assert rows.loc["G2", "reason"].endswith(f"skill {rows.loc['G2', 'skill']:.3f} not above 0")
@@ -111,7 +111,7 @@ def test_each_of_the_four_can_fail_a_gene(column):
     decided = gate_table._decide(row, np.array([True]), 0.05).iloc[0]
     words = {"q_value": "q-value 0.06 above 0.05", "r_depth": "r 0.300 not above 0.300 of depth"}
     words |= {"skill": "skill 0.000 not above 0"}
-    assert not decided["explainable"]
+    assert not decided["passed_gate"]
     assert decided["reason"] == words.get(column, "r 0.300 not above 0.400 of permuted windows")
 
 
@@ -141,7 +141,7 @@ def test_a_surrogate_of_the_whole_genome_is_judged_by_permuting_the_window(multi
     line = np.polyfit(x, known.X[:, 0].toarray().ravel(), 1)
     by_depth = np.polyval(line, np.log(np.maximum(np.diff(atac.X.indptr), 1)))
     assert gate.loc["G0", "r_depth"] == pytest.approx(stats.pearsonr(by_depth, y)[0], rel=1e-4)
-    assert gate["explainable"].tolist() == [False, True]
+    assert gate["passed_gate"].tolist() == [False, True]
     assert gate.loc["G0", "p_value"] < 1e-6 < 0.01 < gate.loc["G2", "p_value"]
 
 
@@ -180,7 +180,7 @@ def test_a_gene_without_peaks_in_its_window_cannot_pass(multiome, windows):
     toy.name, toy.peaks = "cross_modality", list(multiome.atac.var.index)
     tasks = pd.DataFrame({"cell_type": ["A"], "gene": ["G1"]})
     row = judge({"A": toy}, multiome, windows, tasks, 0.05, seed=1).iloc[0]
-    assert (row["n_peaks"], row["p_value"], row["explainable"]) == (0, 1.0, False)
+    assert (row["n_peaks"], row["p_value"], row["passed_gate"]) == (0, 1.0, False)
     assert row["r_permuted_window"] == pytest.approx(row["r"])
 
 
@@ -189,7 +189,7 @@ def test_tasks_that_fail_are_skipped_with_the_reason_unless_forced():
         {
             "cell_type": ["A", "A", "B"],
             "gene": ["x", "y", "x"],
-            "explainable": [True, False, False],
+            "passed_gate": [True, False, False],
             "reason": ["", "skill -0.1 not above 0", "q-value 0.4 above 0.05"],
         }
     )
@@ -215,6 +215,6 @@ def test_unpaired_cells_are_not_judged_and_pass(windows):
     assert list(gate.columns) == gate_table.GATE_COLUMNS
     assert gate["n_peaks"].tolist() == [0, 3]
     assert (gate["reason"] == "not judged: cells are unpaired").all()
-    assert gate[["r", "skill", "p_value", "q_value", "explainable"]].isna().all().all()
+    assert gate[["r", "skill", "p_value", "q_value", "passed_gate"]].isna().all().all()
     explained, skipped = choose_tasks(gate, tasks, force=False)
     assert explained.to_numpy().tolist() == tasks.to_numpy().tolist() and skipped.empty

@@ -90,7 +90,7 @@ PAIRS = np.array(
 )  # 5 both, 2 and 1 one, 2 none
 
 
-def test_two_multiplying_enhancers_have_index_zero():
+def test_two_multiplicative_enhancers_have_index_zero():
     result = analyse(LinearToy([0.5, 1.0, 0.0], bias=0.3), np.ones((6, 3)), [1, 0])
     for name, columns in COLUMNS.items():
         assert list(getattr(result, name).columns) == columns

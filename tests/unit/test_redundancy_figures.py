@@ -267,7 +267,7 @@ def test_gate_counts_the_genes_that_pass():
     genes = make.gate(200)
     figure = gate(genes)
     left, right = figure.axes
-    passed = genes.groupby("cell_type")["explainable"].sum()
+    passed = genes.groupby("cell_type")["passed_gate"].sum()
     names = [label.get_text() for label in left.get_yticklabels()]
     bars = {c.get_label() or c[0].get_label(): c for c in left.containers}
     widths = {label: [bar.get_width() for bar in container] for label, container in bars.items()}
@@ -281,10 +281,10 @@ def test_gate_counts_the_genes_that_pass():
 
 
 def test_gate_reads_truth_values_as_text_and_counts_genes_without_peaks():
-    genes = make.gate(50, ["CD8+ T"]).astype({"explainable": str, "n_peaks": float})
+    genes = make.gate(50, ["CD8+ T"]).astype({"passed_gate": str, "n_peaks": float})
     genes.loc[:4, "n_peaks"] = np.nan
     figure = gate(genes)
-    assert f"{(genes['explainable'] == 'True').sum()} of 50" in joined(figure)
+    assert f"{(genes['passed_gate'] == 'True').sum()} of 50" in joined(figure)
     assert "5 without a number of peaks are left out." in joined(figure)
     assert flags(pd.Series([True, "True", 1, 1.0, "false", np.nan, 0])).tolist() == [True] * 4 + [False] * 3
 
@@ -513,7 +513,7 @@ def test_empty_tables_say_so(tasks, tmp_path):
         "no specificity": specificity(make.specificity().iloc[:0]),
         "no states": state_trajectory(make.state_redundancy(tasks).iloc[:0]),
         "no gene was judged": gate(make.gate(3).iloc[:0]),
-        "no gene was judged by the quality gate": gate(make.gate(3).assign(explainable=np.nan)),
+        "no gene was judged by the quality gate": gate(make.gate(3).assign(passed_gate=np.nan)),
         "no redundancy": atlas(redundancy.iloc[:0], windows),
         "no regularisation path": regularisation_path(make.regularisation_path().iloc[:0]),
     }

@@ -240,14 +240,14 @@ def test_members_that_work_against_the_set_do_not_contribute(value):
     assert search.contributing(torch.tensor([0, 1, 2])).tolist() == [0]
 
 
-def test_selection_frequency_of_find_sets_counts_members_that_do_something():
+def test_share_of_restarts_of_find_sets_counts_members_that_do_something():
     weights = np.zeros((20, 2))
     weights[[4, 11], 0] = 2.0, 1.0
     weights[7, 1] = 1.0
     tasks, windows, peaks = task_tables()
     opened = sparse.csr_matrix(np.ones((5, 20), dtype=np.uint8))
     sets, *_ = find_sets(named(LinearToy(weights)), opened, tasks, windows, 1, set_size=4, restarts=3)
-    assert sets["selection_frequency"].tolist() == [1, 1, 0, 0, 1, 0, 0, 0]
+    assert sets["share_of_restarts"].tolist() == [1, 1, 0, 0, 1, 0, 0, 0]
     assert sets["peak"].tolist()[:2] == [peaks[4], peaks[11]] and sets["peak"][4] == peaks[7]
 
 
@@ -403,7 +403,7 @@ def test_find_sets_of_several_genes_in_both_scopes():
     assert sets.query("gene == 'G0'")["peak"].tolist() == [peaks[19], peaks[18], peaks[17]]
     assert sets.query("gene == 'G1'")["peak"].tolist() == [peaks[0], peaks[1], peaks[2]]
     assert sets["rank"].tolist() == [1, 2, 3] * 2
-    assert (sets["selection_frequency"] == 1.0).all()
+    assert (sets["share_of_restarts"] == 1.0).all()
     assert skipped.empty
     assert searches["start"].tolist() == ["greedy", "path"] * 2
     assert searches["converged"].all()

@@ -86,7 +86,13 @@ def test_forms_follow_from_size_and_bend():
     members = torch.tensor([[0, 0, 0], [0, 1, 0], [1, 1, 0], [1, 1, 1], [1, 1, 0]], dtype=torch.bool)
     bends = torch.tensor([3, 7, BENDS.index(-6.0), BENDS.index(0.7), BENDS.index(6.0)])
     models = Models(members[None], bends[None], torch.zeros(1, 5))
-    assert [FORMS[i] for i in models.form[0]] == ["none", "single", "redundant", "multiplying", "synergistic"]
+    assert [FORMS[i] for i in models.form[0]] == [
+        "none",
+        "single",
+        "redundant",
+        "multiplicative",
+        "synergistic",
+    ]
     assert models.size.tolist() == [[0, 1, 2, 3, 2]]
 
 

@@ -55,7 +55,7 @@ def mean_by_number_open(simulation, gene):
 def test_logics_are_the_truth_tables_they_claim():
     none, one, all_ = [False] * 3, [True, False, False], [True] * 3
     table = {logic: log_activity(np.array([none, one, all_]), logic, -3.0) for logic in MEMBERS_OF_LOGIC}
-    np.testing.assert_allclose(table["multiplying"], [-3, -2, 0])
+    np.testing.assert_allclose(table["multiplicative"], [-3, -2, 0])
     np.testing.assert_allclose(table["redundant"], [-3, 0, 0])
     np.testing.assert_allclose(table["synergistic"], [-3, -3, 0])
     np.testing.assert_allclose(table["none"], [0, 0, 0])
@@ -71,7 +71,7 @@ def test_closing_effects_of_hand_made_cells():
     alone, joint = closing_effects(cells, "synergistic", -4.0)
     np.testing.assert_allclose(alone, [-2.0, -2.0])
     assert joint == -2.0
-    alone, joint = closing_effects(cells, "multiplying", -4.0)
+    alone, joint = closing_effects(cells, "multiplicative", -4.0)
     np.testing.assert_allclose(alone, [-1.5, -1.0])
     assert joint == -2.5
 

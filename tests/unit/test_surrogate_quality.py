@@ -57,7 +57,7 @@ def test_baselines_know_training_cells_only(multiome):
     assert quality.correlation(predictions["lsi_neighbours"], observed, 0)[1] > 0.5
 
 
-def test_evaluate_calls_a_perfect_gene_explainable_and_noise_not(multiome):
+def test_evaluate_calls_a_perfect_gene_by_more_than_chance_and_noise_not(multiome):
     # gene 2 is made to be what the toy predicts: twice the first peak's state; the toy predicts 0 elsewhere
     y = multiome.rna.X.toarray()
     y[:, 2] = 2.0 * multiome.atac.X[:, 0].toarray().ravel()
@@ -68,8 +68,8 @@ def test_evaluate_calls_a_perfect_gene_explainable_and_noise_not(multiome):
     table, summary = quality.evaluate({}, multiome, seed=1, joint=toy)
     mine = table[(table["model"] == "cross_modality") & (table["gene"] == "G2")].set_index("cell_type")
     assert mine["rmse"].tolist() == pytest.approx([0.0] * 3, abs=1e-6)
-    assert mine["explainable"].all()
-    assert not table.loc[table["gene"] != "G2", "explainable"].any()
+    assert mine["beats_type_mean"].all()
+    assert not table.loc[table["gene"] != "G2", "beats_type_mean"].any()
     assert set(table["cell_type"]) == {"all", "A", "B"}
     assert list(table.columns) == quality.QUALITY_COLUMNS
     everyone = table[(table["model"] == "cell_type_mean") & (table["cell_type"] == "all")]
@@ -109,17 +109,21 @@ def test_without_a_joint_surrogate_other_types_and_genes_are_left_out(multiome):
     np.testing.assert_allclose(both["rmse_x"], both["rmse_y"])
 
 
-def test_explainable_p_values_are_uniform_without_a_difference():
+def test_by_more_than_chance_p_values_are_uniform_without_a_difference():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 60, 2000)) ** 2
     many = np.full(2000, 60)
-    assert stats.kstest(quality.explainable_genes(a, b, many), "uniform").pvalue > 1e-3
-    assert quality.explainable_genes(a[:5], b[:5], many).tolist() == [1.0] * 2000  # too few cells to tell
+    assert stats.kstest(quality.p_values_against_type_mean(a, b, many), "uniform").pvalue > 1e-3
+    assert (
+        quality.p_values_against_type_mean(a[:5], b[:5], many).tolist() == [1.0] * 2000
+    )  # too few cells to tell
 
 
-def test_a_gene_that_is_hardly_observed_is_not_called_explainable():
+def test_a_gene_that_is_hardly_observed_is_not_called_by_more_than_chance():
     error = np.full((30, 2), 0.1)
-    p = quality.explainable_genes(error, error + np.linspace(0.01, 0.02, 30)[:, None], np.array([4, 5]))
+    p = quality.p_values_against_type_mean(
+        error, error + np.linspace(0.01, 0.02, 30)[:, None], np.array([4, 5])
+    )
     assert p[0] == 1.0
     assert p[1] < 1e-6
 
@@ -133,7 +137,7 @@ def test_unpaired_cells_are_judged_by_type_means():
         (table["model"] == "cell_type_mean") & (table["cell_type"] == "all") & (table["gene"] == "G1")
     ]
     assert best["pearson_r"].item() > 0.99
-    assert not table["explainable"].any()
+    assert not table["beats_type_mean"].any()
 
 
 def test_latent_umap_has_every_test_cell_twice_per_modality(multiome):

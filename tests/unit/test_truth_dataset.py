@@ -76,7 +76,7 @@ def test_candidates_lost_in_preprocessing_are_an_error():
 
 
 def test_every_logic_has_its_number_of_genes():
-    n_of_logic = {"none": 1, "single": 2, "multiplying": 1, "redundant": 2, "synergistic": 3}
+    n_of_logic = {"none": 1, "single": 2, "multiplicative": 1, "redundant": 2, "synergistic": 3}
     _, windows, truth = dataset.simulate(300, 0.2, 0.6, seed=1, n_genes_per_logic=n_of_logic, n_candidates=4)
     genes = truth.drop_duplicates("gene")
     assert genes["logic"].value_counts().to_dict() == n_of_logic

@@ -10,7 +10,7 @@ from grids.figures.save import save
 from grids.figures.truth_benchmark import level_names, method_styles, truth_benchmark
 
 STAR = [(5000, 0.5, 0.3), (1500, 0.5, 0.3), (5000, 0.8, 0.3)]
-LOGICS = ["single", "multiplying", "redundant", "synergistic"]
+LOGICS = ["single", "multiplicative", "redundant", "synergistic"]
 
 
 def summary(levels=STAR, methods=("oracle_hidden", "correlation", "my_method")):

@@ -56,7 +56,7 @@ def test_larger_sets_are_refused():
         sums_by_number_seen(np.ones((2, 4)), np.ones((2, 1)), np.arange(4)[None])
 
 
-@pytest.mark.parametrize("logic", ["multiplying", "redundant", "synergistic"])
+@pytest.mark.parametrize("logic", ["multiplicative", "redundant", "synergistic"])
 def test_the_search_maximises_the_poisson_likelihood_over_sets_and_slopes(logic):
     rng = np.random.default_rng(4)
     opened = (rng.random((80, 5)) < 0.5).astype(np.uint8)
@@ -75,7 +75,7 @@ def test_the_search_maximises_the_poisson_likelihood_over_sets_and_slopes(logic)
     assert_allclose(scores - scores.max(), best_with - best_with.max(), atol=1e-8)
 
 
-@pytest.mark.parametrize("logic", ["multiplying", "redundant", "synergistic"])
+@pytest.mark.parametrize("logic", ["multiplicative", "redundant", "synergistic"])
 def test_activity_is_the_simulators_logic(logic):
     is_open = np.array([[False, False, False], [True, False, False], [True, True, False], [True, True, True]])
     expected = log_activity(is_open, logic, -2.0)
@@ -113,7 +113,7 @@ def test_deep_cells_hide_less():
 
 
 @pytest.mark.parametrize(
-    ("logic", "n_members"), [("single", 1), ("multiplying", 3), ("redundant", 3), ("synergistic", 2)]
+    ("logic", "n_members"), [("single", 1), ("multiplicative", 3), ("redundant", 3), ("synergistic", 2)]
 )
 def test_with_everything_seen_the_oracle_finds_members_logic_and_joint_effect(logic, n_members):
     rng = np.random.default_rng(7)

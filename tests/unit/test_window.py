@@ -159,7 +159,7 @@ def test_an_unknown_gene_is_named_with_the_closest_one(surrogate):
 
 def test_forms_are_named(surrogate):
     table = surrogate.forms()
-    assert list(table.columns) == ["none", "single", "multiplying", "redundant", "synergistic"]
+    assert list(table.columns) == ["none", "single", "multiplicative", "redundant", "synergistic"]
     assert table.index.tolist() == surrogate.genes
     np.testing.assert_allclose(table.sum(1), 1, rtol=1e-5)
 

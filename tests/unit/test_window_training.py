@@ -28,7 +28,7 @@ FORM_OF = {
     "single": "single",
     "or_of_three": "redundant",
     "and_of_two": "synergistic",
-    "multiplying": "multiplying",
+    "multiplicative": "multiplicative",
     "nothing": "none",
     "state": "none",
 }

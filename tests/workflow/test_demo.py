@@ -59,7 +59,7 @@ COLUMNS = {
     ],
     "sets.tsv": [
         *TASK, "set_size", "rank", "chromosome", "start", "end", "peak", "distance_to_tss_bp", "in_window",
-        "log_effect_alone", "log_effect_in_context", "selection_frequency",
+        "log_effect_alone", "log_effect_in_context", "share_of_restarts",
     ],
     "effects.tsv": [
         *TASK, "set_size", "n_cells", "mean_before", "mean_after", "absolute_change", "relative_change",
@@ -87,7 +87,7 @@ COLUMNS = {
         "gene", "cell_type", "logic", "peak", "is_member", "log_effect_alone", "joint_log_effect",
     ],
     "surrogate/quality.tsv": [
-        "model", "cell_type", "gene", "n_cells", "pearson_r", "spearman_r", "rmse", "explainable",
+        "model", "cell_type", "gene", "n_cells", "pearson_r", "spearman_r", "rmse", "beats_type_mean",
     ],
     "surrogate/quality_summary.tsv": [
         "model", "rmse", "mean_r_per_cell", "mean_r_per_gene", "n_cells", "n_genes",
@@ -168,7 +168,7 @@ def test_sets_hold_distinct_peaks_of_the_window(demo):
         assert members["in_window"].all()
     names = sets["chromosome"] + ":" + sets["start"].astype(str) + "-" + sets["end"].astype(str)
     assert names.tolist() == sets["peak"].tolist()
-    assert sets["selection_frequency"].isin([0.0, 0.5, 1.0]).all()
+    assert sets["share_of_restarts"].isin([0.0, 0.5, 1.0]).all()
 
 
 def test_windows_reach_as_far_as_asked(demo):
@@ -237,7 +237,7 @@ def test_quality_compares_every_model_on_every_gene_and_type(demo):
     assert {gene for _, gene in FOUND} <= set(genes)
     assert len(quality) == len(models) * len(types) * len(genes)
     assert quality[["pearson_r", "spearman_r"]].abs().max().max() <= 1 and (quality["rmse"] >= 0).all()
-    assert (quality.groupby(["cell_type", "gene"])["explainable"].nunique() == 1).all()
+    assert (quality.groupby(["cell_type", "gene"])["beats_type_mean"].nunique() == 1).all()
     # the errors of genes and the error over everything are of the same predictions
     squares = quality[quality["cell_type"] == "all"].assign(square=lambda t: t["rmse"] ** 2)
     together = squares.groupby("model")["square"].mean() ** 0.5
@@ -255,8 +255,8 @@ def test_the_gate_judges_the_tasks_and_is_overruled(demo):
         ("Oligo/OPC", "GENE066"),
     ]
     assert list(zip(gate["cell_type"], gate["gene"], strict=True)) == tasks
-    assert gate["n_peaks"].tolist()[-1] == 1 and not gate["explainable"].all()
-    assert (gate["reason"].isna() == gate["explainable"]).all()
+    assert gate["n_peaks"].tolist()[-1] == 1 and not gate["passed_gate"].all()
+    assert (gate["reason"].isna() == gate["passed_gate"]).all()
     assert demo.table("explained_tasks.tsv").equals(demo.table("tasks.tsv"))
     quality = demo.table("surrogate/quality.tsv").query("model == 'cross_modality'")
     both = gate.merge(quality, on=["cell_type", "gene"])

@@ -254,7 +254,7 @@ def test_other_cells_with_shared_labels_run_to_the_end(tmp_path, parts, simulati
     assert list(quality["model"]) == ["cross_modality", "gene_mean", "cell_type_mean"]
     # no prediction meets its own observation: nothing can be judged, and everything passes
     gate = done.table("gate.tsv")
-    assert (gate["reason"] == "not judged: cells are unpaired").all() and gate["explainable"].isna().all()
+    assert (gate["reason"] == "not judged: cells are unpaired").all() and gate["passed_gate"].isna().all()
     assert done.table("skipped.tsv").empty
     effects = done.table("effects.tsv")
     assert effects["log_change"].notna().all() and effects["n_cells"].gt(0).all()

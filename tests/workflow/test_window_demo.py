@@ -80,10 +80,10 @@ def test_the_gate_lets_planted_genes_pass_and_no_others(done):
     genes = done.table("windows.tsv.gz")["gene"].unique()
     assert sorted(gate.index.get_level_values("gene").unique()) == sorted(genes)
     planted = gate.index.get_level_values("gene").str.fullmatch(r"(SINGLE|MULTI|REDUND|SYNERG)\d")
-    assert gate.loc[~planted, "explainable"].mean() < 0.02
-    assert (gate["reason"].isna() == gate["explainable"]).all()
+    assert gate.loc[~planted, "passed_gate"].mean() < 0.02
+    assert (gate["reason"].isna() == gate["passed_gate"]).all()
     tasks = [("Excitatory", gene) for gene in PLANTED]
-    assert gate.loc[[*tasks, ("Inhibitory", "SINGLE2")], "explainable"].all()
+    assert gate.loc[[*tasks, ("Inhibitory", "SINGLE2")], "passed_gate"].all()
     assert list(done.table("explained_tasks.tsv").itertuples(index=False, name=None)) == tasks
     skipped = done.table("skipped.tsv")
     assert skipped["cell_type"].tolist() == ["Excitatory", "Inhibitory"]
@@ -132,7 +132,7 @@ def test_evidence_and_states_are_measured(done):
     states = done.table("state_redundancy.tsv")
     assert (states.groupby(["cell_type", "gene"]).size() == 2).all()
     classes = done.table("atlas_summary.tsv").query("grouping == 'gene_class'")["group"]
-    assert {"single", "multiplying", "redundant"} <= set(classes)
+    assert {"single", "multiplicative", "redundant"} <= set(classes)
 
 
 def test_figures_tracks_and_report_are_made(done):

@@ -35,7 +35,7 @@ rule collect_specificity:
             "<results>/specificity.tsv",
             caption="../report/specificity_table.rst",
             category="5. Across types and states",
-            labels={"what": "Sets in other cell types", "kind": "table"},
+            labels={"what": "Sets in other cell types, table"},
         ),
     log:
         "<results>/logs/collect_specificity.log",
@@ -88,7 +88,7 @@ rule collect_states:
             "<results>/state_redundancy.tsv",
             caption="../report/state_redundancy.rst",
             category="5. Across types and states",
-            labels={"what": "Redundancy along states", "kind": "table"},
+            labels={"what": "Redundancy along states, table"},
         ),
     log:
         "<results>/logs/collect_states.log",
@@ -116,7 +116,7 @@ rule summarise_atlas:
             "<results>/atlas_summary.tsv",
             caption="../report/atlas_summary.rst",
             category="5. Across types and states",
-            labels={"what": "Redundancy over the whole run", "kind": "table"},
+            labels={"what": "Redundancy over the whole run, table"},
         ),
     log:
         "<results>/logs/summarise_atlas.log",

@@ -9,7 +9,7 @@ rule compare_explainers:
             "<results>/benchmark/comparisons.tsv",
             caption="../report/benchmark_comparisons.rst",
             category="Benchmark of explainers",
-            labels={"what": "Paired comparisons with GRIDS", "kind": "table"},
+            labels={"what": "Paired comparisons with GRIDS, table"},
         ),
     log:
         "<results>/logs/compare_explainers.log",
@@ -38,7 +38,7 @@ rule tabulate_benchmark:
             "<results>/benchmark/table.tsv",
             caption="../report/benchmark_table.rst",
             category="Benchmark of explainers",
-            labels={"what": "Results by method", "kind": "table"},
+            labels={"what": "Results by method, table"},
         ),
         table_markdown="<results>/benchmark/table.md",
         table_latex="<results>/benchmark/table.tex",
@@ -46,7 +46,7 @@ rule tabulate_benchmark:
             "<results>/benchmark/tasks.tsv",
             caption="../report/benchmark_task_table.rst",
             category="Benchmark of explainers",
-            labels={"what": "Results by task", "kind": "table"},
+            labels={"what": "Results by task, table"},
         ),
         tasks_markdown="<results>/benchmark/tasks.md",
         tasks_latex="<results>/benchmark/tasks.tex",
@@ -77,10 +77,7 @@ rule figure_benchmark_changes:
             "<results>/figures/benchmark_changes.svg",
             caption="../report/benchmark_changes.rst",
             category="Benchmark of explainers",
-            labels={
-                "what": "Changes in test cells, with paired tests",
-                "kind": "figure",
-            },
+            labels={"what": "Changes in test cells, with paired tests, figure"},
         ),
     log:
         "<results>/logs/figure_benchmark_changes.log",
@@ -108,7 +105,7 @@ rule figure_benchmark_tasks:
             "<results>/figures/benchmark_tasks.svg",
             caption="../report/benchmark_tasks.rst",
             category="Benchmark of explainers",
-            labels={"what": "Effect by task and method", "kind": "figure"},
+            labels={"what": "Effect by task and method, figure"},
         ),
     log:
         "<results>/logs/figure_benchmark_tasks.log",
@@ -136,7 +133,7 @@ rule figure_benchmark_locations:
             "<results>/figures/benchmark_locations.svg",
             caption="../report/benchmark_locations.rst",
             category="Benchmark of explainers",
-            labels={"what": "Where members lie", "kind": "figure"},
+            labels={"what": "Where members lie, figure"},
         ),
     log:
         "<results>/logs/figure_benchmark_locations.log",
@@ -164,7 +161,7 @@ rule figure_benchmark_specificity:
             "<results>/figures/benchmark_specificity.svg",
             caption="../report/benchmark_specificity.rst",
             category="Benchmark of explainers",
-            labels={"what": "Own and other cell types", "kind": "figure"},
+            labels={"what": "Own and other cell types, figure"},
         ),
     log:
         "<results>/logs/figure_benchmark_specificity.log",
@@ -192,7 +189,7 @@ rule figure_benchmark_set_size:
             "<results>/figures/benchmark_set_size.svg",
             caption="../report/benchmark_set_size.rst",
             category="Benchmark of explainers",
-            labels={"what": "Effect by set size", "kind": "figure"},
+            labels={"what": "Effect by set size, figure"},
         ),
     log:
         "<results>/logs/figure_benchmark_set_size.log",
@@ -221,7 +218,7 @@ rule figure_benchmark_cost:
             "<results>/figures/benchmark_cost.svg",
             caption="../report/benchmark_cost.rst",
             category="Benchmark of explainers",
-            labels={"what": "Effect against cost", "kind": "figure"},
+            labels={"what": "Effect against cost, figure"},
         ),
     log:
         "<results>/logs/figure_benchmark_cost.log",

@@ -20,14 +20,14 @@ rule measure_contacts:
             "<results>/contacts.tsv",
             caption="../report/contacts_table.rst",
             category="6. Validation",
-            labels={"what": "Contacts of the sets", "kind": "table"},
+            labels={"what": "Contacts of the sets, table"},
         ),
         members="<results>/contact_members.tsv",
         summary=report(
             "<results>/contacts_summary.tsv",
             caption="../report/contacts_summary.rst",
             category="6. Validation",
-            labels={"what": "Contacts of all sets together", "kind": "table"},
+            labels={"what": "Contacts of all sets together, table"},
         ),
     log:
         "<results>/logs/measure_contacts.log",
@@ -60,7 +60,7 @@ rule figure_contacts:
             "<results>/figures/contacts.svg",
             caption="../report/contacts.rst",
             category="6. Validation",
-            labels={"what": "Contacts of the sets", "kind": "figure"},
+            labels={"what": "Contacts of the sets, figure"},
         ),
     log:
         "<results>/logs/figure_contacts.log",

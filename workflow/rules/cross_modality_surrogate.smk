@@ -76,7 +76,7 @@ rule evaluate_surrogate:
             "<results>/surrogate/quality_summary.tsv",
             caption="../report/quality_summary.rst",
             category="2. Surrogate",
-            labels={"what": "Quality on test cells", "kind": "table"},
+            labels={"what": "Quality on test cells, table"},
         ),
         curves="<results>/surrogate/curves.tsv",
     log:

@@ -40,7 +40,7 @@ rule measure_evidence:
             "<results>/evidence.tsv",
             caption="../report/evidence_table.rst",
             category="6. Validation",
-            labels={"what": "Agreement with outside evidence", "kind": "table"},
+            labels={"what": "Agreement with outside evidence, table"},
         ),
         pairs="<results>/evidence_pairs.tsv.gz",
     log:

@@ -12,7 +12,7 @@ rule figure_quality_control:
             "<results>/figures/quality_control.svg",
             caption="../report/quality_control.rst",
             category="1. Data",
-            labels={"what": "Quality control", "kind": "figure"},
+            labels={"what": "Quality control, figure"},
         ),
     log:
         "<results>/logs/figure_quality_control.log",
@@ -42,7 +42,7 @@ rule figure_training_curves:
             "<results>/figures/training_curves.svg",
             caption="../report/training_curves.rst",
             category="2. Surrogate",
-            labels={"what": "Training curves", "kind": "figure"},
+            labels={"what": "Training curves, figure"},
         ),
     log:
         "<results>/logs/figure_training_curves.log",
@@ -72,7 +72,7 @@ rule figure_surrogate_quality:
             "<results>/figures/surrogate_quality.svg",
             caption="../report/surrogate_quality.rst",
             category="2. Surrogate",
-            labels={"what": "Quality on test cells", "kind": "figure"},
+            labels={"what": "Quality on test cells, figure"},
         ),
     log:
         "<results>/logs/figure_surrogate_quality.log",
@@ -101,7 +101,7 @@ rule figure_latent_umap:
             "<results>/figures/latent_umap.svg",
             caption="../report/latent_umap.rst",
             category="2. Surrogate",
-            labels={"what": "Latent states of both modalities", "kind": "figure"},
+            labels={"what": "Latent states of both modalities, figure"},
         ),
     log:
         "<results>/logs/figure_latent_umap.log",
@@ -129,10 +129,7 @@ rule figure_regularisation_path:
             "<results>/figures/regularisation_path.svg",
             caption="../report/regularisation_path.rst",
             category="2. Surrogate",
-            labels={
-                "what": "Regularisation chosen on validation cells",
-                "kind": "figure",
-            },
+            labels={"what": "Regularisation chosen on validation cells, figure"},
         ),
     log:
         "<results>/logs/figure_regularisation_path.log",
@@ -161,7 +158,7 @@ rule figure_gate:
             "<results>/figures/gate.svg",
             caption="../report/gate.rst",
             category="2. Surrogate",
-            labels={"what": "Genes that pass the quality gate", "kind": "figure"},
+            labels={"what": "Genes that pass the quality gate, figure"},
         ),
     log:
         "<results>/logs/figure_gate.log",
@@ -192,7 +189,7 @@ rule figure_effect_against_null:
             caption="../report/effect_against_null.rst",
             category="3. Sets and effects",
             subcategory="All tasks",
-            labels={"what": "Effect against matched random sets", "kind": "figure"},
+            labels={"what": "Effect against matched random sets, figure"},
         ),
     log:
         "<results>/logs/figure_effect_against_null.log",
@@ -222,7 +219,7 @@ rule figure_before_after:
             caption="../report/before_after.rst",
             category="3. Sets and effects",
             subcategory="All tasks",
-            labels={"what": "Expression before and after", "kind": "figure"},
+            labels={"what": "Expression before and after, figure"},
         ),
     log:
         "<results>/logs/figure_before_after.log",
@@ -252,7 +249,7 @@ rule figure_effect_by_set_size:
             caption="../report/effect_by_set_size.rst",
             category="3. Sets and effects",
             subcategory="All tasks",
-            labels={"what": "Effect by set size", "kind": "figure"},
+            labels={"what": "Effect by set size, figure"},
         ),
     log:
         "<results>/logs/figure_effect_by_set_size.log",
@@ -284,7 +281,7 @@ rule figure_member_locations:
             caption="../report/member_locations.rst",
             category="3. Sets and effects",
             subcategory="All tasks",
-            labels={"what": "Where members lie", "kind": "figure"},
+            labels={"what": "Where members lie, figure"},
         ),
     log:
         "<results>/logs/figure_member_locations.log",
@@ -314,7 +311,7 @@ rule figure_set_recovery:
             caption="../report/set_recovery.rst",
             category="3. Sets and effects",
             subcategory="All tasks",
-            labels={"what": "Planted members found", "kind": "figure"},
+            labels={"what": "Planted members found, figure"},
         ),
     log:
         "<results>/logs/figure_set_recovery.log",
@@ -348,7 +345,7 @@ rule figure_locus:
             caption="../report/locus.rst",
             category="3. Sets and effects",
             subcategory=lambda wildcards: f"Loci, {label_of(wildcards)}",
-            labels={"what": "{gene}", "kind": "figure"},
+            labels={"what": "{gene}"},
         ),
     log:
         "<results>/logs/figure_locus/{cell_type}.log",
@@ -380,7 +377,7 @@ rule figure_redundancy_index:
             "<results>/figures/redundancy_index.svg",
             caption="../report/redundancy_index.rst",
             category="4. Redundancy",
-            labels={"what": "Redundancy index", "kind": "figure"},
+            labels={"what": "Redundancy index, figure"},
         ),
     log:
         "<results>/logs/figure_redundancy_index.log",
@@ -408,7 +405,7 @@ rule figure_member_effects:
             "<results>/figures/member_effects.svg",
             caption="../report/member_effects.rst",
             category="4. Redundancy",
-            labels={"what": "Members alone and in context", "kind": "figure"},
+            labels={"what": "Members alone and in context, figure"},
         ),
     log:
         "<results>/logs/figure_member_effects.log",
@@ -437,7 +434,7 @@ rule figure_knock_down:
             "<results>/figures/knock_down.svg",
             caption="../report/knock_down.rst",
             category="4. Redundancy",
-            labels={"what": "Knock-down curves", "kind": "figure"},
+            labels={"what": "Knock-down curves, figure"},
         ),
     log:
         "<results>/logs/figure_knock_down.log",
@@ -466,7 +463,7 @@ rule figure_interactions:
             "<results>/figures/interactions.svg",
             caption="../report/interactions.rst",
             category="4. Redundancy",
-            labels={"what": "Interactions in pairs", "kind": "figure"},
+            labels={"what": "Interactions in pairs, figure"},
         ),
     log:
         "<results>/logs/figure_interactions.log",
@@ -494,7 +491,7 @@ rule figure_specificity:
             "<results>/figures/specificity.svg",
             caption="../report/specificity.rst",
             category="5. Across types and states",
-            labels={"what": "Sets in other cell types", "kind": "figure"},
+            labels={"what": "Sets in other cell types, figure"},
         ),
     log:
         "<results>/logs/figure_specificity.log",
@@ -523,7 +520,7 @@ rule figure_state_trajectory:
             "<results>/figures/state_trajectory.svg",
             caption="../report/state_trajectory.rst",
             category="5. Across types and states",
-            labels={"what": "Redundancy along states", "kind": "figure"},
+            labels={"what": "Redundancy along states, figure"},
         ),
     log:
         "<results>/logs/figure_state_trajectory.log",
@@ -553,7 +550,7 @@ rule figure_atlas:
             "<results>/figures/atlas.svg",
             caption="../report/atlas.rst",
             category="5. Across types and states",
-            labels={"what": "Redundancy over the whole run", "kind": "figure"},
+            labels={"what": "Redundancy over the whole run, figure"},
         ),
     log:
         "<results>/logs/figure_atlas.log",
@@ -582,7 +579,7 @@ rule figure_evidence:
             "<results>/figures/evidence.svg",
             caption="../report/evidence.rst",
             category="6. Validation",
-            labels={"what": "Agreement with outside evidence", "kind": "figure"},
+            labels={"what": "Agreement with outside evidence, figure"},
         ),
     log:
         "<results>/logs/figure_evidence.log",

@@ -12,7 +12,7 @@ rule apply_gate:
             "<results>/gate.tsv",
             caption="../report/gate_table.rst",
             category="2. Surrogate",
-            labels={"what": "Genes judged by the quality gate", "kind": "table"},
+            labels={"what": "Genes judged by the quality gate, table"},
         ),
         tasks="<results>/explained_tasks.tsv",
         skipped="<results>/gate_skipped.tsv",

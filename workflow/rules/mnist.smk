@@ -20,7 +20,7 @@ rule train_mnist_classifier:
             "<results>/mnist/quality.tsv",
             caption="../report/mnist_quality.rst",
             category="Image benchmark",
-            labels={"what": "The classifier", "kind": "table"},
+            labels={"what": "The classifier, table"},
         ),
     log:
         "<results>/logs/train_mnist_classifier.log",
@@ -89,7 +89,7 @@ rule collect_mnist:
             "<results>/mnist/effects.tsv",
             caption="../report/mnist_effects.rst",
             category="Image benchmark",
-            labels={"what": "Effect and cost of every method", "kind": "table"},
+            labels={"what": "Effect and cost of every method, table"},
         ),
         cells="<results>/mnist/cells.tsv.gz",
         sets="<results>/mnist/sets.tsv",
@@ -122,7 +122,7 @@ rule figure_mnist_changes:
             "<results>/figures/mnist_changes.svg",
             caption="../report/mnist_changes.rst",
             category="Image benchmark",
-            labels={"what": "Log odds lost per method", "kind": "figure"},
+            labels={"what": "Log odds lost per method, figure"},
         ),
     log:
         "<results>/logs/figure_mnist_changes.log",
@@ -152,7 +152,7 @@ rule figure_mnist_digits:
             "<results>/figures/mnist_digits.svg",
             caption="../report/mnist_digits.rst",
             category="Image benchmark",
-            labels={"what": "Masked digits per method", "kind": "figure"},
+            labels={"what": "Masked digits per method, figure"},
         ),
     log:
         "<results>/logs/figure_mnist_digits.log",

@@ -40,7 +40,7 @@ rule describe_provenance:
             "<results>/provenance.html",
             caption="../report/provenance.rst",
             category="7. Provenance",
-            labels={"what": "Provenance", "kind": "text"},
+            labels={"what": "Provenance, text"},
         ),
     log:
         "<results>/logs/describe_provenance.log",

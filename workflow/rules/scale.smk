@@ -115,25 +115,25 @@ rule collect_scale:
             "<results>/scale/costs.tsv",
             caption="../report/scale_costs.rst",
             category="Scale benchmark",
-            labels={"what": "Cost of every stage", "kind": "table"},
+            labels={"what": "Cost of every stage, table"},
         ),
         ratios=report(
             "<results>/scale/ratios.tsv",
             caption="../report/scale_ratios.rst",
             category="Scale benchmark",
-            labels={"what": "Against plain dense steps", "kind": "table"},
+            labels={"what": "Against plain dense steps, table"},
         ),
         exponents=report(
             "<results>/scale/exponents.tsv",
             caption="../report/scale_exponents.rst",
             category="Scale benchmark",
-            labels={"what": "How cost grows", "kind": "table"},
+            labels={"what": "How cost grows, table"},
         ),
         memory=report(
             "<results>/scale/memory.tsv",
             caption="../report/scale_memory.rst",
             category="Scale benchmark",
-            labels={"what": "Memory of many cells", "kind": "table"},
+            labels={"what": "Memory of many cells, table"},
         ),
     log:
         "<results>/logs/collect_scale.log",
@@ -162,7 +162,7 @@ rule figure_scale_cost:
             "<results>/figures/scale_cost.svg",
             caption="../report/scale_cost.rst",
             category="Scale benchmark",
-            labels={"what": "Time against size", "kind": "figure"},
+            labels={"what": "Time against size, figure"},
         ),
     log:
         "<results>/logs/figure_scale_cost.log",

@@ -50,7 +50,7 @@ rule collect_synthetic:
             "<results>/synthetic/summary.tsv",
             caption="../report/synthetic_summary.rst",
             category="Synthetic benchmark",
-            labels={"what": "Recovery and cost of every method", "kind": "table"},
+            labels={"what": "Recovery and cost of every method, table"},
         ),
     log:
         "<results>/logs/collect_synthetic.log",
@@ -78,7 +78,7 @@ rule figure_synthetic_recovery:
             "<results>/figures/synthetic_recovery.svg",
             caption="../report/synthetic_recovery.rst",
             category="Synthetic benchmark",
-            labels={"what": "Recovery of known best sets", "kind": "figure"},
+            labels={"what": "Recovery of known best sets, figure"},
         ),
     log:
         "<results>/logs/figure_synthetic_recovery.log",

@@ -81,7 +81,7 @@ rule collect_truth:
             "<results>/truth_summary.tsv",
             caption="../report/truth_summary.rst",
             category="Truth benchmark",
-            labels={"what": "Recovery of planted regulation", "kind": "table"},
+            labels={"what": "Recovery of planted regulation, table"},
         ),
         confusion="<results>/truth_confusion.tsv",
         calibration="<results>/truth_calibration.tsv",
@@ -113,7 +113,7 @@ rule figure_truth_benchmark:
             "<results>/figures/truth_benchmark.svg",
             caption="../report/truth_benchmark.rst",
             category="Truth benchmark",
-            labels={"what": "Recovery and calls of the logic", "kind": "figure"},
+            labels={"what": "Recovery and calls of the logic, figure"},
         ),
     log:
         "<results>/logs/figure_truth_benchmark.log",

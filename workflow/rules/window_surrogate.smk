@@ -40,7 +40,7 @@ rule evaluate_window_surrogate:
             "<results>/surrogate/quality_summary.tsv",
             caption="../report/quality_summary.rst",
             category="2. Surrogate",
-            labels={"what": "Quality on test cells", "kind": "table"},
+            labels={"what": "Quality on test cells, table"},
         ),
         regularisation="<results>/surrogate/regularisation.tsv",
     log:

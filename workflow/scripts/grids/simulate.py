@@ -24,7 +24,7 @@ from grids.writing import whole
 
 NAME_OF_LOGIC = {
     "single": "SINGLE",
-    "multiplying": "MULTI",
+    "multiplicative": "MULTI",
     "redundant": "REDUND",
     "synergistic": "SYNERG",
     "none": "NONE",

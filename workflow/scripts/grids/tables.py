@@ -14,7 +14,7 @@ from grids.writing import whole
 SET_COLUMNS = [
     "surrogate", "method", "cell_type", "gene", "direction", "set_size", "rank", "chromosome", "start", "end",
     "peak", "distance_to_tss_bp", "in_window", "log_effect_alone", "log_effect_in_context",
-    "selection_frequency",
+    "share_of_restarts",
 ]  # fmt: skip
 EFFECT_COLUMNS = [
     "surrogate", "method", "cell_type", "gene", "direction", "set_size", "n_cells", "mean_before", "mean_after",

@@ -19,7 +19,7 @@ from grids.tables import SKIPPED_COLUMNS
 
 log = logging.getLogger("grids")
 
-FOUND_COLUMNS = [*TASK_KEYS, "set_size", "rank", "peak", "selection_frequency"]
+FOUND_COLUMNS = [*TASK_KEYS, "set_size", "rank", "peak", "share_of_restarts"]
 COST_COLUMNS = [
     *TASK_KEYS, "set_size", "n_candidates", "n_train_cells", "seconds", "n_forward", "n_backward",
     "mean_train_before", "mean_train_after",

@@ -38,7 +38,7 @@ def gate(genes: pd.DataFrame, cell_types: Iterable[str] | None = None) -> Figure
     Parameters
     ----------
     genes : DataFrame
-        ``gate.tsv``, one row per gene and cell type; unpaired cells are not judged, and `explainable` is missing.
+        ``gate.tsv``, one row per gene and cell type; unpaired cells are not judged, and `passed_gate` is missing.
     cell_types : iterable of str, optional
         All cell types of the run, so that colours agree between figures.
 
@@ -48,10 +48,10 @@ def gate(genes: pd.DataFrame, cell_types: Iterable[str] | None = None) -> Figure
         Pale bars: all genes judged. Lines: Wilson's 95 % interval of a share. Of more than 40 cell types those
         with most passing genes are shown; a note counts the rest. Bins hold about equal numbers of genes.
     """
-    genes = genes[genes["explainable"].notna()]
+    genes = genes[genes["passed_gate"].notna()]
     if genes.empty:
         return empty_figure("no gene was judged by the quality gate")
-    judged = genes.assign(passes=flags(genes["explainable"]), cell_type=genes["cell_type"].astype(str))
+    judged = genes.assign(passes=flags(genes["passed_gate"]), cell_type=genes["cell_type"].astype(str))
     by_type = judged.groupby("cell_type")["passes"].agg(["sum", "size"])
     by_type = by_type.sort_values(["sum", "size"], ascending=False, kind="stable")
     shown = by_type.head(MOST_TYPES)

@@ -23,7 +23,7 @@ from grids.figures.style import (
 from grids.figures.tasks import full_sets
 
 # In the order of the figure; others follow in alphabetical order.
-LOGICS = ("single", "multiplying", "redundant", "synergistic", "none")
+LOGICS = ("single", "multiplicative", "redundant", "synergistic", "none")
 
 
 @styled

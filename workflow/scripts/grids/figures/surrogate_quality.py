@@ -51,7 +51,7 @@ def surrogate_quality(
     Parameters
     ----------
     quality : DataFrame
-        ``model cell_type gene n_cells pearson_r spearman_r rmse explainable``; cell type "all" for all test
+        ``model cell_type gene n_cells pearson_r spearman_r rmse beats_type_mean``; cell type "all" for all test
         cells. Models other than the baselines are surrogates.
     tasks : DataFrame, optional
         ``cell_type gene``; their genes are highlighted and labelled.
@@ -65,7 +65,7 @@ def surrogate_quality(
     Figure
         Upper rows: distributions over genes (dot: median) and each gene against the best baseline, the one
         with the best median. Lowest row: per cell type, the share of genes with a smaller error than the
-        cell-type mean, and the share of explainable genes.
+        cell-type mean, and the share of genes that beat it by more than chance.
     """
     if quality.empty:
         return empty_figure("no genes to compare on test cells")
@@ -184,16 +184,16 @@ def _draw_cell_types(
     ax.bar(x - 0.2, 100 * shares["better"], 0.36, color=used, label="_better")
     ax.bar(
         x + 0.2,
-        100 * shares["explainable"],
+        100 * shares["beats_type_mean"],
         0.36,
         facecolor="white",
         edgecolor=used,
         hatch="//////",
         lw=0.8,
-        label="_explainable",
+        label="_by_more_than_chance",
     )
     for position, row in zip(x, shares.itertuples(), strict=True):
-        for offset, value in ((-0.2, row.better), (0.2, row.explainable)):
+        for offset, value in ((-0.2, row.better), (0.2, row.beats_type_mean)):
             if np.isfinite(value) and len(shares) <= 16:
                 ax.annotate(
                     f"{100 * value:.0f}",
@@ -221,7 +221,7 @@ def _draw_cell_types(
 def _key() -> list[Patch]:
     return [
         Patch(facecolor=GREY, label="smaller error"),
-        Patch(facecolor="white", edgecolor=GREY, hatch="//////", label="by more than chance (explainable)"),
+        Patch(facecolor="white", edgecolor=GREY, hatch="//////", label="by more than chance"),
     ]
 
 
@@ -238,16 +238,16 @@ def genes_per_cell_type(quality: pd.DataFrame, surrogate: str) -> pd.DataFrame:
     -------
     DataFrame, one row per cell type in alphabetical order
         ``better``: share of genes whose RMSE is below that of the cell-type mean, of those where both are
-        known; ``explainable``: share of genes marked explainable. Missing where no gene is known.
+        known; ``beats_type_mean``: share of genes marked so. Missing where no gene is known.
     """
     own = quality[quality["model"] == surrogate]
     mean = quality.loc[quality["model"] == "cell_type_mean", ["cell_type", "gene", "rmse"]]
     both = own.merge(mean, on=["cell_type", "gene"], suffixes=("", "_mean"), how="left")
     known = both["rmse"].notna() & both["rmse_mean"].notna()
     better = (both["rmse"] < both["rmse_mean"]).astype(float).where(known)
-    explainable = both["explainable"].map(_truth)
+    beats = both["beats_type_mean"].map(_truth)
     return (
-        pd.DataFrame({"cell_type": both["cell_type"], "better": better, "explainable": explainable})
+        pd.DataFrame({"cell_type": both["cell_type"], "better": better, "beats_type_mean": beats})
         .groupby("cell_type")
         .mean()
     )

@@ -24,8 +24,8 @@ from grids.figures.style import (
 )
 
 FACTORS = {"n_cells": "{:,.0f} cells", "coaccessibility": "co-access. {:g}", "detection": "detection {:g}"}
-LOGICS = ("none", "single", "multiplying", "redundant", "synergistic")
-RECOVERED = ("redundant", "multiplying", "synergistic", "single")
+LOGICS = ("none", "single", "multiplicative", "redundant", "synergistic")
+RECOVERED = ("redundant", "multiplicative", "synergistic", "single")
 WIDE = "redundant"  # where methods differ most
 # These know the members: they have nothing to recover.
 TOLD = ("grids_window_told", "grids_window_told_logic")

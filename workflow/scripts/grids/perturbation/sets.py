@@ -19,7 +19,7 @@ from grids.tables import SKIPPED_COLUMNS
 log = logging.getLogger("grids")
 
 FOUND_COLUMNS = [
-    "surrogate", "method", "cell_type", "gene", "direction", "set_size", "rank", "peak", "selection_frequency",
+    "surrogate", "method", "cell_type", "gene", "direction", "set_size", "rank", "peak", "share_of_restarts",
 ]  # fmt: skip
 SEARCH_COLUMNS = [
     "surrogate", "method", "cell_type", "gene", "direction", "set_size", "start", "objective_before",
@@ -72,7 +72,7 @@ def find_sets(
     Returns
     -------
     sets : DataFrame
-        :data:`FOUND_COLUMNS`; a row per member in nested order. `selection_frequency`: share of the restarts whose
+        :data:`FOUND_COLUMNS`; a row per member in nested order. `share_of_restarts`: share of the restarts whose
         set holds the member and in which it does something (:meth:`Search.contributing`).
     searches : DataFrame
         :data:`SEARCH_COLUMNS`; a row per restart.

@@ -6,7 +6,7 @@ import numpy as np
 
 from grids.errors import InputError
 
-MEMBERS_OF_LOGIC = {"single": 1, "multiplying": 3, "redundant": 3, "synergistic": 2, "none": 0}
+MEMBERS_OF_LOGIC = {"single": 1, "multiplicative": 3, "redundant": 3, "synergistic": 2, "none": 0}
 
 
 def log_activity(is_open: np.ndarray, logic: str, log_effect: float) -> np.ndarray:
@@ -15,8 +15,8 @@ def log_activity(is_open: np.ndarray, logic: str, log_effect: float) -> np.ndarr
     Parameters
     ----------
     is_open : ndarray of bool, shape (n_cells, n_members)
-    logic : {"single", "multiplying", "redundant", "synergistic", "none"}
-        single, multiplying: each closed member takes an equal share of `log_effect` (effects multiply on the
+    logic : {"single", "multiplicative", "redundant", "synergistic", "none"}
+        single, multiplicative: each closed member takes an equal share of `log_effect` (effects multiply on the
         expression scale). redundant: `log_effect` once no member is open. synergistic: `log_effect` unless
         every member is open. none: 0.
     log_effect : float
@@ -34,7 +34,7 @@ def log_activity(is_open: np.ndarray, logic: str, log_effect: float) -> np.ndarr
     is_open = np.asarray(is_open, dtype=bool)
     if logic == "none":
         return np.zeros(len(is_open))
-    if logic in ("single", "multiplying"):
+    if logic in ("single", "multiplicative"):
         return log_effect * (~is_open).mean(axis=1)
     if logic == "redundant":
         return log_effect * ~is_open.any(axis=1)

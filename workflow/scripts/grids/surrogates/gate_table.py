@@ -29,7 +29,7 @@ log = logging.getLogger("grids")
 N_PERMUTATIONS = 10
 GATE_COLUMNS = [
     "cell_type", "gene", "n_peaks", "n_cells", "r", "r_depth", "r_permuted_window", "skill", "p_value", "q_value",
-    "explainable", "reason",
+    "passed_gate", "reason",
 ]  # fmt: skip
 UNPAIRED = "not judged: cells are unpaired"
 
@@ -104,7 +104,7 @@ def choose_tasks(gate: pd.DataFrame, tasks: pd.DataFrame, force: bool) -> tuple[
     """
     known = tasks.merge(gate, on=["cell_type", "gene"], how="left", indicator=True)
     is_judged = (known["_merge"] == "both").to_numpy()
-    passes = (known["explainable"].isna() | known["explainable"].eq(True) | force).to_numpy(bool) & is_judged
+    passes = (known["passed_gate"].isna() | known["passed_gate"].eq(True) | force).to_numpy(bool) & is_judged
     reason = ("does not pass the gate: " + known["reason"].astype(str)).where(
         is_judged, "no peak in its window"
     )
@@ -240,14 +240,14 @@ def _regress_on_depth(
 
 
 def _decide(gate: pd.DataFrame, is_asked: np.ndarray, q_value: float) -> pd.DataFrame:
-    """Fill in `q_value`, `explainable` and `reason`; `is_asked` marks the tasks."""
+    """Fill in `q_value`, `passed_gate` and `reason`; `is_asked` marks the tasks."""
     told, q = gate["p_value"].notna().to_numpy(), np.full(len(gate), np.nan)
     for family in (told & is_asked, told & ~is_asked):
         q[family] = stats.false_discovery_control(gate["p_value"][family].astype(float))
     gate = gate.assign(q_value=q)
     rows = zip(gate.itertuples(), told, strict=True)
     reason = np.array([_reason(row, q_value) if tells else row.reason for row, tells in rows], dtype=object)
-    return gate.assign(reason=reason, explainable=reason == "")
+    return gate.assign(reason=reason, passed_gate=reason == "")
 
 
 def _reason(row, q_value: float) -> str:

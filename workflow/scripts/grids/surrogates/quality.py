@@ -7,9 +7,9 @@ Baselines know the training cells only:
 - ``lsi_ridge``, ``lsi_neighbours``: ridge regression and the mean of the 50 nearest neighbours on 50 components
   of latent semantic indexing (TF-IDF, truncated SVD) of the open peaks. They need paired cells.
 
-A gene is *explainable* in a cell type when, on that type's test cells, the surrogate's squared error is smaller
-than the cell-type mean's by more than chance: one-sided paired t-test over cells, false discovery rate 5 %
-over genes and types. Too few test cells, or too few that express the gene, cannot tell; nor can unpaired cells,
+The surrogate *beats the type mean* for a gene when, on the type's test cells, its squared error is smaller than
+the cell-type mean's by more than chance: one-sided paired t-test over cells, false discovery rate 5 % over genes
+and types. Too few test cells, or too few that express the gene, cannot tell; nor can unpaired cells,
 in which no prediction meets its own observation.
 
 Of more than :data:`JUDGED_CELLS` cells of a split so many, evenly spaced, are looked at: baselines are fitted to
@@ -34,7 +34,16 @@ RIDGE_PENALTIES = np.logspace(0, 5, 11)
 FALSE_DISCOVERY_RATE = 0.05
 MIN_TEST_CELLS = 10
 MIN_EXPRESSING_CELLS = 5
-QUALITY_COLUMNS = ["model", "cell_type", "gene", "n_cells", "pearson_r", "spearman_r", "rmse", "explainable"]
+QUALITY_COLUMNS = [
+    "model",
+    "cell_type",
+    "gene",
+    "n_cells",
+    "pearson_r",
+    "spearman_r",
+    "rmse",
+    "beats_type_mean",
+]
 SUMMARY_COLUMNS = ["model", "rmse", "mean_r_per_cell", "mean_r_per_gene", "n_cells", "n_genes"]
 
 
@@ -138,7 +147,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def explainable_genes(
+def p_values_against_type_mean(
     surrogate_error: np.ndarray, baseline_error: np.ndarray, n_expressing: np.ndarray
 ) -> np.ndarray:
     """One-sided p-values that the surrogate's squared error is the smaller one, shape (n_genes,).
@@ -205,10 +214,10 @@ def evaluate(
         baseline = "gene_mean" if cell_type == ALL else "cell_type_mean"
         errors = [(predictions[m][here] - observed[here]) ** 2 for m in (first.name, baseline)]
         n_expressing = (observed[here] > 0).sum(0) if multiome.paired else np.zeros(len(genes), int)
-        p_values[cell_type] = explainable_genes(*errors, n_expressing)
+        p_values[cell_type] = p_values_against_type_mean(*errors, n_expressing)
     quality = pd.concat(tables, ignore_index=True)
-    explainable = _explainable(p_values, genes)
-    quality["explainable"] = explainable.loc[
+    beats = _by_more_than_chance(p_values, genes)
+    quality["beats_type_mean"] = beats.loc[
         pd.MultiIndex.from_frame(quality[["cell_type", "gene"]])
     ].to_numpy()
     summary = [
@@ -249,7 +258,7 @@ def _observed(multiome: Multiome, types: np.ndarray) -> np.ndarray:
     return observed
 
 
-def _explainable(p_values: dict[str, np.ndarray], genes: pd.Index) -> pd.Series:
+def _by_more_than_chance(p_values: dict[str, np.ndarray], genes: pd.Index) -> pd.Series:
     """Benjamini-Hochberg over the genes of all types; the row of all cells is corrected on its own."""
     parts = []
     for rows in ([t for t in p_values if t == ALL], [t for t in p_values if t != ALL]):

@@ -24,7 +24,7 @@ from grids.truth.surrogate_rivals import gradient_saliency, single_peak_scan
 CLOSED = 0
 N_BOOTSTRAP = 200
 # What the planted logics are in terms of the set models; effects that multiply have a bend of log(ratio) / size.
-BEND_OF_LOGIC = {"redundant": -6.0, "multiplying": 0.7, "synergistic": 6.0}
+BEND_OF_LOGIC = {"redundant": -6.0, "multiplicative": 0.7, "synergistic": 6.0}
 # A gene is called controlled by its window when the gate's p-value, of this gene alone, is at most this.
 CALL_LEVEL = 0.05
 

@@ -4,7 +4,7 @@ An oracle is told how the members act on their gene, and sees what any method se
 open, RNA counts and total counts per cell. Counts are taken as Poisson with mean ``depth * exp(a + b * activity)``.
 The activity of a set, from 0 to 1, depends on how many of its members are open:
 
-- single, multiplying: the share of members that are open;
+- single, multiplicative: the share of members that are open;
 - redundant: 1 when any is open;
 - synergistic: 1 when all are open.
 
@@ -32,7 +32,7 @@ from grids.truth.result import MethodResult
 OPEN_SHARE = 0.5  # of the simulation
 SEARCH_SLOPES = np.array([0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0])
 CALL_SLOPES = np.arange(0, 6.01, 0.05)
-FORMS = ("multiplying", "redundant", "synergistic")
+FORMS = ("multiplicative", "redundant", "synergistic")
 MOST_DETECTION = 0.98
 N_NODES = 21  # of Gauss-Hermite quadrature over the state factor
 
@@ -63,7 +63,7 @@ def run(dataset: Dataset, seed: int) -> list[MethodResult]:
 def activity(logic: str, set_size: int) -> np.ndarray:
     """Activity of a set with 0, 1, ... members open, shape (set_size + 1,)."""
     n_open = np.arange(set_size + 1)
-    if logic in ("single", "multiplying"):
+    if logic in ("single", "multiplicative"):
         return n_open / set_size
     return ((n_open > 0) if logic == "redundant" else (n_open == set_size)).astype(float)
 
@@ -214,7 +214,7 @@ def explain_members(
     Returns
     -------
     call : str
-        Single when there is one member, else multiplying, redundant or synergistic.
+        Single when there is one member, else multiplicative, redundant or synergistic.
     joint_log_effect : float
         Mean change of log-expression (natural log) when all members are closed.
     """
