@@ -33,7 +33,7 @@ def multiome():
     y[:, 5] = 0
     obs = multiome.rna.obs
     y[np.flatnonzero((obs["split"] == "test") & (obs["cell_type"] == "A"))[:3], 5] = 1
-    rna = Modality(sparse.csr_matrix(y), obs, multiome.rna.var)
+    rna = Modality(sparse.csr_matrix(y), obs.assign(size_factor=0.5), multiome.rna.var)
     return Multiome(rna, multiome.atac, paired=True)
 
 
@@ -97,7 +97,7 @@ def test_windows_are_judged_on_test_cells(multiome, windows):
     assert rows.loc["G2", "reason"].startswith("q-value 0.4 above 0.05; ")
     assert rows.loc["G2", "reason"].endswith(f"skill {rows.loc['G2', 'skill']:.3f} not above 0")
     assert rows.loc["G5", "reason"] == f"expressed in 3 of {len(y)} test cells, too few to tell"
-    counts, exposure = counts_and_exposure(rna.X)
+    counts, exposure = counts_and_exposure(rna)
     assert np.array_equal(surrogate.given[0], counts[:, [0, 2, 5]].toarray())
     assert surrogate.given[1].numpy() == pytest.approx(exposure, rel=1e-6)
 

@@ -88,9 +88,42 @@ def test_an_interval_column_and_a_named_column_are_read():
     assert tuple(parse_peaks(var.index, var, peak_name_key="where").iloc[0]) == ("chr2", 5, 9)
 
 
-def test_names_that_are_coordinates_win_over_columns():
-    var = pd.DataFrame({"chrom": ["chr9"], "start": [1], "end": [2]})
-    assert tuple(parse_peaks(["chr1:100-200"], var).iloc[0]) == ("chr1", 100, 200)
+@pytest.mark.parametrize(
+    ("names", "columns", "agree"),
+    [
+        (["chr1:100-200", "chr2:5-9"], {"chrom": ["1", "2"], "start": [101, 6], "end": [200, 9]}, True),
+        (
+            ["chr1:100-200", "chr2:5-9"],
+            {"chrom": ["1", "2"], "start": [100, 1005], "end": [200, 1009]},
+            False,
+        ),
+        (["chr1:100-200", "chr2:5-9"], {"chrom": ["1", "3"], "start": [100, 5], "end": [200, 9]}, False),
+        (
+            ["sample_1_23", "sample_2_24"],
+            {"chr": ["chr1", "chr1"], "start": [10, 90], "end": [20, 99]},
+            False,
+        ),
+        (["chr1:100-200", "chr2:5-9"], {"interval": ["chr1:100-200", "chr2:7-9"]}, False),
+    ],
+)
+def test_names_and_columns_that_disagree_need_a_choice(names, columns, agree):
+    var = pd.DataFrame(columns, index=names)
+    by_names, by_columns = (parse_peaks(names, var, coordinates=choice) for choice in ("names", "columns"))
+    assert by_names.equals(parse_peaks(names))
+    assert by_columns.equals(parse_peaks(range(2), var).set_axis(names))
+    if agree:
+        assert parse_peaks(names, var).equals(by_names)
+        return
+    assert not by_names.equals(by_columns)
+    with pytest.raises(
+        InputError, match=r"a\.h5ad: .*place . of 2 peaks differently.*input\.peak_coordinates"
+    ):
+        parse_peaks(names, var, where="a.h5ad")
+
+
+def test_columns_that_are_chosen_have_to_be_there():
+    with pytest.raises(InputError, match=r"peak_coordinates is 'columns', but .* columns: score"):
+        parse_peaks(["chr1:100-200"], pd.DataFrame({"score": [1]}), coordinates="columns")
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,10 @@ from grids.assemblies import CHROMOSOME_SIZES, agree_on_assembly, check_assembly
 from grids.cells import Modality
 from grids.chromosomes import harmonise_chromosomes, sort_order
 from grids.errors import InputError, did_you_mean, listing
+from grids.hdf5 import writable
 from grids.logging import log
 from grids.multiome import RawMultiome, gene_ids, read_raw, step_row
-from grids.normalisation import log_normalise, variable_genes
+from grids.normalisation import log_normalise, size_factors, variable_genes
 from grids.peaks import parse_peaks, peak_names
 from grids.quality_control import STEP_COLUMNS, CellFilter, enough_cells
 from grids.seeds import generator
@@ -41,8 +42,9 @@ class Preprocessed:
     Attributes
     ----------
     multiome : MuData
-        `rna`: float32 CSR, log1p of normalised counts, with layer `counts` and `obs["n_counts"]` (of all
-        genes) unless the values came normalised; `atac`: uint8 CSR, 1 where the peak is open, peaks sorted
+        `rna`: float32 CSR, log1p of normalised counts; unless the values came normalised and their counts are not
+        known, with layer `counts`, `obs["n_counts"]` (of all genes) and `obs["size_factor"]` (what counts were
+        divided by); `atac`: uint8 CSR, 1 where the peak is open, peaks sorted
         by position, with `obs["detection"]`, the chance that an open peak is seen in the cell.
     genes : DataFrame
         The whole annotation, chromosome names as in the peaks, RNA gene names where RNA has the gene.
@@ -104,11 +106,11 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
     peaks, genes, found, report = _harmonise(raw, inputs)
     asked = read_tasks(config.get("tasks") or {}, source)
     tasks = _named_tasks(asked, raw, found, source)
-    target_sum = None if inputs.get("rna_values") == "normalized" else settings["target_sum"]
+    size_factor = None if raw.depth is None else size_factors(raw.depth, settings["target_sum"])
 
     kept = CellFilter(raw)
     kept.apply_thresholds(quality, raw.sources)
-    clusters = _annotate(raw, kept, peaks, genes, inputs, target_sum, seed, report)
+    clusters = _annotate(raw, kept, peaks, genes, inputs, size_factor, seed, report)
     kept.drop_unusable_types(quality["min_cells_per_type"])
     _check_types_of_tasks(asked, kept, source)
 
@@ -122,8 +124,9 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
         modality.obs["cell_type"] = cells["cell_type"].to_numpy(str).astype(object)
         if frame == "atac":
             modality.obs["n_fragments"] = cells["n_fragments"].to_numpy(np.float64)
-        elif target_sum is not None:
+        elif size_factor is not None:
             modality.obs["n_counts"] = cells["n_counts"].to_numpy(np.float64)
+            modality.obs["size_factor"] = size_factor[kept.kept("rna")]
     atac = _as_openness(counts)
     _split(rna, atac, raw.paired, settings["split"], seed)
 
@@ -134,7 +137,7 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
             f"({listing(skipped['gene'].unique())}); choose other genes or relax the thresholds"
         )
     tasks = tasks[tasks["gene"].isin(explained)].reset_index(drop=True)
-    data, rna_counts, gene_step = _normalise(rna, found, explained, target_sum, settings["n_variable_genes"])
+    data, rna_counts, gene_step = _normalise(rna, found, explained, settings["n_variable_genes"])
     tasks = _with_all_genes(tasks, asked, data.var)
     data.var["explained"] = data.var.index.isin(tasks["gene"])
     multiome, stored = _assemble(data, rna_counts, atac, raw.paired, seed)
@@ -242,7 +245,13 @@ def _harmonise(
     """
     if not inputs.get("genes"):
         raise InputError("input.genes is missing; give the path or URL of a GTF or BED file with the genes")
-    peaks = parse_peaks(raw.atac.var.index, raw.atac.var, inputs.get("peak_name_key"), raw.sources["atac"])
+    peaks = parse_peaks(
+        raw.atac.var.index,
+        raw.atac.var,
+        inputs.get("peak_name_key"),
+        raw.sources["atac"],
+        inputs.get("peak_coordinates"),
+    )
     genes, matches = harmonise_chromosomes(annotation.read_genes(inputs["genes"]), peaks)
     declared = inputs.get("assembly")
     assembly = agree_on_assembly({"input.assembly": declared, raw.sources["atac"]: raw.assembly})
@@ -299,7 +308,7 @@ def _annotate(
     peaks: pd.DataFrame,
     genes: pd.DataFrame,
     inputs: Mapping,
-    target_sum: float | None,
+    size_factor: np.ndarray | None,
     seed: int,
     report: list[dict],
 ) -> pd.DataFrame:
@@ -315,13 +324,16 @@ def _annotate(
     for name in missing:
         modality = getattr(raw, name)
         values, names = modality.X[kept.kept(name)], modality.var.index.to_numpy(str)
+        factor = size_factor if size_factor is None else size_factor[kept.kept(name)]
         if name == "atac":
             values, names = cell_types.gene_activity(values, peaks, genes)
+            _, sums = backed.totals(values)
+            factor = size_factors(sums, sums.mean())
         labels[name], summary = cell_types.annotate_cell_types(
             values,
             names,
             markers,
-            target_sum=target_sum if name == "rna" else values.sum() / values.shape[0],
+            size_factor=factor,
             seed=seed,
             where=raw.sources[name],
         )
@@ -446,7 +458,7 @@ def _split(rna: Modality, atac: Modality, paired: bool, shares: Mapping[str, flo
 
 
 def _normalise(
-    rna: Modality, found: pd.DataFrame, explained: set[str], target_sum: float | None, n_variable_genes: int
+    rna: Modality, found: pd.DataFrame, explained: set[str], n_variable_genes: int
 ) -> tuple[Modality, backed.Rows | None, dict]:
     """Log-normalise with all genes; keep the most variable (on training cells) and the explained ones.
 
@@ -456,7 +468,8 @@ def _normalise(
     counts : csr_matrix or StoredRows, or None when the values came normalised
     step : dict
     """
-    logged = backed.then(rna.X, lambda rows: log_normalise(rows, target_sum))
+    size_factor = rna.obs.get("size_factor")
+    logged = log_normalise(rna.X, None if size_factor is None else size_factor.to_numpy())
     training = np.flatnonzero(rna.obs["split"] == "train")
     variable = variable_genes(backed.in_memory(backed.select(logged, training)), n_variable_genes)
     var = rna.var.join(found[["chromosome", "start", "end", "strand", "tss"]])
@@ -465,7 +478,7 @@ def _normalise(
     columns = np.flatnonzero(var["highly_variable"] | var["explained"])
     reason = f"not among the {n_variable_genes} most variable genes on training cells, not explained"
     step = step_row("genes", "rna", "n_variable_genes", len(var), len(columns), reason)
-    counts = None if target_sum is None else rna.X
+    counts = None if size_factor is None else rna.X
     if len(columns) < len(var):
         logged, counts = (m if m is None else _columns(m, columns) for m in (logged, counts))
     return Modality(logged, rna.obs, var.iloc[columns].copy()), counts, step
@@ -487,8 +500,8 @@ def _assemble(
     stored = {place: X for place, X in matrices.items() if isinstance(X, backed.StoredRows)}
     held = matrices | {place: sparse.csr_matrix(X.shape, dtype=np.float32) for place, X in stored.items()}
     data = {
-        "rna": anndata.AnnData(held["mod/rna/X"], obs=rna.obs, var=rna.var),
-        "atac": anndata.AnnData(held["mod/atac/X"], obs=atac.obs, var=var),
+        "rna": anndata.AnnData(held["mod/rna/X"], obs=writable(rna.obs), var=rna.var),
+        "atac": anndata.AnnData(held["mod/atac/X"], obs=writable(atac.obs), var=var),
     }
     if counts is not None:
         data["rna"].layers["counts"] = held["mod/rna/layers/counts"]

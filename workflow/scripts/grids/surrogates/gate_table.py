@@ -175,7 +175,7 @@ def _measure(
 def _judge_windows(surrogate, cells: Multiome, columns: np.ndarray, orders: list[np.ndarray]) -> tuple:
     """Predictions, predictions by depth, correlations with permuted windows, p-values."""
     opened, observed = cells.atac.X, cells.rna.X[:, columns].toarray()
-    counts, exposure = counts_and_exposure(cells.rna.X)
+    counts, exposure = counts_and_exposure(cells.rna)
     p_value = surrogate.local_control_p_values(
         opened, torch.from_numpy(counts[:, columns].toarray()), torch.from_numpy(exposure.astype(np.float32))
     )

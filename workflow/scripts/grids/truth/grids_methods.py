@@ -97,7 +97,7 @@ def _test_cells(surrogate, dataset: Dataset) -> TaskCells:
 def _p_values(surrogate: WindowSurrogate, multiome: Multiome) -> pd.Series:
     """p-values of the gate by gene."""
     rna = multiome.rna.cells(split="test")
-    counts, exposure = counts_and_exposure(rna.X)
+    counts, exposure = counts_and_exposure(rna)
     columns = rna.var.index.get_indexer(surrogate.genes)
     p_values = surrogate.local_control_p_values(
         multiome.atac.cells(split="test").X,

@@ -1,0 +1,248 @@
+"""What the RNA matrix holds: counts, values from which counts can be rebuilt, or values without counts; and each
+cell's depth.
+
+A cell's depth is its number of counts over all genes. Where the matrix is a panel of some genes, only a column of
+`obs` knows it. Values are rebuilt into counts as ``value * depth / constant``, and only if that is whole (within
+:data:`TOLERANCE`) for :data:`WHOLE_SHARE` of them.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from grids import backed
+from grids.errors import InputError, did_you_mean, listing
+from grids.logging import log
+from grids.raw_files import Part, match_row
+
+DEPTH_COLUMNS = (
+    "n_counts", "total_counts", "nCount_RNA", "gex_umis_count", "n_umis", "nUMI", "size_factors", "size_factor",
+)  # fmt: skip
+TOLERANCE = 0.01
+WHOLE_SHARE = 0.999
+# A column is the depth if it is at least the matrix' sum in so many cells, give or take 1 %.
+DEPTH_SHARE = 0.95
+# Without a depth a cell's smallest value is taken for one count, if this many cells have this many values.
+ENOUGH_VALUES, ENOUGH_CELLS = 50, 0.95
+LOOKED_AT = 1_000
+# Logs of counts per any depth are smaller.
+LARGEST_LOG = 30.0
+EQUAL_SUMS = 1e-3
+
+
+def settle_rna(rna: Part, source: Mapping, harmonisation: list[dict]) -> None:
+    """Make the RNA's values counts where they are or can be, and find each cell's depth.
+
+    Parameters
+    ----------
+    rna : Part
+        Gets `X` and `depth`; `depth` stays None where counts are not known and the values are taken as they are.
+    source : mapping
+        The config's `input`: `rna_values`, `counts_layer`, `depth_key`.
+    harmonisation : list of dict
+        Gets rows on values rebuilt and on counts outside the matrix.
+
+    Raises
+    ------
+    InputError
+        The values are neither counts nor what `rna_values` says, or `depth_key` is no column of positive numbers.
+    """
+    normalized = source.get("rna_values") == "normalized"
+    columns = _depth_columns(rna, source.get("depth_key"))
+    if normalized and rna.values.whole:
+        log.warning("%s: input.rna_values is 'normalized' but all values are whole numbers", rna.where)
+    if normalized or not rna.values.whole:
+        base = _log_base(rna)
+        if normalized and base:
+            raise InputError(
+                f"{rna.where}: input.rna_values is 'normalized', but the values are logged ({_evidence_of_log(rna)}); "
+                f"give them without the logarithm{_or_counts(rna)}"
+            )
+        if not _rebuild_counts(rna, base, columns, harmonisation):
+            if normalized:
+                log.warning(
+                    "%s: the counts behind these values are not known, so the window surrogate cannot use them; it "
+                    "would need counts (input.counts_layer) or each cell's total counts (input.depth_key)",
+                    rna.where,
+                )
+                return
+            raise InputError(_no_counts(rna, base))
+    rna.depth = _depth(rna, columns, source.get("depth_key"), harmonisation)
+
+
+# Depth
+
+
+def _depth_columns(rna: Part, key: str | None) -> dict[str, np.ndarray]:
+    """Columns of `obs` that may be the depth, shape (n_cells,) each: the one asked for, or those of the usual names.
+
+    A MuData's own `obs` counts only where the name says that it is the RNA's.
+    """
+    if key:
+        if key not in rna.obs:
+            raise InputError(
+                f"{rna.where}: depth_key '{key}' is not in obs; it has: {listing(rna.obs.columns) or 'no columns'}."
+                f"{did_you_mean(key, rna.obs.columns)}"
+            )
+        values = _numbers(rna.obs[key])
+        if values is None or not (np.isfinite(values) & (values > 0)).all():
+            raise InputError(
+                f"{rna.where}: depth_key '{key}' must hold a number above 0 for every cell: its total RNA counts (or "
+                "its size factor)"
+            )
+        return {key: values}
+    names = [name for name in DEPTH_COLUMNS if name in rna.own_columns]
+    names += [name for name in ("nCount_RNA", *(f"rna:{n}" for n in DEPTH_COLUMNS)) if name in rna.obs]
+    found = {name: _numbers(rna.obs[name]) for name in dict.fromkeys(names)}
+    return {
+        name: values
+        for name, values in found.items()
+        if values is not None and (np.isfinite(values) & (values > 0)).all()
+    }
+
+
+def _numbers(column: pd.Series) -> np.ndarray | None:
+    is_number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    return column.to_numpy(np.float64, na_value=np.nan) if is_number else None
+
+
+def _depth(
+    rna: Part, columns: Mapping[str, np.ndarray], key: str | None, harmonisation: list[dict]
+) -> np.ndarray:
+    """Counts of each cell over all genes: of the first column that can be it, else of the matrix.
+
+    Size factors are scaled to the mean of the matrix' sums.
+    """
+    _, sums = backed.totals(rna.X)
+    for name, values in columns.items():
+        if "size_factor" in name:
+            log.info("%s: depth from size factors, obs column %s", rna.where, name)
+            return values * (sums.mean() / values.mean())
+        if np.mean(values >= 0.99 * sums) >= DEPTH_SHARE:
+            harmonisation.append(
+                match_row(
+                    f"RNA counts of the cells (obs column {name}) in the matrix", values.sum(), sums.sum()
+                )
+            )
+            log.info("%s: depth from obs column %s", rna.where, name)
+            return values
+        if key:  # asked for by the user, and not counts of this matrix: factors
+            log.warning(
+                "%s: obs column %s is below the cell's counts and is taken for size factors", rna.where, name
+            )
+            return values * (sums.mean() / values.mean())
+        log.warning(
+            "%s: obs column %s is below the sum of the cell's counts in most cells, so it is not their depth; the sum "
+            "is used (set input.depth_key to choose a column)",
+            rna.where,
+            name,
+        )
+    return sums
+
+
+# Logs and counts behind values
+
+
+def _log_base(rna: Part) -> float | None:
+    """The base of the logarithm of 1 + value, if the values are such; None if they are not, or cannot be told."""
+    rows = rna.X[backed.evenly_spaced(rna.X.shape[0], LOOKED_AT)]
+    if not rows.nnz or rows.data.max() > LARGEST_LOG:
+        return None
+    if rna.log_base:
+        return rna.log_base
+    if _are_equal(rows.sum(axis=1)):
+        return None
+    for base in (np.e, 2.0, 10.0):
+        powers = sparse.csr_matrix((_unlog(rows.data, base), rows.indices, rows.indptr), rows.shape)
+        if _are_equal(powers.sum(axis=1)):
+            return base
+    return None
+
+
+def _unlog(values: np.ndarray, base: float) -> np.ndarray:
+    return np.expm1(values * np.log(base), dtype=np.float64)
+
+
+def _are_equal(sums: np.ndarray) -> bool:
+    sums = np.asarray(sums, float).ravel()
+    sums = sums[sums > 0]
+    return len(sums) > 1 and bool(np.ptp(sums) <= EQUAL_SUMS * sums.mean())
+
+
+def _rebuild_counts(
+    rna: Part, base: float | None, columns: Mapping[str, np.ndarray], harmonisation: list[dict]
+) -> bool:
+    """Replace the values by the counts they come from; False, and nothing done, where these cannot be told."""
+    unlogged = (
+        rna.X if base is None else backed.then(rna.X, lambda rows: _with_data(rows, _unlog(rows.data, base)))
+    )
+    smallest, n_values = _smallest(unlogged)
+    some = n_values > 0
+    factors = {}
+    for name, depth in columns.items():
+        one = (smallest * depth)[some]  # of most cells: that of one count
+        one = np.median(one[one < 1.5 * one.min()])
+        factors[f"obs column {name}"] = depth / one
+    if np.mean(n_values >= ENOUGH_VALUES) >= ENOUGH_CELLS:
+        factors["each cell's smallest value"] = np.where(some, 1 / np.where(some, smallest, 1), 1.0)
+    for name, factor in factors.items():
+        scaled = backed.scale(unlogged, factor)
+        n_whole = sum(
+            int((np.abs(rows.data - np.rint(rows.data)) <= TOLERANCE).sum())
+            for _, rows in backed.blocks(scaled)
+        )
+        if n_whole >= WHOLE_SHARE * n_values.sum():
+            rna.X = backed.then(scaled, lambda rows: _with_data(rows, np.rint(rows.data).astype(np.float32)))
+            log.warning("%s: these are no counts; counts are rebuilt from them and %s", rna.where, name)
+            what = f"RNA values that are whole counts again with {name}"
+            harmonisation.append(match_row(what, n_values.sum(), n_whole))
+            return True
+    return False
+
+
+def _with_data(rows: sparse.csr_matrix, data: np.ndarray) -> sparse.csr_matrix:
+    return sparse.csr_matrix((data, rows.indices, rows.indptr), rows.shape)
+
+
+def _smallest(matrix: backed.Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest value of each row, inf where it has none, and number of values, shape (n_rows,) each."""
+    smallest, n_values = np.full(matrix.shape[0], np.inf), np.zeros(matrix.shape[0], np.int64)
+    for place, rows in backed.blocks(matrix):
+        n_values[place] = np.diff(rows.indptr)
+        some = n_values[place] > 0
+        if some.any():
+            smallest[place][some] = np.minimum.reduceat(rows.data, rows.indptr[:-1][some])
+    return smallest, n_values
+
+
+# Messages
+
+
+def _evidence_of_log(rna: Part) -> str:
+    return "uns['log1p'] says so" if rna.log_base else "without the logarithm all cells have the same sum"
+
+
+def _or_counts(rna: Part) -> str:
+    """What to do instead: where counts may lie."""
+    if rna.whole_elsewhere:
+        places = listing(rna.whole_elsewhere)
+        return f", or use the whole numbers in {places}: input.counts_layer, and rna_values: counts"
+    return ", or give raw counts, with rna_values: counts"
+
+
+def _no_counts(rna: Part, base: float | None) -> str:
+    logged = f" but logged ({_evidence_of_log(rna)})" if base else ""
+    found = f"RNA values are not whole numbers (e.g. {rna.values.fraction:g}){logged}"
+    if rna.whole_elsewhere:
+        places = listing(rna.whole_elsewhere)
+        todo = f"whole numbers are in {places}: name the one with counts in input.counts_layer"
+    else:
+        todo = (
+            "give raw counts (in X, in a layer named by input.counts_layer, or in raw), or name the column of obs with "
+            "each cell's total counts in input.depth_key"
+        )
+        if not base:
+            todo += ", or set input.rna_values: normalized for depth-normalised values that are not logged"
+    return f"{rna.where}: {found}, but input.rna_values is 'counts'; {todo}"
