@@ -157,7 +157,7 @@ def read(group: h5py.Group) -> Rows:
         return StoredRows(group.file.filename, group.name)
     layouts = {"csr_matrix": sparse.csr_matrix, "csc_matrix": sparse.csc_matrix}
     layout = layouts.get(group.attrs.get("encoding-type"))
-    if layout is not None and group["data"].dtype.kind == "f":  # half precision: scipy reads no such file
+    if layout is not None and group["data"].dtype.kind in "iuf":  # of half precision scipy takes none
         arrays = plain(group["data"][:]), group["indices"][:], group["indptr"][:]
         return layout(arrays, shape=tuple(group.attrs["shape"]))
     return read_elem(group)

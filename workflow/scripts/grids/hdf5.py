@@ -111,7 +111,7 @@ def read_table(group: h5py.Group, where: str) -> pd.DataFrame | None:
         table = _read_columns(group, where)
     if not isinstance(table, pd.DataFrame):
         return None
-    table.index = pd.Index(table.index.astype(str), dtype=object, name=None)
+    table.index = pd.Index(table.index.astype(str), dtype=object).rename(None)
     return table
 
 
@@ -152,7 +152,7 @@ def writable(table: pd.DataFrame) -> pd.DataFrame:
         text = column.astype(object)
         text = text.where(text.isna(), text.astype(str))
         columns[name] = text.astype("category") if not is_category else _as_text(column)
-    return pd.DataFrame(columns, index=pd.Index(table.index, name=None))
+    return pd.DataFrame(columns, index=table.index.rename(None))
 
 
 def _as_text(column: pd.Series) -> pd.Series:

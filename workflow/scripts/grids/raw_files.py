@@ -84,6 +84,7 @@ class Values:
     n, n_whole : int
         Values, and whole numbers among them.
     finite : bool
+    largest : float
     fraction, negative : float or None
         The first value that is not whole, and the first below zero.
     """
@@ -91,6 +92,7 @@ class Values:
     n: int = 0
     n_whole: int = 0
     finite: bool = True
+    largest: float = 0.0
     fraction: float | None = None
     negative: float | None = None
 
@@ -107,6 +109,7 @@ class Values:
         self.n += len(values)
         self.n_whole += int(whole.sum())
         self.finite = self.finite and bool(np.isfinite(values).all())
+        self.largest = max(self.largest, float(values.max(initial=0)))
         if self.fraction is None and not whole.all():
             self.fraction = float(values[~whole][0])
         if self.negative is None and (values < 0).any():

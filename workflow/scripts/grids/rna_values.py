@@ -6,7 +6,9 @@ A cell's depth is its number of counts over all genes. Where the matrix is a pan
 :data:`TOLERANCE`) for :data:`WHOLE_SHARE` of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -29,6 +31,8 @@ ENOUGH_VALUES, ENOUGH_CELLS = 50, 0.95
 LOOKED_AT = 1_000
 # Logs of counts per any depth are smaller.
 LARGEST_LOG = 30.0
+# Bases of logarithms to think of; None: not logged.
+LOGS = (None, np.e, 2.0, 10.0)
 EQUAL_SUMS = 1e-3
 
 
@@ -54,21 +58,29 @@ def settle_rna(rna: Part, source: Mapping, harmonisation: list[dict]) -> None:
     if normalized and rna.values.whole:
         log.warning("%s: input.rna_values is 'normalized' but all values are whole numbers", rna.where)
     if normalized or not rna.values.whole:
-        base = _log_base(rna)
-        if normalized and base:
+        base, why = _log_base(rna)
+        bases = (base,) if base or rna.values.largest > LARGEST_LOG else LOGS
+        rebuilt = _rebuild_counts(rna.X, bases, columns)
+        if rebuilt is not None and rebuilt.base is not None and base is None:
+            base, why = rebuilt.base, f"only without the logarithm they are whole counts with {rebuilt.by}"
+        if normalized and base is not None:
             raise InputError(
-                f"{rna.where}: input.rna_values is 'normalized', but the values are logged ({_evidence_of_log(rna)}); "
-                f"give them without the logarithm{_or_counts(rna)}"
+                f"{rna.where}: input.rna_values is 'normalized', but the values are logged ({why}); give them without "
+                f"the logarithm{_or_counts(rna)}"
             )
-        if not _rebuild_counts(rna, base, columns, harmonisation):
-            if normalized:
-                log.warning(
-                    "%s: the counts behind these values are not known, so the window surrogate cannot use them; it "
-                    "would need counts (input.counts_layer) or each cell's total counts (input.depth_key)",
-                    rna.where,
-                )
-                return
-            raise InputError(_no_counts(rna, base))
+        if rebuilt is None and normalized:
+            log.warning(
+                "%s: the counts behind these values are not known, so the window surrogate cannot use them; it needs "
+                "counts (input.counts_layer) or each cell's total counts (input.depth_key)",
+                rna.where,
+            )
+            return
+        if rebuilt is None:
+            raise InputError(_no_counts(rna, why))
+        log.warning("%s: these are no counts; counts are rebuilt from them and %s", rna.where, rebuilt.by)
+        what = f"RNA values that are whole counts again with {rebuilt.by}"
+        harmonisation.append(match_row(what, rna.values.n, rebuilt.n_whole))
+        rna.X = rebuilt.counts
     rna.depth = _depth(rna, columns, source.get("depth_key"), harmonisation)
 
 
@@ -145,24 +157,22 @@ def _depth(
 # Logs and counts behind values
 
 
-def _log_base(rna: Part) -> float | None:
-    """The base of the logarithm of 1 + value, if the values are such; None if they are not, or cannot be told."""
+def _log_base(rna: Part) -> tuple[float | None, str]:
+    """The base of the logarithm of 1 + value if the values are such, and how that is known; None if it is not."""
     rows = rna.X[backed.evenly_spaced(rna.X.shape[0], LOOKED_AT)]
-    if not rows.nnz or rows.data.max() > LARGEST_LOG:
-        return None
+    if rna.values.largest > LARGEST_LOG:
+        return None, ""
     if rna.log_base:
-        return rna.log_base
-    if _are_equal(rows.sum(axis=1)):
-        return None
-    for base in (np.e, 2.0, 10.0):
-        powers = sparse.csr_matrix((_unlog(rows.data, base), rows.indices, rows.indptr), rows.shape)
-        if _are_equal(powers.sum(axis=1)):
-            return base
-    return None
+        return rna.log_base, "uns['log1p'] says so"
+    if not _are_equal(rows.sum(axis=1)):
+        for base in LOGS[1:]:
+            if _are_equal(_unlogged(rows, base).sum(axis=1)):
+                return base, "without the logarithm all cells have the same sum"
+    return None, ""
 
 
-def _unlog(values: np.ndarray, base: float) -> np.ndarray:
-    return np.expm1(values * np.log(base), dtype=np.float64)
+def _unlogged(rows: sparse.csr_matrix, base: float | None) -> sparse.csr_matrix:
+    return rows if base is None else _with_data(rows, np.expm1(rows.data * np.log(base), dtype=np.float64))
 
 
 def _are_equal(sums: np.ndarray) -> bool:
@@ -171,35 +181,50 @@ def _are_equal(sums: np.ndarray) -> bool:
     return len(sums) > 1 and bool(np.ptp(sums) <= EQUAL_SUMS * sums.mean())
 
 
+@dataclass(frozen=True)
+class Rebuilt:
+    """Counts behind values: of what base the values were logs, and by what they became whole."""
+
+    counts: backed.Rows
+    base: float | None
+    by: str
+    n_whole: int
+
+
 def _rebuild_counts(
-    rna: Part, base: float | None, columns: Mapping[str, np.ndarray], harmonisation: list[dict]
-) -> bool:
-    """Replace the values by the counts they come from; False, and nothing done, where these cannot be told."""
-    unlogged = (
-        rna.X if base is None else backed.then(rna.X, lambda rows: _with_data(rows, _unlog(rows.data, base)))
-    )
-    smallest, n_values = _smallest(unlogged)
+    values: backed.Rows, bases: Sequence[float | None], columns: Mapping[str, np.ndarray]
+) -> Rebuilt | None:
+    """The counts that values come from, where one of the bases (None: no logarithm) makes them whole."""
+    for base in bases:
+        unlogged = backed.then(values, partial(_unlogged, base=base))
+        smallest, n_values = _smallest(unlogged)
+        for by, factor in _factors(smallest, n_values, columns).items():
+            scaled = backed.scale(unlogged, factor)
+            n_whole = sum(
+                int((np.abs(rows.data - np.rint(rows.data)) <= TOLERANCE).sum())
+                for _, rows in backed.blocks(scaled)
+            )
+            if n_whole >= WHOLE_SHARE * n_values.sum():
+                return Rebuilt(backed.then(scaled, _rounded), base, by, n_whole)
+    return None
+
+
+def _factors(
+    smallest: np.ndarray, n_values: np.ndarray, columns: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What the values of each cell may have to be multiplied by to be counts, shape (n_cells,) each."""
     some = n_values > 0
     factors = {}
     for name, depth in columns.items():
         one = (smallest * depth)[some]  # of most cells: that of one count
-        one = np.median(one[one < 1.5 * one.min()])
-        factors[f"obs column {name}"] = depth / one
+        factors[f"obs column {name}"] = depth / np.median(one[one < 1.5 * one.min()])
     if np.mean(n_values >= ENOUGH_VALUES) >= ENOUGH_CELLS:
         factors["each cell's smallest value"] = np.where(some, 1 / np.where(some, smallest, 1), 1.0)
-    for name, factor in factors.items():
-        scaled = backed.scale(unlogged, factor)
-        n_whole = sum(
-            int((np.abs(rows.data - np.rint(rows.data)) <= TOLERANCE).sum())
-            for _, rows in backed.blocks(scaled)
-        )
-        if n_whole >= WHOLE_SHARE * n_values.sum():
-            rna.X = backed.then(scaled, lambda rows: _with_data(rows, np.rint(rows.data).astype(np.float32)))
-            log.warning("%s: these are no counts; counts are rebuilt from them and %s", rna.where, name)
-            what = f"RNA values that are whole counts again with {name}"
-            harmonisation.append(match_row(what, n_values.sum(), n_whole))
-            return True
-    return False
+    return factors
+
+
+def _rounded(rows: sparse.csr_matrix) -> sparse.csr_matrix:
+    return _with_data(rows, np.rint(rows.data).astype(np.float32))
 
 
 def _with_data(rows: sparse.csr_matrix, data: np.ndarray) -> sparse.csr_matrix:
@@ -220,10 +245,6 @@ def _smallest(matrix: backed.Rows) -> tuple[np.ndarray, np.ndarray]:
 # Messages
 
 
-def _evidence_of_log(rna: Part) -> str:
-    return "uns['log1p'] says so" if rna.log_base else "without the logarithm all cells have the same sum"
-
-
 def _or_counts(rna: Part) -> str:
     """What to do instead: where counts may lie."""
     if rna.whole_elsewhere:
@@ -232,9 +253,10 @@ def _or_counts(rna: Part) -> str:
     return ", or give raw counts, with rna_values: counts"
 
 
-def _no_counts(rna: Part, base: float | None) -> str:
-    logged = f" but logged ({_evidence_of_log(rna)})" if base else ""
-    found = f"RNA values are not whole numbers (e.g. {rna.values.fraction:g}){logged}"
+def _no_counts(rna: Part, logged: str) -> str:
+    found = f"RNA values are not whole numbers (e.g. {rna.values.fraction:g})"
+    if logged:
+        found += f" but logged ({logged})"
     if rna.whole_elsewhere:
         places = listing(rna.whole_elsewhere)
         todo = f"whole numbers are in {places}: name the one with counts in input.counts_layer"
@@ -243,6 +265,6 @@ def _no_counts(rna: Part, base: float | None) -> str:
             "give raw counts (in X, in a layer named by input.counts_layer, or in raw), or name the column of obs with "
             "each cell's total counts in input.depth_key"
         )
-        if not base:
+        if not logged:
             todo += ", or set input.rna_values: normalized for depth-normalised values that are not logged"
     return f"{rna.where}: {found}, but input.rna_values is 'counts'; {todo}"
