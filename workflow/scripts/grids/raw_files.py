@@ -142,7 +142,7 @@ def read_one_file(path: Path, source: Mapping, harmonisation: list[dict]) -> tup
     ----------
     path : Path
     source : mapping
-        The config's `input`: `rna_values`, `counts_layer`, `gene_name_key`.
+        The config's `input`: `rna_values`, `counts_layer`.
     harmonisation : list of dict
         Gets a :func:`match_row` for everything that is left out.
 
@@ -161,7 +161,7 @@ def read_one_file(path: Path, source: Mapping, harmonisation: list[dict]) -> tup
         if kind == "MuData":
             return _read_mudata(file, where, source, harmonisation)
         if kind == "10x":
-            return _read_10x(file, path, where, source.get("gene_name_key"), harmonisation)
+            return _read_10x(file, path, where, harmonisation)
         hint = "; give AnnData files as input.rna and input.atac" if kind == "AnnData" else ""
         raise InputError(f"{where}: format is {kind}; expected MuData (.h5mu) or 10x multiome (.h5){hint}")
 
@@ -437,9 +437,7 @@ def _tidy(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     return matrix
 
 
-def _read_10x(
-    file: h5py.File, path: Path, where: str, gene_name_key: str | None, harmonisation: list[dict]
-) -> tuple[Part, Part]:
+def _read_10x(file: h5py.File, path: Path, where: str, harmonisation: list[dict]) -> tuple[Part, Part]:
     """A 10x file's genes and peaks; other feature types and lesser genomes are left out and reported."""
     import scanpy
 
@@ -472,15 +470,7 @@ def _read_10x(
                     f"features '{wanted}' of the main genome, {main}", len(columns), (genomes == main).sum()
                 )
             )
-            columns, totals = columns[genomes == main], totals[genomes == main]
-        if wanted == "Gene Expression" and not gene_name_key:
-            names = data.var_names.to_numpy()[columns]
-            best = pd.Series(totals).sort_values(ascending=False, kind="stable").index
-            first = np.sort(best[~pd.Index(names[best]).duplicated()])
-            if len(first) < len(columns):
-                what = "genes left after keeping the one with most counts of each repeated 10x gene name"
-                harmonisation.append(match_row(what, len(columns), len(first)))
-                columns = columns[first]
+            columns = columns[genomes == main]
         part = _tidy(matrix[:, columns])
         var = data.var.iloc[columns].copy()
         parts.append(Part(part, data.obs.copy(), var, f"{where}, '{wanted}'", _assembly(file, var)))
