@@ -266,6 +266,16 @@ def test_missing_modality(tmp_path, pair):
         reader.read_raw({"multiome": genes_only})
 
 
+def test_a_10x_file_that_does_not_tell_genes_from_peaks(tmp_path, pair):
+    path = write_10x(tmp_path / "a.h5", *pair)
+    with edited(path) as file:
+        del file["matrix/features/feature_type"]
+    with pytest.raises(
+        InputError, match=r"features have no feature_type.*Cell Ranger ARC.*input\.rna and input\.atac"
+    ):
+        reader.read_raw({"multiome": path})
+
+
 # Values and names
 
 

@@ -123,6 +123,13 @@ def test_logged_values_are_no_normalized_ones(base):
         settled(told, rna_values="normalized")
 
 
+def test_values_that_may_be_logs_are_told(caplog):
+    counts, depth = panel()
+    with caplog.at_level("WARNING", "grids"):
+        settled(part(values_of(counts, depth, 1e4, np.e)), rna_values="normalized")
+    assert "nothing tells whether the values are logged" in caplog.text
+
+
 def test_a_word_in_uns_does_not_make_large_values_logs():
     counts, depth = panel()
     rna = part(values_of(counts, depth, 1e6))
@@ -143,6 +150,9 @@ def test_the_depth_of_counts():
 
     assert_array_equal(found(columns={}), sums)
     assert_array_equal(found(columns={"n_counts": depth}), depth)
+    assert_array_equal(
+        found(columns={"total_counts": sums, "nCount_RNA": depth}), depth
+    )  # the first: of the panel
     assert_array_equal(
         found(columns={"n_counts": sums / 2}), sums
     )  # of some of the genes only: not the depth

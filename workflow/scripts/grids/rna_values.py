@@ -74,6 +74,13 @@ def settle_rna(rna: Part, source: Mapping, harmonisation: list[dict]) -> None:
                 "counts (input.counts_layer) or each cell's total counts (input.depth_key)",
                 rna.where,
             )
+            if rna.values.largest <= LARGEST_LOG:
+                log.warning(
+                    "%s: the largest value is %.3g, and nothing tells whether the values are logged; the logarithm is "
+                    "taken of them",
+                    rna.where,
+                    rna.values.largest,
+                )
             return
         if rebuilt is None:
             raise InputError(_no_counts(rna, why))
@@ -123,34 +130,33 @@ def _numbers(column: pd.Series) -> np.ndarray | None:
 def _depth(
     rna: Part, columns: Mapping[str, np.ndarray], key: str | None, harmonisation: list[dict]
 ) -> np.ndarray:
-    """Counts of each cell over all genes: of the first column that can be it, else of the matrix.
+    """Counts of each cell over all genes: of the column that can be it and has most, else of the matrix.
 
     Size factors are scaled to the mean of the matrix' sums.
     """
     _, sums = backed.totals(rna.X)
-    for name, values in columns.items():
-        if "size_factor" in name:
-            log.info("%s: depth from size factors, obs column %s", rna.where, name)
-            return values * (sums.mean() / values.mean())
-        if np.mean(values >= 0.99 * sums) >= DEPTH_SHARE:
-            harmonisation.append(
-                match_row(
-                    f"RNA counts of the cells (obs column {name}) in the matrix", values.sum(), sums.sum()
-                )
-            )
-            log.info("%s: depth from obs column %s", rna.where, name)
-            return values
-        if key:  # asked for by the user, and not counts of this matrix: factors
-            log.warning(
-                "%s: obs column %s is below the cell's counts and is taken for size factors", rna.where, name
-            )
-            return values * (sums.mean() / values.mean())
+    factors = {name for name in columns if "size_factor" in name}
+    fitting = {
+        name: values
+        for name, values in columns.items()
+        if name not in factors and np.mean(values >= 0.99 * sums) >= DEPTH_SHARE
+    }
+    if fitting:
+        name = max(fitting, key=lambda name: fitting[name].mean())
+        what = f"RNA counts of the cells (obs column {name}) in the matrix"
+        harmonisation.append(match_row(what, fitting[name].sum(), sums.sum()))
+        log.info("%s: depth from obs column %s", rna.where, name)
+        return fitting[name]
+    if unfit := [name for name in columns if name not in factors]:
+        instead = "it is taken for size factors" if key else "it is no depth of theirs and is not used"
         log.warning(
-            "%s: obs column %s is below the sum of the cell's counts in most cells, so it is not their depth; the sum "
-            "is used (set input.depth_key to choose a column)",
-            rna.where,
-            name,
+            "%s: obs column %s is below the sum of the cells' counts; %s", rna.where, unfit[0], instead
         )
+        factors |= {key} if key else set()
+    if factors:
+        name = min(factors)
+        log.info("%s: depth from size factors, obs column %s", rna.where, name)
+        return columns[name] * (sums.mean() / columns[name].mean())
     return sums
 
 
