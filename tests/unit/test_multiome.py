@@ -423,11 +423,15 @@ def test_names_that_differ_by_a_prefix_or_suffix_are_not_other_cells(tmp_path, p
     rna, atac = (part[: len(BARCODES)].copy() for part in pair)
     rna.obs_names, atac.obs_names = ([form.format(b) for b in BARCODES] for form in (of_rna, of_atac))
     atac = atac[::-1].copy()
-    first = re.escape(f"(RNA '{of_rna.format(BARCODES[0])}', ATAC '{of_atac.format(BARCODES[0])}')")
-    message = f"no cell name is in both, yet 6 agree but for a prefix or suffix {first}.*input.paired: false"
+    first = re.escape(f"(RNA '{of_rna.format(BARCODES[-1])}', ATAC '{of_atac.format(BARCODES[-1])}')")
+    message = (
+        f"no cell name is in both, yet 6 of 6 agree but for a prefix or suffix {first}.*input.paired: false"
+    )
     with pytest.raises(InputError, match=message):
         read_pair(tmp_path, rna, atac)
-    with pytest.raises(InputError, match=r"input\.paired is true but no cell name is in both, yet 6 agree"):
+    with pytest.raises(
+        InputError, match=r"input\.paired is true but no cell name is in both, yet 6 of 6 agree"
+    ):
         read_pair(tmp_path, rna, atac, paired=True)
     assert not read_pair(tmp_path, rna, atac, paired=False).paired
 

@@ -1,6 +1,5 @@
 """Read raw multiome data of any supported format and check it before anything is computed."""
 
-import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,9 @@ from grids.names import check_names
 from grids.raw_files import Part, match_row, read_h5ad, read_one_file
 from grids.rna_values import settle_rna
 
+# Where pieces of cell names are compared, and how many names.
+PLACES = (0, 1, 2, -1, -2, -3)
+MOST_NAMES = 10_000
 _NOT_OF_NAMES = re.compile(r"[^a-z0-9]+")
 GENE_ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "ensembl", "id")
 MIN_SHARE_OF_COMMON_CELLS = 0.9
@@ -200,7 +202,7 @@ def _pair(rna: Part, atac: Part, paired: bool | None, harmonisation: list[dict],
         alike = _alike_names(rna.obs.index, atac.obs.index)
         if paired is None and alike is None:
             return False
-        n_alike, of_rna, of_atac = alike or (0, rna.obs.index[0], atac.obs.index[0])
+        n_alike, of_rna, of_atac = alike or ("0", rna.obs.index[0], atac.obs.index[0])
         but = f", yet {n_alike} agree but for a prefix or suffix" if alike else ""
         asked = "input.paired is true but " if paired else ""
         raise InputError(
@@ -227,32 +229,35 @@ def _pair(rna: Part, atac: Part, paired: bool | None, harmonisation: list[dict],
     return True
 
 
-def _alike_names(rna: pd.Index, atac: pd.Index) -> tuple[int, str, str] | None:
-    """How many cells have the same name in both but for what stands before or after it, with an example.
+def _alike_names(rna: pd.Index, atac: pd.Index) -> tuple[str, str, str] | None:
+    """How many cells have the same name in both but for what stands before or after it, in words, with an example.
 
     Names are cut at everything that is no letter or digit, and the pieces at one place, counted from the left or
-    from the right, are compared without regard to case. None where few agree, or only numbers do.
+    from the right, are compared without regard to case. None where few agree, or only numbers do. Of many names
+    some are looked for.
     """
-    of_rna, of_atac = ([_pieces(names, place) for place in (0, 1, 2, -1, -2, -3)] for names in (rna, atac))
-    most = max(
-        ((mine, theirs, mine.keys() & theirs.keys()) for mine, theirs in itertools.product(of_rna, of_atac)),
-        key=lambda pair: len(pair[2]),
-    )
-    mine, theirs, shared = most
-    if len(shared) <= min(len(rna), len(atac)) / 2:
+    looked_for = rna[backed.evenly_spaced(len(rna), MOST_NAMES)]
+    name_of_piece: list[dict[str, str]] = [{} for _ in PLACES]
+    for name in looked_for:
+        for names, piece in zip(name_of_piece, _pieces(name), strict=True):
+            if piece and not piece.isdigit():
+                names.setdefault(piece, name)
+    alike: dict[tuple[int, int], dict[str, str]] = {}
+    for name in atac:
+        for place, piece in enumerate(_pieces(name)):
+            for other, names in enumerate(name_of_piece):
+                if piece in names:
+                    alike.setdefault((other, place), {}).setdefault(names[piece], name)
+    found = max(alike.values(), key=len, default={})
+    if len(found) <= min(len(looked_for), len(atac)) / 2:
         return None
-    example = min(shared, key=mine.get)
-    return len(shared), rna[mine[example]], atac[theirs[example]]
+    return f"{len(found)} of {len(looked_for)}", *next(iter(found.items()))
 
 
-def _pieces(names: pd.Index, place: int) -> dict[str, int]:
-    """The piece at a place of each name, if it is no number, and the first cell that has it."""
-    found: dict[str, int] = {}
-    for i, name in enumerate(names):
-        pieces = _NOT_OF_NAMES.split(name.casefold())
-        if -len(pieces) <= place < len(pieces) and not pieces[place].isdigit():
-            found.setdefault(pieces[place], i)
-    return found
+def _pieces(name: str) -> list[str]:
+    """The piece of a name at each of :data:`PLACES`, empty where it has none."""
+    pieces = _NOT_OF_NAMES.split(name.casefold())
+    return [pieces[place] if -len(pieces) <= place < len(pieces) else "" for place in PLACES]
 
 
 def _attach_cell_types(
