@@ -283,3 +283,21 @@ def test_real_counts_come_back_from_size_factors():
     settled(rna)
     assert_array_equal(rna.X.toarray(), raw.rna.X.toarray())
     assert_array_equal(rna.depth, obs["n_counts"])
+
+
+def test_the_depth_follows_the_cells_and_is_the_rnas(tmp_path):
+    rna, atac = multiome()
+    rna.obs["n_counts"] = np.arange(1000, 1060)
+    order = np.random.default_rng(3).permutation(60)[:50]
+    paths = {
+        "rna": write_h5ad(tmp_path / "rna.h5ad", rna),
+        "atac": write_h5ad(tmp_path / "atac.h5ad", atac[order].copy()),
+    }
+    raw = read_raw({**paths, "paired": True})
+    assert_array_equal(raw.depth, [1000 + int(name.removeprefix("cell")) for name in raw.rna.obs.index])
+    del rna.obs["n_counts"]
+    sums = np.asarray(rna.X.sum(1)).ravel()
+    for column, depth in (("n_counts", sums), ("rna:n_counts", sums + 500), ("nCount_RNA", sums + 500)):
+        # A column of the whole MuData may be of the ATAC.
+        path = write_h5mu(tmp_path / "a.h5mu", rna, atac, obs={column: sums + 500})
+        assert_array_equal(read_raw({"multiome": path}).depth, depth)
