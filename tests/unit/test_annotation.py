@@ -3,6 +3,8 @@
 import gzip
 import logging
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from grids.annotation import GENE_COLUMNS, match_genes, read_genes
@@ -161,36 +163,23 @@ def test_gff3_lines_without_a_known_parent_are_counted_in_the_log(read, caplog, 
     assert "1 lines name neither a gene nor a known parent" in caplog.text
 
 
-# --- one row per gene name -------------------------------------------------------------------------
+# --- rows of one gene ------------------------------------------------------------------------------
 
 
-def test_near_rows_of_one_name_are_merged_and_far_ones_left_out_loudly(read, caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("grids"), "propagate", True)
+def test_near_rows_of_one_gene_are_merged_and_far_ones_are_places_of_their_own(read):
     text = "".join(
-        f"{chromosome}\t{start}\t{start + 100}\t{name}\t0\t{strand}\n"
+        f"chr{chromosome}\t{start}\t{start + 100}\t{name}\t0\t{strand}\n"
         for chromosome, start, name, strand in [
-            ("chrY", 50, "PAR", "+"), ("chrX", 80, "PAR", "+"),
-            ("chr2", 500, "NEAR", "-"), ("chr2", 900_000, "NEAR", "-"), ("chr2", 1_900_099, "NEAR", "-"),
-            ("chr3", 500, "FAR", "+"), ("chr3", 1_000_600, "FAR", "+"),
+            (2, 500, "NEAR", "-"), (2, 900_000, "NEAR", "-"), (2, 1_900_099, "NEAR", "-"),
+            (3, 500, "FAR", "+"), (3, 1_000_600, "FAR", "+"),
         ]
     )  # fmt: skip
     genes = read(text, "genes.bed")
     assert genes[["gene", "chromosome", "start", "end", "tss"]].to_numpy().tolist() == [
         ["NEAR", "chr2", 500, 1_900_199, 1_900_198],
         ["FAR", "chr3", 500, 600, 500],
-        ["PAR", "chrX", 80, 180, 80],
+        ["FAR", "chr3", 1_000_600, 1_000_700, 1_000_600],
     ]
-    assert "2 gene names occur at several places" in caplog.text and "FAR, PAR" in caplog.text
-
-
-def test_a_coding_gene_wins_over_its_namesake_and_exons_follow(read):
-    text = gtf(
-        gene_line("chr1", 1, 90, "+", 'gene_id "E1"; gene_name "AAA"; gene_type "pseudogene";'),
-        gene_line("chr1", 1, 90, "+", 'gene_id "E1"; gene_name "AAA";', "exon"),
-        gene_line("chr5", 1, 90, "+", 'gene_id "E2"; gene_name "AAA"; gene_type "protein_coding";'),
-        gene_line("chr5", 5, 90, "+", 'gene_id "E2"; gene_name "AAA";', "exon"),
-    )
-    assert rows(read(text)) == [["AAA", "chr5", 0, 90, "+", 0, "4", "90", "E2", "protein_coding"]]
 
 
 # --- BED -------------------------------------------------------------------------------------------
@@ -291,14 +280,137 @@ def test_only_wanted_genes_are_kept(read):
     assert rows(read(GENCODE, gene_names=["zzz"])) == []
 
 
-def test_genes_are_matched_by_name_then_by_id_without_version(read):
+def table(*rows):
+    """Genes as read_genes gives them: gene, chromosome, start, end, strand, gene_id, gene_type."""
+    columns = ["gene", "chromosome", "start", "end", "strand", "gene_id", "gene_type"]
+    genes = pd.DataFrame(rows, columns=columns)
+    tss = np.where(genes.strand == "-", genes.end - 1, genes.start)
+    exons = {"exon_starts": genes.start.astype(str), "exon_ends": genes.end.astype(str)}
+    return genes.assign(tss=tss, **exons)[GENE_COLUMNS]
+
+
+def places(genes):
+    """gene -> chromosome:start-end; fails where a gene is there twice."""
+    assert genes.gene.is_unique
+    spans = zip(genes.chromosome, genes.start, genes.end, strict=True)
+    return dict(zip(genes.gene, (f"{c}:{s}-{e}" for c, s, e in spans), strict=True))
+
+
+def test_genes_are_matched_by_id_without_version_and_the_rest_by_name(read):
     genes = read(GENCODE)
-    matched, share = match_genes(genes, ["B-B/2", "old", "none"], ["ENSG9", "ENSG1.7", "ENSG8"])
-    assert matched.gene.tolist() == ["B-B/2", "old"]
-    assert matched.start.tolist() == [100, 10]
-    assert share == pytest.approx(2 / 3)
-    by_id, share = match_genes(genes, ["ENSG2.4", "ENSG1"])
-    assert (by_id.gene.tolist(), by_id.start.tolist(), share) == (["ENSG2.4", "ENSG1"], [100, 10], 1.0)
+    match = match_genes(genes, ["B-B/2", "old", "none"], ["ENSG9", "ENSG1.7", "ENSG8"])
+    assert places(match.found) == {"B-B/2": "chr1:100-200", "old": "chr1:10-60"}
+    assert match.others.empty and not match.ambiguous
+    by_id = match_genes(genes, ["ENSG2.4", "ENSG1"])
+    assert places(by_id.found) == {"ENSG2.4": "chr1:100-200", "ENSG1": "chr1:10-60"}
+
+
+@pytest.mark.parametrize(
+    ("of_rna", "of_annotation", "same"),
+    [
+        ("ENSG00000000003", "ENSG00000000003.15", True),
+        ("ENSG00000000003.14", "ENSG00000000003.15", True),
+        ("gene:AT1G01010", "AT1G01010", True),
+        ("PF3D7_0100100.1", "PF3D7_0100100", True),
+        ("ENSG00000182378", "ENSG00000182378.14_PAR_Y", False),
+        ("AC012345.1", "AC012345.2", False),  # clones
+        ("CAAA01118383.1", "CAAA01118383.2", False),
+        ("MSTRG.1", "MSTRG.2", False),  # numbers of genes
+    ],
+)
+def test_which_ids_are_one(of_rna, of_annotation, same):
+    genes = table(("OTHER", "chr1", 5, 9, "+", "E0", ""), ("NEW", "chr2", 5, 9, "+", of_annotation, ""))
+    match = match_genes(genes, ["OTHER", "OLD"], ["", of_rna])
+    assert ("OLD" in set(match.found.gene)) == same
+
+
+def test_the_id_says_which_of_several_places_is_meant():
+    # CDY1 is in Cell Ranger ARC's references at several places; names are made unique as scanpy does
+    genes = table(
+        *((name, "chrY", start, start + 50, "+", f"E{start}", "protein_coding")
+          for name, start in [("CDY1", 100), ("DAZ1", 200), ("CDY1", 5_000_300), ("CDY1", 9_000_400)])
+    )  # fmt: skip
+    match = match_genes(genes, ["CDY1", "CDY1-1", "DAZ1"], ["E5000300", "E100", "E200"])
+    assert places(match.found) == {
+        "CDY1": "chrY:5000300-5000350", "CDY1-1": "chrY:100-150", "DAZ1": "chrY:200-250",
+    }  # fmt: skip
+    assert places(match.others) == {"E9000400": "chrY:9000400-9000450"}
+    assert match.ambiguous == {} and match.n_nameless == 0
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_name_at_several_places_is_not_located_whatever_the_order(turned):
+    genes = table(
+        ("X", "chr1", 5_000, 9_000, "+", "E1", "protein_coding"),
+        ("A", "chr1", 20, 30, "+", "E2", ""),
+        ("X", "chr1", 2_257_375, 2_274_639, "-", "E3", "protein_coding"),
+    )
+    match = match_genes(genes[::-1] if turned else genes, ["X", "A", "X-1"])
+    assert places(match.found) == {"A": "chr1:20-30"}
+    assert match.ambiguous == {"X": "chr1:5000-9000 (E1), chr1:2257375-2274639 (E3)"}
+    # Both stay in the annotation, under what only they are called.
+    assert places(match.others) == {"E1": "chr1:5000-9000", "E3": "chr1:2257375-2274639"}
+
+
+def test_places_that_nothing_tells_apart_are_counted():
+    genes = table(
+        ("X", "chr1", 5, 9, "+", "X", ""),
+        ("X", "chr2", 5, 9, "+", "X", ""),
+        ("A", "chr1", 5, 9, "+", "A", ""),
+    )
+    match = match_genes(genes, ["A", "X"])
+    assert (places(match.found), len(match.others), match.n_nameless) == ({"A": "chr1:5-9"}, 0, 2)
+    assert match.ambiguous == {"X": "chr1:5-9, chr2:5-9"}
+    assert match_genes(genes, ["A"]).n_nameless == 2
+
+
+def test_a_place_that_a_gene_has_by_id_is_no_other_genes():
+    genes = table(("NEW", "chr1", 5, 9, "+", "E1", ""), ("B", "chr2", 5, 9, "+", "E2", ""))
+    match = match_genes(genes, ["NEW", "OLD"], ["E9", "E1"])
+    assert places(match.found) == {"OLD": "chr1:5-9"} and not match.ambiguous
+
+
+CODING, LONG = "protein_coding", "lncRNA"
+REST = ("A", "chr1", 20, 30, "+", "E0", CODING)
+
+
+@pytest.mark.parametrize(
+    ("rows", "place"),
+    [
+        # a protein-coding gene wins over others of its name, wherever they stand
+        ([("chr1", 5, 90, "+", LONG), ("chr5", 5, 99, "+", CODING)], "chr5:5-99"),
+        ([("chr1", 5, 90, "+", "protein-coding"), ("chr1", 50, 70, "-", LONG)], "chr1:5-90"),
+        # genes that overlap are one place
+        ([("chr1", 50, 90, "-", CODING), ("chr1", 5, 51, "-", CODING)], "chr1:5-90"),
+        ([("chr1", 5, 50, "-", CODING), ("chr1", 50, 90, "-", CODING)], None),
+        ([("chr1", 5, 90, "-", CODING), ("chr1", 5, 90, "+", CODING)], None),
+        # pseudo-autosomal genes
+        ([("Y", 5, 90, "+", CODING), ("X", 25, 110, "+", CODING)], "X:25-110"),
+        ([("Y", 5, 90, "+", CODING), ("X", 25, 110, "-", CODING)], None),
+        ([("Y", 5, 90, "+", ""), ("X", 25, 110, "+", ""), ("chr1", 5, 9, "+", "")], None),
+        # contigs without peaks; a chromosome may be missing from the peaks because it was left out
+        ([("chr1", 5, 90, "+", ""), ("chr1_KI270706v1_random", 5, 90, "+", "")], "chr1:5-90"),
+        ([("chr1", 5, 90, "+", ""), ("CHR_HSCHR6_MHC_COX_CTG1", 5, 90, "+", "")], "chr1:5-90"),
+        ([("chr1", 5, 90, "+", LONG), ("CHR_HSCHR6_MHC_COX_CTG1", 5, 90, "+", CODING)], "chr1:5-90"),
+        ([("chr1", 5, 90, "+", ""), ("chrUn_x", 5, 90, "+", "")], None),
+        ([("chr1", 5, 90, "+", ""), ("chr7", 5, 90, "+", "")], None),
+    ],
+)
+def test_a_place_is_preferred_by_its_kind_only(rows, place):
+    rows = [("X", *row[:4], f"E{i + 1}", row[4]) for i, row in enumerate(rows)]
+    for order in (rows, rows[::-1]):
+        match = match_genes(table(REST, *order), ["A", "X"], contigs=["chr1", "chrUn_x"])
+        assert places(match.found).get("X") == place and ("X" in match.ambiguous) == (place is None)
+        # Nothing is lost: what is not this place keeps its own, under its id.
+        spans = set(places(match.others).values()) | set(places(match.found).values())
+        assert {f"{row[1]}:{row[2]}-{row[3]}" for row in rows} <= spans | {"chr1:50-90", "chr1:5-51"}
+
+
+def test_genes_that_are_one_place_become_one_row_with_all_exons():
+    genes = table(("X", "chr1", 50, 90, "-", "E1", CODING), ("X", "chr1", 5, 51, "-", "E2", CODING))
+    (row,) = match_genes(genes, ["X"]).found.to_dict("records")
+    assert (row["start"], row["end"], row["tss"]) == (5, 90, 89)
+    assert (row["exon_starts"], row["exon_ends"]) == ("5", "90")
 
 
 def test_no_match_shows_both_sides(read):

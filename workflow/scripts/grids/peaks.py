@@ -12,7 +12,10 @@ import pandas as pd
 from grids.chromosomes import COORDINATES, LARGEST
 from grids.errors import InputError, did_you_mean, listing
 
-_PEAK = re.compile(r"(\S*[^\s:_-])[:_-](-?[0-9]{1,12})[_-](-?[0-9]{1,12})")
+# Separators are ":", "-" and "_", or both "." (names of R's data frames).
+_PEAK = re.compile(
+    r"(\S*[^\s:._-])(?:[:_-](?=-?[0-9]+[_-])|\.(?=[0-9]+\.))(-?[0-9]{1,12})[._-](-?[0-9]{1,12})"
+)
 _COLUMN_DIALECTS = {
     "chromosome": ("chromosome", "chrom", "chr", "seqnames", "seqname", "seqid"),
     "start": ("start", "chromstart"),
@@ -29,8 +32,8 @@ def parse_peaks(
 ) -> pd.DataFrame:
     """Coordinates of peaks, from their names or from columns.
 
-    Names are read as ``chr1:100-200``, ``chr1-100-200`` or ``chr1_100_200``; the contig may itself hold
-    ``-``, ``_`` or ``.``. When names are no coordinates, columns of `var` are used: chromosome, start
+    Names are read as ``chr1:100-200``, ``chr1-100-200``, ``chr1_100_200`` or ``chr1.100.200``; the contig
+    may itself hold ``-``, ``_`` or ``.``. When names are no coordinates, columns of `var` are used: chromosome, start
     and end in the usual spellings, or one column ``interval``. Coordinates are taken as they are. Where names and
     columns tell different places (by more than one base: some count from 1), `coordinates` has to choose.
 

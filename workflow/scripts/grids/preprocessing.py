@@ -21,6 +21,7 @@ from grids.multiome import RawMultiome, gene_ids, read_raw, step_row
 from grids.normalisation import log_normalise, size_factors, variable_genes
 from grids.peaks import parse_peaks, peak_names
 from grids.quality_control import STEP_COLUMNS, CellFilter, enough_cells
+from grids.raw_files import match_row
 from grids.seeds import generator
 from grids.surrogates.detection import detection_chance
 from grids.tasks import ALL_GENES, read_tasks
@@ -47,7 +48,8 @@ class Preprocessed:
         divided by); `atac`: uint8 CSR, 1 where the peak is open, peaks sorted
         by position, with `obs["detection"]`, the chance that an open peak is seen in the cell.
     genes : DataFrame
-        The whole annotation, chromosome names as in the peaks, RNA gene names where RNA has the gene.
+        The whole annotation, chromosome names as in the peaks, RNA gene names where RNA has the gene; each
+        name once.
     accessibility : DataFrame
         `peak chromosome start end` and, per cell type, the share of its cells in which the peak is open.
     cells : DataFrame
@@ -240,7 +242,8 @@ def _harmonise(
     -------
     peaks : DataFrame, one row per peak of the raw data
     genes : DataFrame, the whole annotation with the peaks' chromosome names and the RNA's gene names
-    found : DataFrame, one row per RNA gene, missing values where the annotation does not have it
+    found : DataFrame, one row per RNA gene, missing values where the annotation does not have it; column places
+        tells the places of those that are at several
     report : list of dict
     """
     if not inputs.get("genes"):
@@ -260,15 +263,46 @@ def _harmonise(
     for warning in check_assembly(peaks, genes, assembly):
         log.warning("%s and input.genes: %s", raw.sources["atac"], warning)
     names = raw.rna.var.index
-    matched, _ = annotation.match_genes(genes, names, gene_ids(raw.rna.var))
-    found = matched.set_index("gene").reindex(names).astype(dict.fromkeys(("start", "end", "tss"), "Int64"))
-    by_id = matched.loc[~matched["gene"].isin(genes["gene"]), "gene_id"]
-    others = genes[~genes["gene"].isin(matched["gene"]) & ~genes["gene_id"].isin(by_id)]
-    genes = pd.concat([matched, others], ignore_index=True)
+    match = annotation.match_genes(genes, names, gene_ids(raw.rna.var), set(peaks["chromosome"].astype(str)))
+    found = (
+        match.found.set_index("gene").reindex(names).astype(dict.fromkeys(("start", "end", "tss"), "Int64"))
+    )
+    found["places"] = pd.Series(match.ambiguous, dtype=object).reindex(names)
+    report = [*raw.harmonisation, *matches.to_dict("records"), *_judge_annotation(genes, match, len(names))]
+    genes = pd.concat([match.found, match.others], ignore_index=True)
     genes = genes.iloc[sort_order(genes)].reset_index(drop=True)
-    report = [*raw.harmonisation, *matches.to_dict("records")]
-    report.append({"what": "RNA genes in the annotation", "n_total": len(names), "n_matched": len(matched)})
     return peaks, genes, found, report
+
+
+def _judge_annotation(genes: pd.DataFrame, match: annotation.Match, n_rna: int) -> list[dict]:
+    """Rows on how well the annotation says where genes are; what it leaves open is also told in the log."""
+    n_found, n_ambiguous = len(match.found), len(match.ambiguous)
+    n_kept = n_found + len(match.others)
+    unknown = genes["strand"] == "."
+    if unknown.any():
+        log.warning(
+            "input.genes: %d of %d genes have no strand (e.g. %s): their start site is taken to be the start of "
+            "their interval, which is wrong for genes on the minus strand",
+            unknown.sum(),
+            len(genes),
+            listing(genes["gene"][unknown], 3),
+        )
+    if n_ambiguous:
+        name, places = next(iter(match.ambiguous.items()))
+        log.warning(
+            "input.genes: %d genes of the RNA data are at several places in the annotation and are taken as not "
+            "located (e.g. %s: %s); ids in a column gene_ids of the RNA's var tell which one is meant",
+            n_ambiguous,
+            name,
+            places,
+        )
+    counts = [
+        ("annotated genes with a strand", len(genes), len(genes) - unknown.sum()),
+        ("annotated places under a name of their own", n_kept + match.n_nameless, n_kept),
+        ("RNA genes in the annotation", n_rna, n_found + n_ambiguous),
+        ("RNA genes of the annotation at one place", n_found + n_ambiguous, n_found),
+    ]
+    return [match_row(*row) for row in counts]
 
 
 def _named_tasks(asked: Mapping, raw: RawMultiome, found: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -281,6 +315,12 @@ def _named_tasks(asked: Mapping, raw: RawMultiome, found: pd.DataFrame, source: 
                 f"{source}: tasks: gene '{gene}' is not in the RNA data of {raw.sources['rna']}."
                 f"{did_you_mean(gene, known)} (names come from var_names; set input.gene_name_key to use "
                 "another column)"
+            )
+        if pd.notna(found.at[gene, "places"]):
+            raise InputError(
+                f"{source}: tasks: gene '{gene}' is at several places in the annotation input.genes: "
+                f"{found.at[gene, 'places']}; give the RNA data a column gene_ids of var with the annotation's "
+                "ids, which tell one from the other, or take the gene out of the tasks"
             )
         if pd.isna(found.at[gene, "chromosome"]):
             raise InputError(
