@@ -102,7 +102,8 @@ def test_save_writes_each_format_and_clears_the_figure(tmp_path):
     save(figure, tmp_path / "new" / "a.pdf", tmp_path / "a.PNG", tmp_path / "a.svg")
     assert (tmp_path / "new" / "a.pdf").read_bytes().startswith(b"%PDF")
     assert (tmp_path / "a.PNG").read_bytes().startswith(b"\x89PNG")
-    assert b"<svg" in (tmp_path / "a.svg").read_bytes()
+    drawn = (tmp_path / "a.svg").read_text()
+    assert "<svg" in drawn and ">text</text>" in drawn  # to be searched and copied
     assert figure.axes == []
 
 

@@ -34,5 +34,5 @@ def test_a_report_that_fails_leaves_nothing_and_says_why(tmp_path):
     snakefile = tmp_path / "Snakefile"
     snakefile.write_text("rule all:\n    input: 'absent'\n")
     with pytest.raises(RuntimeError, match=r"snakemake --report failed: .*absent"):
-        make_report(tmp_path / "report.html", "all", snakefile, [], [])
+        make_report(tmp_path / "report.html", "all", snakefile, [], [], tmp_path / "report.css")
     assert list(tmp_path.glob("*.html")) == []

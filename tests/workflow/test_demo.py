@@ -16,6 +16,7 @@ import psutil
 import pybigtools
 import pytest
 import yaml
+from browser import click_through, needs_chromium
 from numpy.testing import assert_allclose, assert_array_equal
 from running import OPTIONS, command, run, succeed, updated, write_config
 
@@ -343,6 +344,12 @@ def test_the_report_is_one_file_with_captions_and_labels(demo):
         assert words in text, words
     for figure in FIGURES:
         assert f"data:image/svg+xml;charset=utf8;filename={figure.rpartition('/')[2]}.svg;base64," in text
+
+
+@needs_chromium
+def test_everything_in_the_report_opens(demo):
+    seen = click_through(demo.folder / "report.html", ["redundancy", "gate", "MULTI1"])
+    assert seen["3. Sets and effects/Loci, Oligo/OPC"] == ["MULTI1, Oligo/OPC"]
 
 
 def rows_of(track):

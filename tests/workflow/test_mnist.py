@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import yaml
+from browser import click_through, needs_chromium
 from running import ROOT, succeed
 
 from grids.mnist import digits
@@ -61,3 +62,11 @@ def test_figures_are_drawn_and_nothing_else_runs(run):
         "train_mnist_classifier", "explain_mnist", "collect_mnist", "figure_mnist_changes",
         "figure_mnist_digits", "describe_provenance", "all",
     }  # fmt: skip
+
+
+@needs_chromium
+def test_everything_in_the_report_opens(run):
+    report = run.folder / "report.html"
+    succeed(run.folder.parents[1], CONFIG, options=["--report", report])
+    seen = click_through(report, ["mnist"])
+    assert len(seen["search mnist"]) == 4

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from browser import click_through, needs_chromium
 from builders import write_h5mu
 from numpy.testing import assert_allclose
 from running import succeed, updated
@@ -144,6 +145,12 @@ def test_figures_tracks_and_report_are_made(done):
     assert (done.folder / "tracks/Excitatory.bedpe").is_file() and (done.folder / "explained.h5mu").is_file()
     report = (done.folder / "report.html").read_text()
     assert all(words in report for words in ("Genes judged by the quality gate", "6. Validation", "REDUND1"))
+
+
+@needs_chromium
+def test_everything_in_the_report_opens(done):
+    seen = click_through(done.folder / "report.html", ["redundancy", "gate", "REDUND1"])
+    assert seen["search REDUND1"] == ["REDUND1, Excitatory"]
 
 
 def test_the_stored_surrogate_makes_the_predictions_of_the_gate(done):

@@ -26,7 +26,7 @@ from grids.config import (
 from grids.config_schema import check_duplicates, read_text_values
 from grids.errors import InputError, short_path
 from grids.explainers.jobs import jobs
-from grids.names import escape
+from grids.names import escape, unescape
 from grids.provenance import code_hash, config_of
 from grids.report import what_went_wrong
 from grids.seeds import derive_seed
@@ -186,8 +186,13 @@ def cell_type_of(wildcards):
 
 
 def label_of(wildcards):
-    """The true name in the report, where Snakemake would read braces as wildcards."""
-    return cell_type_of(wildcards).translate(str.maketrans("{}", "()"))
+    """The cell type's true name in the report, where Snakemake would read braces as wildcards."""
+    return label(cell_type_of(wildcards))
+
+
+def label(name):
+    """A name as the report shows it."""
+    return name.translate(str.maketrans("{}", "()"))
 
 
 def seed_for(step):

@@ -345,7 +345,9 @@ rule figure_locus:
             caption="../report/locus.rst",
             category="3. Sets and effects",
             subcategory=lambda wildcards: f"Loci, {label_of(wildcards)}",
-            labels={"what": "{gene}"},
+            labels=lambda wildcards: {
+                "what": f"{label(unescape(wildcards.gene))}, {label_of(wildcards)}"
+            },
         ),
     log:
         "<results>/logs/figure_locus/{cell_type}.log",

@@ -16,6 +16,7 @@ def make_report(
     snakefile: str | os.PathLike,
     config_files: Sequence[str | os.PathLike],
     config_args: Sequence[str],
+    stylesheet: str | os.PathLike,
 ) -> None:
     """Have Snakemake report on everything that ``target`` needs, in the working directory.
 
@@ -31,6 +32,8 @@ def make_report(
         As given with ``--configfile``.
     config_args : sequence of str
         ``key=value`` as given with ``--config``.
+    stylesheet : path
+        What the report looks like.
 
     Raises
     ------
@@ -50,7 +53,7 @@ def make_report(
     command += ["--config", *config_args] if config_args else []
     with whole(path) as partial:
         result = subprocess.run(
-            [*map(str, command), "--report", str(partial)],
+            [*map(str, command), "--report-stylesheet", str(stylesheet), "--report", str(partial)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

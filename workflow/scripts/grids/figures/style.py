@@ -43,7 +43,9 @@ ABBREVIATIONS = {"atac": "ATAC", "rna": "RNA", "tss": "TSS", "lsi": "LSI", "rmse
 LOG_CHANGE = "change in mean log-expression (natural log)"
 
 STYLE = {
-    "font.family": "DejaVu Sans",  # ships with matplotlib: the same glyphs on every machine
+    # The first ships with matplotlib: the same glyphs on every machine. For browsers without it: Verdana's are as wide.
+    "font.family": ["DejaVu Sans", "sans-serif"],
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
     "font.size": 7,
     "axes.titlesize": 7,
     "axes.labelsize": 7,
@@ -77,6 +79,7 @@ STYLE = {
     "figure.dpi": 200,  # as saved, so that a layout made once fits every format
     "savefig.dpi": 200,
     "pdf.fonttype": 42,  # text stays text
+    "svg.fonttype": "none",  # here too: names can be searched, copied and edited
     "svg.hashsalt": "grids",
 }
 
