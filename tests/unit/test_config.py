@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from grids.config import check, check_files, downloads, is_url, search_scope
+from grids.config import check, check_files, downloads, is_url, search_fill, search_scope
 from grids.config_schema import check_duplicates, read_text_values
 from grids.errors import InputError, short_path
 from grids.tasks import read_tasks
@@ -165,6 +165,17 @@ def test_the_scope_is_what_the_surrogate_sees_unless_told():
     ]:
         assert search_scope({"surrogate": {"model": model}, "search": {"scope": scope}}) == expected
     check({**yaml.safe_load(STUDY), "search": {"scope": "window"}}, SCHEMA, "study.yaml")
+
+
+def test_sets_are_filled_where_every_peak_does_something_unless_told():
+    for model, fill, expected in [
+        ("window", None, False),
+        ("window", True, True),
+        ("cross_modality", None, True),
+        ("cross_modality", False, False),
+    ]:
+        assert search_fill({"surrogate": {"model": model}, "search": {"fill": fill}}) is expected
+    assert "search.fill: 3 is not allowed; expected true or false or null" in message("search: {fill: 3}")
 
 
 def test_a_misspelt_key_is_told_before_the_one_that_seems_missing():

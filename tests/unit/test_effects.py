@@ -401,6 +401,22 @@ def test_q_values_are_benjamini_hochberg_within_method_and_size():
     assert list(collect_effects([]).columns) == EFFECT_COLUMNS
 
 
+def test_full_sets_of_any_size_are_one_family_and_smaller_ones_are_with_those_of_their_size():
+    base = {"surrogate": "s", "method": "grids", "cell_type": "T", "direction": "silence"}
+    table = pd.DataFrame(
+        {
+            **base,
+            "gene": ["a", "a", "b", "b", "b", "c"],
+            "set_size": [1, 2, 1, 2, 3, 1],
+            "p_value": [0.02, 0.01, 0.5, 0.2, 0.04, 0.03],
+        }
+    )
+    # full: a of 2, b of 3, c of 1; of 1: a and b; of 2: b
+    np.testing.assert_allclose(collect_effects([table])["q_value"], [0.04, 0.03, 0.5, 0.2, 0.04, 0.04])
+    apart = collect_effects([table], nested=False)["q_value"]  # of 1: a, b, c; of 2: a and b; of 3: b
+    np.testing.assert_allclose(apart, [0.045, 0.02, 0.5, 0.2, 0.04, 0.045])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -12,7 +12,7 @@ from refitted_toys import WindowToy, window_surrogate
 from scipy import sparse
 from scipy.stats import false_discovery_control
 from scipy.stats import t as t_distribution
-from toys import AnyOfToy, LinearToy
+from toys import AllOfToy, AnyOfToy, LinearToy
 
 from grids import tables
 from grids.cells import Modality, Multiome
@@ -299,19 +299,38 @@ def copies(n_copies, n_peaks):
 
 @pytest.mark.parametrize("n_copies", [1, 2, 4])
 def test_disjoint_copies_are_alternative_sets(n_copies):
-    # closing a pair takes everything, whichever pair; nothing is left to find after the last copy but noise
+    # closing a pair takes everything, whichever pair; nothing is left to find after the last copy
     surrogate = copies(n_copies, 10)
     result = analyse(surrogate, np.ones((5, 10)), [0, 1], max_alternatives=9)
     assert row_of(result)["n_alternative_sets"] == n_copies - 1
     by_set = result.alternatives.groupby("alternative")
     found = {frozenset(surrogate.peaks.index(p) for p in rows["peak"]) for _, rows in by_set}
-    assert {frozenset({2 * c, 2 * c + 1}) for c in range(n_copies)} <= found
-    assert by_set.ngroups == n_copies + 1  # the first that fails is reported, and ends the search
-    assert by_set["reaches_90_percent"].first().tolist() == [True] * n_copies + [False]
-    np.testing.assert_allclose(by_set["share_of_first"].first(), [1.0] * n_copies + [0.0], atol=1e-6)
-    np.testing.assert_allclose(by_set["log_change"].first(), [-1.0] * n_copies + [0.0], atol=1e-6)
+    assert {frozenset({2 * c, 2 * c + 1}) for c in range(n_copies)} == found
+    assert by_set["reaches_90_percent"].first().all()
+    np.testing.assert_allclose(by_set["share_of_first"].first(), 1, atol=1e-6)
+    np.testing.assert_allclose(by_set["log_change"].first(), -1, atol=1e-6)
     assert not result.alternatives["peak"].duplicated().any()
     assert (by_set["rank"].agg(list).map(tuple) == (1, 2)).all()
+
+
+def test_the_first_alternative_that_falls_short_is_reported_and_ends_the_search():
+    # closing 0 and 1 takes 1, 2 and 3 half of that, 4 and 5 as much: the pair that falls short comes before it
+    surrogate = FunctionToy(6, lambda x: x[:, :2].amax(1) + 0.5 * x[:, 2:4].amax(1) + 0.4 * x[:, 4:].amax(1))
+    result = analyse(surrogate, np.ones((5, 6)), [0, 1], max_alternatives=9)
+    assert row_of(result)["n_alternative_sets"] == 0
+    assert result.alternatives["reaches_90_percent"].tolist() == [True, True, False, False]
+    np.testing.assert_allclose(result.alternatives["share_of_first"], [1, 1, 0.5, 0.5], atol=1e-6)
+
+
+@pytest.mark.parametrize("members", [[2, 6], [2, 6, 0, 1], [2]])
+def test_degeneracy_does_not_depend_on_what_the_set_holds_beyond_its_sufficient_members(members):
+    # closing either of a pair takes everything: one suffices and the other is an alternative, in the set or not
+    result = analyse(AllOfToy(8, [2, 6]), np.ones((5, 8)), members, max_alternatives=9)
+    row = row_of(result)
+    assert (row["n_sufficient"], row["n_alternative_sets"]) == (1, 1)
+    rows = result.alternatives
+    assert rows.loc[rows["alternative"] == 1, "peak"].tolist() == ["chr1:6000-6500"]
+    assert rows["alternative"].max() == 1
 
 
 def test_alternatives_end_with_their_limit_or_with_the_candidates():
@@ -462,9 +481,16 @@ def test_a_gene_of_the_window_surrogate_is_explained_by_its_window_and_its_refit
     np.testing.assert_allclose(result.redundancy["joint_log_effect_high"], [-0.9, -0.2], rtol=1e-5)
     assert result.redundancy["redundancy_index"].abs().max() < 1e-5
     assert result.members["selection_frequency"].tolist() == [1, 0, 1]  # peak 2 is a better second for G1
-    # one peak is left for G1, fewer than its set has; of the two in the window of G0 one is left
-    assert result.alternatives["peak"].tolist() == [surrogate.peaks[i] for i in (3, 1, 2, 0)]
-    assert result.alternatives["share_of_first"].tolist() == pytest.approx([1, 1, 1, 0.25])
+    # one peak is left for G1, fewer than its set has, and one of the two in the window of G0
+    assert result.alternatives["peak"].tolist() == [surrogate.peaks[i] for i in (3, 1, 2, 2, 0)]
+    assert result.alternatives["alternative"].tolist() == [0, 0, 1, 0, 1]
+    assert not result.alternatives.query("alternative > 0")["reaches_90_percent"].any()
+    wider = analyse(surrogate, opened, sets, max_alternatives=0, n_stability=4, set_size=3)
+    assert wider.members["selection_frequency"].tolist() == [
+        1,
+        1,
+        1,
+    ]  # three peaks are searched for: both are found
     with pytest.raises(
         InputError, match="'chr1:0-500' is not among the 3 peaks that the surrogate sees for gene 'G1'"
     ):

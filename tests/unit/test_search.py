@@ -18,7 +18,7 @@ from toys import AllOfToy, AnyOfToy, LinearToy
 from grids.errors import InputError
 from grids.perturbation import objective
 from grids.perturbation.objective import PerturbedCells
-from grids.perturbation.search import Search
+from grids.perturbation.search import LEAST_EFFECT, Search
 from grids.perturbation.sets import FOUND_COLUMNS, SEARCH_COLUMNS, find_sets
 from grids.perturbation.transition import transition_gain
 from grids.tables import SKIPPED_COLUMNS
@@ -246,9 +246,101 @@ def test_share_of_restarts_of_find_sets_counts_members_that_do_something():
     weights[7, 1] = 1.0
     tasks, windows, peaks = task_tables()
     opened = sparse.csr_matrix(np.ones((5, 20), dtype=np.uint8))
-    sets, *_ = find_sets(named(LinearToy(weights)), opened, tasks, windows, 1, set_size=4, restarts=3)
+    options = {"set_size": 4, "restarts": 3, "fill": True}
+    sets, *_ = find_sets(named(LinearToy(weights)), opened, tasks, windows, 1, **options)
     assert sets["share_of_restarts"].tolist() == [1, 1, 0, 0, 1, 0, 0, 0]
     assert sets["peak"].tolist()[:2] == [peaks[4], peaks[11]] and sets["peak"][4] == peaks[7]
+
+
+def test_peaks_that_do_nothing_are_no_members():
+    weights = np.zeros((20, 3))
+    weights[[4, 11], 0] = 2.0, 1.0
+    weights[7, 1] = 1.0
+    weights[:, 2] = -1.0, *[LEAST_EFFECT / 2] * 19
+    tasks, windows, peaks = task_tables()
+    tasks = pd.concat([tasks, tasks[:1].assign(gene="G2")])
+    opened = sparse.csr_matrix(np.ones((5, 20), dtype=np.uint8))
+    options = {"set_size": 4, "restarts": 3}
+    sets, searches, skipped = find_sets(named(LinearToy(weights)), opened, tasks, windows, 1, **options)
+    assert sets["peak"].tolist() == [peaks[4], peaks[11], peaks[7]]
+    assert sets["set_size"].tolist() == [2, 2, 1] and sets["rank"].tolist() == [1, 2, 1]
+    assert (sets["share_of_restarts"] == 1).all()
+    assert searches["set_size"].tolist() == [2] * 3 + [1] * 3 + [0] * 3
+    reason = (
+        "nothing found: closing no peak of the genome lowers predicted log-expression by more than 0.0001"
+    )
+    assert skipped.to_numpy().tolist() == [["T", "G2", reason]]
+    up, *_ = find_sets(
+        named(LinearToy(weights)), opened * 0, tasks[2:], windows, 1, direction="activate", **options
+    )
+    assert up.empty  # opening raises by as little
+
+
+def test_a_gene_of_which_no_set_model_has_a_member_is_skipped_with_that_chance():
+    surrogate = named(WindowToy([0.0, 0.0], {"G0": [0, 1]}))
+    surrogate.forms = lambda: pd.DataFrame({"none": [0.966]}, index=["G0"])
+    tasks, opened = pd.DataFrame({"cell_type": ["T"], "gene": ["G0"]}), sparse.csr_matrix(np.ones((5, 2)))
+    windows = pd.DataFrame({"peak": surrogate.peaks, "gene": "G0"})
+    sets, _, skipped = find_sets(surrogate, opened.astype(np.uint8), tasks, windows, 1, scope="window")
+    assert sets.empty and list(sets.columns) == FOUND_COLUMNS
+    assert skipped["reason"].item() == (
+        "nothing found: closing no peak of the window lowers predicted log-expression by more than 0.0001 "
+        "(posterior chance that no peak is a member: 0.97)"
+    )
+
+
+def gates(groups, weights, ends, n_peaks=8):
+    """Log-expression is a sum of gates, each of which is there while any (or all) of a group of peaks is open."""
+    toy = LinearToy(np.eye(n_peaks))
+
+    def tail(pooled, genes=None):
+        opened = pooled[:, 0]
+        parts = [
+            weight * (opened[:, group].amin(1) if any_closes else opened[:, group].amax(1))
+            for group, weight, any_closes in zip(groups, weights, ends, strict=True)
+        ]
+        return torch.stack(parts).sum(0)[:, None]
+
+    toy.tail = tail
+    return toy
+
+
+@given(
+    groups=st.lists(st.lists(st.integers(0, 7), min_size=1, max_size=4, unique=True), min_size=1, max_size=4),
+    weights=st.lists(st.sampled_from([-0.5, 0.0, 5e-5, 0.3, 1.0]), min_size=4, max_size=4),
+    ends=st.lists(st.booleans(), min_size=4, max_size=4),
+    size=st.integers(1, 8),
+)
+@settings(max_examples=80, deadline=None)
+def test_every_member_of_an_unfilled_set_does_something_and_nothing_is_lost(groups, weights, ends, size):
+    toy = gates(groups, weights[: len(groups)], ends[: len(groups)])
+    cells = PerturbedCells(toy, sparse.csr_matrix(np.ones((3, 8), dtype=np.uint8)), 0)
+    search = Search(cells, 0)
+    filled = search.improve(search.greedy(size), np.random.default_rng(0)).members
+    members = search.nested_order(search.unfilled(filled))
+    assert set(members.tolist()) <= set(filled.tolist()) and len(set(members.tolist())) == len(members)
+
+    def lost(peaks):
+        return -cells.mean_of_sets(torch.tensor([peaks], dtype=torch.long).view(1, -1), 0).item()
+
+    unfilled = members.tolist()
+    n_idle = size - len(unfilled)
+    assert lost(unfilled) >= lost(filled.tolist()) - n_idle * LEAST_EFFECT - 1e-6
+    for member in unfilled:
+        rest = [other for other in unfilled if other != member]
+        assert max(lost([member]) - lost([]), lost(unfilled) - lost(rest)) > LEAST_EFFECT / 2
+    assert search.unfilled(members).tolist() == sorted(unfilled)
+
+
+def test_of_two_members_that_stand_in_for_each_other_one_stays():
+    # the gene falls when 1 and 3 or 1 and 5 are closed: neither 3 nor 5 is missed while the other is in the set
+    toy = LinearToy(np.eye(8))
+    toy.tail = lambda pooled, genes=None: torch.maximum(
+        pooled[:, 0, 1], torch.minimum(pooled[:, 0, 3], pooled[:, 0, 5])
+    )[:, None]
+    search = Search(PerturbedCells(toy, sparse.csr_matrix(np.ones((3, 8), dtype=np.uint8)), 0), 0)
+    assert search.contributing(torch.tensor([1, 3, 5])).tolist() == [1]
+    assert search.unfilled(torch.tensor([5, 1, 3, 0])).tolist() == [1, 3]
 
 
 @pytest.mark.parametrize("encoder", ["paper", "normalised"])
@@ -410,8 +502,17 @@ def test_find_sets_of_several_genes_in_both_scopes():
     sets, _, skipped = find_sets(
         named(linear_two_genes()), opened, tasks, windows, 1, set_size=3, scope="window", restarts=2
     )
+    assert sets["peak"].tolist() == [peaks[5], peaks[4], peaks[3], peaks[0], peaks[1]]
+    assert skipped.empty
+    sets, _, skipped = find_sets(
+        named(linear_two_genes()), opened, tasks, windows, 1, set_size=3, scope="window", fill=True
+    )
     assert sets["peak"].tolist() == [peaks[5], peaks[4], peaks[3]]
     assert skipped.values.tolist() == [["T", "G1", "2 candidate peaks (window), search.set_size is 3"]]
+    *_, skipped = find_sets(
+        named(linear_two_genes()), opened, tasks, windows[:6], 1, set_size=3, scope="window"
+    )
+    assert skipped.values.tolist() == [["T", "G1", "0 candidate peaks (window)"]]
 
 
 def test_find_sets_of_genes_with_a_window_each():
@@ -422,15 +523,13 @@ def test_find_sets_of_genes_with_a_window_each():
     tasks = pd.DataFrame({"cell_type": "T", "gene": ["G0", "G1", "G2", "G3"]})
     opened = sparse.csr_matrix(np.ones((5, 6), dtype=np.uint8))
     sets, searches, skipped = find_sets(surrogate, opened, tasks, windows, 1, set_size=2, restarts=2)
-    assert sets["gene"].tolist() == ["G0", "G0", "G1", "G1"]
-    assert sets["peak"].tolist() == [peaks[i] for i in (4, 3, 1, 3)]
+    assert sets["gene"].tolist() == ["G0", "G0", "G1", "G1", "G2"]
+    assert sets["peak"].tolist() == [peaks[i] for i in (4, 3, 1, 3, 5)]
     before, after = searches[["objective_before", "objective_after"]].to_numpy().T
-    np.testing.assert_allclose(before - after, [1.8, 1.8, 3.8, 3.8], rtol=1e-5)
-    assert skipped.values.tolist() == [
-        ["T", "G2", "1 candidate peaks (genome), search.set_size is 2"],
-        ["T", "G3", "not among the 3 genes of the toy surrogate"],
-    ]
+    np.testing.assert_allclose(before - after, [1.8, 1.8, 3.8, 3.8, 9, 9], rtol=1e-5)
+    assert skipped.values.tolist() == [["T", "G3", "not among the 3 genes of the toy surrogate"]]
     assert surrogate.n_prepared == 1
+    assert sets["set_size"].tolist() == [2, 2, 2, 2, 1]
     sets, *_ = find_sets(surrogate, opened, tasks[:2], windows, 1, set_size=2, scope="window", restarts=1)
     assert sets["peak"].tolist() == [peaks[i] for i in (3, 0, 1, 2)]  # of those in sight, those in `windows`
     given = pd.DataFrame({"cell_type": "T", "gene": "G1", "peak": [peaks[1], peaks[0]]})
@@ -471,8 +570,15 @@ def test_find_sets_starts_from_given_sets():
     )
     assert sets["peak"].tolist() == [peaks[19], peaks[18]]
     assert searches["start"].tolist() == ["given"]
-    with pytest.raises(InputError, match="expected 2 peaks for T, G1"):
+    smaller, *_ = find_sets(
+        named(linear_two_genes()), opened, tasks[:1], windows, 1, given=given_sets[:1], **options
+    )
+    assert smaller["peak"].tolist() == [peaks[19]]
+    with pytest.raises(InputError, match="expected 1 to 2 peaks for T, G1"):
         find_sets(named(linear_two_genes()), opened, tasks[1:], windows, 1, given=given_sets, **options)
+    with pytest.raises(InputError, match=r"expected 2 peaks for T, G0 in search\.given, found 1"):
+        options["fill"] = True
+        find_sets(named(linear_two_genes()), opened, tasks[:1], windows, 1, given=given_sets[:1], **options)
     with pytest.raises(InputError, match=r"search\.given: peak 'chr9:1-2' is not among the 20 peaks"):
         wrong = given_sets.assign(peak=["chr9:1-2", peaks[0]])
         find_sets(named(linear_two_genes()), opened, tasks[:1], windows, 1, given=wrong, **options)

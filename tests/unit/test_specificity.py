@@ -100,7 +100,14 @@ def test_a_type_without_test_cells_is_refused():
         measure_specificity(surrogate, atac(np.ones((0, 1))), "Oligo", found(surrogate, "Astro", [0]))
 
 
-def test_overlap_is_with_the_own_set_of_the_same_size():
+def test_overlap_is_with_the_own_set_whatever_its_size():
+    surrogate = LinearToy([0.5, 0.2, 0.8])
+    sets = pd.concat([found(surrogate, "Oligo", [0, 1, 2]), found(surrogate, "Astro", [0])])
+    table = measure_specificity(surrogate, atac([[1, 1, 1]]), "Oligo", sets)
+    assert table.set_index("found_in")["jaccard"].to_dict() == {"Oligo": 1, "Astro": pytest.approx(1 / 3)}
+
+
+def test_overlap_is_with_the_own_set_of_the_same_size_where_there_are_several():
     surrogate = LinearToy([0.5, 0.2, 0.8])
     sets = [found(surrogate, cell_type, members) for cell_type, members in
             [("Oligo", [0]), ("Oligo", [1, 2]), ("Astro", [0]), ("Astro", [0, 1])]]  # fmt: skip

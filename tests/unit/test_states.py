@@ -253,7 +253,8 @@ def test_q_values_count_each_task_once():
             for i, p in enumerate(p_values)
             for level in ("young", "old")
         ]
-        keys = {"surrogate": "toy", "method": "grids", "direction": "silence", "set_size": 2}
+        size = {"A": 2, "B": 3, "C": 1}[cell_type]  # q-values are over sets of every size
+        keys = {"surrogate": "toy", "method": "grids", "direction": "silence", "set_size": size}
         return pd.DataFrame(rows).assign(**keys).reindex(columns=STATE_COLUMNS)
 
     table = collect_states([part("A", [0.01, np.nan]), part("B", [0.04, 0.5]), part("C", [])])

@@ -21,6 +21,7 @@ from grids.config import (
     explainer_settings,
     is_url,
     local_files,
+    search_fill,
     search_scope,
 )
 from grids.config_schema import check_duplicates, read_text_values
@@ -77,6 +78,7 @@ validate(config, "../schemas/config.schema.yaml")
 # In one order, whatever was given and whatever is a default: a config that was resolved before is the same config.
 config["input"] = dict(sorted(config["input"].items()))
 config["search"]["scope"] = search_scope(config)
+config["search"]["fill"] = search_fill(config)
 
 RESULTS = str(Path(config["results"], config["run"]))
 REPORT = f"{RESULTS}/report.html"

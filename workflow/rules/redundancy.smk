@@ -32,7 +32,10 @@ rule measure_redundancy:
             for key, value in config["redundancy"].items()
             if key != "gene_classes"
         }
-        | {key: config["search"][key] for key in ("scope", "candidates", "max_rounds")},
+        | {
+            key: config["search"][key]
+            for key in ("scope", "set_size", "candidates", "max_rounds")
+        },
         seed=seed_for("measure_redundancy"),
         code=code_of("measure_redundancy"),
     script:

@@ -115,6 +115,18 @@ def search_scope(config: dict) -> str:
     return config["search"]["scope"] or by_model[config["surrogate"]["model"]]
 
 
+def search_fill(config: dict) -> bool:
+    """Whether peaks that do nothing fill a set: what the config says, else only where every peak does something.
+
+    Parameters
+    ----------
+    config : dict
+        With its defaults filled in.
+    """
+    fill = config["search"]["fill"]
+    return config["surrogate"]["model"] == "cross_modality" if fill is None else fill
+
+
 def explainer_settings(config: dict, methods: Iterable[str]) -> dict[str, dict]:
     """Keywords of each method; CXPlain has the same for every window, and GRIDS searches as in the run itself.
 

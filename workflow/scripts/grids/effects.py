@@ -22,9 +22,8 @@ from grids.perturbation.objective import PerturbedCells
 from grids.perturbation.task_cells import TaskCells
 from grids.perturbation.transition import VALUE_OF_DIRECTION
 from grids.seeds import generator
-from grids.tables import EFFECT_COLUMNS, SET_COLUMNS, stack
+from grids.tables import EFFECT_COLUMNS, SET_COLUMNS, TASK_KEYS, stack
 
-TASK_KEYS = ["surrogate", "method", "cell_type", "gene", "direction"]
 LOCATION_COLUMNS = [
     *TASK_KEYS, "set_size", "hit", "soft_hit", "n_same_chromosome", "share_same_chromosome", "n_in_window",
     "closest_bp", "expected_hit", "expected_soft_hit", "expected_share_same_chromosome",

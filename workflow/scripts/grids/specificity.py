@@ -44,8 +44,9 @@ def measure_specificity(
     -------
     DataFrame
         :data:`grids.tables.SPECIFICITY_COLUMNS`. `log_change`: change of mean predicted log-expression
-        (natural log), with the bounds of its 95 % interval. `jaccard`: overlap with the set of the same
-        size that was found in `applied_to` for the same gene; missing when there is none.
+        (natural log), with the bounds of its 95 % interval. `jaccard`: overlap with the set that was found in
+        `applied_to` for the same gene, of the same size where a task has sets of several sizes; missing when there
+        is none.
 
     Raises
     ------
@@ -65,14 +66,18 @@ def measure_specificity(
         for direction in pd.unique(sets["direction"])
     }
     task = ["gene", "direction", "surrogate", "method", "set_size"]
-    own = {key: set(rows["peak"]) for key, rows in sets[sets["cell_type"] == applied_to].groupby(task)}
+    # Where a task has sets of several sizes, those of one size are compared.
+    has_several = (sets.groupby([*task[:-1], "cell_type"])["set_size"].nunique() > 1).any()
+    compared = task if has_several else task[:-1]
+    own = {key: set(rows["peak"]) for key, rows in sets[sets["cell_type"] == applied_to].groupby(compared)}
     rows = []
     # Gene by gene, so that a surrogate with a part for each gene prepares its cells once.
     known = sets[sets["gene"].isin(surrogate.genes)].groupby([*task, "cell_type"])
     for (gene, direction, name, method, set_size, found_in), members in known:
         changes = changes_by_set(cells[direction], gene, members["peak"])
         low, high = interval(bootstrap_means(changes, weights)[:, 0])
-        overlap = jaccard(set(members["peak"]), own.get((gene, direction, name, method, set_size), set()))
+        key = (gene, direction, name, method, set_size)[: len(compared)]
+        overlap = jaccard(set(members["peak"]), own.get(key, set()))
         rows.append(
             [name, method, gene, direction, found_in, applied_to, set_size, n_cells, changes[0].mean(),
              low, high, overlap]

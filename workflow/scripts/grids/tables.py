@@ -50,7 +50,8 @@ ALTERNATIVE_COLUMNS = [
     "surrogate", "method", "cell_type", "gene", "direction", "alternative", "rank", "peak", "log_change",
     "share_of_first", "reaches_90_percent",
 ]  # fmt: skip
-SET_KEYS = ["surrogate", "method", "cell_type", "gene", "direction", "set_size"]
+TASK_KEYS = ["surrogate", "method", "cell_type", "gene", "direction"]
+SET_KEYS = [*TASK_KEYS, "set_size"]
 SPECIFICITY_COLUMNS = [
     "surrogate", "method", "gene", "direction", "found_in", "applied_to", "set_size", "n_cells", "log_change",
     "log_change_low", "log_change_high", "jaccard",

@@ -22,6 +22,8 @@ from grids.perturbation.transition import Linearised, direction_sign, linearise
 
 # A difference below this share of the objective is rounding: no progress, a tie.
 RELATIVE_TOLERANCE = 1e-6
+# A peak that moves mean log-expression by no more than this does nothing: a hundredth of a percent of expression.
+LEAST_EFFECT = 1e-4
 # Where gradients are taken on the path from nothing to everything perturbed; how many of them in each cell at least,
 # and in all cells together where there are few.
 N_PATH_STEPS = 20
@@ -335,19 +337,31 @@ class Search:
             ordered.append(best)
             states = self.cells.perturbed(best.view(1), states)
             left = left[left != best]
-        return torch.stack(ordered)
+        return torch.stack(ordered) if ordered else members
 
     def contributing(self, members: Tensor) -> Tensor:
         """The members that do something: alone, or added to the rest of the set (exact evaluation).
 
-        The others only fill the set: any peak without an effect could stand in their place.
+        The others only fill the set: any peak without an effect could stand in their place. Something is more than
+        :data:`LEAST_EFFECT`, in the direction asked.
         """
-        unperturbed = self.sign * self._unperturbed.predicted.mean()
-        contributes = _is_more(self._exact_alone(members), unperturbed)
+        least = max(LEAST_EFFECT, RELATIVE_TOLERANCE * float(self._unperturbed.predicted.mean().abs()))
+        contributes = self._exact_alone(members) > self.sign * self._unperturbed.predicted.mean() + least
         if not contributes.all():
             without = torch.stack([members[members != member] for member in members[~contributes]])
-            contributes[~contributes] = _is_more(self.objective(members[None]), self.objective(without))
+            contributes[~contributes] = self.objective(members[None]) > self.objective(without) + least
         return members[contributes]
+
+    def unfilled(self, members: Tensor) -> Tensor:
+        """The set without members that do nothing, in ascending order; it may be empty.
+
+        They leave one by one, those with the highest index first: of two that each do nothing as long as the other is
+        there, one stays. With each that leaves, the objective drops by no more than :data:`LEAST_EFFECT`.
+        """
+        members = members.sort().values
+        while len(idle := members[~torch.isin(members, self.contributing(members))]):
+            members = members[members != idle[-1]]
+        return members
 
     def _exact_alone(self, peaks: Tensor) -> Tensor:
         """Objective with each peak alone perturbed, shape (n,); every peak is evaluated once."""

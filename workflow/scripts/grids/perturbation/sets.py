@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from grids import tables
 from grids.errors import InputError, did_you_mean, listing
-from grids.perturbation.search import Search
+from grids.perturbation.search import LEAST_EFFECT, Search, SearchResult
 from grids.perturbation.task_cells import TaskCells
 from grids.perturbation.transition import VALUE_OF_DIRECTION
 from grids.seeds import generator
@@ -35,6 +35,7 @@ def find_sets(
     seed: int,
     *,
     set_size: int = 10,
+    fill: bool = False,
     candidates: int = 32,
     scope: str = "genome",
     direction: str = "silence",
@@ -56,7 +57,12 @@ def find_sets(
     windows : DataFrame
         Columns ``peak, gene``; read with ``scope="window"`` only.
     seed : int
-    set_size, candidates, batch_size, max_rounds
+    set_size : int
+        Peaks that are searched for, as many as there are candidates at most. Those that do nothing
+        (:meth:`Search.unfilled`) are no members.
+    fill : bool
+        Every set has `set_size` members, whatever they do.
+    candidates, batch_size, max_rounds
         As in :class:`Search`.
     scope : {"genome", "window"}
         Candidates: every peak that the surrogate sees for the gene, or those in the gene's window.
@@ -67,18 +73,19 @@ def find_sets(
         sets. The best one is returned.
     start : {"greedy", "random", "given"}
     given : DataFrame, optional
-        Columns ``cell_type, gene, peak``: the sets to start from with ``start="given"``.
+        Columns ``cell_type, gene, peak``: the sets to start from with ``start="given"``, of `set_size` peaks, or
+        of fewer unless `fill`.
 
     Returns
     -------
     sets : DataFrame
-        :data:`FOUND_COLUMNS`; a row per member in nested order. `share_of_restarts`: share of the restarts whose
-        set holds the member and in which it does something (:meth:`Search.contributing`).
+        :data:`FOUND_COLUMNS`; a row per member in nested order, `set_size` being the number of members.
+        `share_of_restarts`: share of the restarts in whose set the member does something.
     searches : DataFrame
-        :data:`SEARCH_COLUMNS`; a row per restart.
+        :data:`SEARCH_COLUMNS`; a row per restart, `set_size` being that of the task's set.
     skipped : DataFrame
-        ``cell_type, gene, reason`` of tasks with fewer candidate peaks than `set_size`, and of genes that the
-        surrogate does not have.
+        ``cell_type, gene, reason`` of tasks in which no peak does anything, of those without candidate peaks (with
+        `fill`: with fewer than `set_size`), and of genes that the surrogate does not have.
 
     Raises
     ------
@@ -89,46 +96,52 @@ def find_sets(
     predicted_genes = set(surrogate.genes)
     origins = [start, "path"][:restarts] + ["random"] * (restarts - 2)
     found, searches, skipped = [], [], []
+
+    def skip(cell_type: str, gene: str, reason: str) -> None:
+        log.warning("%s, %s skipped: %s", cell_type, gene, reason)
+        skipped.append([cell_type, gene, reason])
+
     bar = tqdm(tasks[["cell_type", "gene"]].itertuples(index=False), total=len(tasks), unit="gene")
     for cell_type, gene in bar:
         bar.set_description(f"{cell_type} {gene}")
-        reason = None
         if gene not in predicted_genes:
             reason = f"not among the {len(predicted_genes)} genes of the {surrogate.name} surrogate"
-        else:
-            cells, column, peaks = task_cells.of(gene)
-            allowed = task_cells.candidates(gene, windows if scope == "window" else None)
-            if len(allowed) < set_size:
-                reason = f"{len(allowed)} candidate peaks ({scope}), search.set_size is {set_size}"
-        if reason:
-            log.warning("%s, %s skipped: %s", cell_type, gene, reason)
-            skipped.append([cell_type, gene, reason])
+            skip(cell_type, gene, reason)
             continue
+        cells, column, peaks = task_cells.of(gene)
+        allowed = task_cells.candidates(gene, windows if scope == "window" else None)
+        if len(allowed) < (set_size if fill else 1):
+            reason = f"{len(allowed)} candidate peaks ({scope})"
+            skip(cell_type, gene, f"{reason}, search.set_size is {set_size}" if fill else reason)
+            continue
+        size = min(set_size, len(allowed))
         search = Search(cells, column, allowed, candidates, batch_size)
         results = []
         for restart, origin in enumerate(origins):
             rng = generator(seed, "find_sets", cell_type, gene, restart)
             if origin == "given":
-                names = _given_set(given, cell_type, gene, set_size)
+                names = _given_set(given, cell_type, gene, size, fill)
                 first = task_cells.members(gene, names, where="search.given")
             else:
-                first = search.start(origin, set_size, rng)
+                first = search.start(origin, size, rng)
             results.append(search.improve(first, rng, max_rounds, nested=False))
-        best = max(results, key=lambda r: search.sign * r.objective_after)
-        times_chosen = Counter(m for r in results for m in search.contributing(r.members).tolist())
-        key = [surrogate.name, "grids", cell_type, gene, direction, set_size]
+        best, members, shares = _best(search, results, fill)
+        key = [surrogate.name, "grids", cell_type, gene, direction, len(members)]
         found += [
-            [*key, rank, peaks[member], times_chosen[member] / len(results)]
-            for rank, member in enumerate(search.nested_order(best.members).tolist(), start=1)
+            [*key, rank, peaks[member], share]
+            for rank, (member, share) in enumerate(zip(members, shares, strict=True), start=1)
         ]
         searches += [
             [*key, origin, result.objective_before, result.objective_after, result.n_rounds, result.n_steps,
              result.n_evaluations, result.converged, result.seconds]
             for origin, result in zip(origins, results, strict=True)
         ]  # fmt: skip
+        if not members:
+            skip(cell_type, gene, _nothing_found(surrogate, gene, scope, direction))
         log.info(
-            "%s, %s: mean log-expression %.4f -> %.4f, %d of %d searches converged (no coordinate improves)",
-            cell_type, gene, best.objective_before, best.objective_after,
+            "%s, %s: mean log-expression %.4f -> %.4f, %d members, %d of %d searches converged (no coordinate "
+            "improves)",
+            cell_type, gene, best.objective_before, best.objective_after, len(members),
             sum(r.converged for r in results), len(results),
         )  # fmt: skip
     return (
@@ -136,6 +149,32 @@ def find_sets(
         pd.DataFrame(searches, columns=SEARCH_COLUMNS),
         pd.DataFrame(skipped, columns=SKIPPED_COLUMNS),
     )
+
+
+def _best(
+    search: Search, results: list[SearchResult], fill: bool
+) -> tuple[SearchResult, list[int], list[float]]:
+    """The best result, its members in nested order, and in which share of the results each does something."""
+    doing = [search.unfilled(result.members) for result in results]
+    best, unfilled = max(
+        zip(results, doing, strict=True), key=lambda one: search.sign * one[0].objective_after
+    )
+    members = search.nested_order(best.members if fill else unfilled).tolist()
+    times = Counter(member for one in doing for member in one.tolist())
+    return best, members, [times[member] / len(results) for member in members]
+
+
+def _nothing_found(surrogate, gene: str, scope: str, direction: str) -> str:
+    """Why a task has no set."""
+    act, what = ("closing", "lowers") if direction == "silence" else ("opening", "raises")
+    where = "of the window" if scope == "window" else "of the genome"
+    reason = (
+        f"nothing found: {act} no peak {where} {what} predicted log-expression by more than {LEAST_EFFECT:g}"
+    )
+    if not hasattr(surrogate, "forms"):
+        return reason
+    chance = surrogate.forms().at[gene, "none"]
+    return f"{reason} (posterior chance that no peak is a member: {chance:.2f})"
 
 
 def read_given(path: str | os.PathLike) -> pd.DataFrame:
@@ -159,12 +198,12 @@ def read_given(path: str | os.PathLike) -> pd.DataFrame:
     return given
 
 
-def _given_set(given: pd.DataFrame | None, cell_type: str, gene: str, set_size: int) -> list[str]:
+def _given_set(given: pd.DataFrame | None, cell_type: str, gene: str, set_size: int, fill: bool) -> list[str]:
     """Names of the peaks of the task's given set."""
     here = given[(given["cell_type"] == cell_type) & (given["gene"] == gene)] if given is not None else ()
-    if len(here) != set_size:
+    if not (set_size if fill else 1) <= len(here) <= set_size:
         raise InputError(
-            f"search.start is given: expected {set_size} peaks for {cell_type}, {gene} in search.given, "
-            f"found {len(here)}"
+            f"search.start is given: expected {'' if fill else '1 to '}{set_size} peaks for {cell_type}, {gene} in "
+            f"search.given, found {len(here)}"
         )
     return list(here["peak"])

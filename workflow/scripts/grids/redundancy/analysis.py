@@ -77,6 +77,7 @@ def analyse_sets(
     *,
     seed: int,
     scope: str = "genome",
+    set_size: int | None = None,
     n_bootstrap: int = 200,
     n_stability: int = 20,
     max_alternatives: int = 5,
@@ -105,6 +106,9 @@ def analyse_sets(
     seed : int
     scope : {"genome", "window"}
         Candidates of the searches: every peak the surrogate sees for the gene, or those in its window.
+    set_size : int, optional
+        Peaks that the searches behind `selection_frequency` look for, as the first one did; by default as many as
+        the set has.
     n_bootstrap : int
         Draws behind each interval.
     n_stability : int
@@ -123,15 +127,16 @@ def analyse_sets(
     -------
     Redundancy
         `redundancy`: a row per set. A set whose joint drop is not above zero, by its interval, has class none, no
-        index and no sufficient or alternative sets. `n_alternative_sets`: alternatives that reach 90 % of
-        the joint drop, a lower bound where the last one allowed does.
+        index and no sufficient or alternative sets. `n_alternative_sets`: sets of `n_sufficient` members at most,
+        none of them in the minimal sufficient set or in another alternative, that reach 90 % of the joint drop; a
+        lower bound where the last one allowed does.
         `members`: a row per member. `shapley_value` is a log effect, in the cells measured.
         `interactions`: a row per pair; `interaction_log` is ``drop({i,j}) - drop({i}) - drop({j})``, zero when
         effects multiply on the scale of expression; `additive_interaction` is the same with drops of
         mean ``exp(prediction)``, zero when they add there. q-values are missing until :func:`collect`.
         `knock_down`: a row for each number of members perturbed, from none.
-        `alternatives`: a row per member of each set, the found one being alternative 0, in nested order, with the
-        log change by that whole set.
+        `alternatives`: a row per member of each set, the found one being alternative 0 with all its members, in
+        nested order, with the log change by that whole set.
 
     Raises
     ------
@@ -159,6 +164,7 @@ def analyse_sets(
         max_alternatives=max_alternatives,
         n_permutations=n_permutations,
         max_cells=max_cells,
+        set_size=set_size,
         search={"candidates": candidates, "max_rounds": max_rounds},
     )
     parts = []
@@ -202,6 +208,7 @@ def _analyse_set(
     max_alternatives: int,
     n_permutations: int,
     max_cells: int,
+    set_size: int | None,
     search: dict,
 ) -> dict[str, pd.DataFrame]:
     """The five tables of one set."""
@@ -215,7 +222,7 @@ def _analyse_set(
 
     found, log_changes = [members], [float(measured.log.joint)]
     search_cells, *_ = training.of(gene)
-    further = next_sets(search_cells, column, members, allowed, rng, **search)
+    further = next_sets(search_cells, column, members[: verdict.n_sufficient], allowed, rng, **search)
     for alternative in islice(further, max_alternatives if verdict.has_effect else 0):
         found.append(alternative)
         log_changes.append(_log_change(cells, column, alternative))
@@ -227,6 +234,7 @@ def _analyse_set(
         members,
         allowed,
         rng,
+        set_size=set_size or len(members),
         n_repeats=n_stability,
         max_cells=max_cells,
         **search,

@@ -20,7 +20,7 @@ def next_sets(
     candidates: int = 32,
     max_rounds: int = 50,
 ) -> Iterator[Tensor]:
-    """Sets of the same size, each found with the members of all sets before it excluded.
+    """Sets of as many members at most, each found with the members of all sets before it excluded.
 
     Parameters
     ----------
@@ -37,17 +37,20 @@ def next_sets(
 
     Yields
     ------
-    LongTensor, shape (set_size,)
-        In nested order; ends when fewer candidates are left than the set has members.
+    LongTensor, shape (at most set_size,)
+        In nested order, without members that do nothing; ends when no candidate that is left does anything.
     """
     found = members
     while True:
         left = allowed[~torch.isin(allowed, found)]
-        if len(left) < len(members):
+        if not len(left):
             return
         search = Search(cells, gene, left, candidates)
-        alternative = search.improve(search.greedy(len(members)), rng, max_rounds).members
-        yield alternative
+        start = search.greedy(min(len(members), len(left)))
+        alternative = search.unfilled(search.improve(start, rng, max_rounds, nested=False).members)
+        if not len(alternative):
+            return
+        yield search.nested_order(alternative)
         found = torch.cat([found, alternative])
 
 
@@ -58,15 +61,16 @@ def selection_frequency(
     allowed: Tensor,
     rng: np.random.Generator,
     *,
+    set_size: int,
     n_repeats: int,
     max_cells: int,
     candidates: int = 32,
     max_rounds: int = 50,
 ) -> np.ndarray:
-    """How often a search of the same size selects each member when the training cells are drawn again.
+    """How often a search selects each member when the training cells are drawn again.
 
-    A repeat selects a member if its set holds it and it does something there, alone or added to the rest
-    (:meth:`~grids.perturbation.search.Search.contributing`): members that only fill the set are selected by none.
+    A repeat selects a member if it is in its set without those that do nothing
+    (:meth:`~grids.perturbation.search.Search.unfilled`): members that only fill the set are selected by none.
 
     Parameters
     ----------
@@ -77,6 +81,8 @@ def selection_frequency(
     allowed : LongTensor
         Candidate peaks.
     rng : Generator
+    set_size : int
+        Peaks that each repeat searches for, as many as there are candidates at most.
     n_repeats : int
     max_cells : int
         A repeat draws as many cells as there are, with replacement, but no more than these.
@@ -99,6 +105,7 @@ def selection_frequency(
         resampled = whole.subset(np.sort(rng.integers(len(whole), size=min(len(whole), max_cells))))
         search = Search(resampled, gene, allowed, candidates)
         search.check_size(len(members))
-        chosen = search.improve(search.greedy(len(members)), rng, max_rounds, nested=False).members
-        times += torch.isin(members, search.contributing(chosen)).cpu().numpy()
+        start = search.greedy(min(set_size, len(allowed)))
+        chosen = search.improve(start, rng, max_rounds, nested=False).members
+        times += torch.isin(members, search.unfilled(chosen)).cpu().numpy()
     return times / n_repeats if n_repeats else np.full(len(members), np.nan)

@@ -136,7 +136,7 @@ def redundancy(files: Mapping, point: Mapping, seed: int) -> Work:
 def _find_all(multiome: Multiome, files: Mapping, tasks: pd.DataFrame, point: Mapping, seed: int) -> Work:
     """Sets of all tasks, type by type; the work returns their mean log effect at convergence, over training cells."""
     surrogate = storage.load(files["surrogate"])
-    question = {key: point[key] for key in ("set_size", "candidates", "restarts")}
+    question = {key: point[key] for key in ("set_size", "candidates", "restarts")} | {"fill": True}
 
     def work() -> float:
         effects = []
