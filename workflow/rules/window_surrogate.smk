@@ -5,6 +5,7 @@ rule train_window_surrogate:
     input:
         multiome="<results>/preprocessed.h5mu",
         windows="<results>/windows.tsv.gz",
+        feasibility=ancient("<results>/feasibility.tsv"),
     output:
         surrogate="<results>/surrogate/{cell_type}.safetensors",
         regularisation="<results>/surrogate/regularisation/{cell_type}.tsv",

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from grids import tables
-from grids.collecting import collect_effects, require_sets
+from grids.collecting import collect_effects
 from grids.logging import job
 
 with job(snakemake) as log:
@@ -11,7 +11,6 @@ with job(snakemake) as log:
     for name, paths in snakemake.input.items():
         parts = [tables.read(path) for path in paths]
         collected[name] = collect_effects(parts) if name == "effects" else pd.concat(parts, ignore_index=True)
-    require_sets(collected["sets"], collected["skipped"])
     for name, table in collected.items():
         tables.write(table, snakemake.output[name])
         log.info("%s: %d rows", name, len(table))

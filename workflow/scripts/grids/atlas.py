@@ -31,7 +31,7 @@ def read_gene_classes(path: str | os.PathLike, genes: pd.Series) -> pd.DataFrame
     ----------
     path : path
     genes : Series of str
-        The genes of the run.
+        Every gene of the run that has a window: what is explained may have no class.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def read_gene_classes(path: str | os.PathLike, genes: pd.Series) -> pd.DataFrame
             if len(table)
             else f"{path}: no rows; expected a row per gene"
         )
-    log.info("%s: %d of %d explained genes have a class", path, n_found, genes.nunique())
+    log.info("%s: %d of %d genes have a class", path, n_found, genes.nunique())
     return table
 
 

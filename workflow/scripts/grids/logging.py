@@ -17,20 +17,30 @@ MOST_WARNINGS = 5
 
 
 class _Terminal(logging.Handler):
-    """The library's warnings as lines on the terminal: what makes a result doubtful must not stand in a log only."""
+    """The library's warnings, and what it tells (:func:`tell`), as lines on the terminal.
+
+    What makes a result doubtful must not stand in a log only.
+    """
 
     def __init__(self, terminal, path: Path):
-        super().__init__(logging.WARNING)
+        super().__init__()
         self.terminal, self.path, self.n_told = terminal, path, 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno > logging.WARNING:
+        if getattr(record, "told", False):
+            print(record.getMessage(), file=self.terminal, flush=True)
+        if record.levelno != logging.WARNING:
             return
         self.n_told += 1
         if self.n_told <= MOST_WARNINGS:
             print(f"warning: {record.getMessage()}", file=self.terminal, flush=True)
         elif self.n_told == MOST_WARNINGS + 1:
             print(f"warning: more in {self.path}", file=self.terminal, flush=True)
+
+
+def tell(message: str, *values) -> None:
+    """A line for the log that the user sees too, on the terminal of a run or in the log of a cluster's job."""
+    log.info(message, *values, extra={"told": True})
 
 
 @contextlib.contextmanager

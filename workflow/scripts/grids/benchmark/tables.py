@@ -47,6 +47,8 @@ def summarise(effects: pd.DataFrame, comparisons: pd.DataFrame, costs: pd.DataFr
         log-expression against the reference, whose wins, ties and losses they count. Missing for itself.
     """
     keys = [*GROUP, "method"]
+    if effects.empty:
+        return pd.DataFrame(columns=RESULT_COLUMNS)
     changes = effects.groupby(keys, dropna=False)[list(MEASURES)].quantile([0.5, 0.25, 0.75]).unstack()
     names = {0.5: "median", 0.25: "lower_quartile", 0.75: "upper_quartile"}
     changes.columns = [f"{names[quantile]}_{measure}" for measure, quantile in changes.columns]
