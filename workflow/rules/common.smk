@@ -86,8 +86,10 @@ DOWNLOADS = downloads(config["input"])
 
 
 def wildcard_of(cell_type):
-    """A cell type's name in paths; never 'joint', the name of the surrogate of all cell types."""
-    return "=6Aoint" if cell_type == "joint" else escape(cell_type)
+    """A cell type's name in paths; never that of a file beside the type's: 'joint', or 'effects.tsv' and the like."""
+    name = escape(cell_type)
+    is_taken = name == "joint" or Path(name).suffix in (".tsv", ".gz", ".md", ".tex")
+    return f"={ord(name[0]):02X}{name[1:]}" if is_taken else name
 
 
 BENCHMARK = config.get("benchmark", {})

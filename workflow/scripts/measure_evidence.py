@@ -15,7 +15,7 @@ with job(snakemake) as log:
         read_multiome(snakemake.input.multiome),
         tables.read(snakemake.input.windows),
         tables.read(snakemake.input.genes),
-        tables.read(snakemake.input.accessibility),
+        tables.read_accessibility(snakemake.input.accessibility),
         pd.concat([tables.read(path) for path in snakemake.input.scores], ignore_index=True),
         assembly=params.assembly,
         seed=params.seed,

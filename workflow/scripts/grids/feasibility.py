@@ -48,7 +48,9 @@ def why_untestable(n_peaks: np.ndarray, n_expressing: np.ndarray, n_cells: int) 
         The reason in words; empty where the gene can be tested.
     """
     if n_cells < MIN_TEST_CELLS:
-        few = np.full(len(n_expressing), f"{n_cells} test cells, too few to tell (at least {MIN_TEST_CELLS})", object)
+        few = np.full(
+            len(n_expressing), f"{n_cells} test cells, too few to tell (at least {MIN_TEST_CELLS})", object
+        )
     else:
         words = [
             f"expressed in {n} of {n_cells} test cells, too few to tell (at least {MIN_EXPRESSING_CELLS})"
@@ -59,7 +61,11 @@ def why_untestable(n_peaks: np.ndarray, n_expressing: np.ndarray, n_cells: int) 
 
 
 def check_feasibility(
-    multiome: Multiome, windows: pd.DataFrame, tasks: pd.DataFrame, dropped: pd.DataFrame, cell_types: list[str]
+    multiome: Multiome,
+    windows: pd.DataFrame,
+    tasks: pd.DataFrame,
+    dropped: pd.DataFrame,
+    cell_types: list[str],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What can be known of the tasks, and of every gene, before a surrogate is trained.
 
@@ -94,9 +100,16 @@ def check_feasibility(
         by_type.append(_count(of_type, multiome, cell_type))
         asked = tasks.loc[tasks["cell_type"] == cell_type, "gene"]
         gone = dropped[dropped["cell_type"] == cell_type].set_index("gene")["reason"]
-        silent = pd.DataFrame(index=gone.index).assign(verdict=gone, n_peaks=n_peaks.reindex(gone.index, fill_value=0))
+        silent = pd.DataFrame(index=gone.index).assign(
+            verdict=gone, n_peaks=n_peaks.reindex(gone.index, fill_value=0)
+        )
         silent = silent.assign(**of_type[N_CELLS].iloc[0], **dict.fromkeys(N_EXPRESSING, 0))
-        parts.append(pd.concat([of_type.loc[asked], silent]).rename_axis("gene").reset_index().assign(cell_type=cell_type))
+        parts.append(
+            pd.concat([of_type.loc[asked], silent])
+            .rename_axis("gene")
+            .reset_index()
+            .assign(cell_type=cell_type)
+        )
     return (
         pd.concat(parts, ignore_index=True)[FEASIBILITY_COLUMNS],
         pd.DataFrame(by_type, columns=TESTABLE_COLUMNS),
@@ -110,7 +123,9 @@ def _genes_of(multiome: Multiome, n_peaks: np.ndarray, cell_type: str) -> pd.Dat
         X = multiome.rna.cells(cell_type=cell_type, split=split, most=EXPLAINED_CELLS).X
         table[f"n_cells_{split}"] = X.shape[0]
         table[f"n_expressing_{split}"] = _n_expressing(X)
-    reason = why_untestable(n_peaks, table["n_expressing_test"].to_numpy(), int(table["n_cells_test"].iloc[0]))
+    reason = why_untestable(
+        n_peaks, table["n_expressing_test"].to_numpy(), int(table["n_cells_test"].iloc[0])
+    )
     if not multiome.paired:
         reason = np.where(reason == NO_PEAK, NO_PEAK, UNPAIRED)
     return table.assign(verdict=np.where(reason == "", TESTABLE, reason))

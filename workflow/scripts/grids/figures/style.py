@@ -167,9 +167,9 @@ def cell_type_colours(names: Iterable[str]) -> dict[str, tuple[float, float, flo
 
 
 def colours_for(table: pd.DataFrame, cell_types: Iterable[str] | None) -> dict:
-    """Colours of a run's cell types (when given) and of whatever else the table holds, except "all"."""
+    """Colours of a run's cell types (when given) and of whatever else the table holds."""
     of_run = () if cell_types is None else cell_types
-    return cell_type_colours({*table["cell_type"].astype(str), *of_run} - {"all"})
+    return cell_type_colours({*table["cell_type"].dropna(), *of_run})
 
 
 def shorten(name: str, limit: int = 28) -> str:
