@@ -204,6 +204,9 @@ OTHER_SITES = {
         ("gene", "ID=YAL068C;Name=YAL068C;gene=AAA;Alias=AAA"), ("mRNA", "ID=YAL068C_mRNA;Parent=YAL068C"),
         ("exon", "Parent=YAL068C_mRNA"), "YAL068C", "",
     ),
+    "own file, gene repeats the id": (
+        ("gene", "ID=G1;Name=AAA;gene=G1"), ("mRNA", "ID=t1;Parent=G1"), ("exon", "Parent=t1"), "G1", "",
+    ),
     "WormBase": (
         ("gene", "ID=Gene:WBGene1;Name=AAA;biotype=protein_coding"),
         ("mRNA", "ID=Transcript:t1;Parent=Gene:WBGene1"), ("exon", "Parent=Transcript:t1"), "WBGene1",
@@ -381,6 +384,10 @@ def test_any_spelling_in_any_layout_gives_the_start_sites_of_a_bed6(read, layout
 def test_column_five_is_the_strand_if_the_whole_file_says_so(read, fifth, strands):
     lines = [f"chr1\t{i}\t{i + 9}\tG{i}\t{text}\n" for i, text in enumerate(fifth)]
     assert "".join(read("".join(lines), "g.bed").strand) == strands
+
+
+def test_column_six_is_the_strand_where_both_hold_signs(read):
+    assert read("chr1\t5\t9\tA\t+\t-\nchr1\t15\t19\tB\t-\t+\n", "g.bed").strand.tolist() == ["-", "+"]
 
 
 @pytest.mark.parametrize("sixth", [".", "?", "+"])
