@@ -13,8 +13,9 @@ _NUMBER = re.compile(r"([0-9]+)")
 # A contig by its accession: GL000194.1 (Ensembl), chr1_GL000194v1_random, chrUn_GL000194v1 (UCSC), without
 # version in older assemblies; "-" and "." where Seurat and R put them in place of "_" and "-".
 _CONTIG = re.compile(
-    r"(?:(?:chr[0-9A-Za-z]+[._-])((?:N[TW][._-])?[A-Za-z]+[0-9]{5,})(?:v([0-9]+))?(?:[._-](?:random|alt|fix))?"
-    r"|(?:chr)?((?:N[TW][._-])?(?:[A-Z]{2}|[A-Z]{4,6})[0-9]{6,})[v._-]([0-9]+))"
+    r"(?:chr[0-9A-Za-z]+[._-]((?:N[TW][._-]|[A-Za-z]+)[0-9]+(?=v)|[A-Za-z]{2}[0-9]{6})(?:v([0-9]+))?"
+    r"(?:[._-](?:random|alt|fix))?"
+    r"|(?:chr)?((?:N[TW][._-]|[A-Z]{2}|[A-Z]{4,6})[0-9]{6,})[v._-]([0-9]+))"
 )
 _REFSEQ_CHROMOSOME = re.compile(r"^NC_0000([0-9]{2})\.[0-9]+$")
 _REFSEQ_MITOCHONDRIA = ("NC_012920.1", "NC_005089.1")  # human, mouse

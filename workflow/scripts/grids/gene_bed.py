@@ -13,9 +13,9 @@ _NO_NAME = ("", ".")
 def read_bed(lines: Lines) -> tuple[list[list], dict[tuple, array]]:
     """Genes and, from BED12, their exons.
 
-    The strand is the column that a header calls so. Without such a header it is column 6, or column 5 where
-    that holds `+` and `-`, or nothing but strands (1 and -1 too, if any is -1) and there is no column 6: a
-    column of numbers beside a column 6 is a score.
+    The strand is the column that a header calls so. Without such a header it is column 6; or column 5 if there
+    is no column 6 and column 5 holds `+` or `-`, or nothing but strands (1 and -1, not 1 alone), or if column 5
+    holds `+` and `-` and column 6 holds neither. Numbers beside a column 6 are a score.
 
     Returns
     -------
@@ -67,15 +67,19 @@ def _row(lines: Lines, fields: list[bytes], header: Header) -> list:
         return lines.text(fields[place[what]]) if place.get(what, len(fields)) < len(fields) else ""
 
     first, last = fields[place["start"]], fields[place["end"]]
-    start, end = lines.interval(first, last, from_one=header.from_one)
-    if value("width") == str(end - start + 1):  # a data frame of R's GRanges, which count from 1
-        start -= 1
+    from_one = header.from_one or _is_width(value("width").encode(), first, last)
+    start, end = lines.interval(first, last, from_one=from_one)
     name, gene_id = value("gene"), value("gene_id")
     if name in _NO_NAME or (name == "NA" and gene_id):
         name = gene_id
     if name in _NO_NAME:
         raise lines.error(f"the gene has no name (column {place['gene'] + 1})")
     return [name, value("chromosome"), start, end, ".", gene_id or name, value("gene_type")]
+
+
+def _is_width(width: bytes, first: bytes, last: bytes) -> bool:
+    """Whether first and last base are both in the interval, as in a data frame of R's GRanges: counted from 1."""
+    return all(map(is_integer, (width, first, last))) and int(width) == int(last) - int(first) + 1
 
 
 def _blocks(fields: list[bytes], start: int) -> list[int]:
@@ -102,15 +106,12 @@ def _strand_column(candidates: dict[int, Sequence[str]]) -> int | None:
     if 4 not in candidates or 5 not in candidates:
         return next(iter(candidates), None)
     fifth, sixth = set(candidates[4]), set(candidates[5])
-    if _are_strands(sixth):
-        return 5
+    signs = {"+", "-"}
     if sixth == {""}:
-        signs = {"+", "-"} & fifth
-        return 4 if signs or (_are_strands(fifth) and "-" in map(strand_of, fifth)) else None
-    return 4 if "+" in fifth and _are_strands(fifth) else 5
+        is_fifth = not signs.isdisjoint(fifth) or (_are_strands(fifth) and "-" in map(strand_of, fifth))
+        return 4 if is_fifth else None
+    return 4 if "+" in fifth and _are_strands(fifth) and signs.isdisjoint(sixth) else 5
 
 
 def _are_strands(values: set[str]) -> bool:
-    """Whether every value is a strand and some are known."""
-    strands = set(map(strand_of, values))
-    return None not in strands and strands != {"."}
+    return None not in map(strand_of, values)

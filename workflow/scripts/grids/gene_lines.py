@@ -43,6 +43,7 @@ _COLUMNS = {
 }  # fmt: skip
 # BioMart counts from 1, as Ensembl does; these are its names for a gene's first base.
 _COUNTED_FROM_ONE = ("start_position", "gene_start_bp")
+_OF_GTF = {"feature", "frame", "phase", "attribute", "attributes"}
 
 
 class Lines:
@@ -168,7 +169,7 @@ def header_of(fields: list[bytes]) -> Header | None:
             place[what] = names.index(found)
     if place.get("start") == 1:
         place.setdefault("chromosome", 0)
-    if not {"chromosome", "start", "end"} <= place.keys() or "feature" in names:  # GTF has a feature
+    if not {"chromosome", "start", "end"} <= place.keys() or not _OF_GTF.isdisjoint(names):
         return None
     return Header(place, len(names), names[place["start"]] in _COUNTED_FROM_ONE)
 
