@@ -33,7 +33,7 @@ rule measure_redundancy:
             if key != "gene_classes"
         }
         | {key: config["search"][key] for key in ("scope", "candidates", "max_rounds")},
-        seed=seed_for("measure_redundancy"),
+        seed=config["seed"],
         code=code_of("measure_redundancy"),
     script:
         "../scripts/measure_redundancy.py"

@@ -45,7 +45,7 @@ def next_sets(
         left = allowed[~torch.isin(allowed, found)]
         if len(left) < len(members):
             return
-        search = Search(cells, gene, left, candidates)
+        search = Search(cells, gene, left, candidates, rng=rng)
         alternative = search.improve(search.greedy(len(members)), rng, max_rounds).members
         yield alternative
         found = torch.cat([found, alternative])
@@ -97,7 +97,7 @@ def selection_frequency(
     for repeat in range(n_repeats):
         whole = cells[repeat % len(cells)]
         resampled = whole.subset(np.sort(rng.integers(len(whole), size=min(len(whole), max_cells))))
-        search = Search(resampled, gene, allowed, candidates)
+        search = Search(resampled, gene, allowed, candidates, rng=rng)
         search.check_size(len(members))
         chosen = search.improve(search.greedy(len(members)), rng, max_rounds, nested=False).members
         times += torch.isin(members, search.contributing(chosen)).cpu().numpy()
