@@ -200,7 +200,10 @@ def label(name):
 
 
 def seed_for(step):
-    """The seed of a step's job: its own for each step and wildcard."""
+    """The seed of a step's job: its own for each step and wildcard.
+
+    Steps that look at the same cells must draw the same openness of their peaks, by the run's own seed.
+    """
     return lambda wildcards: derive_seed(config["seed"], step, *wildcards)
 
 

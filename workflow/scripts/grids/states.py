@@ -169,7 +169,9 @@ def measure_states(
         for state in states
     ]
     cells = {
-        direction: TaskCells(surrogate, multiome.atac.X, VALUE_OF_DIRECTION[direction])
+        direction: TaskCells(
+            surrogate, multiome.atac.X, VALUE_OF_DIRECTION[direction], seed=seed, split="test"
+        )
         for direction in pd.unique(sets["direction"])
     }
     levels = []

@@ -108,12 +108,11 @@ class StageRun:
 
     def _optimiser(self) -> torch.optim.Optimizer:
         """Weight decay on matrices only; the peaks' own vectors have a learning rate of their own."""
-        n_peaks, rate = len(self.model.peaks), self.settings.learning_rate[self.stage.name]
-        is_matrix = [p.dim() > 1 for p in self.parameters]
-        is_per_peak = [m and len(p) == n_peaks for m, p in zip(is_matrix, self.parameters, strict=True)]
+        rate = self.settings.learning_rate[self.stage.name]
+        per_peak = {id(parameter) for parameter in self.model.per_peak_matrices}
         groups: dict[str, list] = {"matrices": [], "vectors": [], "per_peak": []}
-        for parameter, matrix, per_peak in zip(self.parameters, is_matrix, is_per_peak, strict=True):
-            groups["per_peak" if per_peak else "matrices" if matrix else "vectors"].append(parameter)
+        for p in self.parameters:
+            groups["per_peak" if id(p) in per_peak else "matrices" if p.dim() > 1 else "vectors"].append(p)
         return torch.optim.AdamW(
             [
                 {"params": groups["matrices"], "weight_decay": self.settings.weight_decay},
