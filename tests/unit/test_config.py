@@ -209,6 +209,22 @@ def test_a_key_that_stands_twice_is_refused(tmp_path):
     path.write_text("tasks:\n  Oligo: [MOBP]\n  Astro: [GJA1]\n  Oligo: [MOG]\n")
     with pytest.raises(InputError, match="'Oligo' stands twice, in lines 2 and 4; merge the two"):
         check_duplicates(path)
+    path.write_text('tasks:\n  1: [MOBP]\n  "1": [MOG]\n')
+    with pytest.raises(InputError, match="'1' stands twice, in lines 2 and 3"):
+        check_duplicates(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "number"), [("007", 7), ("010", 8), ("1_000", 1000), ("12:30", 750), ("0x1F", 31)]
+)
+def test_a_cell_type_that_yaml_would_rename_is_refused(tmp_path, key, number):
+    path = tmp_path / "study.yaml"
+    path.write_text(f"tasks:\n  {key}: [MOBP]\n")
+    message = f"line 2: YAML reads the key {key} as the number {number}; put it in quotes"
+    with pytest.raises(InputError, match=message):
+        check_duplicates(path)
+    path.write_text(f'tasks:\n  "{key}": [MOBP]\n  12: [MOG]\n')
+    check_duplicates(path)
 
 
 def test_input_files_must_be_there(tmp_path):

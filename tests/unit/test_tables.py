@@ -26,6 +26,12 @@ def test_equal_tables_are_equal_bytes(tmp_path):
     assert (tmp_path / "a.tsv.gz").read_bytes() == (tmp_path / "b.tsv.gz").read_bytes()
 
 
+def test_exons_are_lists_where_every_gene_has_one(tmp_path):
+    table = pd.DataFrame({"gene": ["A", "B"], "exon_starts": ["100", np.nan], "exon_ends": ["200", np.nan]})
+    tables.write(table, tmp_path / "genes.tsv.gz")
+    pd.testing.assert_frame_equal(tables.read(tmp_path / "genes.tsv.gz"), table)
+
+
 def test_the_cell_types_of_a_run_are_columns_of_its_accessibility(tmp_path):
     row = {"peak": ["chr1:1-2"], "chromosome": ["chr1"], "start": [1], "end": [2], "L2/3": [0.5], "1": [0.0]}
     tables.write(pd.DataFrame(row), tmp_path / "accessibility.tsv.gz")

@@ -52,8 +52,11 @@ def check_duplicates(path: str | Path) -> None:
         for key_node, _ in node.value:
             key = loader.construct_object(key_node, deep=True)
             line = key_node.start_mark.line + 1
-            if isinstance(key, str) and first_line.setdefault(key, line) != line:
-                where = f"in lines {first_line[key]} and {line}"
+            if type(key) is int and str(key) != key_node.value:
+                told = f"YAML reads the key {key_node.value} as the number {key}"
+                raise InputError(f"{short_path(path)}, line {line}: {told}; put it in quotes")
+            if isinstance(key, str | int) and first_line.setdefault(str(key), line) != line:
+                where = f"in lines {first_line[str(key)]} and {line}"
                 raise InputError(f"{short_path(path)}: '{key}' stands twice, {where}; merge the two")
         return loader.construct_mapping(node, deep=True)
 

@@ -21,9 +21,10 @@ EFFECT_COLUMNS = [
     "absolute_change", "relative_change", "log_change", "null_mean", "null_sd", "p_value", "q_value",
     "objective_seconds",
 ]  # fmt: skip
+# Names, and lists of positions: text even where all of them look like numbers.
 NAME_COLUMNS = [
     "cell", "cell_type", "chromosome", "gene", "method", "peak", "peak_1", "peak_2", "surrogate",
-    "found_in", "applied_to", "state", "level", "group", "evidence",
+    "found_in", "applied_to", "state", "level", "group", "evidence", "exon_starts", "exon_ends",
 ]  # fmt: skip
 SKIPPED_COLUMNS = ["cell_type", "gene", "reason"]
 REDUNDANCY_COLUMNS = [
@@ -113,8 +114,8 @@ def write(table: pd.DataFrame, path: str | os.PathLike) -> None:
 def read(path: str | os.PathLike, **options) -> pd.DataFrame:
     """Read a table.
 
-    Names stay text: a cluster called ``1`` is not the number 1, and a gene called ``NA`` is not missing. Only an
-    empty field is.
+    Columns of :data:`NAME_COLUMNS` stay text: a cluster called ``1`` is not the number 1, and a gene called ``NA`` is
+    not missing. Only an empty field is.
 
     Parameters
     ----------
