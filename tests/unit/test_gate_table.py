@@ -192,7 +192,12 @@ def test_tasks_that_fail_are_skipped_with_the_reason_unless_forced():
             "gene": ["x", "y", "x", "y"],
             "p_value": [0.01, 0.02, 0.4, np.nan],
             "passed_gate": [True, False, False, False],
-            "reason": ["", "skill -0.1 not above 0", "q-value 0.4 above 0.05", "expressed in 2 of 40 test cells"],
+            "reason": [
+                "",
+                "skill -0.1 not above 0",
+                "q-value 0.4 above 0.05",
+                "expressed in 2 of 40 test cells",
+            ],
         }
     )
     tasks = pd.DataFrame({"cell_type": ["B", "B", "A", "A", "A"], "gene": ["x", "y", "z", "y", "x"]})

@@ -278,7 +278,7 @@ def test_gate_counts_the_genes_that_pass():
     widths = {label: [bar.get_width() for bar in container] for label, container in bars.items()}
     assert widths["_passed"] == list(passed[names]) == sorted(passed, reverse=True)
     assert widths["_all"] == [200] * 8 and widths["_tested"] == [150] * 8
-    assert "of 150 tested, 50 untestable" in joined(figure)
+    assert "of 150, 50 untestable" in joined(figure)
     shares = drawn(right, "share").get_ydata()
     in_bins = [int(text.get_text().replace(",", "")) for text in right.texts]
     assert sum(in_bins) == 0.75 * len(genes)

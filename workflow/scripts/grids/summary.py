@@ -129,14 +129,16 @@ def advice(
     left = summary[summary["outcome"] != EXPLAINED]
     seen = left[TASK].merge(feasibility, on=TASK)
     told = [
-        *_of_few_cells(seen[~seen["verdict"].isin([TESTABLE, UNPAIRED, NO_PEAK])], config["preprocessing"]["split"]),
+        *_of_few_cells(
+            seen[~seen["verdict"].isin([TESTABLE, UNPAIRED, NO_PEAK])], config["preprocessing"]["split"]
+        ),
         *_of_no_peak(seen[seen["verdict"] == NO_PEAK], steps, config),
         *_of_failed(left[left["outcome"].isin([FAILED, FORCED])], config["gate"]),
     ]
     if len(left) and others["n_passed"].any():
         told.append(
-            "The genes listed above as passing can be given as tasks. Chosen from this list, they get a q-value over fewer "
-            "tests than were made, which is too small: theirs is the one given here."
+            "The genes listed above as passing can be given as tasks. Chosen from this list, they get a q-value over "
+            "fewer tests than were made, which is too small: theirs is the one given here."
         )
     return told
 
@@ -167,8 +169,10 @@ def _of_few_cells(tasks: pd.DataFrame, split: Mapping) -> list[str]:
         )
     if told:
         sentences.append(
-            f"Expressed in too few test cells: the gate needs {MIN_EXPRESSING_CELLS}. More cells of the type, deeper RNA, "
-            f"or a larger preprocessing.split.test (now {split['test']:g}) give more. " + "; ".join(told) + "."
+            f"Expressed in too few test cells: the gate needs {MIN_EXPRESSING_CELLS}. More cells of the type, deeper "
+            f"RNA, or a larger preprocessing.split.test (now {split['test']:g}) give more. "
+            + "; ".join(told)
+            + "."
         )
     return sentences
 
@@ -184,12 +188,11 @@ def _of_no_peak(tasks: pd.DataFrame, steps: pd.DataFrame, config: Mapping) -> li
         return []
     dropped = steps[steps["step"] == "min_cells_per_peak"].iloc[-1]
     window, least = config["windows"]["window_bp"], config["quality_control"]["min_cells_per_peak"]
-    text = (
-        f"No peak in the window ({_names(tasks)}): none within windows.window_bp, {window:,} bp, of the TSS is among the "
-        f"{dropped.n_after:,} peaks that were kept"
-    )
-    text += f"; {dropped.n_dropped:,} are open in fewer cells than quality_control.min_cells_per_peak, {least:,}"
-    return [f"{text}. A wider window or a lower threshold brings peaks in."]
+    return [
+        f"No peak in the window ({_names(tasks)}): none within windows.window_bp, {window:,} bp, of the TSS is among "
+        f"the {dropped.n_after:,} peaks that were kept; {dropped.n_dropped:,} are open in fewer cells than "
+        f"quality_control.min_cells_per_peak, {least:,}. A wider window or a lower threshold may bring peaks in."
+    ]
 
 
 def _of_failed(tasks: pd.DataFrame, gate: Mapping) -> list[str]:
@@ -201,21 +204,21 @@ def _of_failed(tasks: pd.DataFrame, gate: Mapping) -> list[str]:
     if len(by_q):
         nearest = by_q.loc[by_q["p_value"].idxmin()]
         sentences.append(
-            f"Nothing told that the window matters ({_names(by_q)}): q-value above gate.q_value, {gate['q_value']:g}; the "
+            f"No sign that the window matters ({_names(by_q)}): q-value above gate.q_value, {gate['q_value']:g}; the "
             f"nearest is {nearest.cell_type}, {nearest.gene} with p {nearest.p_value:.2g}, q {nearest.q_value:.2g}, "
-            f"expressed in {nearest.n_expressing_test:,} of {nearest.n_cells_test:,} test cells. More cells of the type, or "
-            "deeper RNA and ATAC, make the test stronger; without local control, nothing does."
+            f"expressed in {nearest.n_expressing_test:,} of {nearest.n_cells_test:,} test cells. More cells of the type, "
+            "or deeper RNA and ATAC, make the test stronger; without local control, nothing does."
         )
     told = tasks[~(tasks["q_value"] > gate["q_value"])]
     if len(told):
         sentences.append(
-            f"The window tells something, but the surrogate predicts no better than the mean, the depth or a permuted window "
-            f"({_names(told)}): more cells to train on may help."
+            "The window tells something, but the surrogate predicts no better than the mean, the depth or a permuted "
+            f"window ({_names(told)}): more cells to train on may help."
         )
     if not gate["force"]:
         sentences.append(
-            "gate.force: true explains tasks that did not pass as well: to look at what the surrogate has learned, not as "
-            "evidence of it."
+            "gate.force: true explains tasks that did not pass as well: to look at what the surrogate has learned, "
+            "not as evidence of it."
         )
     return sentences
 

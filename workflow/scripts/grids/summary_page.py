@@ -8,7 +8,6 @@ import pandas as pd
 from grids.feasibility import UNPAIRED
 from grids.summary import (
     EXPLAINED,
-    FAILED,
     FORCED,
     NO_SET,
     OUTCOMES,
@@ -22,30 +21,18 @@ from grids.summary import (
 # Rows of the table of tasks; the others are in summary.tsv.
 MOST_TASKS = 50
 PAGE = """\
-<style>
-.h-screen:has(.grids-summary) { align-items: flex-start; justify-content: flex-start; }
-.flex:has(> div > .prose .grids-summary) { flex-wrap: wrap; min-width: 0; }
-.flex > div:has(> .prose .grids-summary) { max-width: 100%; overflow-x: auto; }
-.prose:has(.grids-summary) { max-width: 72rem; }
-.grids-summary table { border-collapse: collapse; font-size: 0.8rem; line-height: 1.3; }
-.grids-summary th, .grids-summary td { padding: 0.2rem 0.6rem; text-align: right; vertical-align: top; }
-.grids-summary th { border-bottom: 1px solid #8a8a8a; vertical-align: bottom; font-weight: 600; }
-.grids-summary td.text, .grids-summary th.text { text-align: left; }
-.grids-summary td { border-bottom: 1px solid #d9d9d9; }
-.grids-summary .missed { font-weight: 700; color: #b34700; }
-.grids-summary h3 { margin: 1.2rem 0 0.4rem; }
-</style>
 <div class="grids-summary">
 <h2>{{ headline }}</h2>
 {% if n_forced %}
-<p>{{ n_forced }} did not pass the quality gate and {{ "is" if n_forced == 1 else "are" }} explained by gate.force: to look at, not to prove.</p>
+<p>{{ n_forced }} did not pass the quality gate and {{ "is" if n_forced == 1 else "are" }} explained by gate.force:
+to look at, not to prove.</p>
 {% endif %}
 <table>
 <thead><tr>
 <th class="text">cell type</th><th class="text">gene</th><th class="text">outcome</th>
 <th>q<br>(at most {{ threshold }})</th><th>p</th><th>skill<br>(above 0)</th><th>r</th><th>r of<br>depth</th>
-<th>r of permuted<br>windows</th><th>expressed in<br>test cells</th><th class="text">class</th>
-<th>joint effect<br>[interval]</th><th>members</th>
+<th>r of permuted<br>windows</th><th>expressed in<br>test cells</th>
+{% if any_effect %}<th class="text">class</th><th>joint effect<br>[interval]</th><th>members</th>{% endif %}
 </tr></thead>
 <tbody>
 {% for task in tasks %}
@@ -54,16 +41,22 @@ PAGE = """\
 <td{% if missed %} class="missed"{% endif %}>{{ text }}</td>
 {% endfor %}
 <td>{{ task.n_expressing_test }} of {{ task.n_cells_test }}</td>
-<td class="text">{{ task.class_ }}</td><td>{{ task.effect }}</td><td>{{ task.n_members or "" }}</td></tr>
+{% if any_effect %}<td class="text">{{ task.class_ }}</td><td>{{ task.effect }}</td>
+<td>{{ task.n_members or "" }}</td>{% endif %}
+</tr>
 {% endfor %}
 </tbody></table>
 <p>{% if n_more %}{{ n_more }} more tasks are in summary.tsv. {% endif %}
-{% if any_missed %}Marked: what keeps a task from passing; r has to be above that of depth and of permuted windows. {% endif %}
-{% if any_effect %}Joint effect: change of the predicted mean log-expression (natural log) when all members change together.{% endif %}</p>
+{% if any_missed %}Marked: what keeps a task from passing; r has to be above that of depth and of permuted windows.
+{% endif %}
+{% if any_effect %}Joint effect: change of the predicted mean log-expression (natural log) when all members change
+together.{% endif %}</p>
 <h3>What could be tested at all</h3>
 <table>
-<thead><tr><th class="text">cell type</th><th>cells to train</th><th>to validate</th><th>to test</th><th>genes</th>
-<th>no peak in<br>the window</th><th>in too few<br>test cells</th><th>testable</th><th>judged</th><th>passed</th></tr></thead>
+<thead><tr>
+<th class="text">cell type</th><th>cells to train</th><th>to validate</th><th>to test</th><th>genes</th>
+<th>no peak in<br>the window</th><th>in too few<br>test cells</th><th>testable</th><th>judged</th><th>passed</th>
+</tr></thead>
 <tbody>
 {% for type in types %}
 <tr><td class="text">{{ type.cell_type }}</td>
@@ -174,7 +167,11 @@ def _task(task: dict, q_value: float) -> dict:
 def _type(row: dict, gate: pd.DataFrame) -> dict:
     of_type = gate[gate["cell_type"] == row["cell_type"]]
     unpaired = of_type["reason"].eq(UNPAIRED).any()
-    judged = ["–", "–"] if unpaired else [int(of_type["p_value"].notna().sum()), int(of_type["passed_gate"].eq(True).sum())]
+    judged = (
+        ["–", "–"]
+        if unpaired
+        else [int(of_type["p_value"].notna().sum()), int(of_type["passed_gate"].eq(True).sum())]
+    )
     counts = [value for name, value in row.items() if name != "cell_type"]
     if unpaired:
         counts[-2:] = ["–", "–"]

@@ -118,7 +118,7 @@ def _draw_types(ax: Axes, by_type: pd.DataFrame, colours: dict, n_all: int) -> N
     used = [colours.get(name, GREY) for name in by_type.index]
     ax.barh(rows, by_type["n_passed"], 0.7, color=used, label="_passed")
     for row, (passed, tested, size) in zip(rows, by_type.to_numpy(), strict=True):
-        beside(ax, row, f"{passed:,} of {tested:,} tested, {size - tested:,} untestable")
+        beside(ax, row, f"{passed:,} of {tested:,}, {size - tested:,} untestable")
     ax.set_yticks(rows, [shorten(name, 22) for name in by_type.index])
     ax.tick_params(axis="y", length=0)
     hidden = n_all - len(by_type)
@@ -132,7 +132,7 @@ def _draw_types(ax: Axes, by_type: pd.DataFrame, colours: dict, n_all: int) -> N
 
 
 def _draw_peaks(ax: Axes, by_peaks: pd.DataFrame, bins: list[str], n_missing: int) -> None:
-    panel_title(ax, "Share that passes, by number of peaks in the window")
+    panel_title(ax, "Share that passes, by peaks in the window")
     if by_peaks.empty:
         say(ax, "no gene could be tested, or the number of peaks is not known")
         return
@@ -158,8 +158,8 @@ def _draw_peaks(ax: Axes, by_peaks: pd.DataFrame, bins: list[str], n_missing: in
     ax.set(
         xlim=(-0.6, len(bins) - 0.4),
         ylim=(0, 1.15 * max(5.0, 100 * high.max())),
-        xlabel="peaks in the window (grey: genes × cell types tested)" + missing,
-        ylabel="% of tested genes that pass",
+        xlabel="peaks in the window (grey: genes tested)" + missing,
+        ylabel="% of genes that pass",
     )
     ax.axhline(0, color=INK, lw=0.4)
 
@@ -176,7 +176,9 @@ def _draw_tasks(
     rows, q = np.arange(len(tasks)), np.maximum(tasks["q_value"].to_numpy(float), SMALLEST_Q)
     for row, value, cell_type, passes in zip(rows, q, tasks["cell_type"], tasks["passes"], strict=True):
         colour = colours.get(cell_type, GREY)
-        ax.plot(value, row, "o", ms=4, mec=colour, mfc=colour if passes else "none", clip_on=False, label="_task")
+        ax.plot(
+            value, row, "o", ms=4, mec=colour, mfc=colour if passes else "none", clip_on=False, label="_task"
+        )
     ax.axvline(threshold, color=INK, lw=0.6, ls="--", label="_threshold")
     names = tasks["gene"].map(lambda gene: shorten(gene, 16)) + " · "
     names += tasks["cell_type"].map(lambda name: shorten(name, 22))
