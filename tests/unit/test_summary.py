@@ -176,7 +176,7 @@ def test_the_page_shows_how_near_each_task_was():
     types = {row[0]: row[1:] for row in page.rows[8:]}
     assert types["Oligo"] == ["210", "30", "60", "1,574", "4", "1,160", "410", "5", "2"]
     text = " ".join(page.text.split())
-    assert "Oligo: 1 of 2 judged pass, first Plp1 (q 0.0001)" in text
+    assert "Oligo: 1 of 2 judged pass, first Plp1 (q 1e−4)" in text
     assert "Astro: none of 2 judged passes; the nearest Glul (q 0.3), Slc1a2 (q 0.3)" in text
 
 

@@ -206,8 +206,8 @@ def _of_failed(tasks: pd.DataFrame, gate: Mapping) -> list[str]:
         sentences.append(
             f"No sign that the window matters ({_names(by_q)}): q-value above gate.q_value, {gate['q_value']:g}; the "
             f"nearest is {nearest.cell_type}, {nearest.gene} with p {nearest.p_value:.2g}, q {nearest.q_value:.2g}, "
-            f"expressed in {nearest.n_expressing_test:,} of {nearest.n_cells_test:,} test cells. More cells of the type, "
-            "or deeper RNA and ATAC, make the test stronger; without local control, nothing does."
+            f"expressed in {nearest.n_expressing_test:,} of {nearest.n_cells_test:,} test cells. More cells of the "
+            "type, or deeper RNA and ATAC, make the test stronger; without local control, nothing does."
         )
     told = tasks[~(tasks["q_value"] > gate["q_value"])]
     if len(told):
