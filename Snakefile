@@ -64,7 +64,8 @@ onstart:
 
 onsuccess:
     if Path(REPORT).is_file() and Path(REPORT).stat().st_mtime >= STARTED:
-        print(f"The report of this run: {REPORT}", file=sys.stderr)
+        for line in last_words(RESULTS):
+            print(line, file=sys.stderr)
 
 
 onerror:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from grids.errors import InputError
-from grids.logging import MOST_WARNINGS, job
+from grids.logging import MOST_WARNINGS, job, tell
 
 
 @pytest.fixture
@@ -36,6 +36,13 @@ def test_the_first_warnings_of_a_job_are_lines_on_the_terminal(snakemake, capsys
     assert (
         "a progress bar" in text and "all is well" in text and f"cells {MOST_WARNINGS + 2} doubtful" in text
     )
+
+
+def test_what_is_told_stands_on_the_terminal_and_in_the_log(snakemake, capsys):
+    with job(snakemake):
+        tell("%s: %d genes can be tested", "Oligo", 40)
+    assert capsys.readouterr().err == "Oligo: 40 genes can be tested\n"
+    assert "INFO Oligo: 40 genes can be tested" in Path(snakemake.log[0]).read_text()
 
 
 def test_an_error_is_one_line_on_the_terminal(snakemake, capsys):

@@ -1,8 +1,10 @@
 import os
 
+import pandas as pd
 import pytest
 
-from grids.report import make_report, what_went_wrong
+from grids import tables
+from grids.report import last_words, make_report, what_went_wrong
 
 
 def write(folder, name, text, modified):
@@ -36,3 +38,16 @@ def test_a_report_that_fails_leaves_nothing_and_says_why(tmp_path):
     with pytest.raises(RuntimeError, match=r"snakemake --report failed: .*absent"):
         make_report(tmp_path / "report.html", "all", snakefile, [], [], tmp_path / "report.css")
     assert list(tmp_path.glob("*.html")) == []
+
+
+def test_a_run_ends_with_what_came_of_its_tasks_and_where_the_report_is(tmp_path):
+    report = f"The report of this run: {tmp_path / 'report.html'}"
+    assert last_words(tmp_path) == [report]  # a benchmark
+    summary = pd.DataFrame({"cell_type": "A", "gene": ["x", "y"], "outcome": "explained"})
+    tables.write(summary, tmp_path / "summary.tsv")
+    assert last_words(tmp_path) == ["2 of 2 tasks explained", report]
+    tables.write(summary.assign(outcome="cannot be tested"), tmp_path / "summary.tsv")
+    assert last_words(tmp_path) == [
+        f"0 of 2 tasks explained, 2 cannot be tested (why: {tmp_path / 'report.html'})",
+        report,
+    ]

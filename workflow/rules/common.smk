@@ -29,7 +29,7 @@ from grids.errors import InputError, short_path
 from grids.explainers.jobs import jobs
 from grids.names import escape, unescape
 from grids.provenance import code_hash, config_of
-from grids.report import what_went_wrong
+from grids.report import last_words, what_went_wrong
 from grids.seeds import derive_seed
 from grids.tasks import ALL_GENES, read_tasks
 from grids.threads import THREADS

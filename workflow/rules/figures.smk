@@ -150,6 +150,7 @@ rule figure_regularisation_path:
 rule figure_gate:
     input:
         gate="<results>/gate.tsv",
+        tasks="<results>/tasks.tsv",
         accessibility="<results>/accessibility.tsv.gz",
     output:
         pdf="<results>/figures/gate.pdf",
@@ -171,6 +172,7 @@ rule figure_gate:
         mem_mb=memory(2000, per_input_mb=50),
         runtime=minutes(15, per_input_mb=0.2),
     params:
+        threshold=config["gate"]["q_value"],
         code=code_of("figure_gate"),
     script:
         "../scripts/figure_gate.py"

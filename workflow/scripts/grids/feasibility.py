@@ -167,4 +167,4 @@ def _told(task) -> str:
     if task.verdict != TESTABLE:
         return task.verdict if task.verdict == UNPAIRED else f"cannot be tested: {task.verdict}"
     seen = f"expressed in {task.n_expressing_test} of {task.n_cells_test} test cells"
-    return f"can be tested ({task.n_peaks} peaks in its window, {seen})"
+    return f"can be tested ({task.n_peaks} peak{'s' * (task.n_peaks > 1)} in its window, {seen})"

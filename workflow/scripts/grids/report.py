@@ -63,6 +63,27 @@ def make_report(
             raise RuntimeError(f"snakemake --report failed: {' '.join(result.stdout.split()[-40:])}")
 
 
+def last_words(results: str | os.PathLike) -> list[str]:
+    """What a run that ended well tells: how many tasks are explained, and where the report is.
+
+    Parameters
+    ----------
+    results : path
+        Folder of the run; a benchmark's has no ``summary.tsv``.
+    """
+    report, path = Path(results, "report.html"), Path(results, "summary.tsv")
+    lines = [f"The report of this run: {report}"]
+    if path.is_file():
+        # Loading pandas takes time that only a run that is done has.
+        from grids.summary import EXPLAINED, in_one_line
+        from grids.tables import read
+
+        summary = read(path)
+        why = "" if summary["outcome"].eq(EXPLAINED).all() else f" (why: {report})"
+        lines.insert(0, in_one_line(summary) + why)
+    return lines
+
+
 def what_went_wrong(logs: str | os.PathLike, since: float) -> list[str]:
     """One line per job that failed: its log, and the last error in it.
 
