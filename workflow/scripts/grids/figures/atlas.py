@@ -108,7 +108,7 @@ def _left_out(n: int, n_not_passed: int, none_passed: bool) -> str:
         f"{sets(n_not_passed)} of tasks that did not pass the quality gate left out." * (n_not_passed > 0),
         "No task passed the quality gate: sets of forced tasks are shown." * none_passed,
     ]
-    return " ".join(filter(None, notes))
+    return "\n".join(filter(None, notes))
 
 
 def _panels(

@@ -133,5 +133,7 @@ def _draw(ax: Axes, part: pd.DataFrame, colour) -> None:
         ax.xaxis.set_major_formatter("{x:.0f}")
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_minor_formatter(NullFormatter())
+    elif len(sizes) == 1:
+        ax.set_xticks(sizes, [f"{sizes[0]:.0f}"])
     else:
         ax.xaxis.get_major_locator().set_params(integer=True)

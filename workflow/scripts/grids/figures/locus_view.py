@@ -174,7 +174,7 @@ def locus_view(
     axes[-1].set_yticks([])
     _position_axis(axes[-1], chromosome, low, high, notes)
     which, forced = members.iloc[0], is_forced(members).any()
-    mark_forced_panel(axes[0], forced)
+    mark_forced_panel(axes[0], forced, margin=0)
     (top or axes)[0].set_title(
         f"{shorten(name)} in {shorten(cell_type)}: {len(members)} peak{'s' * (len(members) != 1)} to "
         f"{which['direction']} it, {int(inside.sum())} in view" + f"; {FORCED_WORDS}" * bool(forced),

@@ -118,4 +118,4 @@ def _draw(ax: Axes, part: pd.DataFrame) -> None:
     ax.set_yticks(rows, [f"{rank:.0f}" for rank in part["rank"]], fontsize=5)
     ax.tick_params(axis="y", length=0, pad=1)
     reach(ax, "x")
-    few_ticks(ax, x=4)
+    few_ticks(ax, x=3)

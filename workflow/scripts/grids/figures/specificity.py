@@ -31,7 +31,7 @@ FEWEST_ROWS = 5  # room for the label at the side
 MOST_STACKS = 4
 MOST_TYPES_WITH_NUMBERS = 26
 CLEAR = {"facecolor": "none", "edgecolor": "#00000055"}
-FORCED_WORDS = "did not pass the gate in the row's or the column's type"
+FORCED_WORDS = "gate not passed, row/column"
 
 
 @styled

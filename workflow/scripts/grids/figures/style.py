@@ -230,13 +230,12 @@ def mark_forced_rows(ax: Axes, forced: Iterable[bool]) -> None:
         ax.axhspan(row - 0.5, row + 0.5, **FORCED, zorder=-1, label="_forced")
 
 
-def mark_forced_panel(ax: Axes, forced: bool) -> None:
-    """Hatch a small panel, and a frame around it, of a task that did not pass the quality gate."""
+def mark_forced_panel(ax: Axes, forced: bool, margin: float = 0.06) -> None:
+    """Hatch a small panel of a task that did not pass the quality gate, and a margin around it but for the title."""
     if forced:
         ax.patch.set_visible(False)
-        frame = Rectangle(
-            (-0.06, -0.06), 1.12, 1.12, transform=ax.transAxes, zorder=-1, label="_forced", **FORCED
-        )
+        place = (-margin, -margin), 1 + 2 * margin, 1 + margin
+        frame = Rectangle(*place, transform=ax.transAxes, zorder=-1, label="_forced", **FORCED)
         frame.set_in_layout(False)
         ax.add_artist(frame).set_clip_on(False)
 
