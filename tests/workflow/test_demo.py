@@ -58,16 +58,16 @@ COLUMNS = {
         "peak", "chromosome", "start", "end", "Astrocyte", "Excitatory", "Inhibitory", "Oligo/OPC",
     ],
     "sets.tsv": [
-        *TASK, "passed_gate", "set_size", "rank", "chromosome", "start", "end", "peak", "distance_to_tss_bp", "in_window",
-        "log_effect_alone", "log_effect_in_context", "share_of_restarts",
+        *TASK, "passed_gate", "set_size", "rank", "chromosome", "start", "end", "peak", "distance_to_tss_bp",
+        "in_window", "log_effect_alone", "log_effect_in_context", "share_of_restarts",
     ],
     "effects.tsv": [
         *TASK, "passed_gate", "set_size", "n_cells", "mean_before", "mean_after", "absolute_change", "relative_change",
         "log_change", "null_mean", "null_sd", "p_value", "q_value", "objective_seconds",
     ],
     "locations.tsv": [
-        *TASK, "passed_gate", "set_size", "hit", "soft_hit", "n_same_chromosome", "share_same_chromosome", "n_in_window",
-        "closest_bp", "expected_hit", "expected_soft_hit", "expected_share_same_chromosome",
+        *TASK, "passed_gate", "set_size", "hit", "soft_hit", "n_same_chromosome", "share_same_chromosome",
+        "n_in_window", "closest_bp", "expected_hit", "expected_soft_hit", "expected_share_same_chromosome",
     ],
     "null.tsv.gz": [*TASK, "passed_gate", "set_size", "draw", "log_change"],
     "cells.tsv.gz": [*TASK, "passed_gate", "set_size", "cell", "before", "after", "observed"],
