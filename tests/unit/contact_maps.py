@@ -73,6 +73,7 @@ def set_of(gene, members, cell_type="Astro", tss=0):
         cell_type=cell_type,
         gene=gene,
         direction="silence",
+        passed_gate=True,
         set_size=len(members),
         rank=np.arange(1, len(members) + 1),
         distance_to_tss_bp=(members["start"] - tss).astype(float),

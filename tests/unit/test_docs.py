@@ -61,19 +61,19 @@ SECTIONS = {
     for part in re.split(r"^## ", (ROOT / "workflow/docs/tables.md").read_text(), flags=re.MULTILINE)[1:]
 }
 COLUMNS = {
-    "sets.tsv": SET_COLUMNS,
-    "effects.tsv": EFFECT_COLUMNS,
-    "locations.tsv": LOCATION_COLUMNS,
-    "null.tsv.gz": NULL_COLUMNS,
-    "cells.tsv.gz": CELL_COLUMNS,
-    "searches.tsv": SEARCH_COLUMNS,
-    "redundancy.tsv": REDUNDANCY_COLUMNS,
-    "members.tsv": MEMBER_COLUMNS,
-    "interactions.tsv": INTERACTION_COLUMNS,
-    "knock_down.tsv": KNOCK_DOWN_COLUMNS,
-    "alternative_sets.tsv": ALTERNATIVE_COLUMNS,
-    "specificity.tsv": SPECIFICITY_COLUMNS,
-    "state_redundancy.tsv": STATE_COLUMNS,
+    "sets.tsv": [*SET_COLUMNS, "passed_gate"],
+    "effects.tsv": [*EFFECT_COLUMNS, "passed_gate"],
+    "locations.tsv": [*LOCATION_COLUMNS, "passed_gate"],
+    "null.tsv.gz": [*NULL_COLUMNS, "passed_gate"],
+    "cells.tsv.gz": [*CELL_COLUMNS, "passed_gate"],
+    "searches.tsv": [*SEARCH_COLUMNS, "passed_gate"],
+    "redundancy.tsv": [*REDUNDANCY_COLUMNS, "passed_gate"],
+    "members.tsv": [*MEMBER_COLUMNS, "passed_gate"],
+    "interactions.tsv": [*INTERACTION_COLUMNS, "passed_gate"],
+    "knock_down.tsv": [*KNOCK_DOWN_COLUMNS, "passed_gate"],
+    "alternative_sets.tsv": [*ALTERNATIVE_COLUMNS, "passed_gate"],
+    "specificity.tsv": [*SPECIFICITY_COLUMNS, "passed_gate", "passed_gate_where_applied"],
+    "state_redundancy.tsv": [*STATE_COLUMNS, "passed_gate"],
     "atlas_summary.tsv": ATLAS_COLUMNS,
     "summary.tsv": TASK_SUMMARY_COLUMNS,
     "feasibility.tsv": FEASIBILITY_COLUMNS,
@@ -84,7 +84,7 @@ COLUMNS = {
     "contact_members.tsv": CONTACT_MEMBER_COLUMNS,
     "contacts_summary.tsv": CONTACT_SUMMARY_COLUMNS,
     "gate.tsv": GATE_COLUMNS,
-    "tasks.tsv and skipped.tsv": SKIPPED_COLUMNS,
+    "tasks.tsv and skipped.tsv": [*SKIPPED_COLUMNS, "passed_gate"],
     "truth.tsv": TRUTH_COLUMNS,
     "windows.tsv.gz": WINDOW_COLUMNS,
     "genes.tsv.gz": GENE_COLUMNS,
@@ -104,7 +104,7 @@ COLUMNS = {
 def test_every_column_is_explained(section):
     named = set(re.findall(r"[\w.]+", " ".join(re.findall(r"`([^`]+)`", SECTIONS[section]))))
     if "the task" in SECTIONS[section]:
-        named |= set(TASK_KEYS)
+        named |= {*TASK_KEYS, "passed_gate"}
     assert set(COLUMNS[section]) <= named
 
 

@@ -556,7 +556,7 @@ def run(written):
         accessibility[cell_type] = opened[(obs["cell_type"] == cell_type).to_numpy()].mean(axis=0)
     is_enhancer = windows["peak"].isin(names[enhancer])
     scores = windows[["gene", "peak"]].assign(
-        cell_type="T", score=is_enhancer + 0.1 * rng.random(len(windows))
+        cell_type="T", passed_gate=True, score=is_enhancer + 0.1 * rng.random(len(windows))
     )
     rows = [
         f"chr1 {s} {s + 10} G{i // 10} {'TRUE' if i % 10 == 1 else 'FALSE'}"

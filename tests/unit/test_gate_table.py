@@ -202,7 +202,7 @@ def test_tasks_that_fail_are_skipped_with_the_reason_unless_forced():
     )
     tasks = pd.DataFrame({"cell_type": ["B", "B", "A", "A", "A"], "gene": ["x", "y", "z", "y", "x"]})
     explained, skipped = choose_tasks(gate, tasks, force=False)
-    assert explained.to_numpy().tolist() == [["A", "x"]]
+    assert explained.to_numpy().tolist() == [["A", "x", True]]
     assert skipped.to_numpy().tolist() == [
         ["B", "x", "does not pass the gate: q-value 0.4 above 0.05"],
         ["B", "y", "expressed in 2 of 40 test cells"],
@@ -210,7 +210,10 @@ def test_tasks_that_fail_are_skipped_with_the_reason_unless_forced():
         ["A", "y", "does not pass the gate: skill -0.1 not above 0"],
     ]
     explained, skipped = choose_tasks(gate, tasks, force=True)
-    assert explained.to_numpy().tolist() == [["B", "x"], ["B", "y"], ["A", "y"], ["A", "x"]]
+    assert explained.to_numpy().tolist() == [
+        ["B", "x", False], ["B", "y", False], ["A", "y", False], ["A", "x", True],
+    ]  # fmt: skip
+    assert list(explained.columns) == ["cell_type", "gene", "passed_gate"]
     assert skipped.to_numpy().tolist() == [["A", "z", "no peak in its window"]]
 
 
@@ -225,4 +228,8 @@ def test_unpaired_cells_are_not_judged_and_pass(windows):
     assert (gate["reason"] == "not judged: cells are unpaired").all()
     assert gate[["r", "skill", "p_value", "q_value", "passed_gate"]].isna().all().all()
     explained, skipped = choose_tasks(gate, tasks, force=False)
-    assert explained.to_numpy().tolist() == tasks.to_numpy().tolist() and skipped.empty
+    assert (
+        explained[["cell_type", "gene"]].equals(tasks)
+        and explained["passed_gate"].isna().all()
+        and skipped.empty
+    )

@@ -25,7 +25,7 @@ from grids.figures.save import save
 from grids.figures.scales import CLASSES, flags, fold, index_limits, symmetric
 from grids.figures.specificity import fill_stacks, specificity
 from grids.figures.state_trajectory import state_trajectory
-from grids.figures.style import GREY, INK, cell_type_colours
+from grids.figures.style import GREY, INK, LEAST_REACH, cell_type_colours
 
 NO_TASKS = pd.DataFrame({"cell_type": [], "gene": []})
 
@@ -554,7 +554,9 @@ def test_colour_scale_is_symmetric_and_not_washed_out_by_few_large_values():
     assert (norm.vmin, norm.vmax, extend) == (-0.5, 0.5, "neither")
     norm, extend = symmetric(np.append(np.linspace(-0.1, 0.1, 500), 50.0))
     assert 0.1 <= norm.vmax < 0.2 and extend == "both"
-    assert symmetric(np.array([np.nan]))[0].vmax == symmetric(np.zeros(4))[0].vmax == 1
+    for nothing in ([np.nan], [0.0] * 4, [1e-9, -2e-9]):  # 1e-9 is no saturated colour
+        norm, extend = symmetric(np.array(nothing))
+        assert (norm.vmin, norm.vmax, extend) == (-LEAST_REACH, LEAST_REACH, "neither")
 
 
 @given(st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), max_size=8))

@@ -31,11 +31,12 @@ EFFECTS = pd.DataFrame(
 )
 BED_HEADER = (
     'track name="Oligo members" description="Members of the sets of Oligo: gene|direction|rank, score by effect '
-    'in context" useScore=1\n#chrom\tchromStart\tchromEnd\tname\tscore\tstrand\n'
+    'in context" itemRgb=On\n'
+    "#chrom\tchromStart\tchromEnd\tname\tscore\tstrand\tthickStart\tthickEnd\titemRgb\n"
 )
 BEDPE_HEADER = (
     "#chrom1\tstart1\tend1\tchrom2\tstart2\tend2\tname\tscore\tstrand1\tstrand2\tgene\trank\tlog_effect_alone\t"
-    "log_effect_in_context\tq_value\n"
+    "log_effect_in_context\tq_value\tpassed_gate\tcolor\n"
 )
 
 
@@ -53,6 +54,7 @@ def sets(**columns):
             "cell_type": ["Oligo", "Oligo", "Oligo", "Astro"],
             "gene": ["HLA DRB1", "HLA DRB1", "MOG", "MOG"],
             "direction": "silence",
+            "passed_gate": True,
             "set_size": [2, 2, 1, 1],
             "rank": [1, 2, 1, 1],
             "chromosome": ["chr6", "chr10", "chr6", "chr6"],
@@ -69,9 +71,9 @@ def sets(**columns):
 def test_bed_holds_the_types_members_sorted_with_scores_relative_to_their_set(tmp_path):
     tracks.write_bed(sets(), "Oligo", tmp_path / "a.bed")
     assert (tmp_path / "a.bed").read_text() == BED_HEADER + (
-        "chr10\t100\t200\tHLA_DRB1|silence|2\t250\t.\n"
-        "chr6\t10\t20\tMOG|silence|1\t1000\t.\n"
-        "chr6\t400\t500\tHLA_DRB1|silence|1\t1000\t.\n"
+        "chr10\t100\t200\tHLA_DRB1|silence|2\t250\t.\t100\t200\t0,114,178\n"
+        "chr6\t10\t20\tMOG|silence|1\t1000\t.\t10\t20\t0,114,178\n"
+        "chr6\t400\t500\tHLA_DRB1|silence|1\t1000\t.\t400\t500\t0,114,178\n"
     )
     assert [p.name for p in tmp_path.iterdir()] == ["a.bed"]  # no temporary file stays
 
@@ -95,9 +97,11 @@ def test_quotes_in_a_cell_type_do_not_end_the_track_line(tmp_path):
 def test_bedpe_joins_members_to_the_tss(tmp_path):
     tracks.write_bedpe(sets(), GENES, EFFECTS, "Oligo", tmp_path / "a.bedpe")
     assert (tmp_path / "a.bedpe").read_text() == BEDPE_HEADER + (
-        "chr10\t100\t200\tchr6\t999\t1000\tHLA_DRB1|silence|2\t250\t.\t-\tHLA DRB1\t2\t0\t0.2\t0.0125\n"
-        "chr6\t10\t20\tchr6\t50\t51\tMOG|silence|1\t1000\t.\t+\tMOG\t1\t-0.1\t-0.1\t.\n"
-        "chr6\t400\t500\tchr6\t999\t1000\tHLA_DRB1|silence|1\t1000\t.\t-\tHLA DRB1\t1\t-0.5\t-0.8\t0.0125\n"
+        "chr10\t100\t200\tchr6\t999\t1000\tHLA_DRB1|silence|2\t250\t.\t-\tHLA DRB1\t2\t0\t0.2\t0.0125\t"
+        "True\t0,114,178\n"
+        "chr6\t10\t20\tchr6\t50\t51\tMOG|silence|1\t1000\t.\t+\tMOG\t1\t-0.1\t-0.1\t.\tTrue\t153,153,153\n"
+        "chr6\t400\t500\tchr6\t999\t1000\tHLA_DRB1|silence|1\t1000\t.\t-\tHLA DRB1\t1\t-0.5\t-0.8\t"
+        "0.0125\tTrue\t0,114,178\n"
     )
 
 
@@ -128,7 +132,7 @@ def test_interact_has_a_record_on_each_chromosome_of_an_arc(tmp_path):
     assert all(row["sourceChrom"] == "chr10" and row["targetChrom"] == "chr6" for row in (rows[0], rows[3]))
     assert [row["value"] for row in rows] == ["0.2", "-0.1", "-0.8", "0.2"]
     assert [row["score"] for row in rows] == ["250", "1000", "1000", "250"]
-    blue, grey = "#0072B2", "#999999"
+    blue, grey = "0,114,178", "153,153,153"
     assert [row["color"] for row in rows] == [blue, grey, blue, blue]
     ends = [(row["sourceStart"], row["sourceEnd"], row["targetStart"], row["targetEnd"]) for row in rows]
     assert ends[1] == ("10", "20", "50", "51") and ends[0] == ends[3] == ("100", "200", "999", "1000")
@@ -218,6 +222,28 @@ def test_names_with_quotes_stand_as_they_are(tmp_path):
     genes, effects = GENES.assign(gene=[gene, "MOG", "NOTSS"]), EFFECTS.assign(gene=gene)
     tracks.write_bedpe(sets(gene=gene), genes, effects.iloc[:1], "Oligo", tmp_path / "a.bedpe")
     assert {(row[6].partition("|")[0], row[10]) for row in body(tmp_path / "a.bedpe")} == {(gene, gene)}
+
+
+def test_sets_of_forced_tasks_are_grey_and_say_so(tmp_path):
+    forced = sets(passed_gate=[False, False, np.nan, True])  # MOG of Oligo was not judged: unpaired cells
+    effects = EFFECTS.assign(q_value=0.01)
+    tracks.write_bed(forced, "Oligo", tmp_path / "a.bed")
+    tracks.write_bedpe(forced, GENES, effects, "Oligo", tmp_path / "a.bedpe")
+    tracks.write_interact(forced, GENES, effects, "Oligo", tmp_path / "a.interact")
+    colours = {"bed": 8, "bedpe": 16, "interact": 7}
+    for suffix, column in colours.items():
+        rows = body(tmp_path / f"a.{suffix}")
+        names = {row[6 if suffix == "bedpe" else 3]: row[column] for row in rows}
+        assert names == {
+            "HLA_DRB1|silence|1|forced": "153,153,153",
+            "HLA_DRB1|silence|2|forced": "153,153,153",
+            "MOG|silence|1": "0,114,178",
+        }, suffix
+    assert [row[15] for row in body(tmp_path / "a.bedpe")] == ["False", ".", "False"]
+    for suffix in ("bed", "interact"):
+        assert "did not pass the quality gate" in (tmp_path / f"a.{suffix}").read_text().splitlines()[0]
+    tracks.write_bed(forced, "Astro", tmp_path / "b.bed")
+    assert "gate" not in (tmp_path / "b.bed").read_text()
 
 
 def test_a_type_without_sets_gives_files_without_rows(tmp_path):

@@ -97,3 +97,9 @@ def updated(config: dict, changes: dict) -> dict:
         both = isinstance(value, dict) and isinstance(config.get(key), dict) and key != "tasks"
         merged[key] = updated(config[key], value) if both else value
     return merged
+
+
+def marked(columns, *more):
+    """Columns of a table of results, with what says whether the task passed the gate behind those that name it."""
+    place = 1 + max(columns.index(name) for name in ("direction", "applied_to") if name in columns)
+    return [*columns[:place], "passed_gate", *more, *columns[place:]]

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from browser import click_through, needs_chromium
 from numpy.testing import assert_allclose, assert_array_equal
-from running import OPTIONS, command, run, succeed, updated, write_config
+from running import OPTIONS, command, marked, run, succeed, updated, write_config
 from track_formats import read_bed, read_bedpe, read_bigwig, read_interact
 
 import grids
@@ -59,29 +59,29 @@ COLUMNS = {
         "peak", "chromosome", "start", "end", "Astrocyte", "Excitatory", "Inhibitory", "Oligo/OPC",
     ],
     "sets.tsv": [
-        *TASK, "set_size", "rank", "chromosome", "start", "end", "peak", "distance_to_tss_bp", "in_window",
-        "log_effect_alone", "log_effect_in_context", "share_of_restarts",
+        *TASK, "passed_gate", "set_size", "rank", "chromosome", "start", "end", "peak", "distance_to_tss_bp",
+        "in_window", "log_effect_alone", "log_effect_in_context", "share_of_restarts",
     ],
     "effects.tsv": [
-        *TASK, "set_size", "n_cells", "mean_before", "mean_after", "absolute_change", "relative_change",
+        *TASK, "passed_gate", "set_size", "n_cells", "mean_before", "mean_after", "absolute_change", "relative_change",
         "log_change", "null_mean", "null_sd", "p_value", "q_value", "objective_seconds",
     ],
     "locations.tsv": [
-        *TASK, "set_size", "hit", "soft_hit", "n_same_chromosome", "share_same_chromosome", "n_in_window",
-        "closest_bp", "expected_hit", "expected_soft_hit", "expected_share_same_chromosome",
+        *TASK, "passed_gate", "set_size", "hit", "soft_hit", "n_same_chromosome", "share_same_chromosome",
+        "n_in_window", "closest_bp", "expected_hit", "expected_soft_hit", "expected_share_same_chromosome",
     ],
-    "null.tsv.gz": [*TASK, "set_size", "draw", "log_change"],
-    "cells.tsv.gz": [*TASK, "set_size", "cell", "before", "after", "observed"],
+    "null.tsv.gz": [*TASK, "passed_gate", "set_size", "draw", "log_change"],
+    "cells.tsv.gz": [*TASK, "passed_gate", "set_size", "cell", "before", "after", "observed"],
     "searches.tsv": [
-        *TASK, "set_size", "start", "objective_before", "objective_after", "n_rounds", "n_steps",
+        *TASK, "passed_gate", "set_size", "start", "objective_before", "objective_after", "n_rounds", "n_steps",
         "n_evaluations", "converged", "seconds",
     ],
-    "redundancy.tsv": tables.REDUNDANCY_COLUMNS,
-    "members.tsv": tables.MEMBER_COLUMNS,
-    "interactions.tsv": tables.INTERACTION_COLUMNS,
-    "knock_down.tsv": tables.KNOCK_DOWN_COLUMNS,
-    "alternative_sets.tsv": tables.ALTERNATIVE_COLUMNS,
-    "specificity.tsv": tables.SPECIFICITY_COLUMNS,
+    "redundancy.tsv": marked(tables.REDUNDANCY_COLUMNS),
+    "members.tsv": marked(tables.MEMBER_COLUMNS),
+    "interactions.tsv": marked(tables.INTERACTION_COLUMNS),
+    "knock_down.tsv": marked(tables.KNOCK_DOWN_COLUMNS),
+    "alternative_sets.tsv": marked(tables.ALTERNATIVE_COLUMNS),
+    "specificity.tsv": marked(tables.SPECIFICITY_COLUMNS, "passed_gate_where_applied"),
     "atlas_summary.tsv": tables.ATLAS_COLUMNS,
     "gate.tsv": GATE_COLUMNS,
     "truth.tsv": [
@@ -258,7 +258,13 @@ def test_the_gate_judges_the_tasks_and_is_overruled(demo):
     assert list(zip(gate["cell_type"], gate["gene"], strict=True)) == tasks
     assert gate["n_peaks"].tolist()[-1] == 1 and not gate["passed_gate"].all()
     assert (gate["reason"].isna() == gate["passed_gate"]).all()
-    assert demo.table("explained_tasks.tsv").equals(demo.table("tasks.tsv"))
+    explained = demo.table("explained_tasks.tsv")
+    assert explained[["cell_type", "gene"]].equals(demo.table("tasks.tsv"))
+    verdicts = gate.set_index(["cell_type", "gene"])["passed_gate"]
+    for name in ("explained_tasks.tsv", "sets.tsv", "redundancy.tsv", "null.tsv.gz"):
+        table = demo.table(name)
+        told = verdicts.loc[list(zip(table["cell_type"], table["gene"], strict=True))]
+        assert table["passed_gate"].tolist() == told.tolist(), name
     quality = demo.table("surrogate/quality.tsv").query("model == 'cross_modality'")
     both = gate.merge(quality, on=["cell_type", "gene"])
     assert_allclose(both["r"], both["pearson_r"], atol=1e-4)

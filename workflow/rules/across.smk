@@ -30,6 +30,8 @@ rule measure_specificity:
 rule collect_specificity:
     input:
         specificity=per_cell_type("<results>/specificity/{cell_type}.tsv"),
+        tasks="<results>/explained_tasks.tsv",
+        gate="<results>/gate.tsv",
     output:
         specificity=report(
             "<results>/specificity.tsv",
@@ -83,6 +85,7 @@ rule measure_states:
 rule collect_states:
     input:
         states=per_cell_type("<results>/states/{cell_type}.tsv"),
+        tasks="<results>/explained_tasks.tsv",
     output:
         states=report(
             "<results>/state_redundancy.tsv",

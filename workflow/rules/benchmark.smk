@@ -105,6 +105,8 @@ use rule measure_specificity as measure_specificity_of_explainers with:
 use rule collect_specificity as collect_specificity_of_explainers with:
     input:
         specificity=per_cell_type("<results>/benchmark/{cell_type}/specificity.tsv"),
+        tasks="<results>/explained_tasks.tsv",
+        gate="<results>/gate.tsv",
     output:
         specificity="<results>/benchmark/specificity.tsv",
     log:
@@ -129,6 +131,7 @@ rule collect_explainers:
             cell_type=CELL_TYPES,
             benchmark_job=BENCHMARK_JOBS,
         ),
+        tasks="<results>/explained_tasks.tsv",
     output:
         effects="<results>/benchmark/effects.tsv",
         sets="<results>/benchmark/sets.tsv",

@@ -35,6 +35,7 @@ rule measure_evidence:
         genes="<results>/genes.tsv.gz",
         accessibility="<results>/accessibility.tsv.gz",
         scores=per_cell_type("<results>/scores/{cell_type}.tsv.gz"),
+        tasks="<results>/explained_tasks.tsv",
     output:
         evidence=report(
             "<results>/evidence.tsv",

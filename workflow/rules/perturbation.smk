@@ -83,6 +83,7 @@ rule collect_effects:
             "<results>/gate_skipped.tsv",
             *per_cell_type("<results>/skipped/{cell_type}.tsv"),
         ],
+        tasks="<results>/explained_tasks.tsv",
     output:
         effects=report(
             "<results>/effects.tsv",

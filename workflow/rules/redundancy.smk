@@ -51,6 +51,7 @@ rule collect_redundancy:
         alternatives=per_cell_type(
             "<results>/redundancy/{cell_type}/alternative_sets.tsv"
         ),
+        tasks="<results>/explained_tasks.tsv",
     output:
         redundancy=report(
             "<results>/redundancy.tsv",

@@ -1,7 +1,5 @@
 """Hold the scores of peak-gene pairs against tables of outside evidence."""
 
-import pandas as pd
-
 from grids import tables
 from grids.cells import read_multiome
 from grids.evidence.validation import measure_evidence
@@ -10,13 +8,14 @@ from grids.logging import job
 with job(snakemake) as log:
     params = snakemake.params
     paths = dict(zip((entry["name"] for entry in params.evidence), snakemake.input.evidence, strict=True))
+    scores = tables.concatenate(tables.read(path) for path in snakemake.input.scores)
     evidence, pairs = measure_evidence(
         [{**entry, "path": paths[entry["name"]]} for entry in params.evidence],
         read_multiome(snakemake.input.multiome),
         tables.read(snakemake.input.windows),
         tables.read(snakemake.input.genes),
         tables.read_accessibility(snakemake.input.accessibility),
-        pd.concat([tables.read(path) for path in snakemake.input.scores], ignore_index=True),
+        tables.mark_gate(scores, tables.read(snakemake.input.tasks)),
         assembly=params.assembly,
         seed=params.seed,
         promoter_upstream_bp=params.windows["promoter_upstream_bp"],

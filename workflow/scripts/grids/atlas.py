@@ -69,6 +69,8 @@ def summarise_atlas(
     Groupings: `all`; `cell_type`; `n_sufficient`, members in the minimal sufficient set;
     `n_window_peaks`, peaks in the gene's window, in quarters of the genes; `gene_class`, where given.
 
+    Sets of tasks that did not pass the quality gate are left out, unless there are no others (`n_not_passed`).
+
     The index is a ratio to the joint effect and means nothing without one, nor for a set of one peak: such
     sets count in the shares of classes but not in the index. Whether groups differ is asked of the index by rank
     (:func:`~grids.rank_tests.rank_tests`): `p_value_of_grouping` of all groups, `p_value` of each group against the
@@ -95,11 +97,17 @@ def summarise_atlas(
     redundancy = redundancy.assign(n_window_peaks=n_peaks).reset_index(drop=True)
     parts = [
         _summarise(grouping, groups, sets).assign(**dict(zip(RUN_KEYS, key, strict=True)), grouping=grouping)
-        for key, sets in redundancy.groupby(RUN_KEYS)
+        for key, sets in counted_by_run(redundancy)
         for grouping, groups in _groupings(sets, gene_classes)
         if groups
     ]
     return pd.concat(parts or [pd.DataFrame(columns=ATLAS_COLUMNS)], ignore_index=True)[ATLAS_COLUMNS]
+
+
+def counted_by_run(redundancy: pd.DataFrame) -> Iterator[tuple[tuple, pd.DataFrame]]:
+    """The sets of each surrogate, method and direction that a summary counts, and these three."""
+    for key, sets in redundancy.groupby(RUN_KEYS):
+        yield key, tables.counted(sets)
 
 
 def _groupings(sets: pd.DataFrame, gene_classes: pd.DataFrame | None) -> Iterator:
@@ -131,6 +139,7 @@ def _summarise(grouping: str, groups: dict[str, pd.DataFrame], sets: pd.DataFram
                 "group": name,
                 "n_sets": len(members),
                 "n_genes": members["gene"].nunique(),
+                "n_not_passed": int(tables.is_forced(members).sum()),
                 "n_with_index": len(here),
                 "median_redundancy_index": median,
                 "lower_quartile": lower,

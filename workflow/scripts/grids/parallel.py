@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import io
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from grids.checkpoints import KeptTables
+from grids.tables import concatenate
 
 Tables = TypeVar("Tables")
 
@@ -137,12 +138,6 @@ def _joined(results: list[Tables]) -> Tables:
     """Each table of the results from all parts, one below the other."""
     first = results[0]
     if isinstance(first, tuple):
-        return tuple(_stacked(parts) for parts in zip(*results, strict=True))
+        return tuple(concatenate(parts) for parts in zip(*results, strict=True))
     names = [table.name for table in dataclasses.fields(first)]
-    return type(first)(**{name: _stacked(getattr(result, name) for result in results) for name in names})
-
-
-def _stacked(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Empty parts have no types of their own to hand on."""
-    parts = list(parts)
-    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    return type(first)(**{name: concatenate(getattr(result, name) for result in results) for name in names})

@@ -53,6 +53,8 @@ ALTERNATIVE_COLUMNS = [
 ]  # fmt: skip
 TASK_KEYS = ["surrogate", "method", "cell_type", "gene", "direction"]
 SET_KEYS = [*TASK_KEYS, "set_size"]
+# What may name a task in a table; whether it passed the gate stands behind.
+TASK_NAMES = ["cell_type", "gene", "direction", "found_in", "applied_to", "passed_gate"]
 SPECIFICITY_COLUMNS = [
     "surrogate", "method", "gene", "direction", "found_in", "applied_to", "set_size", "n_cells", "log_change",
     "log_change_low", "log_change_high", "jaccard",
@@ -63,17 +65,17 @@ STATE_COLUMNS = [
     "redundancy_index_low", "redundancy_index_high", "p_value_of_change", "q_value_of_change",
 ]  # fmt: skip
 ATLAS_COLUMNS = [
-    "surrogate", "method", "direction", "grouping", "group", "n_sets", "n_genes", "n_with_index",
+    "surrogate", "method", "direction", "grouping", "group", "n_sets", "n_genes", "n_not_passed", "n_with_index",
     "median_redundancy_index", "lower_quartile", "upper_quartile", "share_none", "share_single",
     "share_multiplicative", "share_redundant", "share_synergistic", "p_value_of_grouping", "p_value", "q_value",
 ]  # fmt: skip
 EVIDENCE_COLUMNS = [
-    "evidence", "cell_type", "gene_scope", "predictor", "n_pairs", "n_positive", "auprc", "auprc_low", "auprc_high",
-    "enrichment", "enrichment_low", "enrichment_high",
+    "evidence", "cell_type", "gene_scope", "predictor", "n_pairs", "n_positive", "n_not_passed", "auprc",
+    "auprc_low", "auprc_high", "enrichment", "enrichment_low", "enrichment_high",
 ]  # fmt: skip
 EVIDENCE_PAIR_COLUMNS = [
-    "evidence", "cell_type", "gene", "peak", "distance_to_tss_bp", "is_positive", "grids", "distance",
-    "correlation", "accessibility_over_distance",
+    "evidence", "cell_type", "gene", "passed_gate", "peak", "distance_to_tss_bp", "is_positive", "grids",
+    "distance", "correlation", "accessibility_over_distance",
 ]  # fmt: skip
 
 
@@ -142,7 +144,49 @@ def read_cell_types(path: str | os.PathLike) -> list[str]:
 
 def stack(parts: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
     """The tables that have rows, one below the other, with these columns."""
-    parts = [part for part in parts if len(part)]
-    if not parts:
-        return pd.DataFrame(columns=columns)
-    return pd.concat(parts, ignore_index=True).reindex(columns=columns)
+    return concatenate([*parts, pd.DataFrame(columns=columns)]).reindex(columns=columns)
+
+
+def concatenate(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Tables one below the other; those without rows have no types of their own to hand on."""
+    parts = list(parts)
+    return pd.concat([part for part in parts if len(part)] or parts[-1:], ignore_index=True)
+
+
+def mark_gate(
+    table: pd.DataFrame, judged: pd.DataFrame, cell_type: str = "cell_type", column: str = "passed_gate"
+) -> pd.DataFrame:
+    """Add the column that says whether a task passed the quality gate, behind those that name the task.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of tasks: a column `gene`, and one with the cell type.
+    judged : DataFrame
+        Columns ``cell_type gene passed_gate``: the gate, or the explained tasks; one verdict per task.
+    cell_type : str
+        The column of `table` whose cell type is meant.
+    column : str
+        Name of the new column: true or false, missing where nothing was judged.
+    """
+    keys = ["cell_type", "gene"]
+    verdicts = judged.drop_duplicates(keys).set_index(keys)["passed_gate"]
+    tasks = pd.MultiIndex.from_frame(table[[cell_type, "gene"]], names=keys)
+    names = list(table.columns)
+    place = 1 + max(names.index(name) for name in TASK_NAMES if name in names)
+    table = table.copy()
+    table.insert(place, column, verdicts.reindex(tasks).to_numpy())
+    return table
+
+
+def is_forced(table: pd.DataFrame, column: str = "passed_gate") -> pd.Series:
+    """True in rows of tasks that did not pass the quality gate and were explained all the same (`gate.force`)."""
+    if column not in table:
+        return pd.Series(False, index=table.index)
+    return table[column].astype("boolean").eq(False).fillna(False).astype(bool)
+
+
+def counted(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that a summary over tasks counts: not those of forced tasks, unless there are no others."""
+    forced = is_forced(table)
+    return table if forced.all() else table[~forced]

@@ -8,21 +8,22 @@ import numpy as np
 import pandas as pd
 
 from grids.errors import InputError, listing
-from grids.tables import SET_KEYS, number
+from grids.tables import SET_KEYS, is_forced, number
 from grids.writing import whole
 
 MAX_SCORE = 1000
 SIGNIFICANT = 0.05
-# Colours of interact arcs: the set's q-value is below SIGNIFICANT, or it is not (or is missing).
-COLOURS = {True: "#0072B2", False: "#999999"}
+# Colours of what stands out and of what does not, as browsers want them.
+BLUE, GREY = "0,114,178", "153,153,153"
 
 
 def write_bed(sets: pd.DataFrame, cell_type: str, path: str | os.PathLike) -> None:
-    """Write the members of a type's sets as BED6, sorted by position.
+    """Write the members of a type's sets as BED9, sorted by position.
 
     A track line and a comment with the columns come first. The name is ``gene|direction|rank``, with
-    ``|surrogate|method`` added where the table holds several. The score, 0 to 1000, is the member's effect in
-    context relative to the largest of its set.
+    ``|surrogate|method`` added where the table holds several, and ``|forced`` where the task did not pass the quality
+    gate. The score, 0 to 1000, is the member's effect in context relative to the largest of its set. Members are
+    blue, those of forced tasks grey.
 
     Parameters
     ----------
@@ -41,11 +42,14 @@ def write_bed(sets: pd.DataFrame, cell_type: str, path: str | os.PathLike) -> No
             "name": _names(rows),
             "score": _scores(rows),
             "strand": ".",
+            "thickStart": rows["start"].astype(np.int64),
+            "thickEnd": rows["end"].astype(np.int64),
+            "itemRgb": np.where(is_forced(rows), GREY, BLUE),
         }
     )
     bed = bed.sort_values(["chrom", "chromStart", "chromEnd", "name"], kind="stable")
-    what = f"Members of the sets of {cell_type}: gene|direction|rank, score by effect in context"
-    _write(bed, path, _track_line(f"{cell_type} members", what, "useScore=1"))
+    what = f"Members of the sets of {cell_type}: gene|direction|rank, score by effect in context{_forced_words(rows)}"
+    _write(bed, path, _track_line(f"{cell_type} members", what, "itemRgb=On"))
 
 
 def write_bedpe(
@@ -54,9 +58,10 @@ def write_bedpe(
     """Write arcs from the members of a type's sets to the TSS of their gene as BEDPE, for IGV and bedtools.
 
     A comment names the columns. Names and scores as in :func:`write_bed`; the second end is the base of the TSS,
-    with the gene's strand. Five columns follow the ten of the format: `gene`, `rank`, the member's changes of
-    log-expression `log_effect_alone` and `log_effect_in_context`, and the `q_value` of its set, with ``.``
-    where missing. Arcs between chromosomes are kept. Genes without a TSS have no arcs.
+    with the gene's strand. Seven columns follow the ten of the format: `gene`, `rank`, the member's changes of
+    log-expression `log_effect_alone` and `log_effect_in_context`, the `q_value` of its set and `passed_gate`, with
+    ``.`` where missing, and `color` for IGV, as in :func:`write_interact`. Arcs between chromosomes are
+    kept. Genes without a TSS have no arcs.
 
     Parameters
     ----------
@@ -87,7 +92,9 @@ def write_bedpe(
             "strand1": ".",
             "strand2": arcs["strand"],
         }
-    ).join(arcs[["gene", "rank", "log_effect_alone", "log_effect_in_context", "q_value"]])
+    ).join(
+        arcs[["gene", "rank", "log_effect_alone", "log_effect_in_context", "q_value", "passed_gate", "color"]]
+    )
     _write(bedpe.sort_values(["chrom1", "start1", "end1", "name"], kind="stable"), path)
 
 
@@ -97,7 +104,8 @@ def write_interact(
     """Write the arcs of :func:`write_bedpe` in UCSC's interact format (bed5+13), which has no BEDPE.
 
     The source of an arc is the member, the target the base of the TSS. ``value`` is the member's effect in
-    context, ``exp`` the method; arcs of sets with ``q_value < 0.05`` are blue, others grey. An arc between
+    context, ``exp`` the method; arcs of sets with ``q_value < 0.05`` are blue, others grey, and so are those of tasks
+    that did not pass the quality gate. An arc between
     chromosomes is a record on each of them, as the format wants it.
 
     Parameters and errors as in :func:`write_bedpe`.
@@ -114,7 +122,7 @@ def write_interact(
             "score": arcs["score"],
             "value": arcs["log_effect_in_context"].fillna(0.0),
             "exp": arcs["method"].map(_one_word),
-            "color": (arcs["q_value"] < SIGNIFICANT).map(COLOURS),
+            "color": arcs["color"],
             "sourceChrom": arcs["chromosome"],
             "sourceStart": arcs["start"],
             "sourceEnd": arcs["end"],
@@ -134,14 +142,14 @@ def write_interact(
     )
     interact = pd.concat([at_source, at_target]).sort_values([*place, "name"], kind="stable")
     header = _track_line(
-        f"{cell_type} sets", f"Members of the sets of {cell_type} and their genes",
+        f"{cell_type} sets", f"Members of the sets of {cell_type} and their genes{_forced_words(arcs)}",
         "type=interact interactDirectional=true useScore=on visibility=full maxHeightPixels=200:100:50",
     )  # fmt: skip
     _write(interact, path, header)
 
 
 def _arcs(sets, genes, effects, cell_type: str, path: str | os.PathLike) -> pd.DataFrame:
-    """A row per member of a gene with a TSS: the member's, with the TSS, a name, a score and the q-value."""
+    """A row per member of a gene with a TSS: the member's, with the TSS, a name, a score, q-value and colour."""
     rows = _members(sets, cell_type)
     missing = sorted(set(rows["gene"]) - set(genes["gene"]))
     if missing:
@@ -157,6 +165,8 @@ def _arcs(sets, genes, effects, cell_type: str, path: str | os.PathLike) -> pd.D
         strand=np.where(np.isin(strand, ["+", "-"]), strand, "."),
     ).merge(q_values, on=SET_KEYS, how="left")
     arcs = arcs.dropna(subset="tss")
+    stands_out = (arcs["q_value"] < SIGNIFICANT) & ~is_forced(arcs)
+    arcs["color"] = np.where(stands_out, BLUE, GREY)
     return arcs.astype(dict.fromkeys(("start", "end", "tss"), np.int64))
 
 
@@ -252,7 +262,14 @@ def _names(rows: pd.DataFrame) -> pd.Series:
     if len(rows[["surrogate", "method"]].drop_duplicates()) > 1:
         columns += ["surrogate", "method"]
     names = ["|".join(map(str, fields)) for fields in rows[columns].itertuples(index=False)]
-    return pd.Series([_one_word(name) for name in names], index=rows.index, dtype=object)
+    forced = np.where(is_forced(rows), "|forced", "")
+    names = [_one_word(name) + word for name, word in zip(names, forced, strict=True)]
+    return pd.Series(names, index=rows.index, dtype=object)
+
+
+def _forced_words(rows: pd.DataFrame) -> str:
+    """What a track says of tasks that did not pass the quality gate, where it has any."""
+    return "; grey and named forced: did not pass the quality gate" if is_forced(rows).any() else ""
 
 
 def _scores(rows: pd.DataFrame) -> pd.Series:

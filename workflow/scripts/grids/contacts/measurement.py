@@ -14,18 +14,19 @@ from grids.logging import log
 from grids.seeds import generator
 
 CONTACT_COLUMNS = [
-    *TASK_KEYS, "set_size", "n_measured", "n_bins", "n_same_bin", "n_other_chromosome", "n_not_usable", "contact",
-    "observed_over_expected", "matched_observed_over_expected", "matched_low", "matched_high", "enrichment",
+    *TASK_KEYS, "passed_gate", "set_size", "n_measured", "n_bins", "n_same_bin", "n_other_chromosome", "n_not_usable",
+    "contact", "observed_over_expected", "matched_observed_over_expected", "matched_low", "matched_high", "enrichment",
     "p_value", "q_value", "tad_start", "tad_end", "n_tad_compared", "share_in_tad", "matched_share_in_tad",
     "tad_p_value", "tad_q_value",
 ]  # fmt: skip
 CONTACT_MEMBER_COLUMNS = [
-    *TASK_KEYS, "rank", "peak", "distance_to_tss_bp", "contact", "expected_contact", "observed_over_expected",
-    "matched_observed_over_expected", "n_matched", "not_measured", "in_tad", "matched_share_in_tad",
+    *TASK_KEYS, "passed_gate", "rank", "peak", "distance_to_tss_bp", "contact", "expected_contact",
+    "observed_over_expected", "matched_observed_over_expected", "n_matched", "not_measured", "in_tad",
+    "matched_share_in_tad",
 ]  # fmt: skip
 CONTACT_SUMMARY_COLUMNS = [
-    "surrogate", "method", "direction", "measure", "n_tasks", "n_genes", "n_measured", "mean_of_members",
-    "mean_of_matched", "enrichment", "enrichment_low", "enrichment_high",
+    "surrogate", "method", "direction", "measure", "n_tasks", "n_genes", "n_not_passed", "n_measured",
+    "mean_of_members", "mean_of_matched", "enrichment", "enrichment_low", "enrichment_high",
 ]  # fmt: skip
 # What is summarised: its column of the members and of the matched peaks, and how many were compared.
 MEASURES = {
@@ -81,7 +82,8 @@ def measure_contacts(
         log.info("%s: %d sets", chromosome, len(placed))
     tasks, members = [], []
     for task, rows in sets.groupby(TASK_KEYS, sort=False):
-        labels = dict(zip(TASK_KEYS, task, strict=True)) | {"set_size": len(rows)}
+        labels = dict(zip(TASK_KEYS, task, strict=True))
+        labels |= {"passed_gate": rows["passed_gate"].iloc[0], "set_size": len(rows)}
         tasks.append(labels | of_task.get(task, {}))
         told = of_members.get(task)
         if told is None:
@@ -115,12 +117,13 @@ def _q_values(table: pd.DataFrame, p_value: str) -> pd.Series:
 def _summarise(table: pd.DataFrame, seed: int, n_draws: int) -> pd.DataFrame:
     """Means over all members compared and over what each is compared with, with intervals over genes.
 
-    Genes are drawn, not sets: those of one gene in several cell types share its place in the map.
+    Genes are drawn, not sets: those of one gene in several cell types share its place in the map. Sets of tasks that
+    did not pass the gate count only where there are no others.
     """
     rows = []
     for group, of_group in table.groupby(GROUP, sort=False):
         for measure, (matched, count) in MEASURES.items():
-            used = of_group[of_group[measure].notna()]
+            used = tables.counted(of_group[of_group[measure].notna()])
             if used.empty:
                 continue
             gene, names = pd.factorize(used["gene"])
@@ -133,6 +136,7 @@ def _summarise(table: pd.DataFrame, seed: int, n_draws: int) -> pd.DataFrame:
                 "measure": measure,
                 "n_tasks": len(used),
                 "n_genes": len(names),
+                "n_not_passed": int(tables.is_forced(used).sum()),
                 "n_measured": int(n.sum()),
                 "mean_of_members": of_members.sum() / n.sum(),
                 "mean_of_matched": of_matched.sum() / n.sum(),

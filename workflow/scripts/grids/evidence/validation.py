@@ -13,7 +13,7 @@ from grids.evidence.pairs import PREDICTORS, absolute_correlation, gene_scope, j
 from grids.evidence.settings import format_of
 from grids.logging import log
 from grids.seeds import generator
-from grids.tables import EVIDENCE_COLUMNS, EVIDENCE_PAIR_COLUMNS
+from grids.tables import EVIDENCE_COLUMNS, EVIDENCE_PAIR_COLUMNS, counted, is_forced
 
 
 def measure_evidence(
@@ -33,7 +33,8 @@ def measure_evidence(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Hold the scores, and three simple predictors, against every table of evidence.
 
-    Judged are the pairs that have a score: peaks in the windows of the genes explained in a cell type.
+    Judged are the pairs that have a score: peaks in the windows of the genes explained in a cell type. Measured are
+    those of genes that passed the gate, or of all where none did.
     Bootstrap samples are the same for all predictors, so their values can be compared.
 
     Parameters
@@ -50,7 +51,7 @@ def measure_evidence(
     accessibility : DataFrame
         ``accessibility.tsv.gz``: `peak chromosome start end` and the open share in each cell type.
     scores : DataFrame
-        ``cell_type gene peak score``, the score being minus the log effect of closing the peak.
+        ``cell_type gene passed_gate peak score``, the score being minus the log effect of closing the peak.
     assembly : str, optional
         The run's, ``input.assembly``.
     n_top : int
@@ -131,6 +132,7 @@ def _correlation(multiome: Multiome, pairs: pd.DataFrame, cell_type: str) -> np.
 
 def _measure(pairs: pd.DataFrame, labels: dict, *, n_top: int, n_draws: int, seed: int) -> pd.DataFrame:
     """One row per predictor."""
+    pairs = counted(pairs)
     gene, names = pd.factorize(pairs["gene"], sort=True)
     is_positive = pairs["is_positive"].to_numpy(bool)
     distance = pairs["distance_to_tss_bp"].abs().to_numpy(float)
@@ -150,6 +152,7 @@ def _measure(pairs: pd.DataFrame, labels: dict, *, n_top: int, n_draws: int, see
                 "predictor": predictor,
                 "n_pairs": len(pairs),
                 "n_positive": int(is_positive.sum()),
+                "n_not_passed": pairs.loc[is_forced(pairs), "gene"].nunique(),
                 **dict(zip(("auprc", "auprc_low", "auprc_high"), precision, strict=True)),
                 **dict(zip(("enrichment", "enrichment_low", "enrichment_high"), enriched, strict=True)),
             }

@@ -10,12 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from pandas.core.groupby import DataFrameGroupBy
 
-from grids.atlas import N_BINS, RUN_KEYS
+from grids.atlas import N_BINS, RUN_KEYS, counted_by_run
 from grids.bins import equal_count_bins
 from grids.figures.scales import (
     INDEX_FORMULA,
     class_key,
     class_mark,
+    fold,
     index_limits,
     write_index_words,
 )
@@ -35,6 +36,7 @@ from grids.figures.style import (
     violins,
 )
 from grids.figures.tasks import full_sets
+from grids.tables import is_forced
 
 MOST_GROUPS = 30
 ENOUGH_FOR_A_VIOLIN = 20
@@ -61,13 +63,15 @@ def atlas(
     -------
     Figure
         Each dot is a task, violins from 20 tasks on, quartiles from 5 on. Tasks without a joint
-        effect and sets of one peak have no meaningful index: they are left out and counted.
+        effect and sets of one peak have no meaningful index, and tasks that did not pass the quality gate are no
+        findings: they are left out and counted. Where none passed, all are shown, and a note says so.
     """
     full = full_sets(redundancy)
     if full.empty:
         return empty_figure("no redundancy: no set was analysed")
+    n_all, full = len(full), pd.concat([sets for _, sets in counted_by_run(full)], ignore_index=True)
     judged = full[with_an_index(full)]
-    left_out = _left_out(len(full) - len(judged))
+    left_out = _left_out(len(full) - len(judged), n_all - len(full), bool(is_forced(full).any()))
     if judged.empty:
         return empty_figure(f"no set to show: {left_out}")
     panels = _panels(full, windows, gene_classes)
@@ -81,7 +85,8 @@ def atlas(
         panel_title(ax, title, pad=14 if ax is axes[0] else 4)
         ax.tick_params(axis="x", labelbottom=True)
     write_index_words(axes[0], judged["direction"])
-    figure.supxlabel(INDEX_FORMULA + (f"\n{left_out}" if left_out else ""), fontsize=7)
+    note = fold(left_out, figure.get_figwidth())
+    figure.supxlabel(INDEX_FORMULA + (f"\n{note}" if note else ""), fontsize=7)
     handles, names = class_key(judged["class"])
     median = Line2D([], [], ls="", marker="|", ms=7, mew=1.4, color=INK)
     legend_outside(figure, [*handles, median], [*names, "median, quartiles"], side="upper")
@@ -94,9 +99,16 @@ def with_an_index(redundancy: pd.DataFrame) -> pd.Series:
     return several & (redundancy["class"].astype(str) != "none") & redundancy["redundancy_index"].notna()
 
 
-def _left_out(n: int) -> str:
-    sets = f"{n} set{'s' * (n != 1)}"
-    return f"{sets} of one peak, without a joint effect or without an index left out." * (n > 0)
+def _left_out(n: int, n_not_passed: int, none_passed: bool) -> str:
+    def sets(n: int) -> str:
+        return f"{n} set{'s' * (n != 1)}"
+
+    notes = [
+        f"{sets(n)} of one peak, without a joint effect or without an index left out." * (n > 0),
+        f"{sets(n_not_passed)} of tasks that did not pass the quality gate left out." * (n_not_passed > 0),
+        "No task passed the quality gate: sets of forced tasks are shown." * none_passed,
+    ]
+    return "\n".join(filter(None, notes))
 
 
 def _panels(

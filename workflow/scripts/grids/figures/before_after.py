@@ -11,16 +11,22 @@ from matplotlib.figure import Figure
 from grids.figures.style import (
     GREY,
     INK,
+    LEAST_WRITTEN,
     PALE,
     colours_for,
+    effect_number,
     empty_figure,
     few_ticks,
+    forced_key,
+    legend_outside,
+    mark_forced_panel,
     panel_title,
     small_multiples,
     styled,
     violins,
 )
 from grids.figures.tasks import KEY, full_sets, not_shown, task_labels
+from grids.tables import is_forced
 
 COLUMNS = 5
 MAX_LINES = 40
@@ -63,17 +69,22 @@ def before_after(cells: pd.DataFrame, max_tasks: int = 25, cell_types: Iterable[
     colours = colours_for(cells, cell_types)
     parts = dict(iter(full.groupby(KEY, dropna=False, sort=False)))
 
+    forced = []
     figure, axes = small_multiples(len(shown), COLUMNS, 1.6, 0.35)
     for ax, task in zip(axes, shown.itertuples(index=False), strict=True):
         part = parts[tuple(getattr(task, column) for column in KEY)]
         _draw(ax, part, colours[str(task.cell_type)])
+        forced.append(is_forced(part).any())
+        mark_forced_panel(ax, forced[-1])
         gene, rest = task.label.split(" · ", 1)
-        change = f"{task.mean:+.2g}".replace("-", "−")
+        change = ("+" if task.mean >= LEAST_WRITTEN else "") + effect_number(task.mean)
         panel_title(ax, f"{gene}\n{rest}\nmean {change}, {task.size:,} cells", fontsize=6)
     figure.supylabel("log-expression (natural log)", fontsize=7)
     note = not_shown(len(tasks), len(shown))
     if note:
         figure.supxlabel(note, fontsize=6)
+    if any(forced):
+        legend_outside(figure, *forced_key(True))
     return figure
 
 

@@ -15,13 +15,16 @@ from grids.figures.style import (
     VERMILLION,
     beside,
     empty_figure,
+    forced_key,
     legend_outside,
+    mark_forced_rows,
     new_figure,
     number,
     panel_title,
     styled,
 )
 from grids.figures.tasks import task_labels
+from grids.tables import is_forced
 
 ONE_PANEL = 4.6  # inches
 # Of each measure: title, x label, its columns of matched peaks, of their 95 % range, and of the q-value.
@@ -84,7 +87,8 @@ def contacts(table: pd.DataFrame, summary: pd.DataFrame, max_tasks: int = 40) ->
         *[Line2D([], [], lw=4, color=PALE)] * has_range,
     ]
     names = ["members, q < 0.05", "members", "peaks at the same distance", "95 % of permutations"]
-    legend_outside(figure, marks, names[: len(marks)], limit=4)
+    handles, words = forced_key(is_forced(shown).any())
+    legend_outside(figure, [*marks, *handles], [*names[: len(marks)], *words], limit=4)
     return figure
 
 
@@ -93,6 +97,7 @@ def _pooled_rows(summary: pd.DataFrame, measures: list[str]) -> pd.DataFrame:
     rows = summary[summary["measure"].isin(measures)].copy()
     kinds = [column for column in ("direction", "method", "surrogate") if rows[column].nunique() > 1]
     rows["label"] = [" · ".join(["all sets", *map(str, kind)]) for kind in rows[kinds].to_numpy()]
+    rows["label"] += np.where(rows["n_not_passed"] > 0, ", none passed the gate", "")
     return rows
 
 
@@ -117,6 +122,7 @@ def _draw_panel(ax: Axes, shown: pd.DataFrame, pooled: pd.DataFrame, measure: st
         interval = f" ({number(of_all['enrichment_low'])} to {number(of_all['enrichment_high'])})"
         text = f"× {number(of_all['enrichment'])}{interval * bool(np.isfinite(of_all['enrichment_low']))}"
         beside(ax, at, text, fontsize=5.5, color=INK)
+    mark_forced_rows(ax, is_forced(shown))
     ax.axhline(first_pooled - 0.3, color=GREY, lw=0.5)
     ax.set_xlim(left=0)
     if measure == "share_in_tad":

@@ -19,14 +19,18 @@ from grids.figures.style import (
     colours_for,
     empty_figure,
     few_ticks,
+    forced_key,
     legend_outside,
+    mark_forced_rows,
     new_figure,
     number,
     panel_title,
+    reach,
     styled,
     violins,
 )
 from grids.figures.tasks import KEY, full_sets, not_shown, strongest_first, task_labels
+from grids.tables import is_forced
 
 SIGNIFICANT = 0.05
 
@@ -79,8 +83,11 @@ def effect_against_null(
         Line2D([], [], color=PALE, lw=5),
     ]
     measure = "q" if all(rows["q_value"].notna().all() for rows in shown.values()) else "q, else p"
+    handles, words = forced_key(any(is_forced(rows).any() for rows in shown.values()))
     judged = [f"{measure} < {SIGNIFICANT:g}", f"{measure} ≥ {SIGNIFICANT:g}"]
-    legend_outside(figure, key + legend["handles"], [*judged, "null sets", *legend["labels"]])
+    legend_outside(
+        figure, [*key, *handles, *legend["handles"]], [*judged, "null sets", *words, *legend["labels"]]
+    )
     return figure
 
 
@@ -115,6 +122,8 @@ def _draw(ax: Axes, rows: pd.DataFrame, null: pd.DataFrame, colours: dict) -> No
     ax.set_yticks(positions, list(task_labels(rows, omit=("direction",))))
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(rows) - 0.4, -0.6)
+    mark_forced_rows(ax, is_forced(rows))
+    reach(ax, "x")
     few_ticks(ax, x=7)
     for x, name, values in (
         (14, "p", p),

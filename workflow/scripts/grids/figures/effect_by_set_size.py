@@ -17,12 +17,16 @@ from grids.figures.style import (
     colours_for,
     empty_figure,
     few_ticks,
+    forced_key,
     legend_outside,
+    mark_forced_panel,
     panel_title,
+    reach,
     small_multiples,
     styled,
 )
 from grids.figures.tasks import KEY, full_sets, not_shown, strongest_first, task_labels
+from grids.tables import is_forced
 
 COLUMNS = 5
 ENOUGH = 0.9
@@ -57,10 +61,12 @@ def effect_by_set_size(
     colours = colours_for(effects, cell_types)
     parts = dict(iter(effects.groupby(KEY, dropna=False, sort=False)))
 
+    forced = is_forced(shown)
     figure, axes = small_multiples(len(shown), COLUMNS, 1.55, 0.6)
     for ax, (index, task) in zip(axes, shown.iterrows(), strict=True):
         part = parts[tuple(task[column] for column in KEY)].sort_values("set_size")
         _draw(ax, part, colours[str(task["cell_type"])])
+        mark_forced_panel(ax, forced[index])
         gene, rest = labels[index].split(" · ", 1)
         enough = sufficient_size(part)
         reached = f"{ENOUGH:.0%} at {enough} of {task['set_size']}" if enough else "no effect"
@@ -74,7 +80,8 @@ def effect_by_set_size(
         Patch(color=PALE),
     ]
     names = ["effect on test cells", f"smallest set with {ENOUGH:.0%} of the full effect", "null mean ± 2 sd"]
-    legend_outside(figure, key, names, side="upper")
+    handles, words = forced_key(forced.any())
+    legend_outside(figure, [*key, *handles], [*names, *words], side="upper")
     return figure
 
 
@@ -117,6 +124,7 @@ def _draw(ax: Axes, part: pd.DataFrame, colour) -> None:
         at = float(change[sizes == enough][0])
         ax.plot(enough, at, "o", ms=6, mfc="none", mec=INK, mew=0.7, label="_sufficient")
     ax.margins(y=0.12)
+    reach(ax, "y")
     few_ticks(ax, x=5, y=4)
     if sizes[-1] > 32:
         ax.set_xscale("log", base=2)
@@ -125,5 +133,7 @@ def _draw(ax: Axes, part: pd.DataFrame, colour) -> None:
         ax.xaxis.set_major_formatter("{x:.0f}")
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_minor_formatter(NullFormatter())
+    elif len(sizes) == 1:
+        ax.set_xticks(sizes, [f"{sizes[0]:.0f}"])
     else:
         ax.xaxis.get_major_locator().set_params(integer=True)

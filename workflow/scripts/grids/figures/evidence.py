@@ -16,7 +16,9 @@ from grids.figures.style import (
     SINGLE_COLUMN,
     VERMILLION,
     empty_figure,
+    forced_key,
     legend_outside,
+    mark_forced_rows,
     new_figure,
     panel_title,
     shorten,
@@ -50,7 +52,7 @@ def evidence(table: pd.DataFrame, max_rows: int = 16) -> Figure:
     Figure
         Left the area under the precision-recall curve, with the share of positive pairs as a line: what a
         predictor that knows nothing reaches. Right the enrichment of the top pairs over pairs at the same
-        distance, with a line at 1.
+        distance, with a line at 1. Hatched: none of the genes passed the quality gate.
     """
     table = table[table["n_positive"] > 0].astype({"evidence": str, "cell_type": str})
     if table.empty:
@@ -87,12 +89,17 @@ def evidence(table: pd.DataFrame, max_rows: int = 16) -> Figure:
     panel_title(right, "Top pairs of each gene")
     if len(rows) > len(shown):
         left.set_xlabel(f"AUPRC\n{len(shown)} of {len(rows)} rows are shown")
+    forced = shown["n_not_passed"] > 0
+    for ax in (left, right):
+        mark_forced_rows(ax, forced)
+    marks, words = forced_key(forced.any())
     handles = [
         Line2D([], [], color=colour, marker=marker, ms=3.2, lw=0.8)
         for _, colour, marker in map(_look, predictors)
     ]
     names = [_look(predictor)[0] for predictor in predictors]
-    legend_outside(figure, [*handles, Line2D([], [], **_NO_SKILL)], [*names, "no skill"], limit=2)
+    handles = [*handles, Line2D([], [], **_NO_SKILL), *marks]
+    legend_outside(figure, handles, [*names, "no skill", *words], limit=2)
     return figure
 
 

@@ -15,12 +15,15 @@ from grids.figures.style import (
     INK,
     PALE,
     empty_figure,
+    forced_key,
     legend_outside,
+    mark_forced_panel,
     panel_title,
     small_multiples,
     styled,
 )
 from grids.figures.tasks import KEY, full_sets, not_shown, task_labels
+from grids.tables import is_forced
 
 COLUMNS = 5
 # As the classes are coloured: blue where members back each other up.
@@ -63,10 +66,12 @@ def interactions(pairs: pd.DataFrame, members: pd.DataFrame, max_tasks: int = 30
     }
     norm, extend = symmetric(np.concatenate([parts[key]["interaction_log"] for key in keys]))
 
+    forced = [is_forced(parts[key]).any() for key in keys]
     figure, axes = small_multiples(len(shown), COLUMNS, 1.75, 1.0)
     for i, (ax, key) in enumerate(zip(axes, keys, strict=True)):
         interaction, q, names = pair_matrices(parts[key], ranks.get(key))
         _draw(ax, interaction, q, names, norm)
+        mark_forced_panel(ax, forced[i])
         gene, rest = labels[i].split(" · ", 1)
         panel_title(ax, f"{gene}\n{rest}\n{_summary(q)}", fontsize=6)
     figure.supylabel("member (rank)", fontsize=7)
@@ -77,7 +82,8 @@ def interactions(pairs: pd.DataFrame, members: pd.DataFrame, max_tasks: int = 30
         Line2D([], [], ls="", marker="*", ms=5, color=INK),
         Line2D([], [], ls="", marker="s", ms=5, color=PALE),
     ]
-    legend_outside(figure, key, [f"q < {SIGNIFICANT:g}", "missing"], side="upper")
+    handles, words = forced_key(any(forced))
+    legend_outside(figure, [*key, *handles], [f"q < {SIGNIFICANT:g}", "missing", *words], side="upper")
     return figure
 
 

@@ -16,13 +16,17 @@ from grids.figures.style import (
     colours_for,
     empty_figure,
     few_ticks,
+    forced_key,
     legend_outside,
+    mark_forced_panel,
     number,
     panel_title,
+    reach,
     small_multiples,
     styled,
 )
 from grids.figures.tasks import KEY, full_sets, not_shown, strongest_first, task_labels
+from grids.tables import is_forced
 
 COLUMNS = 5
 
@@ -55,11 +59,13 @@ def knock_down(changes: pd.DataFrame, max_tasks: int = 30, cell_types: Iterable[
     colours = colours_for(changes, cell_types)
     parts = dict(iter(full.groupby(KEY, dropna=False, sort=False)))
 
+    forced = is_forced(shown)
     figure, axes = small_multiples(len(shown), COLUMNS, 1.5, 0.6)
     for ax, (index, task) in zip(axes, shown.iterrows(), strict=True):
         part = parts[tuple(task[column] for column in KEY)]
         singles = sum_of_singles(part)
         _draw(ax, part, singles, colours[str(task["cell_type"])])
+        mark_forced_panel(ax, forced[index])
         gene, rest = labels[index].split(" · ", 1)
         both = f"joint {_short(task['log_change'])}, Σ {_short(singles[-1])}"
         panel_title(ax, f"{gene}\n{rest}\n{both}", fontsize=6)
@@ -73,7 +79,8 @@ def knock_down(changes: pd.DataFrame, max_tasks: int = 30, cell_types: Iterable[
         Line2D([], [], color=INK, ls="--", lw=0.8),
     ]
     names = ["first k together", "interval", "the k-th alone", "Σ singles: if they multiplied"]
-    legend_outside(figure, key, names, side="upper")
+    handles, words = forced_key(forced.any())
+    legend_outside(figure, [*key, *handles], [*names, *words], side="upper")
     return figure
 
 
@@ -113,5 +120,6 @@ def _draw(ax: Axes, part: pd.DataFrame, singles: np.ndarray, colour) -> None:
     ax.plot(n_closed, single, "o", label="_single", **(few if len(part) <= 33 else many))
     ax.plot(n_closed, change, color=colour, lw=1.2, label="_joint")
     ax.margins(x=0.04, y=0.1)
+    reach(ax, "y")
     few_ticks(ax, x=5, y=4)
     ax.xaxis.get_major_locator().set_params(integer=True)

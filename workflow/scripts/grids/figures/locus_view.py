@@ -22,11 +22,15 @@ from grids.figures.scales import flags
 from grids.figures.style import (
     DOUBLE_COLUMN,
     EFFECT_COLOURS,
+    FORCED_WORDS,
     GREY,
     INK,
+    LEAST_REACH,
     PALE,
     cell_type_colours,
+    effect_number,
     empty_figure,
+    mark_forced_panel,
     new_figure,
     number,
     shorten,
@@ -34,6 +38,7 @@ from grids.figures.style import (
     thousands,
 )
 from grids.figures.tasks import KEY, full_sets
+from grids.tables import is_forced
 
 WIDTH = 5.6  # inches of the view itself, approximately
 DEFAULT_WINDOW_BP = 500_000
@@ -87,7 +92,8 @@ def locus_view(
     -------
     Figure
         Arcs from the TSS: colour is a member's effect in context, width its size, number its rank. Below them
-        one line of ticks per alternative set, with its share of the first set's effect.
+        one line of ticks per alternative set, with its share of the first set's effect. The arcs of a task that did
+        not pass the quality gate are hatched, and the title says so.
 
     Raises
     ------
@@ -167,10 +173,11 @@ def locus_view(
     axes[-1].spines["left"].set_visible(False)
     axes[-1].set_yticks([])
     _position_axis(axes[-1], chromosome, low, high, notes)
-    which = members.iloc[0]
+    which, forced = members.iloc[0], is_forced(members).any()
+    mark_forced_panel(axes[0], forced, margin=0)
     (top or axes)[0].set_title(
-        f"{shorten(name)} in {shorten(cell_type)}: {len(members)} peaks to {which['direction']} it, "
-        f"{int(inside.sum())} in view",
+        f"{shorten(name)} in {shorten(cell_type)}: {len(members)} peak{'s' * (len(members) != 1)} to "
+        f"{which['direction']} it, {int(inside.sum())} in view" + f"; {FORCED_WORDS}" * bool(forced),
         loc="left",
     )
     return figure
@@ -227,7 +234,7 @@ def _notes(outside: pd.DataFrame, chromosome: str, n_types: int, n_genes: int) -
         for part, where in ((same, f"elsewhere on {chromosome}"), (other, "on other chromosomes")):
             if len(part):
                 places = [
-                    f"{m.chromosome}:{m.start / 1e6:.2f} Mb ({m.rank}, {number(m.log_effect_in_context)})"
+                    f"{m.chromosome}:{m.start / 1e6:.2f} Mb ({m.rank}, {effect_number(m.log_effect_in_context)})"
                     for m in part.itertuples(index=False)
                 ]
                 places = [place.replace(" ", "\u00a0") for place in places]  # not broken over lines
@@ -244,8 +251,7 @@ def _notes(outside: pd.DataFrame, chromosome: str, n_types: int, n_genes: int) -
 def _draw_arcs(ax: Axes, inside: pd.DataFrame, members: pd.DataFrame, tss: int) -> ScalarMappable:
     """Half ellipses from the TSS to each member in view; returns the colour scale of the effects."""
     effects = members["log_effect_in_context"].to_numpy(dtype=float)
-    strongest = float(np.nanmax(np.abs(effects))) if np.isfinite(effects).any() else 0.0
-    strongest = strongest or 1.0
+    strongest = max(float(np.nan_to_num(np.abs(effects)).max(initial=0.0)), LEAST_REACH)
     scale = ScalarMappable(Normalize(-strongest, strongest), EFFECT_COLOURS)
     ax.set(ylim=(0, 1.12), yticks=[])
     ax.spines["left"].set_visible(False)

@@ -16,12 +16,16 @@ from grids.figures.style import (
     VERMILLION,
     empty_figure,
     few_ticks,
+    forced_key,
     legend_outside,
+    mark_forced_panel,
     panel_title,
+    reach,
     small_multiples,
     styled,
 )
 from grids.figures.tasks import KEY, full_sets, not_shown, strongest_first, task_labels
+from grids.tables import is_forced
 
 COLUMNS = 5
 BACKUP = "#fbe3c0"
@@ -58,6 +62,7 @@ def member_effects(members: pd.DataFrame, max_tasks: int = 30, max_members: int 
     parts = dict(iter(full.groupby(KEY, dropna=False, sort=False)))
     parts = {key: parts[key] for key in shown[KEY].itertuples(index=False, name=None)}
 
+    forced = [is_forced(part).any() for part in parts.values()]
     n_rows = min(max_members, max(len(part) for part in parts.values()))
     figure, axes = small_multiples(len(shown), COLUMNS, 0.105 * max(n_rows, 3) + 0.62, 0.9)
     for i, (ax, part) in enumerate(zip(axes, parts.values(), strict=True)):
@@ -66,6 +71,7 @@ def member_effects(members: pd.DataFrame, max_tasks: int = 30, max_members: int 
         gene, rest = labels[i].split(" · ", 1)
         panel_title(ax, f"{gene}\n{rest}\n{_summary(part, max_members)}", fontsize=6)
         ax.set_ylim(min(n_rows, len(part)) - 0.4, -0.6)
+        mark_forced_panel(ax, forced[i])
     figure.supylabel("member (rank)", fontsize=7)
     note = not_shown(len(tasks), len(shown))
     figure.supxlabel(LOG_CHANGE + (f"\n{note}" if note else ""), fontsize=7)
@@ -81,7 +87,8 @@ def member_effects(members: pd.DataFrame, max_tasks: int = 30, max_members: int 
         "Shapley value",
         "backup",
     ]
-    legend_outside(figure, key, names, side="upper")
+    handles, words = forced_key(any(forced))
+    legend_outside(figure, [*key, *handles], [*names, *words], side="upper")
     return figure
 
 
@@ -110,4 +117,5 @@ def _draw(ax: Axes, part: pd.DataFrame) -> None:
     ax.plot(shapley, rows, "d", ms=3, mew=0, color=INK, zorder=4, label="_shapley")
     ax.set_yticks(rows, [f"{rank:.0f}" for rank in part["rank"]], fontsize=5)
     ax.tick_params(axis="y", length=0, pad=1)
-    few_ticks(ax, x=4)
+    reach(ax, "x")
+    few_ticks(ax, x=3)

@@ -15,11 +15,15 @@ from grids.figures.style import (
     VERMILLION,
     beside,
     empty_figure,
+    forced_key,
+    legend_outside,
+    mark_forced_rows,
     new_figure,
     panel_title,
     styled,
 )
 from grids.figures.tasks import KEY, full_sets, task_labels
+from grids.tables import is_forced
 
 PLACES = {
     "overlaps the gene": VERMILLION,
@@ -70,9 +74,8 @@ def member_locations(
     n_hidden = len(shares) - len(shown)
     note = f"\n{len(shown)} tasks are shown, {n_hidden} with fewer members near the gene are in the tables."
     ax.set_xlabel("% of members, % of peaks" + note * (n_hidden > 0))
-    figure.legend(
-        [Patch(color=c) for c in PLACES.values()], list(PLACES), loc="outside lower center", ncols=4
-    )
+    handles, words = forced_key(is_forced(shown).any())
+    legend_outside(figure, [*(Patch(color=c) for c in PLACES.values()), *handles], [*PLACES, *words], limit=4)
     return figure
 
 
@@ -89,8 +92,8 @@ def place_shares(
     Returns
     -------
     DataFrame, one row per task
-        The task's columns, ``n_members``, one column per place of :data:`PLACES` with the members' share,
-        and ``<place> by chance`` with the share of all peaks.
+        The task's columns, ``passed_gate`` (false where it was forced), ``n_members``, one column per place of
+        :data:`PLACES` with the members' share, and ``<place> by chance`` with the share of all peaks.
     """
     where = genes.drop_duplicates("gene").set_index("gene")[["chromosome", "start", "end"]]
     wanted = set(sets["gene"])
@@ -99,7 +102,7 @@ def place_shares(
     rows = []
     for key, members in full_sets(sets).groupby(KEY, dropna=False, sort=False):
         task = dict(zip(KEY, key, strict=True))
-        row = {**task, "n_members": len(members)}
+        row = {**task, "passed_gate": not is_forced(members).any(), "n_members": len(members)}
         window = window_of.get(task["gene"], set())
         gene = where.loc[task["gene"]] if task["gene"] in where.index else None
         for table, suffix in ((members, ""), (peaks, " by chance")):
@@ -132,6 +135,7 @@ def _draw(ax: Axes, shares: pd.DataFrame) -> None:
             left += width
     ax.set_yticks(rows, list(task_labels(shares)))
     ax.tick_params(axis="y", length=0)
+    mark_forced_rows(ax, is_forced(shares))
     ax.set(xlim=(0, 100), ylim=(len(rows) - 0.45, -0.55))
     beside(ax, -0.55, "near the gene (chance)", offset=(4, 2), va="bottom", color=GREY)
     near = list(PLACES)[:2]

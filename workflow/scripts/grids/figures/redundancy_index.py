@@ -12,14 +12,18 @@ from grids.figures.style import (
     INK,
     PALE,
     beside,
+    effect_number,
     empty_figure,
+    forced_key,
     legend_outside,
+    mark_forced_rows,
     new_figure,
     number,
     panel_title,
     styled,
 )
 from grids.figures.tasks import KEY, full_sets, not_shown, strongest_first, task_labels
+from grids.tables import is_forced
 
 NUMBERS = {
     "joint_log_effect": ("joint", 16),
@@ -67,7 +71,9 @@ def redundancy_index(redundancy: pd.DataFrame, max_tasks: int = 60) -> Figure:
         panel_title(ax, f"{direction}: redundancy of each task's set", pad=14)
         note = not_shown(int((full["direction"] == direction).sum()), len(rows))
         ax.set_xlabel(INDEX_FORMULA + (f"\n{note}" if note else ""))
-    legend_outside(figure, *class_key(name for rows in shown.values() for name in rows["class"]))
+    handles, names = class_key(name for rows in shown.values() for name in rows["class"])
+    marks, words = forced_key(any(is_forced(rows).any() for rows in shown.values()))
+    legend_outside(figure, [*handles, *marks], [*names, *words])
     return figure
 
 
@@ -102,15 +108,13 @@ def _draw(ax: Axes, rows: pd.DataFrame) -> None:
     ax.set(xlim=(left, right), ylim=(len(rows) - 0.4, -0.6))
     ax.set_yticks(positions, list(task_labels(rows, omit=("direction",))))
     ax.tick_params(axis="y", length=0)
+    mark_forced_rows(ax, is_forced(rows))
     write_index_words(ax, rows["direction"])
     for column, (name, x) in NUMBERS.items():
         beside(ax, -0.6, name, offset=(x, 2), ha="center", va="bottom", color=GREY)
         for row, value in zip(positions, rows[column].astype(float), strict=True):
-            text = (
-                number(value + 0.0)
-                if column == "joint_log_effect" or not np.isfinite(value)
-                else f"{value:.0f}"
-            )
+            text = effect_number(value) if column == "joint_log_effect" else f"{value:.0f}"
+            text = text if np.isfinite(value) else number(value)
             beside(ax, row, text, (x, 0), ha="center")
 
 

@@ -12,7 +12,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from grids.figures.style import BLUE, GREEN, GREY, INK, ORANGE, VERMILLION
+from grids.figures.style import BLUE, GREEN, GREY, INK, LEAST_REACH, ORANGE, VERMILLION
 
 # Colour and marker of each class: either alone tells them apart.
 CLASSES = {
@@ -88,7 +88,8 @@ def write_index_words(ax: Axes, directions: Iterable) -> None:
 
 
 def symmetric(values: np.ndarray) -> tuple[Normalize, str]:
-    """A colour scale around zero, and what it does not reach: a few far larger values do not wash out the rest.
+    """A colour scale of log effects around zero, and what it does not reach: a few far larger values do not wash out
+    the rest, and it reaches :data:`~grids.figures.style.LEAST_REACH` at least.
 
     Returns
     -------
@@ -99,7 +100,7 @@ def symmetric(values: np.ndarray) -> tuple[Normalize, str]:
     sizes = sizes[np.isfinite(sizes)]
     largest = float(sizes.max(initial=0.0))
     top = 1.5 * float(np.percentile(sizes, 98)) if sizes.size else 0.0
-    top = min(top or largest, largest) or 1.0
+    top = max(min(top or largest, largest), LEAST_REACH)
     return Normalize(-top, top), "both" if (sizes > top).any() else "neither"
 
 

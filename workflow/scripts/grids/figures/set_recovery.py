@@ -14,6 +14,9 @@ from grids.figures.style import (
     PALE,
     beside,
     empty_figure,
+    forced_key,
+    legend_outside,
+    mark_forced_rows,
     new_figure,
     panel_title,
     shorten,
@@ -21,6 +24,7 @@ from grids.figures.style import (
     words,
 )
 from grids.figures.tasks import full_sets
+from grids.tables import is_forced
 
 # In the order of the figure; others follow in alphabetical order.
 LOGICS = ("single", "multiplicative", "redundant", "synergistic", "none")
@@ -73,9 +77,12 @@ def set_recovery(truth: pd.DataFrame, sets: pd.DataFrame, max_tasks: int = 80) -
         Line2D([], [], ls="", marker="o", ms=6, color=BLUE),
         Line2D([], [], ls="", marker="o", ms=6, mfc="white", mec=GREY),
     ]
-    figure.legend(
-        key, ["found (number: rank in the set)", "planted, not found"], loc="outside lower center", ncols=2
-    )
+    forced_tasks = sets.loc[is_forced(sets), ["cell_type", "gene"]].drop_duplicates()
+    forced = shown.merge(forced_tasks, how="left", indicator=True)["_merge"] == "both"
+    mark_forced_rows(left, forced)
+    handles, words = forced_key(forced.any())
+    names = ["found (number: rank in the set)", "planted, not found", *words]
+    legend_outside(figure, [*key, *handles], names)
     return figure
 
 

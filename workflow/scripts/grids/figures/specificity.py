@@ -10,6 +10,7 @@ from matplotlib.patches import Patch, Rectangle
 from grids.figures.scales import HEAT_COLOURS, heat_bar, ink_on, symmetric
 from grids.figures.style import (
     DOUBLE_COLUMN,
+    FORCED,
     INK,
     LOG_CHANGE,
     PALE,
@@ -21,6 +22,7 @@ from grids.figures.style import (
     styled,
 )
 from grids.figures.tasks import not_shown
+from grids.tables import is_forced
 
 GENE = ["gene", "direction", "method", "surrogate"]
 CELL_WIDTH, ROW_HEIGHT, LABELS = 0.24, 0.15, 0.85  # inches
@@ -28,6 +30,8 @@ ROWS = 56  # of a column of matrices, their titles included
 FEWEST_ROWS = 5  # room for the label at the side
 MOST_STACKS = 4
 MOST_TYPES_WITH_NUMBERS = 26
+CLEAR = {"facecolor": "none", "edgecolor": "#00000055"}
+FORCED_WORDS = "gate not passed, row/column"
 
 
 @styled
@@ -46,7 +50,8 @@ def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
     -------
     Figure
         Colour: change on one scale for all genes. Number: Jaccard overlap with the column's own set, absent where
-        that type has none. Outlined: the set in the type it was found in.
+        that type has none. Outlined: the set in the type it was found in. Hatched: the gene did not pass the quality
+        gate in the row's cell type or in the column's.
     """
     if applied.empty:
         return empty_figure("no specificity: no set was applied to another cell type")
@@ -75,7 +80,11 @@ def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
     figure.supylabel("cell type in which\nthe set was found", fontsize=7)
     figure.suptitle("cell type to which it is applied", fontsize=7)
     key = [Patch(facecolor="none", edgecolor=INK, lw=0.8), Patch(color=PALE), Patch(facecolor="none", lw=0)]
-    legend_outside(figure, key, ["own cell type", "missing", "number: Jaccard overlap"])
+    names = ["own cell type", "missing", "number: Jaccard overlap"]
+    shown = pd.concat([genes[key] for key in keys])
+    if (is_forced(shown) | is_forced(shown, "passed_gate_where_applied")).any():
+        key, names = [*key, Patch(**FORCED)], [*names, FORCED_WORDS]
+    legend_outside(figure, key, names)
     return figure
 
 
@@ -136,6 +145,7 @@ def _draw_stack(
         at = part["applied_to"].astype(str).map(column).to_numpy()
         change, jaccard = np.full((2, len(found_in), len(types)), np.nan)
         change[row, at], jaccard[row, at] = part["log_change"], part["jaccard"]
+        forced = (is_forced(part) | is_forced(part, "passed_gate_where_applied")).to_numpy()
         title = " · ".join([shorten(key[0], 18), *(str(key[i]) for i in several)])
         ax.text(0, top + 0.92, title, va="bottom", fontsize=6, fontweight="bold")
         top += 1
@@ -143,6 +153,8 @@ def _draw_stack(
         grey = np.where(np.isfinite(change), np.nan, 1.0)
         ax.pcolormesh(*extent, grey, cmap=ListedColormap([PALE]), label="_missing")
         ax.pcolormesh(*extent, change, cmap=HEAT_COLOURS, norm=norm, ec=PALE, lw=0.3, label=f"_{key[0]}")
+        for i, j in zip(row[forced], at[forced], strict=True):
+            ax.add_patch(Rectangle((j, top + i), 1, 1, **FORCED | CLEAR, zorder=2, label="_forced"))
         for i, name in enumerate(found_in):
             own = Rectangle((column[name], top + i), 1, 1, fill=False, ec=INK, lw=0.8, zorder=3, label="_own")
             ax.add_patch(own)

@@ -16,14 +16,19 @@ from grids.figures.style import (
     colours_for,
     empty_figure,
     few_ticks,
+    forced_key,
+    legend_outside,
+    mark_forced_panel,
     new_figure,
     number,
     panel_title,
+    reach,
     shorten,
     styled,
     words,
 )
 from grids.figures.tasks import KEY, full_sets, not_shown, strongest_first, task_labels
+from grids.tables import is_forced
 
 COLUMNS = 5
 MOST_LABELS = 12
@@ -64,6 +69,7 @@ def state_trajectory(
     colours = colours_for(levels, cell_types)
     parts = dict(iter(full.groupby(keys, dropna=False, sort=False)))
 
+    forced = is_forced(shown)
     columns = min(COLUMNS, len(shown))
     rows = math.ceil(len(shown) / columns)
     longest = max(len(shorten(level, MOST_LETTERS)) for level in full["level"])
@@ -76,6 +82,8 @@ def state_trajectory(
         lower = figure.add_subplot(grid[row + 1, column], sharex=upper)
         part = parts[tuple(task[c] for c in keys)]
         _draw(upper, lower, part, colours[str(task["cell_type"])])
+        for ax in (upper, lower):
+            mark_forced_panel(ax, forced[index])
         gene, rest = labels[index].split(" · ", 1)
         panel_title(upper, f"{gene}\n{rest}\n{_change(task)}", fontsize=6)
         lower.set_xlabel(shorten(words(task["state"]), 24), fontsize=6)
@@ -90,6 +98,8 @@ def state_trajectory(
         f"Joint effect: change in mean log-expression (natural log).\n{note}"
     )
     figure.supxlabel(fold(text, figure.get_figwidth()), fontsize=6)
+    if forced.any():
+        legend_outside(figure, *forced_key(True), side="upper")
     return figure
 
 
@@ -108,6 +118,7 @@ def _draw(upper: Axes, lower: Axes, part: pd.DataFrame, colour) -> None:
         ax.fill_between(x, low, high, color=colour, alpha=0.22, lw=0, label=f"_{column} interval")
         ax.vlines(x, low, high, color=colour, lw=0.6)
         ax.plot(x, value, "o-", ms=2.4, lw=1.0, color=colour, label=f"_{column}")
+        reach(ax, "y")
         few_ticks(ax, y=3)
         if column == "redundancy_index":
             bottom, top = index_limits(np.concatenate([value, low, high]))

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 SINGLE_COLUMN = 3.5  # inches, 89 mm
@@ -38,6 +39,15 @@ PALETTE = (
 EFFECT_COLOURS = LinearSegmentedColormap.from_list(
     "effect", ["#00507d", BLUE, "#b5b5b5", VERMILLION, "#8c3d00"]
 )
+
+# Behind what is shown of a task that did not pass the quality gate and was explained all the same.
+FORCED = {"facecolor": "#f4f4f4", "edgecolor": "#c4c4c4", "hatch": "/////", "linewidth": 0}
+FORCED_WORDS = "did not pass the gate (forced)"
+
+# Axes and colours of log effects reach at least this far: what is far below it looks like nothing.
+LEAST_REACH = 0.05
+# An effect that would be written 0.00 is.
+LEAST_WRITTEN = 0.005
 
 ABBREVIATIONS = {"atac": "ATAC", "rna": "RNA", "tss": "TSS", "lsi": "LSI", "rmse": "RMSE"}
 LOG_CHANGE = "change in mean log-expression (natural log)"
@@ -75,6 +85,7 @@ STYLE = {
     "xtick.minor.size": 1.5,
     "ytick.minor.size": 1.5,
     "lines.linewidth": 1.0,
+    "hatch.linewidth": 0.5,
     "patch.linewidth": 0.6,
     "figure.dpi": 200,  # as saved, so that a layout made once fits every format
     "savefig.dpi": 200,
@@ -202,6 +213,39 @@ def beside(ax: Axes, y: float, text: str, offset: tuple[float, float] = (4, 0), 
 def number(value: float) -> str:
     """A short number for a label; a dash when it is missing."""
     return "–" if value is None or not np.isfinite(value) else f"{value:.2g}".replace("-", "−")
+
+
+def effect_number(value: float) -> str:
+    """A log effect as a short number; one that does not show on the scale of any figure is 0.00."""
+    return "0.00" if abs(value) < LEAST_WRITTEN else number(value)
+
+
+def reach(ax: Axes, axis: str) -> None:
+    """Widen an axis of log effects, about its middle, to :data:`LEAST_REACH` at least."""
+    low, high = getattr(ax, f"get_{axis}lim")()
+    missing = max(LEAST_REACH - (high - low), 0) / 2
+    getattr(ax, f"set_{axis}lim")(low - missing, high + missing)
+
+
+def mark_forced_rows(ax: Axes, forced: Iterable[bool]) -> None:
+    """Hatch the rows 0, 1, ... of tasks that did not pass the quality gate."""
+    for row in np.flatnonzero(list(forced)):
+        ax.axhspan(row - 0.5, row + 0.5, **FORCED, zorder=-1, label="_forced")
+
+
+def mark_forced_panel(ax: Axes, forced: bool, margin: float = 0.06) -> None:
+    """Hatch a small panel of a task that did not pass the quality gate, and a margin around it but for the title."""
+    if forced:
+        ax.patch.set_visible(False)
+        place = (-margin, -margin), 1 + 2 * margin, 1 + margin
+        frame = Rectangle(*place, transform=ax.transAxes, zorder=-1, label="_forced", **FORCED)
+        frame.set_in_layout(False)
+        ax.add_artist(frame).set_clip_on(False)
+
+
+def forced_key(forced: bool) -> tuple[list[Patch], list[str]]:
+    """Legend handle and label of the hatching, where a figure has any."""
+    return ([Patch(**FORCED)], [FORCED_WORDS]) if forced else ([], [])
 
 
 def panel_title(ax: Axes, text: str, **options) -> None:

@@ -101,7 +101,7 @@ def choose_tasks(gate: pd.DataFrame, tasks: pd.DataFrame, force: bool) -> tuple[
     Returns
     -------
     explained : DataFrame
-        Columns ``cell_type, gene``.
+        Columns ``cell_type, gene, passed_gate``; the last is missing where cells are unpaired.
     skipped : DataFrame
         Columns ``cell_type, gene, reason``.
     """
@@ -114,7 +114,7 @@ def choose_tasks(gate: pd.DataFrame, tasks: pd.DataFrame, force: bool) -> tuple[
     skipped = known.assign(reason=reason)[~passes]
     for row in skipped.itertuples():
         log.warning("%s, %s skipped: %s", row.cell_type, row.gene, row.reason)
-    return known.loc[passes, ["cell_type", "gene"]], skipped[SKIPPED_COLUMNS]
+    return known.loc[passes, ["cell_type", "gene", "passed_gate"]], skipped[SKIPPED_COLUMNS]
 
 
 def covariance_p_value(adds: np.ndarray, observed: np.ndarray, covariates: np.ndarray) -> float:
