@@ -18,7 +18,7 @@ def job(snakemake):
     """Run the body of a script with its log file open.
 
     Everything goes to ``snakemake.log[0]``: log lines, warnings, and whatever is printed to
-    stderr (tqdm bars included). An :class:`~grids.errors.InputError` becomes one line on the
+    stderr (tqdm bars included). An :class:`~grids.errors.InputError` becomes its lines on the
     terminal and in the log, and exit status 1; any other exception keeps its traceback in the log.
 
     Yields
@@ -41,8 +41,9 @@ def job(snakemake):
         try:
             yield log
         except InputError as error:
-            log.error("%s", error)
-            print(f"error: {error}", file=terminal, flush=True)
+            for line in error.told:
+                log.error("%s", line)
+            print(error.report, file=terminal, flush=True)
             sys.exit(1)
         except Exception as error:
             refused = refusal(error, path)  # progress bars too need room
