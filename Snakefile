@@ -59,7 +59,7 @@ onstart:
     try:
         check_writable(RESULTS, "the folder of the results")
     except InputError as error:
-        raise SystemExit(f"error: {error}")
+        raise SystemExit(error.report)
 
 
 onsuccess:

@@ -388,6 +388,11 @@ def test_annotated_cell_types(run, tmp_path):
             r"^study.yaml: tasks: gene 'g 0' is not in the RNA data of .*Did you mean 'G0'.*gene_name_key",
         ),
         ({"Oligo": ["G29"]}, r"gene 'G29' is in the RNA data but not in the annotation input.genes"),
+        (
+            {"Oligo": ["G29", "X", "G1", "Y"]},
+            r"gene 'G29' is .*\n.* gene 'X' is not .*\n.* gene 'Y' is not .*$",
+        ),
+        ({"A": ["G0"], "Oligo": ["G0"], "B": ["G0"]}, r"type 'A' is not .*\n.* type 'B' is not .*$"),
     ],
 )
 def test_tasks_that_do_not_fit(run, tmp_path, tasks, message):

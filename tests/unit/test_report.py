@@ -15,15 +15,19 @@ def write(folder, name, text, modified):
     return path
 
 
-def test_failed_jobs_of_this_run_are_told_with_their_last_error(tmp_path):
+def test_failed_jobs_of_this_run_are_told_with_their_last_errors(tmp_path):
     failed = write(
-        tmp_path, "preprocess.log", "t INFO a\nt ERROR first\nt ERROR gene 'X' is not in the data\n", 20
+        tmp_path,
+        "preprocess.log",
+        "t ERROR a\nt INFO b\nt ERROR gene 'X' is absent\nt ERROR gene 'Y' is absent\n",
+        20,
     )
     killed = write(tmp_path, "train/a.log", "2026 INFO epoch 3\n", 20)
     write(tmp_path, "done.log", "t ERROR retried\n2026 INFO done: simulate in 1.0 s\n", 20)
     write(tmp_path, "earlier.log", "t ERROR of an earlier run\n", 5)
     assert what_went_wrong(tmp_path, since=10) == [
-        f"{failed}: gene 'X' is not in the data",
+        f"{failed}: gene 'X' is absent",
+        f"{failed}: gene 'Y' is absent",
         f"{killed}: ended without a message: stopped from outside, or out of memory",
     ]
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 OPTIONS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking",    "--disable-component-update", "--disable-sync", "--window-size=1600,1000", "--remote-debugging-pipe",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--window-size=1600,1000",
+    "--remote-debugging-pipe",
 ]  # fmt: skip
 CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(

@@ -15,9 +15,8 @@ SCRIPTS = Path(workflow.basedir, "workflow", "scripts")
 sys.path.insert(0, str(SCRIPTS))
 
 from grids.config import (
-    check,
-    check_files,
     downloads,
+    expand_paths,
     explainer_settings,
     is_url,
     local_files,
@@ -25,13 +24,13 @@ from grids.config import (
     search_scope,
 )
 from grids.config_schema import check_duplicates, read_text_values
-from grids.errors import InputError, short_path
+from grids.errors import InputError, check_all, short_path
 from grids.explainers.jobs import jobs
 from grids.names import escape, unescape
 from grids.provenance import code_hash, config_of
 from grids.report import last_words, what_went_wrong
 from grids.seeds import derive_seed
-from grids.tasks import ALL_GENES, read_tasks
+from grids.tasks import ALL_GENES, checked_tasks
 from grids.threads import THREADS
 from grids.writing import check_writable
 
@@ -60,16 +59,13 @@ SCHEMA = yaml.load(
 )
 try:
     check_writable(Path.cwd(), "the working folder, which holds Snakemake's records,")
-    for path in CONFIG_FILES:
-        check_duplicates(path)
-    given = read_text_values(config_of(config), SCHEMA)
+    check_all(functools.partial(check_duplicates, path) for path in CONFIG_FILES)
+    given = expand_paths(read_text_values(config_of(config), SCHEMA), SCHEMA)
     config.clear()
     config.update(given)
-    check(config, SCHEMA, CONFIG_SOURCE)
-    check_files(config, CONFIG_SOURCE, MARKER_SETS)
-    TASKS = read_tasks(config.get("tasks", {}), CONFIG_SOURCE)
+    TASKS = checked_tasks(config, SCHEMA, CONFIG_SOURCE, MARKER_SETS)
 except InputError as error:
-    raise SystemExit(f"error: {error}")
+    raise SystemExit(error.report)
 # What is null is not given: `validate` would look for the keys of a mapping in it. The truth benchmark has no input.
 config["input"] = {
     key: value for key, value in config.get("input", {}).items() if value is not None

@@ -48,8 +48,8 @@ def job(snakemake):
     """Run the body of a script with its log file open.
 
     Everything goes to ``snakemake.log[0]``: log lines, warnings, and whatever is printed to
-    stderr (tqdm bars included). The first warnings of the library, and an
-    :class:`~grids.errors.InputError`, which ends with exit status 1, are lines on the terminal too;
+    stderr (tqdm bars included). The first warnings of the library, and the lines of an
+    :class:`~grids.errors.InputError`, which ends with exit status 1, go to the terminal too;
     any other exception keeps its traceback in the log.
 
     Yields
@@ -72,8 +72,9 @@ def job(snakemake):
         try:
             yield log
         except InputError as error:
-            log.error("%s", error)
-            print(f"error: {error}", file=terminal, flush=True)
+            for line in error.told:
+                log.error("%s", line)
+            print(error.report, file=terminal, flush=True)
             sys.exit(1)
         except Exception as error:
             refused = refusal(error, path)  # progress bars too need room

@@ -309,24 +309,27 @@ def _named_tasks(asked: Mapping, raw: RawMultiome, found: pd.DataFrame, source: 
     """The tasks that name a gene, as a table; every gene has to be in the RNA and in the annotation."""
     pairs = [(t, str(g)) for t, genes in asked.items() if genes != ALL_GENES for g in genes]
     known = raw.rna.var.index
+    problems = []
     for gene in dict.fromkeys(gene for _, gene in pairs):
         if gene not in known:
-            raise InputError(
+            problems.append(
                 f"{source}: tasks: gene '{gene}' is not in the RNA data of {raw.sources['rna']}."
                 f"{did_you_mean(gene, known)} (names come from var_names; set input.gene_name_key to use "
                 "another column)"
             )
-        if pd.notna(found.at[gene, "places"]):
-            raise InputError(
+        elif pd.notna(found.at[gene, "places"]):
+            problems.append(
                 f"{source}: tasks: gene '{gene}' is at several places in the annotation input.genes: "
                 f"{found.at[gene, 'places']}; give the RNA data a column gene_ids of var with the annotation's "
                 "ids, which tell one from the other, or take the gene out of the tasks"
             )
-        if pd.isna(found.at[gene, "chromosome"]):
-            raise InputError(
+        elif pd.isna(found.at[gene, "chromosome"]):
+            problems.append(
                 f"{source}: tasks: gene '{gene}' is in the RNA data but not in the annotation input.genes; "
                 "use an annotation that has it under this name, or take it out of the tasks"
             )
+    if problems:
+        raise InputError(*problems)
     return pd.DataFrame(pairs, columns=["cell_type", "gene"]).drop_duplicates(ignore_index=True)
 
 
@@ -403,18 +406,17 @@ def _annotate(
 def _check_types_of_tasks(asked: Mapping, kept: CellFilter, source: str) -> None:
     left = set.intersection(*(set(counts.index) for counts in kept.counts().values()))
     known = {str(t) for frame in kept.metrics.values() for t in frame["cell_type"].dropna().unique()}
-    for cell_type in asked:
-        if cell_type in left:
-            continue
-        if cell_type not in known:
-            raise InputError(
-                f"{source}: tasks: cell type '{cell_type}' is not in the data."
-                f"{did_you_mean(cell_type, known)} It has: {listing(sorted(known))}"
-            )
-        raise InputError(
-            f"{source}: tasks: cell type '{cell_type}' has no cells left after quality control "
-            f"(dropped: {kept.losses_of(cell_type)}); relax these thresholds or take the type out of tasks"
-        )
+    problems = [
+        f"{source}: tasks: cell type '{cell_type}' has no cells left after quality control "
+        f"(dropped: {kept.losses_of(cell_type)}); relax these thresholds or take the type out of tasks"
+        if cell_type in known
+        else f"{source}: tasks: cell type '{cell_type}' is not in the data."
+        f"{did_you_mean(cell_type, known)} It has: {listing(sorted(known))}"
+        for cell_type in asked
+        if cell_type not in left
+    ]
+    if problems:
+        raise InputError(*problems)
 
 
 def _prepare_rna(

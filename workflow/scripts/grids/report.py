@@ -1,5 +1,6 @@
 """The report of a run, and the last words of a run that failed."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -85,7 +86,7 @@ def last_words(results: str | os.PathLike) -> list[str]:
 
 
 def what_went_wrong(logs: str | os.PathLike, since: float) -> list[str]:
-    """One line per job that failed: its log, and the last error in it.
+    """A line for each error that a job ended with, behind the job's log.
 
     Parameters
     ----------
@@ -106,9 +107,15 @@ def what_went_wrong(logs: str | os.PathLike, since: float) -> list[str]:
         text = log.read_text(encoding="utf-8", errors="replace").splitlines()
         if any(" INFO done: " in line for line in text[-1:]):
             continue
-        errors = [line.partition(" ERROR ")[2] for line in text if " ERROR " in line]
-        lines.append(f"{log}: {errors[-1] if errors else _why_without_words(log)}")
+        lines += [f"{log}: {error}" for error in _last_errors(text) or [_why_without_words(log)]]
     return lines or ["the logs of all jobs end well; Snakemake's own lines above tell"]
+
+
+def _last_errors(text: list[str]) -> list[str]:
+    """The errors in the lines of a log that stand below each other after everything else of their kind."""
+    last = max((i for i, line in enumerate(text) if " ERROR " in line), default=-1)
+    block = itertools.takewhile(lambda line: " ERROR " in line, reversed(text[: last + 1]))
+    return [line.partition(" ERROR ")[2] for line in reversed(list(block))]
 
 
 def _why_without_words(log: Path) -> str:
