@@ -103,6 +103,17 @@ def test_states_and_evidence_are_measured_where_asked_for(tmp_path):
     assert "train_window_surrogate" not in rules
 
 
+def test_cell_types_may_be_called_as_files_beside_their_own(tmp_path):
+    study = (
+        "input: {simulation: null, multiome: cells.h5mu, genes: genes.gtf}\nsurrogate: {model: cross_modality}\n"
+        "tasks: {effects.tsv: [A], joint: [A], NK.cells: [A]}\nbenchmark: {methods: [grids, random]}\n"
+    )
+    rules, told = planned(tmp_path, study)
+    assert "specialise_surrogate" in rules
+    for name in ("=65ffects.tsv", "=6Aoint", "NK.cells"):
+        assert f"results/run/benchmark/{name}/effects.tsv" in told
+
+
 def test_the_truth_benchmark_runs_instead_of_a_study(tmp_path):
     text = "run: truth\ntruth: {n_cells: [300], coaccessibility: [0.2], n_replicates: 2, methods: [rivals]}\n"
     rules, told = planned(tmp_path, text)
