@@ -5,10 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from models import CHROMOSOMES, open_peaks, random_surrogate
+from reference_code import ReferenceModel
 from scipy import sparse
 
 from grids.errors import InputError
+from grids.surrogates import storage
 from grids.surrogates.cross_modality import CrossModalitySurrogate, NormalisedEncoder
 from grids.surrogates.layers import PReLU
 from grids.surrogates.losses import focal_binary_cross_entropy, masked_squared_error, open_and_drawn_peaks
@@ -68,10 +72,32 @@ def test_logits_of_chosen_pairs_equal_the_full_decoder():
     ("change", "message"),
     [
         (lambda w, s: w.pop("atac_model.encoder.0.weight"), "atac_model.encoder.0.weight"),
-        (lambda w, s: w.pop("rna_model.decoder.6.bias"), "rna_decoder.6.bias"),
+        (lambda w, s: w.pop("rna_model.decoder.6.bias"), "'rna_model.decoder.6.bias' is missing"),
         (lambda w, s: w.pop("atac_model.in_split_layer.1.3.weight"), "in_split_layer.1.3.weight"),
         (lambda w, s: w.pop("atac_model.embedding.weight"), "embedding"),
-        (lambda w, s: s.append(5), "sum to 805"),
+        (lambda w, s: s.append(5), r"400, 250, 150, 5 given, .* have 400, 250, 150 peaks"),
+        (
+            lambda w, s: w.pop("atac_model.out_split_layer.2.3.weight"),
+            "out_split_layer.2.3.weight' is missing",
+        ),
+        (lambda w, s: w.pop("atac2rna_model.affine_offsets.2"), "affine_offsets.2' is missing"),
+        (
+            lambda w, s: w.update({"atac_model.in_split_layer.1.4.weight": np.ones(31)}),
+            r"in_split_layer.1.4.weight' has shape \(31,\), but the other entries imply \(32,\)",
+        ),
+        (
+            lambda w, s: w.update({"rna2atac_model.affine_matrices.1": np.ones((3, 380))}),
+            r"affine_matrices.1' has shape \(3, 380\), but the other entries imply \(3, 400\)",
+        ),
+        (
+            lambda w, s: w.update({"atac_model.embedding.weight": np.ones((800, 16))}),
+            r"embedding.weight' has shape \(800, 16\); expected 3 dimensions",
+        ),
+        (
+            lambda w, s: w.update({"rna_model.head.weight": np.ones((2, 3))}),
+            r"head.weight' of shape \(2, 3\) is no",
+        ),
+        (lambda w, s: w.update(optimiser={"lr": 1}), "'optimiser' is dict, not an array"),
     ],
 )
 def test_a_broken_reference_checkpoint_is_refused_with_the_weight_named(reference, change, message):
@@ -80,6 +106,70 @@ def test_a_broken_reference_checkpoint_is_refused_with_the_weight_named(referenc
     change(weights, sizes)
     with pytest.raises(InputError, match=message):
         CrossModalitySurrogate.from_reference_state(weights, sizes)
+
+
+@pytest.mark.parametrize(("what", "n"), [("peaks", 800), ("genes", 50), ("cell_types", 3)])
+def test_names_are_as_many_as_the_checkpoint_has(reference, what, n):
+    weights = {k.removeprefix("weight/"): reference[k] for k in reference.files if k.startswith("weight/")}
+    with pytest.raises(InputError, match=f"{what}: 2 names given, but the checkpoint has {n}"):
+        CrossModalitySurrogate.from_reference_state(weights, **{what: ["a", "b"]})
+
+
+def reference_of(reference) -> ReferenceModel:
+    weights = {k.removeprefix("weight/"): reference[k] for k in reference.files if k.startswith("weight/")}
+    model = ReferenceModel([400, 250, 150], 50, 3, rna_hidden=(64, 32))
+    model.load_state_dict({name: torch.as_tensor(value) for name, value in weights.items()})
+    return model
+
+
+def test_the_plain_reference_computes_what_the_public_code_does(reference):
+    model, x = reference_of(reference), torch.from_numpy(reference["x"])
+    close(model(x), reference["out/predicted_expression"])
+    with torch.no_grad():
+        close(
+            model.atac_model.decode(model.atac_model.encode(x[:32])),
+            reference["out/atac_reconstruction_logits"],
+        )
+
+
+@given(
+    chromosomes=st.lists(st.integers(1, 12), min_size=1, max_size=5),
+    n_genes=st.integers(1, 9),
+    n_types=st.integers(1, 6),
+    sizes=st.fixed_dictionaries(
+        {
+            **{name: st.integers(1, 9) for name in ("n_latent", "width", "n_hidden", "gate_hidden")},
+            "rna_hidden": st.lists(st.integers(1, 9), max_size=4),
+            "n_maps": st.integers(1, 4),
+            "discriminator_hidden": st.tuples(st.integers(1, 9), st.integers(1, 9)),
+        }
+    ),
+    half=st.booleans(),
+)
+@settings(max_examples=60)
+def test_a_checkpoint_of_any_size_predicts_as_the_reference_code_does(
+    tmp_path_factory, chromosomes, n_genes, n_types, sizes, half
+):
+    torch.manual_seed(0)
+    theirs = ReferenceModel(chromosomes, n_genes, n_types, **sizes)
+    if half:  # as stored to save space
+        theirs = theirs.bfloat16()
+    ours = CrossModalitySurrogate.from_reference_state(theirs.state_dict(keep_vars=True), chromosomes)
+    theirs = theirs.float()
+    path = tmp_path_factory.mktemp("checkpoint") / "model.safetensors"
+    storage.save(ours, path)
+    stored = storage.load(path)
+    x = torch.rand(7, sum(chromosomes)) < 0.4
+    opened = sparse.csr_matrix(x.numpy().astype(np.uint8))
+    expected, peaks = theirs(x), torch.arange(sum(chromosomes))
+    scale = max(1.0, float(expected.abs().max()))
+    for model in (ours, stored):
+        close(model.predict(opened) / scale, (expected / scale).numpy())
+    with torch.no_grad():
+        z = theirs.atac_model.encode(x)
+        logits, mapped = theirs.atac_model.decode(z), theirs.rna2atac_model(z)
+    for actual, wanted in ((ours.atac_decoder(z, peaks), logits), (ours.rna_to_atac(z), mapped)):
+        close(actual / wanted.abs().max().clamp(min=1), (wanted / wanted.abs().max().clamp(min=1)).numpy())
 
 
 def test_loadings_start_at_latent_semantic_indexing():

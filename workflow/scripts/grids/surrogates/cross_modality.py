@@ -4,7 +4,6 @@ Liu et al., ACML 2024, section 3.1. In evaluation mode
 ``F(x) = max(0, decode_rna(atac_to_rna(encode_atac(x))))``.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from grids import backed
 from grids.errors import InputError, listing
+from grids.surrogates import reference_checkpoint
 from grids.surrogates.folding import folded, with_modules
 from grids.surrogates.layers import (
     AffineMixture,
@@ -217,6 +217,13 @@ class CrossModalitySurrogate(PooledSurrogate):
         Hidden units of the RNA encoder, mirrored in its decoder.
     dropout : float
         Dropout of the normalised encoder and of the RNA autoencoder.
+    decoder_width, decoder_hidden : int
+        Numbers that a peak is decoded from, and hidden units before them, per chromosome.
+    gate_hidden : int
+        Hidden units of the gates of the latent maps.
+    n_maps : int
+        Layers of the latent maps.
+    discriminator_hidden : (int, int)
     """
 
     name = "cross_modality"
@@ -234,12 +241,19 @@ class CrossModalitySurrogate(PooledSurrogate):
         n_hidden: int = 128,
         rna_hidden: Sequence[int] = (640, 320),
         dropout: float = 0.3,
+        decoder_width: int = 16,
+        decoder_hidden: int = 32,
+        gate_hidden: int = 128,
+        n_maps: int = 3,
+        discriminator_hidden: Sequence[int] = (20, 10),
     ):
         super().__init__()
         self.peaks, self.genes, self.cell_types = list(peaks), list(genes), list(cell_types)
         self.options = {
             "encoder": encoder, "n_latent": n_latent, "width": width, "n_hidden": n_hidden,
-            "rna_hidden": list(rna_hidden), "dropout": dropout,
+            "rna_hidden": list(rna_hidden), "dropout": dropout, "decoder_width": decoder_width,
+            "decoder_hidden": decoder_hidden, "gate_hidden": gate_hidden, "n_maps": n_maps,
+            "discriminator_hidden": list(discriminator_hidden),
         }  # fmt: skip
         chromosome = torch.as_tensor(np.asarray(chromosome_of_peak), dtype=torch.long)
         if len(chromosome) != len(self.peaks):
@@ -252,15 +266,15 @@ class CrossModalitySurrogate(PooledSurrogate):
             self.atac_encoder = NormalisedEncoder(len(self.peaks), n_latent, width, n_hidden, dropout)
         else:
             raise InputError(f"encoder: expected 'normalised' or 'paper', got {encoder!r}")
-        self.atac_decoder = PeakDecoder(chromosome, n_latent)
+        self.atac_decoder = PeakDecoder(chromosome, n_latent, decoder_width, decoder_hidden)
         sizes = [len(self.genes), *rna_hidden, n_latent]
         self.rna_encoder = dense_stack(sizes, dropout)
         self.rna_decoder = dense_stack(sizes[::-1], dropout)
         n_types = len(self.cell_types)
-        self.atac_to_rna = AffineMixture(n_latent, n_types)
-        self.rna_to_atac = AffineMixture(n_latent, n_types)
-        self.atac_discriminator = Discriminator(n_latent, n_types)
-        self.rna_discriminator = Discriminator(n_latent, n_types)
+        self.atac_to_rna = AffineMixture(n_latent, n_types, gate_hidden, n_maps)
+        self.rna_to_atac = AffineMixture(n_latent, n_types, gate_hidden, n_maps)
+        self.atac_discriminator = Discriminator(n_latent, n_types, discriminator_hidden)
+        self.rna_discriminator = Discriminator(n_latent, n_types, discriminator_hidden)
 
     @property
     def n_groups(self) -> int:
@@ -317,7 +331,7 @@ class CrossModalitySurrogate(PooledSurrogate):
     def from_reference_state(
         cls,
         weights: Mapping[str, Tensor | np.ndarray],
-        chromosome_sizes: Sequence[int],
+        chromosome_sizes: Sequence[int] | None = None,
         *,
         peaks: Sequence[str] | None = None,
         genes: Sequence[str] | None = None,
@@ -328,9 +342,9 @@ class CrossModalitySurrogate(PooledSurrogate):
         Parameters
         ----------
         weights : mapping of str to array
-            The state dict under the reference's own names (``atac_model.embedding.weight``, ...).
-        chromosome_sizes : sequence of int
-            Number of peaks of each chromosome; peaks are in chromosome order.
+            The state dict under the reference's own names (``atac_model.embedding.weight``, ...), of any sizes.
+        chromosome_sizes : sequence of int, optional
+            Number of peaks of each chromosome, to be held against the checkpoint's; peaks are in chromosome order.
         peaks, genes, cell_types : sequence of str, optional
             Names; numbered ones by default.
 
@@ -342,107 +356,25 @@ class CrossModalitySurrogate(PooledSurrogate):
         Raises
         ------
         InputError
-            When a weight is missing, unknown or of another shape than the chromosome sizes imply.
+            When an entry is missing, unknown or of another shape than the others imply, or names or chromosome sizes
+            are not as many as the checkpoint has.
         """
-        w = {name: torch.as_tensor(np.asarray(value)) for name, value in weights.items()}
-        missing = [name for name in _SHAPES_READ_FROM if name not in w]
-        if missing:
-            raise InputError(f"reference state: weight {missing[0]!r} is missing; it has {listing(w, 4)}")
-        embedding = w["atac_model.embedding.weight"]
-        n_peaks, _, width = embedding.shape
-        if sum(chromosome_sizes) != n_peaks:
+        w = reference_checkpoint.as_tensors(weights)
+        sizes = reference_checkpoint.read_sizes(w)
+        if chromosome_sizes is not None and list(chromosome_sizes) != sizes.chromosomes:
             raise InputError(
-                f"chromosome_sizes: they sum to {sum(chromosome_sizes)}, but the checkpoint has {n_peaks} peaks"
+                f"chromosome_sizes: {listing(chromosome_sizes)} given, but the checkpoint's chromosomes have "
+                f"{listing(sizes.chromosomes)} peaks"
             )
-        n_types = len(w["atac2rna_model.affine_offsets.0"])
-        n_genes = w["rna_model.encoder.0.weight"].shape[1]
-        chromosome = np.repeat(np.arange(len(chromosome_sizes)), chromosome_sizes)
-        model = cls(
-            peaks if peaks is not None else [f"peak_{i}" for i in range(n_peaks)],
-            genes if genes is not None else [f"gene_{i}" for i in range(n_genes)],
-            cell_types if cell_types is not None else [f"type_{i}" for i in range(n_types)],
-            chromosome,
-            encoder="paper",
-            n_latent=len(w["atac_model.encoder.0.weight"]),
-            width=width,
-            n_hidden=len(w["atac_model.in_split_layer.0.3.weight"]),
-            rna_hidden=[len(w["rna_model.encoder.0.weight"]), len(w["rna_model.encoder.3.weight"])],
-            dropout=0.0,
-        )
-        state = _reference_state(w, chromosome_sizes)
-        current = model.state_dict()
-        for name in current.keys() - state.keys():
-            if not name.endswith(("group_of_peak", "chromosome_of_peak", "num_batches_tracked")):
-                raise InputError(f"reference state: nothing was found for {name!r}")
-        wrong = [n for n, value in state.items() if n not in current or current[n].shape != value.shape]
-        if wrong:
-            raise InputError(f"reference state: {wrong[0]!r} does not fit the given chromosome sizes")
-        model.load_state_dict(state, strict=False)
+        n_of = {"peak": sum(sizes.chromosomes), "gene": sizes.n_genes, "type": sizes.n_types}
+        names = [
+            [f"{kind}_{i}" for i in range(n)] if given is None else list(given)
+            for (kind, n), given in zip(n_of.items(), (peaks, genes, cell_types), strict=True)
+        ]
+        for what, given, n in zip(("peaks", "genes", "cell_types"), names, n_of.values(), strict=True):
+            if len(given) != n:
+                raise InputError(f"{what}: {len(given)} names given, but the checkpoint has {n} of them")
+        chromosome = np.repeat(np.arange(len(sizes.chromosomes)), sizes.chromosomes)
+        model = cls(*names, chromosome, encoder="paper", dropout=0.0, **sizes.options)
+        model.load_state_dict(model.state_dict() | reference_checkpoint.renamed(w, sizes))
         return model.eval()
-
-
-_SHAPES_READ_FROM = (
-    "atac_model.embedding.weight",
-    "atac_model.encoder.0.weight",
-    "atac_model.in_split_layer.0.3.weight",
-    "rna_model.encoder.0.weight",
-    "rna_model.encoder.3.weight",
-    "atac2rna_model.affine_offsets.0",
-)
-_RENAMED = (
-    (r"^atac_model\.encoder\.(.*)", r"atac_encoder.to_latent.\1"),
-    (r"^atac_model\.decoder\.(.*)", r"atac_decoder.from_latent.\1"),
-    (r"^rna_model\.encoder\.(.*)", r"rna_encoder.\1"),
-    (r"^rna_model\.decoder\.(.*)", r"rna_decoder.\1"),
-    (r"^atac2rna_model\.", "atac_to_rna."),
-    (r"^rna2atac_model\.", "rna_to_atac."),
-    (r"\.fc_loc\.", ".gate."),
-    (r"\.act\.weight$", ".activation.weight"),
-    (r"^(atac|rna)_discriminator\.w_d\.", r"\1_discriminator.layers."),
-)
-
-
-def _reference_state(w: Mapping[str, Tensor], chromosome_sizes: Sequence[int]) -> dict[str, Tensor]:
-    """The reference's weights under our names, its per-chromosome layers stacked."""
-    state = {}
-    for name, value in w.items():
-        if "_split_layer." in name or "embedding" in name or name.endswith("num_batches_tracked"):
-            continue
-        for pattern, replacement in _RENAMED:
-            name = re.sub(pattern, replacement, name)
-        if ".affine_matrices." in name:
-            name = name.replace("affine_matrices", "matrices")
-            value = value.view(len(value), int(value.shape[1] ** 0.5), -1)
-        state[name.replace("affine_offsets", "offsets")] = value
-    chromosomes = range(len(chromosome_sizes))
-
-    def stacked(layer: str, join=torch.cat) -> Tensor:
-        try:
-            return join([w[f"atac_model.{layer.replace('*', str(c))}"] for c in chromosomes])
-        except KeyError as error:
-            raise InputError(f"reference state: weight {error} is missing") from None
-
-    embedding = w["atac_model.embedding.weight"]
-    state["atac_encoder.shift"] = embedding[:, 1] - embedding[:, 0]
-    state["atac_encoder.closed_state"] = torch.stack(
-        [part[:, 0].sum(0) for part in embedding.split(list(chromosome_sizes))]
-    )
-    for ours, layer in (
-        ("atac_encoder.norm_in", "in_split_layer.*.1"),
-        ("atac_encoder.norm_out", "in_split_layer.*.4"),
-        ("atac_decoder.norm", "out_split_layer.*.1"),
-    ):
-        for part in ("weight", "bias", "running_mean", "running_var"):
-            state[f"{ours}.{part}"] = stacked(f"{layer}.{part}")
-    state["atac_encoder.activation_in.weight"] = stacked("in_split_layer.*.2.weight")
-    state["atac_encoder.activation_out.weight"] = stacked("in_split_layer.*.5.weight")
-    state["atac_decoder.activation.weight"] = stacked("out_split_layer.*.2.weight")
-    for ours, layer in (
-        ("atac_encoder.linear", "in_split_layer.*.3"),
-        ("atac_decoder.linear", "out_split_layer.*.0"),
-    ):
-        state[f"{ours}.weight"] = stacked(f"{layer}.weight", torch.stack).transpose(1, 2).contiguous()
-        state[f"{ours}.bias"] = stacked(f"{layer}.bias", torch.stack)
-    state["atac_decoder.peak_weight"] = stacked("out_split_layer.*.3.weight")
-    state["atac_decoder.peak_bias"] = stacked("out_split_layer.*.3.bias")
-    return state

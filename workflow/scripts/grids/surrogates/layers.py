@@ -1,6 +1,7 @@
 """Building blocks of the cross-modality surrogate."""
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -78,11 +79,12 @@ class AffineMixture(nn.Module):
 class Discriminator(nn.Module):
     """Tells real latents of a cell type from mapped ones; the logit read is the cell's own type."""
 
-    def __init__(self, n_latent: int, n_types: int, dropout: float = 0.1):
+    def __init__(self, n_latent: int, n_types: int, n_hidden: Sequence[int] = (20, 10), dropout: float = 0.1):
         super().__init__()
+        first, second = n_hidden
         self.layers = nn.Sequential(
-            nn.Linear(n_latent, 20), PReLU(), nn.Dropout(dropout),
-            nn.Linear(20, 10), PReLU(), nn.Linear(10, n_types),
+            nn.Linear(n_latent, first), PReLU(), nn.Dropout(dropout),
+            nn.Linear(first, second), PReLU(), nn.Linear(second, n_types),
         )  # fmt: skip
 
     def forward(self, z: Tensor, cell_type: Tensor) -> Tensor:

@@ -92,9 +92,10 @@ def load(path: str | os.PathLike, device: str = "cpu") -> Surrogate:
 def _check_sizes(options: dict, weights: Mapping[str, torch.Tensor]) -> None:
     """A size that no weight has would only fill the memory."""
     largest = max((max(weight.shape, default=1) for weight in weights.values()), default=1)
-    for name in ("n_latent", "width", "n_hidden", "rna_hidden"):
-        sizes = options.get(name, 1)
-        if max(sizes if isinstance(sizes, list) else [sizes], default=1) > largest:
+    largest = max(largest, len(weights))
+    for name, sizes in options.items():
+        of_name = sizes if isinstance(sizes, list) else [sizes]
+        if max((n for n in of_name if isinstance(n, int)), default=1) > largest:
             raise ValueError(f"{name} {sizes} is larger than any weight")
 
 
