@@ -19,6 +19,10 @@ if "://" in str(workflow.current_basedir):
         "repository, and give the module the path of its Snakefile"
     )
 ROOT = Path(str(workflow.current_basedir)).parents[1]
+if {"{", "}"} & {*str(ROOT)}:
+    raise SystemExit(
+        f"error: {ROOT}: Snakemake reads the braces in the path of this workflow as wildcards; rename the folder"
+    )
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
