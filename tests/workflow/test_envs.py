@@ -1,13 +1,21 @@
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import yaml
 
-ENVS = Path(__file__).parents[2] / "envs"
+ROOT = Path(__file__).parents[2]
+ENVS = ROOT / "envs"
+STUDY = {
+    "run": "odd",
+    "input": {"simulation": {"n_cells": 400, "n_peaks": 600, "n_genes": 40, "n_cell_types": 2}},
+    "quality_control": {"min_fragments": 1, "min_genes": 1, "min_tss_enrichment": 0},
+    "tasks": {"Excitatory": ["SINGLE1"]},
+}
 
 # Stands in for Python: its "virtual environment" holds a copy of itself, and calls of pip are written down.
 PYTHON = """#!/bin/bash
@@ -34,7 +42,7 @@ def project(tmp_path):
 
     def start(*command, path=f"{commands}:/usr/bin:/bin", **variables):
         return subprocess.Popen(
-            ["/bin/bash", tmp_path / "project" / "envs" / "run", *command],
+            ["/bin/bash", run.root / "envs" / "run", *command],
             env={"PATH": path, "CALLS": str(calls), **variables},
             cwd=tmp_path,
             stdout=subprocess.PIPE,
@@ -131,6 +139,95 @@ def test_the_lock_of_a_run_that_died_is_taken_over(project):
     (lock / "owner").write_text(f"{os.uname().nodename} {dead.pid}\n")
     status, _, err = run("true")
     assert status == 0 and "taking over" in err and pip_calls() == 1
+
+
+# Characters that break Snakemake's jobs, PATH, or only look as if they did.
+ODD = [
+    " ",
+    "\t",
+    "\n",
+    "$",
+    "'",
+    '"',
+    "`",
+    "\\",
+    ":",
+    ";",
+    "&",
+    "(",
+    "{x}",
+    "*",
+    "?",
+    "[",
+    "]",
+    "!",
+    "#",
+    "~",
+    "<",
+    "|",
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_the_environment_lies_elsewhere_where_the_path_breaks_jobs(project, odd):
+    run, pip_calls = project
+    run.root = run.root.rename(run.root.with_name(f"My{odd}Documents"))
+    cache = run.root.parent / "cache"
+    status, out, err = run("bash", "-c", "echo $VIRTUAL_ENV; command -v python", XDG_CACHE_HOME=str(cache))
+    assert status == 0, err
+    venv, python = out.split("\n")
+    assert Path(venv).parent == cache / "grids" and python == f"{venv}/bin/python"
+    assert run("true", HOME=str(cache), XDG_CACHE_HOME=str(cache))[0] == 0 and pip_calls() == 1
+    assert not list(run.root.glob(".venv*"))
+    # A cache that is no better is told in one line.
+    status, out, err = run("true", XDG_CACHE_HOME=str(run.root))
+    assert (status, out) == (1, "") and err.startswith("envs/run: neither ")
+
+
+@pytest.mark.parametrize("plain", ["é", "%", "@", "=", ",", "+", "^", "-."])
+def test_other_characters_keep_the_environment_beside_the_folder(project, plain):
+    run, _ = project
+    run.root = run.root.rename(run.root.with_name(f"My{plain}Documents"))
+    assert run("bash", "-c", "echo $VIRTUAL_ENV")[1] == f"{run.root}/.venv"
+
+
+@pytest.mark.workflow
+def test_jobs_run_from_a_folder_with_odd_characters(project, tmp_path):
+    """The whole way: `envs/run`, Snakemake, and scripts of jobs, with the packages of this environment."""
+    run, _ = project
+    run.root = tmp_path / "My Documents; $HOME 'é' 100%: #1 (\\a) [b] *?\n" / "grids"
+    shutil.copytree(ROOT, run.root, ignore=shutil.ignore_patterns(".*", "results", "tests", "shared"))
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    venv = Path(run("bash", "-c", "echo $VIRTUAL_ENV", **cache)[1])
+    stamp = (venv / ".grids-stamp").read_text()
+    subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", venv], check=True)
+    (venv / ".grids-stamp").write_text(stamp)
+    for site in venv.glob("lib/python3*/site-packages"):
+        (site / "these.pth").write_text(f"{Path(pytest.__file__).parents[1]}\n")
+    (run.root.parent / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    done = subprocess.run(
+        ["bash", run.root / "envs/run", "python", "-m", "snakemake", "results/odd/windows.tsv.gz", "--cores", "1",
+         "--snakefile", run.root / "Snakefile", "--configfile", "study.yaml"],
+        cwd=run.root.parent, env={**os.environ, **cache}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert (run.root.parent / "results/odd/windows.tsv.gz").is_file()
+
+
+def test_a_folder_with_braces_is_refused_in_one_line(tmp_path):
+    folder = tmp_path / "{x}"
+    for name in ("Snakefile", "workflow", "config"):
+        folder.mkdir(exist_ok=True)
+        (folder / name).symlink_to(ROOT / name)
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--dry-run"], cwd=folder, capture_output=True, text=True
+    )
+    told = (done.stdout + done.stderr).strip()
+    assert (
+        done.returncode == 1
+        and told.startswith(f"error: {folder}: Snakemake reads the braces in")
+        and "\n" not in told
+    )
 
 
 def test_no_python_is_one_clear_line(project):

@@ -11,7 +11,19 @@ import yaml
 from snakemake.utils import validate
 
 STARTED = time.time()
-SCRIPTS = Path(workflow.basedir, "workflow", "scripts")
+
+# Where this file lies, not the Snakefile: that may be another workflow's, which uses this one as a module.
+if "://" in str(workflow.current_basedir):
+    raise SystemExit(
+        "error: this workflow has a library beside its rules, which a module by address does not bring: clone the "
+        "repository, and give the module the path of its Snakefile"
+    )
+ROOT = Path(str(workflow.current_basedir)).parents[1]
+if {"{", "}"} & {*str(ROOT)}:
+    raise SystemExit(
+        f"error: {ROOT}: Snakemake reads the braces in the path of this workflow as wildcards; rename the folder"
+    )
+SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from grids.config import (
@@ -35,13 +47,12 @@ from grids.threads import THREADS
 from grids.writing import check_writable
 
 MARKER_SETS = {
-    path.stem: str(path)
-    for path in Path(workflow.basedir, "resources", "markers").glob("*.tsv")
+    path.stem: str(path) for path in (ROOT / "resources" / "markers").glob("*.tsv")
 }
 CONFIG_FILES = [str(path) for path in workflow.overwrite_configfiles]
 CONFIG_ARGS = list(workflow.config_settings.config_args or [])
 CONFIG_SOURCE = " + ".join(
-    [short_path(path) for path in CONFIG_FILES or ["config/config.yaml"]]
+    [short_path(path) for path in CONFIG_FILES or workflow.configfiles or ["config"]]
     + ["--config"] * bool(CONFIG_ARGS)
 )
 
@@ -54,7 +65,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # The parser in C, where PyYAML has it, takes a tenth of the time.
 SCHEMA = yaml.load(
-    Path(workflow.basedir, "workflow", "schemas", "config.schema.yaml").read_text(),
+    (ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text(),
     Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader),
 )
 try:

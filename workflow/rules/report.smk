@@ -97,7 +97,7 @@ rule describe_provenance:
     params:
         config=config,
         files=described_files,
-        root=workflow.basedir,
+        root=str(ROOT),
         stamps=stamps(""),
         code=code_of("describe_provenance"),
     script:
@@ -123,7 +123,7 @@ rule make_report:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         snakefile=workflow.main_snakefile,
-        stylesheet=str(Path(workflow.basedir, "workflow", "report", "report.css")),
+        stylesheet=str(ROOT / "workflow" / "report" / "report.css"),
         config_files=lambda wildcards: CONFIG_FILES,
         config_args=lambda wildcards: CONFIG_ARGS,
         code=code_of("make_report"),

@@ -6,7 +6,7 @@ from grids.report import make_report
 with job(snakemake):
     make_report(
         snakemake.output.report,
-        "tables_and_figures",
+        snakemake.rule.replace("make_report", "tables_and_figures"),  # a module's rules may have other names
         snakemake.params.snakefile,
         snakemake.params.config_files,
         snakemake.params.config_args,
