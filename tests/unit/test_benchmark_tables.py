@@ -14,7 +14,6 @@ from grids import tables
 from grids.benchmark.comparisons import compare
 from grids.benchmark.tables import (
     RESULT_COLUMNS,
-    RESULT_COLUMNS,
     best,
     by_task,
     decimals,
