@@ -18,8 +18,8 @@ hypothesis.settings.load_profile("project")
 FIRST = [
     "slurm/test_profile.py", "workflow/test_real_data.py", "workflow/test_demo.py", "workflow/test_benchmark.py",
     "workflow/test_window_demo.py", "workflow/test_bad_input.py", "workflow/test_inputs.py", "workflow/test_mnist.py",
-    "workflow/test_module.py", "workflow/test_report_browser.py", "workflow/test_contacts_demo.py",
-    "workflow/test_scale.py", "unit/test_fuzz.py",
+    "workflow/test_nothing_passes.py", "workflow/test_module.py", "workflow/test_report_browser.py",
+    "workflow/test_contacts_demo.py", "workflow/test_scale.py", "unit/test_fuzz.py",
     "unit/test_window_training.py", "unit/test_explainers_sage.py", "unit/test_truth_grids.py",
 ]  # fmt: skip
 

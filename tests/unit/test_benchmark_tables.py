@@ -87,6 +87,17 @@ def test_tables_survive_being_written_and_read(results, summary, tmp_path):
     assert len(printed_summaries(tables.read(tmp_path / "table.tsv"))) == 2
 
 
+def test_a_run_without_tasks_has_tables_with_a_header(results, tmp_path):
+    """As they are read from files: columns of a table without rows have no type."""
+    read = []
+    for i, table in enumerate(results):
+        tables.write(table.iloc[:0], tmp_path / f"{i}.tsv")
+        read.append(tables.read(tmp_path / f"{i}.tsv"))
+    empty = summarise(*read)
+    assert list(empty.columns) == RESULT_COLUMNS and empty.empty and by_task(read[0]).empty
+    assert printed_summaries(empty) == [] and to_markdown([]) == ""
+
+
 def test_one_column_per_method_and_one_row_per_task(results):
     effects, *_ = results
     wide = by_task(effects)

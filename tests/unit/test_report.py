@@ -50,6 +50,8 @@ def test_a_run_ends_with_what_came_of_its_tasks_and_where_the_report_is(tmp_path
     summary = pd.DataFrame({"cell_type": "A", "gene": ["x", "y"], "outcome": "explained"})
     tables.write(summary, tmp_path / "summary.tsv")
     assert last_words(tmp_path) == ["2 of 2 tasks explained", report]
+    (tmp_path / "summary.tsv").write_text("another table\n")
+    assert last_words(tmp_path) == [report]
     tables.write(summary.assign(outcome="cannot be tested"), tmp_path / "summary.tsv")
     assert last_words(tmp_path) == [
         f"0 of 2 tasks explained, 2 cannot be tested (why: {tmp_path / 'report.html'})",

@@ -49,6 +49,7 @@ def write_inputs(folder):
         [genes["chromosome"], np.maximum(genes["start"] - 200_000, 0), genes["end"] + 10**5]
     )
     np.savetxt(folder / "tads.bed", tads, fmt="%s", delimiter="\t")
+    return simulation
 
 
 @pytest.fixture(scope="module")

@@ -152,3 +152,30 @@ def test_human_blood_annotated_with_markers(tmp_path):
     promoter = windows[(windows["gene"] == "MS4A1") & windows["is_promoter"]]["peak"]
     shares = accessibility.set_index("peak").loc[promoter].iloc[:, 3:].to_numpy(float)
     assert np.argmax(shares.max(0)) == list(accessibility.columns[4:]).index("B")
+
+
+def test_mouse_cortex_in_which_nothing_passes(tmp_path):
+    """Too few cells: a result, which the report explains."""
+    study = {
+        "run": "cortex",
+        "input": {"multiome": str(DATA / "mouse_cortex.h5mu"), "genes": str(DATA / "genes.mm10.bed.gz")},
+        "quality_control": {"min_fragments": 10, "min_genes": 10},
+        "preprocessing": {"n_variable_genes": 30},
+        "window_surrogate": {"member_penalties": [1], "n_draws": 2, "n_components": 5},
+        "tasks": {"Oligo": ["Mobp", "Mog"], "Astro": ["Gja1"]},
+    }
+    run = succeed(tmp_path, study)
+    summary = run.table("summary.tsv").set_index("gene")
+    failed = "did not pass the gate"
+    assert summary["outcome"].to_dict() == {"Mobp": failed, "Mog": failed, "Gja1": "cannot be tested"}
+    skipped = run.table("skipped.tsv")
+    assert list(zip(skipped["cell_type"], skipped["gene"], strict=True)) == tasks_of(study)
+    assert (
+        skipped["reason"][:2].str.contains("does not pass the gate: q-value .* above 0.05", regex=True).all()
+    )
+    assert skipped["reason"][2] == "no peak in its window"
+    assert "Astro, Gja1: cannot be tested: no peak in its window" in run.told
+    assert "0 of 3 tasks explained" in run.told
+    report = (run.folder / "report.html").read_text()
+    assert "0 of 3 tasks explained" in report and "none within windows.window_bp, 500,000 bp" in report
+    assert run.table("effects.tsv").empty and run.table("sets.tsv").empty

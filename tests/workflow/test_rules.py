@@ -49,7 +49,7 @@ def test_every_script_belongs_to_a_rule_and_is_thin():
 
 def test_jobs_that_only_collect_or_draw_do_not_load_torch():
     """Loading it takes longer than what they do."""
-    kinds = ("collect_", "compare_", "figure_", "make_", "summarise_", "tabulate_", "write_")
+    kinds = ("check_", "collect_", "compare_", "figure_", "make_", "summarise_", "tabulate_", "write_")
     light = [name for name in WITH_SCRIPT if name.startswith(kinds) and name != "collect_synthetic"]
     assert len(light) > 40
     bodies = [ast.parse((ROOT / f"workflow/scripts/{name}.py").read_text()).body for name in light]
