@@ -374,7 +374,7 @@ def test_tracks_can_be_read_by_browsers(demo):
         for arc in arcs:
             gene = genes.loc[arc[6].partition("|")[0]]
             assert (arc[3], int(arc[4]), int(arc[5])) == (gene.chromosome, gene.tss, gene.tss + 1)
-            assert len(arc) == 15 and arc[9] == gene.strand
+            assert len(arc) == 17 and arc[9] == gene.strand
         with pybigtools.open(str(tracks / f"{name}.accessibility.bw")) as bigwig:
             assert set(bigwig.chroms()) == set(genes["chromosome"])
             for peak in accessibility.sample(20, random_state=0).itertuples():
