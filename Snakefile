@@ -59,12 +59,13 @@ onstart:
     try:
         check_writable(RESULTS, "the folder of the results")
     except InputError as error:
-        raise SystemExit(f"error: {error}")
+        raise SystemExit(error.report)
 
 
 onsuccess:
     if Path(REPORT).is_file() and Path(REPORT).stat().st_mtime >= STARTED:
-        print(f"The report of this run: {REPORT}", file=sys.stderr)
+        for line in last_words(RESULTS):
+            print(line, file=sys.stderr)
 
 
 onerror:

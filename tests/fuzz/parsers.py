@@ -85,11 +85,12 @@ def _intervals(table: pd.DataFrame) -> None:
 def _genes(path: Path) -> None:
     genes = read_genes(path)
     _intervals(genes)
-    assert len(genes) and genes["gene"].is_unique and genes["gene"].str.len().gt(0).all()
+    assert len(genes) and genes["gene"].str.len().gt(0).all() and genes["strand"].isin(["+", "-", "."]).all()
     assert ((genes["tss"] >= genes["start"]) & (genes["tss"] < genes["end"])).all()
     assert sorted(sort_order(genes)) == list(range(len(genes)))
-    found, share = match_genes(genes, ["AAA", genes["gene"].iloc[0]])
-    assert 0 < share <= 1 and len(found)
+    match = match_genes(genes, ["none", genes["gene"].iloc[0]], contigs=["chr1"])
+    assert len(match.found) + len(match.ambiguous) == 1
+    assert pd.concat([match.found, match.others])["gene"].is_unique
     for starts, ends in zip(genes["exon_starts"], genes["exon_ends"], strict=True):
         assert len(starts.split(",")) == len(ends.split(","))
 

@@ -1,6 +1,6 @@
 """Feed every parser generated files for a while:  bash envs/run python tests/fuzz/run.py --minutes 10
 
-Each execution has to end in success or in one InputError of one line, within 20 s of processor time, and without
+Each execution has to end in success or in one InputError of lines to read, within 20 s of processor time, and without
 taking more than 2 GB beyond what the libraries take. Each parser runs in a process of its own, so that one that dies
 is told from one that is done. Inputs are drawn from seeds 0, 1, 2, ...: a run repeats what an earlier one did, for
 longer or shorter. Prints the executions of each parser; ends with status 1 if anything failed.
@@ -79,9 +79,9 @@ def _examples(parser, seed, until, folder, counts, failures, log) -> None:
             parser.parse(value, folder)
         except InputError as error:
             counts["refused"] += 1
-            told = str(error)
-            if not told.isprintable() or not 10 < len(told) <= 4 * LONGEST:
-                failures.setdefault("the message is no line to read", repr(told))
+            told = error.told
+            if not all(line.isprintable() and 10 <= len(line) <= 4 * LONGEST for line in told) or not told:
+                failures.setdefault("the message has no lines to read", repr(told))
         except (Exception, Hang) as error:
             signal.setitimer(signal.ITIMER_PROF, 0)
             where = traceback.extract_tb(error.__traceback__)[-1]

@@ -199,10 +199,10 @@ def quality(n_genes=400, cell_types=CELL_TYPES, seed=6):
         "lsi_ridge": (-0.02, 1.0),
         "lsi_neighbours": (-0.05, 1.01),
     }
-    for cell_type in ["all", *cell_types]:
+    for cell_type in [None, *cell_types]:
         for model, (gain, factor) in skill.items():
-            constant = gain is None or (model == "cell_type_mean" and cell_type != "all")
-            r = base * (1 if cell_type == "all" else 0.4) + (gain or 0) + rng.normal(0, 0.03, n_genes)
+            constant = gain is None or (model == "cell_type_mean" and cell_type is not None)
+            r = base * (1 if cell_type is None else 0.4) + (gain or 0) + rng.normal(0, 0.03, n_genes)
             rows.append(
                 pd.DataFrame(
                     {
@@ -255,7 +255,7 @@ def curves(cell_types=CELL_TYPES, epochs=30, seed=8):
     }
     rows = []
     for stage, losses in stages.items():
-        names = cell_types if stage == "specialisation" else ["all"]
+        names = cell_types if stage == "specialisation" else [None]
         for loss in losses:
             for name in names:
                 scale = rng.uniform(0.5, 40)

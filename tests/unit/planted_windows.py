@@ -107,7 +107,8 @@ def planted(
     split = np.asarray(["train"] * 6 + ["validation"] + ["test"] * 3)[
         np.arange(n_cells) // len(cell_types) % 10
     ]
-    obs = pd.DataFrame({"cell_type": cell_type, "split": split, "detection": chance}, index=cells)
+    obs = {"cell_type": cell_type, "split": split, "detection": chance, "size_factor": exposure}
+    obs = pd.DataFrame(obs, index=cells)
     expression = np.log1p(counts / exposure[:, None]).astype(np.float32)
     names = [*genes, *(f"other{i}" for i in range(40))]
     multiome = Multiome(

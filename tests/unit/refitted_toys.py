@@ -32,7 +32,7 @@ class WindowToy(LinearToy):
     def __init__(self, weights, windows, scales=()):
         super().__init__(weights, genes=list(windows))
         self.weights, self.windows, self.scales = list(weights), windows, scales
-        self.n_replicates, self.n_prepared = len(scales), 0
+        self.n_replicates, self.n_prepared, self.cell_type = len(scales), 0, "A"
 
     def replicate(self, b):
         return WindowToy([self.scales[b] * w for w in self.weights], self.windows)
@@ -45,7 +45,9 @@ class WindowToy(LinearToy):
 
     def cells(self, opened):
         self.n_prepared += 1
-        return SimpleNamespace(of=lambda gene: (opened[:, self.windows[gene]], torch.zeros(opened.shape[0])))
+        return SimpleNamespace(
+            of=lambda gene, rng: (opened[:, self.windows[gene]], torch.zeros(opened.shape[0]))
+        )
 
 
 def window_surrogate():

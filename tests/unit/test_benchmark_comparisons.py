@@ -38,8 +38,10 @@ def tasks_of(means, n_cells=4, direction="silence"):
     return pd.concat(parts, ignore_index=True)
 
 
-def row_of(table, method="rival", measure="log_change", gene="all"):
-    rows = table[(table["method"] == method) & (table["measure"] == measure) & (table["gene"] == gene)]
+def row_of(table, method="rival", measure="log_change", gene=None):
+    """By default that over all tasks."""
+    asked = table["gene"].isna() if gene is None else table["gene"] == gene
+    rows = table[(table["method"] == method) & (table["measure"] == measure) & asked]
     assert len(rows) == 1
     return rows.iloc[0]
 
@@ -148,8 +150,8 @@ def test_one_task_of_log_odds():
     log_odds = rng.normal(40, 300, 50)
     changes = {"grids": -rng.gamma(9, 1, 50), "sage": -rng.gamma(6, 1, 50)}
     table = compare(cells_of(changes, ("8", "8 against 3"), log_odds, size=64), measures=("log_change",))
-    assert len(table) == 2 and set(table["cell_type"]) == {"all", "8"}
-    pooled, own = (row_of(table, "sage", gene=gene) for gene in ("all", "8 against 3"))
+    assert len(table) == 2 and set(table["cell_type"]) == {None, "8"}
+    pooled, own = (row_of(table, "sage", gene=gene) for gene in (None, "8 against 3"))
     same = ["n_cells", "mean_advantage", "mean_advantage_low", "mean_advantage_high", "cell_p_value", "wins"]
     pd.testing.assert_series_equal(pooled[same], own[same], check_names=False)
     assert table.filter(like="task_").isna().all(axis=None)
@@ -158,7 +160,7 @@ def test_one_task_of_log_odds():
 
 def test_q_values_of_pooled_and_single_rows_are_families_of_their_own():
     table = compare(make.cells(make.METHODS[:6], make.TASKS[:4], n_cells=12))
-    pooled = table["gene"] == "all"
+    pooled = table["gene"].isna()
     for _, rows in table.groupby(["set_size", "measure", pooled]):
         assert_allclose(rows["cell_q_value"], false_discovery_control(rows["cell_p_value"]))
     family = table[pooled & (table["set_size"] == 10) & (table["measure"] == "log_change")]
@@ -218,7 +220,7 @@ def test_turning_the_comparison_round_turns_the_numbers_round(differences):
         compare(cells_of({"grids": [0.0] * len(differences), "rival": s * differences}), n_bootstrap=1)
         for s in (1, -1)
     ]
-    for gene in ("all", "Aqp4"):
+    for gene in (None, "Aqp4"):
         one, two = (row_of(t, gene=gene) for t in table)
         assert_allclose(one["mean_advantage"], -two["mean_advantage"], atol=1e-12)
         assert_allclose(one["mean_advantage"], differences.mean(), atol=1e-12)

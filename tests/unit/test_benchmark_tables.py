@@ -65,7 +65,7 @@ def test_numbers_over_tasks(results, summary):
         test = comparisons[
             (comparisons["method"] == row.method)
             & (comparisons["set_size"] == row.set_size)
-            & (comparisons["gene"] == "all")
+            & comparisons["gene"].isna()
             & (comparisons["measure"] == "log_change")
         ]
         if row.method == "grids":

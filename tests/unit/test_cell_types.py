@@ -11,6 +11,12 @@ from scipy import sparse
 
 from grids import cell_types
 from grids.errors import InputError
+from grids.normalisation import size_factors
+
+
+def per_10_000(counts):
+    return size_factors(np.asarray(counts.sum(1), float).ravel(), 1e4)
+
 
 PAPER = {
     "Astro": {"ALDH1A1", "AQP4", "GJA1"},
@@ -146,18 +152,24 @@ def planted():
 def test_planted_types_come_back(planted):
     rna, markers = planted
     names = rna.var_names.to_numpy(str)
-    labels, summary = cell_types.annotate_cell_types(rna.X, names, markers, target_sum=1e4, seed=1)
+    labels, summary = cell_types.annotate_cell_types(
+        rna.X, names, markers, size_factor=per_10_000(rna.X), seed=1
+    )
     assert (labels == rna.obs["cell_type"].to_numpy()).mean() > 0.97
     assert summary["n_cells"].sum() == 120 and set(summary["cell_type"]) == set(TYPES)
     assert set(summary.loc[summary["cell_type"] == TYPES[0], "n_markers"]) == {2}
-    again, _ = cell_types.annotate_cell_types(rna.X, names, markers, target_sum=1e4, seed=1)
+    again, _ = cell_types.annotate_cell_types(rna.X, names, markers, size_factor=per_10_000(rna.X), seed=1)
     assert_array_equal(labels, again)
 
 
 def test_clusters_without_a_fitting_marker_are_unassigned(planted):
     rna, markers = planted
     labels, _ = cell_types.annotate_cell_types(
-        rna.X, rna.var_names.to_numpy(str), markers[markers["gene"] == "G0"], target_sum=1e4, seed=1
+        rna.X,
+        rna.var_names.to_numpy(str),
+        markers[markers["gene"] == "G0"],
+        size_factor=per_10_000(rna.X),
+        seed=1,
     )
     truth = rna.obs["cell_type"].to_numpy()
     assert (labels[truth == TYPES[0]] == TYPES[0]).mean() > 0.97
@@ -171,7 +183,7 @@ def test_no_marker_in_the_data(planted):
         InputError, match=r"here: none of the 1 marker genes \(for example Cd19\).*G0, G1, G2"
     ):
         cell_types.annotate_cell_types(
-            rna.X, rna.var_names.to_numpy(str), markers, target_sum=1e4, seed=1, where="here"
+            rna.X, rna.var_names.to_numpy(str), markers, size_factor=per_10_000(rna.X), seed=1, where="here"
         )
 
 
@@ -179,4 +191,4 @@ def test_markers_that_tell_nothing_apart():
     counts = sparse.csr_matrix(np.ones((5, 2)))
     markers = pd.DataFrame({"cell_type": ["B"], "gene": ["a"]})
     with pytest.raises(InputError, match=r"no marker of input.markers tells any of them apart"):
-        cell_types.annotate_cell_types(counts, np.array(["a", "b"]), markers, target_sum=None, seed=1)
+        cell_types.annotate_cell_types(counts, np.array(["a", "b"]), markers, size_factor=None, seed=1)

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from grids.config import check, check_files, downloads, is_url, search_fill, search_scope
+from grids.config import check, check_files, downloads, expand_paths, is_url, search_fill, search_scope
 from grids.config_schema import check_duplicates, read_text_values
 from grids.errors import InputError, short_path
-from grids.tasks import read_tasks
+from grids.tasks import checked_tasks, read_tasks
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
@@ -23,7 +23,6 @@ def message(text, base=STUDY):
     config = {**yaml.safe_load(base), **yaml.safe_load(text)}
     with pytest.raises(InputError) as error:
         check(config, SCHEMA, "study.yaml")
-    assert "\n" not in str(error.value)
     return str(error.value)
 
 
@@ -209,6 +208,34 @@ def test_a_key_that_stands_twice_is_refused(tmp_path):
     path.write_text("tasks:\n  Oligo: [MOBP]\n  Astro: [GJA1]\n  Oligo: [MOG]\n")
     with pytest.raises(InputError, match="'Oligo' stands twice, in lines 2 and 4; merge the two"):
         check_duplicates(path)
+    path.write_text('tasks:\n  1: [MOBP]\n  "1": [MOG]\n')
+    with pytest.raises(InputError, match="'1' stands twice, in lines 2 and 3"):
+        check_duplicates(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "number"), [("007", 7), ("010", 8), ("1_000", 1000), ("12:30", 750), ("0x1F", 31)]
+)
+def test_a_cell_type_that_yaml_would_rename_is_refused(tmp_path, key, number):
+    path = tmp_path / "study.yaml"
+    path.write_text(f"tasks:\n  {key}: [MOBP]\n")
+    message = f"line 2: YAML reads the key {key} as the number {number}; put it in quotes"
+    with pytest.raises(InputError, match=message):
+        check_duplicates(path)
+    path.write_text(f'tasks:\n  "{key}": [MOBP]\n  12: [MOG]\n')
+    check_duplicates(path)
+
+
+def test_json_is_read_as_json(tmp_path):
+    path = tmp_path / "study.json"
+    path.write_text('{\n\t"tasks": {\n\t\t"Oligo": ["MOBP"]\n\t}\n}\n')
+    check_duplicates(path)
+    path.write_text('{"tasks": {"Oligo": ["MOBP"], "Astro": ["GJA1"], "Oligo": ["MOG"]}}')
+    with pytest.raises(InputError, match=r"^.*study.json: 'Oligo' stands twice; merge the two$"):
+        check_duplicates(path)
+    path.write_text('["tasks"]')
+    with pytest.raises(InputError, match="expected keys with values"):
+        check_duplicates(path)
 
 
 def test_input_files_must_be_there(tmp_path):
@@ -225,6 +252,83 @@ def test_input_files_must_be_there(tmp_path):
     }.items():
         with pytest.raises(InputError, match=f"^study.yaml: {key}: there is no file '.*genes.gtf'"):
             check_files({"input": {}, **changes}, "study.yaml")
+
+
+def test_everything_that_is_wrong_is_told_at_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    text = """
+        input: {multiome: folder, genes: absent.gtf, markers: human_brian}
+        tasks: $UNSET/tasks.tsv
+        search: {set_size: 0, setsize: 3, start: given}
+        states: [{key: a}, {key: a}]
+        evidence: [{name: e, path: x.xlsx}, {name: e, path: e.tsv}]
+        preprocessing: {split: {train: 0.5}}
+    """
+    with pytest.raises(InputError) as error:
+        checked_tasks(yaml.safe_load(text), SCHEMA, "study.yaml", ["human_brain"])
+    expected = [
+        "unknown key 'setsize' in 'search'", "search.set_size: 0 is not allowed",
+        "preprocessing.split: the shares must sum to 1", "states: key 'a' stands twice",
+        "evidence 'e': x.xlsx: the suffix", "evidence 'e': this name stands twice",
+        "input.markers: 'human_brian' is neither",
+        "input.multiome: 'folder' is a folder; expected the path or URL of a MuData .h5mu or a 10x multiome .h5",
+        "input.genes: there is no file 'absent.gtf'", "evidence 'e': there is no file 'e.tsv'",
+        "tasks: '$UNSET/tasks.tsv' names the variable UNSET, which is not",
+    ]  # fmt: skip
+    messages = error.value.messages
+    assert len(messages) == len(expected)
+    for message, words in zip(messages, expected, strict=True):
+        assert message.startswith(f"study.yaml: {words}")
+    report = error.value.report.splitlines()
+    assert report == [*(f"error: {message}" for message in messages[:10]), "error: and 1 more"]
+
+
+def test_nothing_is_said_that_another_mistake_may_have_caused():
+    """A misspelt model leaves the window surrogate; a misspelt section leaves defaults."""
+    for wrong in ("surrogate: {model: cros_modality}", "surogate: {model: cross_modality}"):
+        assert message(f"{wrong}\nsearch: {{scope: genome}}").count("study.yaml: ") == 1
+    assert message("taks: {A: [x]}", base="input: {simulation: {}}").count("study.yaml: ") == 1
+
+
+def test_paths_are_expanded_where_the_schema_says_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("DATA", "/data")
+    (tmp_path / "$DATA.bed").touch()
+    places = {path: entry for path, entry in leaves(SCHEMA) if "path" in entry.get("description", "").split()}
+    assert all(entry.get("format") == "path" for entry in places.values())
+    assert (
+        len([entry for _, entry in leaves(SCHEMA) if entry.get("format") == "path"]) == len(places) + 1
+    )  # results
+    config = {
+        "run": "$DATA",
+        "results": "~/out",
+        "input": {
+            "multiome": "https://e.org/$DATA",
+            "genes": "$DATA.bed",
+            "cell_type_key": "$DATA",
+            "rna": None,
+        },
+        "tasks": {"$DATA": ["~"]},
+        "evidence": [{"name": "$DATA", "path": "${DATA}/$DATA/$UNSET"}],
+    }
+    expected = {
+        **config,
+        "results": "/home/me/out",
+        "evidence": [{"name": "$DATA", "path": "/data//data/$UNSET"}],
+    }
+    assert expand_paths(config, SCHEMA) == expected
+    assert expand_paths({"tasks": "$DATA/t.tsv"}, SCHEMA) == {"tasks": "/data/t.tsv"}
+    monkeypatch.delenv("DATA")
+    assert "results: '$DATA/x' names the variable DATA, which is not set" in message("results: $DATA/x")
+
+
+def leaves(schema, path=""):
+    """Every key of the schema and its entry, those of mappings in lists too."""
+    for name, entry in schema.get("properties", {}).items():
+        yield f"{path}.{name}", entry
+        yield from leaves(entry.get("items", entry), f"{path}.{name}")
 
 
 def test_markers_are_a_file_or_a_set_that_ships(tmp_path):

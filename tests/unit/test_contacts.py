@@ -241,6 +241,12 @@ def test_missing_files_are_named(key):
 GENES = gene_at("G", "chr1", TSS)
 
 
+def test_tads_without_coordinates_are_counted(tmp_path, told):
+    (tmp_path / "tads.bed").write_text("chr1\t0\t500000\nchr1\t.\t.\nchr2 \t 5\t9\r\n")
+    assert len(read_tads(tmp_path / "tads.bed", PEAKS, GENES)) == 2
+    assert "1 rows have no coordinates and are left out" in told()
+
+
 def test_tads_in_the_dialect_of_the_peaks(tmp_path):
     path = tmp_path / "tads.bed.gz"
     path.write_bytes(

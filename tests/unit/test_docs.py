@@ -10,6 +10,7 @@ from grids.benchmark.comparisons import COMPARISON_COLUMNS
 from grids.benchmark.single_cell import COST_COLUMNS
 from grids.contacts.measurement import CONTACT_COLUMNS, CONTACT_MEMBER_COLUMNS, CONTACT_SUMMARY_COLUMNS
 from grids.effects import CELL_COLUMNS, LOCATION_COLUMNS, NULL_COLUMNS, TASK_KEYS
+from grids.feasibility import FEASIBILITY_COLUMNS, TESTABLE_COLUMNS
 from grids.intervals import WINDOW_COLUMNS
 from grids.mnist.benchmark import EFFECT_COLUMNS as DIGIT_EFFECT_COLUMNS
 from grids.mnist.benchmark import SET_COLUMNS as PIXEL_COLUMNS
@@ -21,6 +22,7 @@ from grids.scale.benchmark import MEASUREMENT_COLUMNS
 from grids.scale.summary import COST_COLUMNS as SCALE_COST_COLUMNS
 from grids.scale.summary import EXPONENT_COLUMNS, RATIO_COLUMNS
 from grids.simulate import TRUTH_COLUMNS
+from grids.summary import SUMMARY_COLUMNS as TASK_SUMMARY_COLUMNS
 from grids.surrogates.gate_table import GATE_COLUMNS
 from grids.surrogates.latent import LATENT_COLUMNS
 from grids.surrogates.quality import QUALITY_COLUMNS, SUMMARY_COLUMNS
@@ -73,6 +75,9 @@ COLUMNS = {
     "specificity.tsv": [*SPECIFICITY_COLUMNS, "passed_gate", "passed_gate_where_applied"],
     "state_redundancy.tsv": [*STATE_COLUMNS, "passed_gate"],
     "atlas_summary.tsv": ATLAS_COLUMNS,
+    "summary.tsv": TASK_SUMMARY_COLUMNS,
+    "feasibility.tsv": FEASIBILITY_COLUMNS,
+    "testable_genes.tsv": TESTABLE_COLUMNS,
     "evidence.tsv": EVIDENCE_COLUMNS,
     "evidence_pairs.tsv.gz": EVIDENCE_PAIR_COLUMNS,
     "contacts.tsv": CONTACT_COLUMNS,

@@ -178,6 +178,7 @@ HEADER = "chr start end gene label"
         ("x.tsv", [HEADER, "chr1 5 6 A maybe"], {}, "line 2: column 'label' holds 'maybe'; expected TRUE or FALSE"),
         ("x.tsv", [HEADER, "chr1 5 6 A 1 2"], {}, "line 2: 6 fields under a header of 5 columns"),
         ("x.tsv", [HEADER, "chr1 5 5 A 1"], {}, "line 2: chr1:5-5 is no interval.*a variant at position p is p - 1, p"),
+        ("x.tsv", [HEADER, "chr1 1,000 6,000 A 1"], {}, "line 2: start is '1,000'; expected a whole number"),
         ("x.tsv", [HEADER, "chr1 5.5 6 A 1"], {}, "line 2: start is '5.5'; expected a whole number"),
         ("x.tsv", [HEADER, "chr9 5 6 A 1"], {}, "no chromosome in common.*elements lie on chr9, peaks on chr1, chr2"),
         ("x.tsv", [HEADER, "chr1 5 6 a 1"], {}, "none of its 1 genes.*Did you mean 'A'"),
@@ -195,9 +196,44 @@ def test_bad_tables_are_refused_in_one_line(written, name, lines, options, messa
     assert "\n" not in str(error.value) and "'x'" in str(error.value)
 
 
+PLAIN = {
+    "x.tsv": ["chr\tstart\tend\tgene\tlabel", "chr1\t100000\t200000\tA\tTRUE", "chr2\t5\t6\tC\tFALSE"],
+    "x.bed": ["chr1\t100000\t200000\tA", "chr2\t5\t6\tC"],
+    "x.bedpe": ["chr1\t200000\t240000\tchr2\t50000\t50001", "chr1\t5\t6\tchr1\t100000\t100001"],
+}
+DRESSED = {
+    "Windows line ends": lambda lines: "\r\n".join(lines),
+    "old Mac line ends": lambda lines: "\r".join(lines),
+    "a mark of byte order": lambda lines: "\ufeff" + "\n".join(lines),
+    "empty lines": lambda lines: "\n\n".join(lines) + "\n \n",
+    "quotes": lambda lines: "\n".join('"' + line.replace("\t", '"\t"') + '"' for line in lines),
+    "space around fields": lambda lines: "\n".join(line.replace("\t", " \t ") + " " for line in lines),
+    "numbers as R writes them": lambda lines: "\n".join(lines).replace("00000", "e+05"),
+    "numbers as floats": lambda lines: (
+        "\n".join(lines).replace("100000", "100000.0").replace("\t5\t", "\t5.0\t")
+    ),
+    "no chr": lambda lines: "\n".join(lines).replace("chr1", "1").replace("chr2", "2"),
+    "comments": lambda lines: "# from\n##version 1\n" + "\n".join(lines),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("dress", DRESSED)
+def test_the_same_table_is_read_however_it_is_dressed(tmp_path, name, dress):
+    plain, dressed = tmp_path / name, tmp_path / f"dressed.{name}.gz"
+    plain.write_text("\n".join(PLAIN[name]))
+    dressed.write_bytes(gzip.compress(DRESSED[dress](PLAIN[name]).encode()))
+    links = links_of(plain)
+    assert len(links) == 2
+    assert as_rows(links_of(dressed)) == as_rows(links)
+
+
 def test_unreadable_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="file not found"):
         links_of(tmp_path / "none.bed")
+    (tmp_path / "folder.bed").mkdir()
+    with pytest.raises(InputError, match="this is a folder"):
+        links_of(tmp_path / "folder.bed")
     broken, binary = tmp_path / "x.bed.gz", tmp_path / "x.bed"
     broken.write_bytes(gzip.compress(b"chr1\t5\t6\tA\n" * 1000)[:-20])
     with pytest.raises(InputError, match="gzip file is damaged"):

@@ -33,7 +33,7 @@ def multiome():
     y[:, 5] = 0
     obs = multiome.rna.obs
     y[np.flatnonzero((obs["split"] == "test") & (obs["cell_type"] == "A"))[:3], 5] = 1
-    rna = Modality(sparse.csr_matrix(y), obs, multiome.rna.var)
+    rna = Modality(sparse.csr_matrix(y), obs.assign(size_factor=0.5), multiome.rna.var)
     return Multiome(rna, multiome.atac, paired=True)
 
 
@@ -96,8 +96,8 @@ def test_windows_are_judged_on_test_cells(multiome, windows):
     assert rows.loc["G0", "reason"] == ""
     assert rows.loc["G2", "reason"].startswith("q-value 0.4 above 0.05; ")
     assert rows.loc["G2", "reason"].endswith(f"skill {rows.loc['G2', 'skill']:.3f} not above 0")
-    assert rows.loc["G5", "reason"] == f"expressed in 3 of {len(y)} test cells, too few to tell"
-    counts, exposure = counts_and_exposure(rna.X)
+    assert rows.loc["G5", "reason"] == f"expressed in 3 of {len(y)} test cells, too few to tell (at least 5)"
+    counts, exposure = counts_and_exposure(rna)
     assert np.array_equal(surrogate.given[0], counts[:, [0, 2, 5]].toarray())
     assert surrogate.given[1].numpy() == pytest.approx(exposure, rel=1e-6)
 
@@ -180,29 +180,39 @@ def test_a_gene_without_peaks_in_its_window_cannot_pass(multiome, windows):
     toy.name, toy.peaks = "cross_modality", list(multiome.atac.var.index)
     tasks = pd.DataFrame({"cell_type": ["A"], "gene": ["G1"]})
     row = judge({"A": toy}, multiome, windows, tasks, 0.05, seed=1).iloc[0]
-    assert (row["n_peaks"], row["p_value"], row["passed_gate"]) == (0, 1.0, False)
+    assert (row["n_peaks"], row["passed_gate"], row["reason"]) == (0, False, "no peak in its window")
+    assert np.isnan(row["p_value"])
     assert row["r_permuted_window"] == pytest.approx(row["r"])
 
 
 def test_tasks_that_fail_are_skipped_with_the_reason_unless_forced():
     gate = pd.DataFrame(
         {
-            "cell_type": ["A", "A", "B"],
-            "gene": ["x", "y", "x"],
-            "passed_gate": [True, False, False],
-            "reason": ["", "skill -0.1 not above 0", "q-value 0.4 above 0.05"],
+            "cell_type": ["A", "A", "B", "B"],
+            "gene": ["x", "y", "x", "y"],
+            "p_value": [0.01, 0.02, 0.4, np.nan],
+            "passed_gate": [True, False, False, False],
+            "reason": [
+                "",
+                "skill -0.1 not above 0",
+                "q-value 0.4 above 0.05",
+                "expressed in 2 of 40 test cells",
+            ],
         }
     )
-    tasks = pd.DataFrame({"cell_type": ["B", "A", "A", "A"], "gene": ["x", "z", "y", "x"]})
+    tasks = pd.DataFrame({"cell_type": ["B", "B", "A", "A", "A"], "gene": ["x", "y", "z", "y", "x"]})
     explained, skipped = choose_tasks(gate, tasks, force=False)
     assert explained.to_numpy().tolist() == [["A", "x", True]]
     assert skipped.to_numpy().tolist() == [
         ["B", "x", "does not pass the gate: q-value 0.4 above 0.05"],
+        ["B", "y", "expressed in 2 of 40 test cells"],
         ["A", "z", "no peak in its window"],
         ["A", "y", "does not pass the gate: skill -0.1 not above 0"],
     ]
     explained, skipped = choose_tasks(gate, tasks, force=True)
-    assert explained.to_numpy().tolist() == [["B", "x", False], ["A", "y", False], ["A", "x", True]]
+    assert explained.to_numpy().tolist() == [
+        ["B", "x", False], ["B", "y", False], ["A", "y", False], ["A", "x", True],
+    ]  # fmt: skip
     assert list(explained.columns) == ["cell_type", "gene", "passed_gate"]
     assert skipped.to_numpy().tolist() == [["A", "z", "no peak in its window"]]
 

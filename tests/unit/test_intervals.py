@@ -43,6 +43,10 @@ def gene_table(*rows):
         ("GL000194.1-1-20", ("GL000194.1", 1, 20)),
         ("HLA-A*01:01-5-20", ("HLA-A*01:01", 5, 20)),
         ("scaffold-12-100-200", ("scaffold-12", 100, 200)),
+        ("GL000194-1-100-200", ("GL000194-1", 100, 200)),
+        ("chr1.100.200", ("chr1", 100, 200)),
+        ("GL000194.1.100.200", ("GL000194.1", 100, 200)),
+        ("HLA.A.01.01.5.20", ("HLA.A.01.01", 5, 20)),
     ],
 )
 def test_names_in_every_dialect(name, expected):
@@ -56,7 +60,7 @@ def test_names_in_every_dialect(name, expected):
     chromosome=st.sampled_from(["chr1", "2", "chrUn_KI270742v1", "GL000194.1", "a-b_c.1"]),
     start=st.integers(0, 10**9),
     width=st.integers(1, 10**6),
-    separators=st.sampled_from([":-", "--", "__"]),
+    separators=st.sampled_from([":-", "--", "__", ".."]),
 )
 def test_names_survive_a_round_trip(chromosome, start, width, separators):
     name = f"{chromosome}{separators[0]}{start}{separators[1]}{start + width}"
@@ -88,9 +92,42 @@ def test_an_interval_column_and_a_named_column_are_read():
     assert tuple(parse_peaks(var.index, var, peak_name_key="where").iloc[0]) == ("chr2", 5, 9)
 
 
-def test_names_that_are_coordinates_win_over_columns():
-    var = pd.DataFrame({"chrom": ["chr9"], "start": [1], "end": [2]})
-    assert tuple(parse_peaks(["chr1:100-200"], var).iloc[0]) == ("chr1", 100, 200)
+@pytest.mark.parametrize(
+    ("names", "columns", "agree"),
+    [
+        (["chr1:100-200", "chr2:5-9"], {"chrom": ["1", "2"], "start": [101, 6], "end": [200, 9]}, True),
+        (
+            ["chr1:100-200", "chr2:5-9"],
+            {"chrom": ["1", "2"], "start": [100, 1005], "end": [200, 1009]},
+            False,
+        ),
+        (["chr1:100-200", "chr2:5-9"], {"chrom": ["1", "3"], "start": [100, 5], "end": [200, 9]}, False),
+        (
+            ["sample_1_23", "sample_2_24"],
+            {"chr": ["chr1", "chr1"], "start": [10, 90], "end": [20, 99]},
+            False,
+        ),
+        (["chr1:100-200", "chr2:5-9"], {"interval": ["chr1:100-200", "chr2:7-9"]}, False),
+    ],
+)
+def test_names_and_columns_that_disagree_need_a_choice(names, columns, agree):
+    var = pd.DataFrame(columns, index=names)
+    by_names, by_columns = (parse_peaks(names, var, coordinates=choice) for choice in ("names", "columns"))
+    assert by_names.equals(parse_peaks(names))
+    assert by_columns.equals(parse_peaks(range(2), var).set_axis(names))
+    if agree:
+        assert parse_peaks(names, var).equals(by_names)
+        return
+    assert not by_names.equals(by_columns)
+    with pytest.raises(
+        InputError, match=r"a\.h5ad: .*place . of 2 peaks differently.*input\.peak_coordinates"
+    ):
+        parse_peaks(names, var, where="a.h5ad")
+
+
+def test_columns_that_are_chosen_have_to_be_there():
+    with pytest.raises(InputError, match=r"peak_coordinates is 'columns', but .* columns: score"):
+        parse_peaks(["chr1:100-200"], pd.DataFrame({"score": [1]}), coordinates="columns")
 
 
 @pytest.mark.parametrize(
@@ -101,6 +138,8 @@ def test_names_that_are_coordinates_win_over_columns():
             r"atac.h5ad: 2 of 3 peaks have no coord.*peak_7, chr1:1,000",
         ),
         (["chr1:1-5", "chr1:-4-5"], r"1 peaks start before position 0 \(e.g. chr1:-4-5\)"),
+        (["chr1:100.5-200"], "1 of 1 peaks have no coordinates"),
+        (["GL000194.1-100"], "1 of 1 peaks have no coordinates"),
         (["chr1:5-5"], r"1 peaks end at or before their start \(e.g. chr1:5-5\)"),
         (["chr1:9-5"], r"end at or before their start"),
         (["chr1:1-5", "chr1-1-5"], r"1 peaks have the coordinates of an earlier one \(e.g. chr1-1-5\)"),
@@ -150,6 +189,14 @@ def test_chromosomes_are_sorted_as_people_do(prefix):
         (["chr1", "chrX", "chrM", "chrUn_GL000195v1"], ["1", "X", "MT", "GL000195.1"]),
         (["NC_000001.11", "NC_000023.11", "NC_012920.1"], ["chr1", "chrX", "chrM"]),
         (["NC_000067.6", "NC_000087.7", "NC_005089.1"], ["1", "Y", "MT"]),
+        (["1", "GL000194.1", "KI270728.1"], ["chr1", "chrUn_GL000194v1", "chr16_KI270728v1_random"]),
+        (["1", "GL000194.1", "JH584299.1"], ["chr1", "chr4_gl000194_random", "chr1_JH584299_random"]),
+        (["chr1", "chr1_GL000194v1_random", "chrUn_KI270742v1"], ["chr1", "GL000194-1", "KI270742_1"]),
+        (["1", "GL000194.1", "KI270728.2"], ["chr1", "chrUn-GL000194v1", "chr16-KI270728v2-random"]),
+        (["1", "NW_019942502.1", "AAEX03017863.1"], ["chr1", "chrUn_NW_019942502v1", "chrUn_AAEX03017863v1"]),
+        (["chr1", "HLA-A*01:01", "scaffold_12"], ["chr1", "HLA.A.01.01", "scaffold-12"]),
+        (["1", "22", "X"], ["X1", "X22", "X"]),  # R's names of columns begin with a letter
+        (["1", "X1", "X2"], ["1", "X1", "X2"]),  # platypus
     ],
 )
 def test_genes_take_the_dialect_of_the_peaks(of_genes, of_peaks):
@@ -158,6 +205,14 @@ def test_genes_take_the_dialect_of_the_peaks(of_genes, of_peaks):
     )
     assert list(genes.chromosome) == of_peaks
     assert (report.share_matched == 1).all()
+
+
+def test_contigs_that_could_be_several_keep_their_names():
+    genes = pd.DataFrame({"chromosome": ["1", "c_1", "c.1", "GL000194.1", "d.1", "scaffold00012"]})
+    peaks = pd.DataFrame(
+        {"chromosome": ["1", "c-1", "GL000194.2", "d-1", "d_1", "chr1_scaffold00012", "chr2_scaffold00012"]}
+    )
+    assert list(harmonise_chromosomes(genes, peaks)[0].chromosome) == list(genes.chromosome)
 
 
 def test_chromosomes_without_a_partner_are_renamed_too_and_reported():

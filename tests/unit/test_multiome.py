@@ -1,5 +1,7 @@
 """Raw inputs of every format are read alike, and each kind of bad input is one clear line."""
 
+import re
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -96,14 +98,12 @@ def test_10x_extras_are_left_out_and_reported(tmp_path, pair):
     path = write_10x(tmp_path / "a.h5", rna, atac, gene_names=names, other="Antibody Capture")
     raw = reader.read_raw({"multiome": path, "markers": "human_blood"})
     assert list(raw.rna.var.index).count("TWICE") == 1
-    assert raw.rna.X.shape[1] == rna.n_vars - 1
+    assert raw.rna.X.shape[1] == rna.n_vars and f"ENSG{10 - better:05d}" in raw.rna.var.index
     assert raw.rna.X[:, raw.rna.var.index.get_loc("TWICE")].sum() == counts[better]
     assert raw.atac.X.shape[1] == atac.n_vars
     report = rows(raw.harmonisation)
-    assert report["genes left after keeping the one with most counts of each repeated 10x gene name"] == (
-        30,
-        29,
-    )
+    what = "genes named by var_names; copies of a name and genes without one are named by their ids"
+    assert report[what] == (30, 29)
     assert report["10x features not used: Antibody Capture"] == (1, 0)
 
 
@@ -266,6 +266,16 @@ def test_missing_modality(tmp_path, pair):
         reader.read_raw({"multiome": genes_only})
 
 
+def test_a_10x_file_that_does_not_tell_genes_from_peaks(tmp_path, pair):
+    path = write_10x(tmp_path / "a.h5", *pair)
+    with edited(path) as file:
+        del file["matrix/features/feature_type"]
+    with pytest.raises(
+        InputError, match=r"features have no feature_type.*Cell Ranger ARC.*input\.rna and input\.atac"
+    ):
+        reader.read_raw({"multiome": path})
+
+
 # Values and names
 
 
@@ -320,3 +330,128 @@ def test_empty_matrices(tmp_path, pair):
         read_pair(tmp_path, rna, empty)
     with pytest.raises(InputError, match=r"empty RNA matrix \(0 cells x 30 genes"):
         read_pair(tmp_path, rna[:0].copy(), atac)
+
+
+# Other features, repeated names, cells that only look different
+
+
+@pytest.mark.parametrize("column", ["feature_types", "feature_type"])
+@pytest.mark.parametrize("genes", ["Gene Expression", "GEX"])
+@pytest.mark.parametrize("other", ["Antibody Capture", "CRISPR Guide Capture", "Peaks"])
+def test_only_genes_are_genes(tmp_path, pair, column, genes, other):
+    rna, atac = pair
+    extra = anndata.AnnData(sparse.csr_matrix(np.full((60, 2), 1000, np.int32)), obs=rna.obs)
+    extra.var_names = ["CD3", "CD19"]
+    both = anndata.concat([extra, rna], axis=1)
+    both.obs = rna.obs
+    both.var[column] = [other] * 2 + [genes] * rna.n_vars
+    raw = read_pair(tmp_path, both, atac)
+    assert list(raw.rna.var.index) == list(rna.var_names)
+    assert_array_equal(raw.rna.X.toarray(), rna.X.toarray())
+    assert_array_equal(raw.depth, np.asarray(rna.X.sum(1)).ravel())
+    assert rows(raw.harmonisation)[f"RNA features used; left out: {other}"] == (32, 30)
+    as_atac = both.copy()
+    as_atac.var[column] = other
+    if other != "Peaks":
+        with pytest.raises(InputError, match=rf"no features for ATAC; var\['{column}'\] has: {other}"):
+            read_pair(tmp_path, both, as_atac)
+
+
+def test_a_combined_file_serves_both_modalities(tmp_path, pair):
+    rna, atac = pair
+    both = anndata.concat([rna, atac], axis=1)
+    both.obs = rna.obs
+    both.var["feature_types"] = ["Gene Expression"] * rna.n_vars + ["Peaks"] * atac.n_vars
+    raw = read_pair(tmp_path, both, both)
+    assert_array_equal(raw.rna.X.toarray(), rna.X.toarray())
+    assert_array_equal(raw.atac.X.toarray(), atac.X.toarray())
+    named_only = both.copy()
+    del named_only.var["feature_types"]
+    raw = read_pair(tmp_path, named_only, atac)  # peaks among genes are known by their names
+    assert list(raw.rna.var.index) == list(rna.var_names)
+    assert rows(raw.harmonisation)["RNA features used; left out: peaks by their names"] == (70, 30)
+
+
+def test_a_column_of_biotypes_is_no_feature_type(tmp_path, pair):
+    rna, atac = pair
+    rna.var["feature_types"] = ["protein_coding", "lncRNA"] * 15
+    assert read_pair(tmp_path, rna, atac).rna.X.shape == rna.shape
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, "", "nan"])
+def test_copies_of_a_gene_name_and_genes_without_one(tmp_path, pair, missing):
+    rna, atac = pair
+    symbols = [f"S{j}" for j in range(30)]
+    symbols[5] = symbols[6] = "TWICE"
+    symbols[9] = missing
+    rna.var["symbol"] = pd.Series(symbols, index=rna.var_names, dtype=object).astype("category")
+    raw = read_pair(tmp_path, rna, atac, gene_name_key="symbol")
+    totals = np.asarray(rna.X.sum(0)).ravel()
+    lesser = 5 if totals[5] < totals[6] else 6
+    expected = [f"G{j}" if j in (lesser, 9) else symbols[j] for j in range(30)]
+    assert list(raw.rna.var.index) == expected
+    assert list(reader.gene_ids(raw.rna.var)) == list(rna.var_names)
+    what = "genes named by symbol; copies of a name and genes without one are named by var_names"
+    assert rows(raw.harmonisation)[what] == (30, 28)
+
+
+def test_copies_of_a_name_in_var_take_their_ids(tmp_path, pair):
+    rna, atac = pair
+    rna.var["gene_ids"] = [f"ENSG{j:03d}" for j in range(30)]
+    rna.var_names = ["DAZ1", "DAZ1", "DAZ1", *rna.var_names[3:]]
+    best = int(np.asarray(rna.X.sum(0)).ravel()[:3].argmax())
+    names = list(read_pair(tmp_path, rna, atac).rna.var.index)
+    assert names[:3] == ["DAZ1" if j == best else f"ENSG{j:03d}" for j in range(3)]
+
+
+BARCODES = ["ACGTACGTAC", "CCGTACGTAA", "GCGTACGTAT", "TTTTACGTAC", "AAAAACGTAC", "GGGGACGTAC"]
+
+
+@pytest.mark.parametrize(
+    ("of_rna", "of_atac"),
+    [
+        ("{}-1", "{}"),
+        ("{}", "sample1#{}-1"),
+        ("s1_{}-1", "{}-1"),
+        ("{}_1", "{}-1"),
+        ("gex:{}", "atac:{}"),
+        ("sample1#{}-1", "{}-1_sample1"),
+        ("batch-1!{}", "{}"),
+    ],
+)
+def test_names_that_differ_by_a_prefix_or_suffix_are_not_other_cells(tmp_path, pair, of_rna, of_atac):
+    rna, atac = (part[: len(BARCODES)].copy() for part in pair)
+    rna.obs_names, atac.obs_names = ([form.format(b) for b in BARCODES] for form in (of_rna, of_atac))
+    atac = atac[::-1].copy()
+    first = re.escape(f"(RNA '{of_rna.format(BARCODES[-1])}', ATAC '{of_atac.format(BARCODES[-1])}')")
+    message = (
+        f"no cell name is in both, yet 6 of 6 agree but for a prefix or suffix {first}.*input.paired: false"
+    )
+    with pytest.raises(InputError, match=message):
+        read_pair(tmp_path, rna, atac)
+    with pytest.raises(
+        InputError, match=r"input\.paired is true but no cell name is in both, yet 6 of 6 agree"
+    ):
+        read_pair(tmp_path, rna, atac, paired=True)
+    assert not read_pair(tmp_path, rna, atac, paired=False).paired
+
+
+def test_other_cells_are_unpaired_without_being_asked(tmp_path, pair):
+    rna, atac = (part.copy() for part in pair)
+    rna.obs_names = [f"rna_{i}" for i in range(60)]
+    atac.obs_names = [f"atac_{i}" for i in range(60)]  # numbers are no barcodes
+    assert not read_pair(tmp_path, rna, atac).paired
+    atac.obs_names = [f"{b}{i}-1" for i, b in enumerate(BARCODES * 10)]
+    assert not read_pair(tmp_path, rna, atac).paired
+
+
+def test_labels_that_agree_little_make_the_pairing_doubtful(tmp_path, pair, caplog):
+    rna, atac = pair
+    with caplog.at_level("WARNING", "grids"):
+        read_pair(tmp_path, rna, atac)
+        assert "doubtful" not in caplog.text
+        atac.obs_names = np.random.default_rng(0).permutation(atac.obs_names)
+        raw = read_pair(tmp_path, rna, atac)
+    n, n_equal = rows(raw.harmonisation)["cells whose RNA and ATAC labels agree"]
+    assert n_equal < 0.5 * n
+    assert f"have the same 'cell_type' in {n_equal} of 60 only, so it is doubtful" in caplog.text

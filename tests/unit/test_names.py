@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grids.errors import InputError
-from grids.names import MAX_LENGTH, check_names, escape
+from grids.names import MAX_LENGTH, check_names, escape, unescape
 
 HOSTILE = [
     "a/b", "/etc/passwd", "..", ".", "../../x", "~", "-rf", "a b", "'", '"', ";", "a;b", "$(touch x)", "`touch x`",
@@ -43,6 +43,12 @@ def test_a_file_name_is_safe_in_paths_shells_and_patterns(name):
     escaped = escape(name)
     assert re.fullmatch(r"[A-Za-z0-9+_=][A-Za-z0-9+_.=-]*", escaped)
     assert len(escaped) <= MAX_LENGTH  # with suffixes and temporary names far below the 255 of file systems
+
+
+@given(NAMES)
+def test_labels_show_the_name_behind_a_file_unless_it_was_cut(name):
+    label = name.encode("utf-8", "surrogatepass").decode(errors="replace")
+    assert len(escape(name)) == MAX_LENGTH or unescape(escape(name)) == label or not name
 
 
 @given(NAMES, NAMES)

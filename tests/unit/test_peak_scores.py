@@ -6,6 +6,7 @@ from scipy import sparse
 from toys import LinearToy
 
 from grids.evidence.scores import PEAK_SCORE_COLUMNS, score_peaks
+from grids.seeds import generator
 
 
 def test_the_score_of_a_peak_is_the_drop_when_it_alone_is_closed():
@@ -17,7 +18,7 @@ def test_the_score_of_a_peak_is_the_drop_when_it_alone_is_closed():
         columns=["peak", "gene"],
     )
     tasks = pd.DataFrame({"cell_type": "A", "gene": ["G1", "G0"]})
-    scores = score_peaks(toy, opened, tasks, windows)
+    scores = score_peaks(toy, opened, tasks, windows, seed=1)
     assert list(scores.columns) == PEAK_SCORE_COLUMNS
     expected = [["A", "G1", toy.peaks[9]], ["A", "G0", toy.peaks[4]], ["A", "G0", toy.peaks[9]]]
     assert scores[["cell_type", "gene", "peak"]].to_numpy().tolist() == expected
@@ -31,8 +32,9 @@ def test_a_window_surrogate_is_scored_on_openness_that_was_seen_or_missed():
     view = surrogate.for_gene("G3")
     windows = pd.DataFrame({"peak": view.peaks, "gene": "G3"})
     tasks = pd.DataFrame({"cell_type": ["A"], "gene": ["G3"]})
-    scores = score_peaks(surrogate, opened, tasks, windows)
-    drawn, _ = surrogate.cells(opened).of("G3")
+    scores = score_peaks(surrogate, opened, tasks, windows, seed=5)
+    rng = generator(5, "openness", "test", "L2/3", "G3")
+    drawn, _ = surrogate.cells(opened).of("G3", rng)
     before = view.predict(drawn).mean()
     for peak, score in zip(scores["peak"], scores["score"], strict=True):
         closed = drawn.toarray()
@@ -45,5 +47,5 @@ def test_a_window_surrogate_is_scored_on_openness_that_was_seen_or_missed():
 def test_without_tasks_the_table_is_empty():
     tasks = pd.DataFrame(columns=["cell_type", "gene"])
     windows = pd.DataFrame(columns=["peak", "gene"])
-    scores = score_peaks(LinearToy(np.eye(3)), open_peaks(5, 3), tasks, windows)
+    scores = score_peaks(LinearToy(np.eye(3)), open_peaks(5, 3), tasks, windows, seed=1)
     assert scores.empty and list(scores.columns) == PEAK_SCORE_COLUMNS

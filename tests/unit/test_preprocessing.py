@@ -1,5 +1,6 @@
 """The chain from raw files to the preprocessed multiome and its tables."""
 
+import logging
 from pathlib import Path
 
 import mudata
@@ -245,6 +246,67 @@ def test_genes_matched_by_id_carry_the_name_of_the_rna(run, tmp_path):
     assert len(result.genes) == 30 and not result.genes["gene"].str.startswith("OLD").any()
 
 
+def place_twice(path, gene="G3"):
+    """The usual genes as GTF with ids E0, E1, ..., and one more of this name, before all others."""
+    lines = [f'chr1\tx\tgene\t501\t900\t.\t+\t.\tgene_id "OTHER"; gene_name "{gene}";\n']
+    for j in range(N_GENES):
+        start, strand = 10_000 * (j + 1), "+" if j % 4 < 2 else "-"
+        lines.append(
+            f"chr{1 + j % 2}\tx\tgene\t{start + 1}\t{start + 2000}\t.\t{strand}\t.\t"
+            f'gene_id "E{j}.1"; gene_name "G{j}";\n'
+        )
+    path.write_text("".join(lines))
+
+
+def test_the_id_tells_which_of_two_places_is_meant(run, tmp_path):
+    place_twice(tmp_path / "genes.bed")
+    rna, atac = multiome()
+    rna.var["gene_ids"] = [f"E{j}" for j in range(N_GENES)]
+    result = run(rna, atac)
+    place = result.genes.set_index("gene")[["chromosome", "start", "tss"]]
+    assert place.loc["G3"].tolist() == ["chr2", 40_000, 41_999]
+    assert place.loc["OTHER"].tolist() == ["chr1", 500, 500] and result.genes["gene"].is_unique
+    assert result.multiome["rna"].var.loc["G3", "tss"] == 41_999
+
+
+def test_a_name_at_two_places_is_told_and_refused_in_tasks(run, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("grids"), "propagate", True)
+    place_twice(tmp_path / "genes.bed")
+    result = run(*multiome(), tasks={"Oligo": ["G2"]})
+    assert result.multiome["rna"].var["tss"].isna().to_numpy().nonzero()[0].tolist() == [3]
+    assert sorted(set(result.genes["gene"]) - {f"G{j}" for j in range(N_GENES)}) == ["E3.1", "OTHER"]
+    report = result.harmonisation.set_index("what")[["n_total", "n_matched"]].astype(int)
+    assert report.loc["RNA genes in the annotation"].tolist() == [30, 30]
+    assert report.loc["RNA genes of the annotation at one place"].tolist() == [30, 29]
+    (message,) = [m for m in caplog.messages if "several places" in m]
+    assert (
+        "1 genes of the RNA data" in message
+        and "G3: chr1:500-900 (OTHER), chr2:40000-42000 (E3.1)" in message
+    )
+    with pytest.raises(
+        InputError,
+        match=r"^study.yaml: tasks: gene 'G3' is at several places .*chr1:500-900 .*chr2:40000.*gene_ids",
+    ):
+        run(*multiome())
+    everything = run(*multiome(), tasks={"Oligo": "all"})
+    assert "G3" not in set(everything.tasks["gene"]) and len(everything.tasks) == 29
+
+
+def test_genes_without_strand_are_counted_and_told_once(run, tmp_path, genes, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("grids"), "propagate", True)
+    assert (
+        run(*multiome()).harmonisation.set_index("what").loc["annotated genes with a strand", "share_matched"]
+        == 1
+    )
+    assert not [m for m in caplog.messages if "strand" in m]
+    lines = genes.read_text().splitlines()
+    genes.write_text("\n".join(line[:-1] + ("." if j < 7 else line[-1]) for j, line in enumerate(lines)))
+    row = run(*multiome()).harmonisation.set_index("what").loc["annotated genes with a strand"]
+    assert (row.n_total, row.n_matched) == (30, 23)
+    (message,) = [m for m in caplog.messages if "strand" in m]
+    assert "7 of 30 genes have no strand (e.g. G0, G2, G4 and 4 more)" in message
+
+
 def test_genes_outside_the_annotation_stay_without_coordinates(run, tmp_path):
     write_genes(tmp_path / "genes.bed", names=[f"G{j}" for j in range(28)])
     result = run(*multiome())
@@ -326,6 +388,11 @@ def test_annotated_cell_types(run, tmp_path):
             r"^study.yaml: tasks: gene 'g 0' is not in the RNA data of .*Did you mean 'G0'.*gene_name_key",
         ),
         ({"Oligo": ["G29"]}, r"gene 'G29' is in the RNA data but not in the annotation input.genes"),
+        (
+            {"Oligo": ["G29", "X", "G1", "Y"]},
+            r"gene 'G29' is .*\n.* gene 'X' is not .*\n.* gene 'Y' is not .*$",
+        ),
+        ({"A": ["G0"], "Oligo": ["G0"], "B": ["G0"]}, r"type 'A' is not .*\n.* type 'B' is not .*$"),
     ],
 )
 def test_tasks_that_do_not_fit(run, tmp_path, tasks, message):

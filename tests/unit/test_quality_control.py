@@ -72,7 +72,7 @@ def test_tss_enrichment_is_used_where_a_column_has_it_and_its_absence_is_said():
     rna = modality([[1]] * 3)
     kept = CellFilter(raw(rna, modality([[1]] * 3, **{"TSS.enrichment": [3.0, 1.9, np.nan]})))
     kept.apply_thresholds(LOOSE, SOURCES)
-    assert_array_equal(kept.kept("atac"), [0])
+    assert_array_equal(kept.kept("atac"), [0, 2])  # what is missing is not below
     assert "TSS.enrichment" in kept.steps[-1]["reason"]
     kept = CellFilter(raw(rna, modality([[1]] * 3)))
     kept.apply_thresholds(LOOSE, SOURCES)
@@ -163,3 +163,32 @@ def test_every_dropped_cell_is_counted_once(passes):
     assert [row["n_dropped"] for row in kept.steps] == [lost.get(f"step {i}", 0) for i in range(len(passes))]
     assert (table["reason"] == "").equals(table["kept"])
     assert kept.steps[0]["n_before"] == 6 and kept.steps[-1]["n_after"] == table["kept"].sum()
+
+
+def test_a_missing_metric_is_neither_below_nor_above():
+    atac = modality(
+        [[9], [1], [1], [9]], n_fragments=[np.nan, np.nan, 8.0, 2.0], tss_enrichment=[3.0, np.nan, 1.0, 5.0]
+    )
+    kept = CellFilter(raw(modality([[1]] * 4), atac))
+    kept.apply_thresholds({**LOOSE, "min_fragments": 5}, SOURCES)
+    assert list(kept.metrics["paired"]["reason"]) == [
+        "",
+        "min_fragments",
+        "min_tss_enrichment",
+        "min_fragments",
+    ]
+    assert list(kept.metrics["paired"]["n_fragments"]) == [9, 1, 8, 2]
+    reasons = {row["step"]: row["reason"] for row in kept.steps}
+    assert reasons["min_fragments"] == (
+        "fewer than 5 fragments (obs column n_fragments; 2 of 4 cells without n_fragments are judged by the sum of "
+        "their ATAC counts)"
+    )
+    assert reasons["min_tss_enrichment"].endswith("1 of 4 cells without tss_enrichment are not judged by it)")
+
+
+def test_a_column_without_any_value_is_no_column():
+    kept = CellFilter(raw(modality([[1]] * 2), modality([[9], [1]], n_fragments=np.nan, nFrags=[7.0, 8.0])))
+    assert kept.fragments_from == "obs column nFrags" and list(kept.metrics["paired"]["n_fragments"]) == [
+        7,
+        8,
+    ]

@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 
 from grids import tables
 from grids.figures.atlas import atlas
-from grids.figures.gate import gate, wilson_interval
+from grids.figures.gate import SMALLEST_Q, gate, wilson_interval
 from grids.figures.interactions import interactions, pair_matrices
 from grids.figures.knock_down import knock_down, sum_of_singles
 from grids.figures.locus_view import locus_view
@@ -26,6 +26,8 @@ from grids.figures.scales import CLASSES, flags, fold, index_limits, symmetric
 from grids.figures.specificity import fill_stacks, specificity
 from grids.figures.state_trajectory import state_trajectory
 from grids.figures.style import GREY, INK, LEAST_REACH, cell_type_colours
+
+NO_TASKS = pd.DataFrame({"cell_type": [], "gene": []})
 
 
 def artists(figure, label):
@@ -265,17 +267,21 @@ def test_two_states_of_a_task_are_two_pairs_of_panels(tasks):
 
 def test_gate_counts_the_genes_that_pass():
     genes = make.gate(200)
-    figure = gate(genes)
-    left, right = figure.axes
+    untestable = np.arange(len(genes)) % 4 == 0
+    genes.loc[untestable, ["p_value", "q_value"]] = np.nan
+    genes.loc[untestable, "passed_gate"] = False
+    figure = gate(genes, NO_TASKS, 0.05)
+    left, right, _ = figure.axes
     passed = genes.groupby("cell_type")["passed_gate"].sum()
     names = [label.get_text() for label in left.get_yticklabels()]
     bars = {c.get_label() or c[0].get_label(): c for c in left.containers}
     widths = {label: [bar.get_width() for bar in container] for label, container in bars.items()}
     assert widths["_passed"] == list(passed[names]) == sorted(passed, reverse=True)
-    assert widths["_judged"] == [200] * 8
+    assert widths["_all"] == [200] * 8 and widths["_tested"] == [150] * 8
+    assert "of 150, 50 untestable" in joined(figure)
     shares = drawn(right, "share").get_ydata()
     in_bins = [int(text.get_text().replace(",", "")) for text in right.texts]
-    assert sum(in_bins) == len(genes)
+    assert sum(in_bins) == 0.75 * len(genes)
     assert_allclose(np.dot(shares, in_bins) / 100, passed.sum())
     assert shares[-1] > shares[0]  # planted: more peaks, more genes
 
@@ -283,10 +289,29 @@ def test_gate_counts_the_genes_that_pass():
 def test_gate_reads_truth_values_as_text_and_counts_genes_without_peaks():
     genes = make.gate(50, ["CD8+ T"]).astype({"passed_gate": str, "n_peaks": float})
     genes.loc[:4, "n_peaks"] = np.nan
-    figure = gate(genes)
+    figure = gate(genes, NO_TASKS, 0.05)
     assert f"{(genes['passed_gate'] == 'True').sum()} of 50" in joined(figure)
     assert "5 without a number of peaks are left out." in joined(figure)
     assert flags(pd.Series([True, "True", 1, 1.0, "false", np.nan, 0])).tolist() == [True] * 4 + [False] * 3
+
+
+def test_gate_shows_the_tasks_with_their_q_values_and_the_threshold():
+    genes = make.gate(40, ["Astro", "CD8+ T"]).set_index(["gene", "cell_type"])
+    names = list(dict.fromkeys(genes.index.get_level_values("gene")))[:4]
+    for name, q, passes in zip(names, [0.2, 1e-30, 0.03, np.nan], [False, True, False, False], strict=True):
+        columns = ["p_value", "q_value", "passed_gate"]
+        genes.loc[(name, "Astro"), columns] = [q, q, passes]
+    tasks = pd.DataFrame({"cell_type": "Astro", "gene": names})
+    figure = gate(genes.reset_index(), tasks, 0.07)
+    ax = figure.axes[-1]
+    points = [line for line in ax.lines if line.get_label() == "_task"]
+    assert_allclose([line.get_xdata()[0] for line in points], [SMALLEST_Q, 0.03, 0.2])
+    assert [line.get_markerfacecolor() == "none" for line in points] == [False, True, True]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [f"{names[i]} · Astro" for i in (1, 2, 0)]
+    assert drawn(ax, "threshold").get_xdata()[0] == 0.07
+    assert "1 of 4 tasks could not be tested." in joined(figure)
+    none = gate(genes.reset_index(), tasks.iloc[3:], 0.07)
+    assert "1 of 1 tasks could not be tested" in joined(none)
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -512,8 +537,10 @@ def test_empty_tables_say_so(tasks, tmp_path):
         "no redundancy: ": redundancy_index(make.redundancy(tasks).iloc[:0]),
         "no specificity": specificity(make.specificity().iloc[:0]),
         "no states": state_trajectory(make.state_redundancy(tasks).iloc[:0]),
-        "no gene was judged": gate(make.gate(3).iloc[:0]),
-        "no gene was judged by the quality gate": gate(make.gate(3).assign(passed_gate=np.nan)),
+        "no gene was judged": gate(make.gate(3).iloc[:0], NO_TASKS, 0.05),
+        "no gene was judged by the quality gate": gate(
+            make.gate(3).assign(passed_gate=np.nan), NO_TASKS, 0.05
+        ),
         "no redundancy": atlas(redundancy.iloc[:0], windows),
         "no regularisation path": regularisation_path(make.regularisation_path().iloc[:0]),
     }

@@ -1,8 +1,10 @@
 import os
 
+import pandas as pd
 import pytest
 
-from grids.report import make_report, what_went_wrong
+from grids import tables
+from grids.report import last_words, make_report, what_went_wrong
 
 
 def write(folder, name, text, modified):
@@ -13,15 +15,19 @@ def write(folder, name, text, modified):
     return path
 
 
-def test_failed_jobs_of_this_run_are_told_with_their_last_error(tmp_path):
+def test_failed_jobs_of_this_run_are_told_with_their_last_errors(tmp_path):
     failed = write(
-        tmp_path, "preprocess.log", "t INFO a\nt ERROR first\nt ERROR gene 'X' is not in the data\n", 20
+        tmp_path,
+        "preprocess.log",
+        "t ERROR a\nt INFO b\nt ERROR gene 'X' is absent\nt ERROR gene 'Y' is absent\n",
+        20,
     )
     killed = write(tmp_path, "train/a.log", "2026 INFO epoch 3\n", 20)
     write(tmp_path, "done.log", "t ERROR retried\n2026 INFO done: simulate in 1.0 s\n", 20)
     write(tmp_path, "earlier.log", "t ERROR of an earlier run\n", 5)
     assert what_went_wrong(tmp_path, since=10) == [
-        f"{failed}: gene 'X' is not in the data",
+        f"{failed}: gene 'X' is absent",
+        f"{failed}: gene 'Y' is absent",
         f"{killed}: ended without a message: stopped from outside, or out of memory",
     ]
 
@@ -34,5 +40,18 @@ def test_a_report_that_fails_leaves_nothing_and_says_why(tmp_path):
     snakefile = tmp_path / "Snakefile"
     snakefile.write_text("rule all:\n    input: 'absent'\n")
     with pytest.raises(RuntimeError, match=r"snakemake --report failed: .*absent"):
-        make_report(tmp_path / "report.html", "all", snakefile, [], [])
+        make_report(tmp_path / "report.html", "all", snakefile, [], [], tmp_path / "report.css")
     assert list(tmp_path.glob("*.html")) == []
+
+
+def test_a_run_ends_with_what_came_of_its_tasks_and_where_the_report_is(tmp_path):
+    report = f"The report of this run: {tmp_path / 'report.html'}"
+    assert last_words(tmp_path) == [report]  # a benchmark
+    summary = pd.DataFrame({"cell_type": "A", "gene": ["x", "y"], "outcome": "explained"})
+    tables.write(summary, tmp_path / "summary.tsv")
+    assert last_words(tmp_path) == ["2 of 2 tasks explained", report]
+    tables.write(summary.assign(outcome="cannot be tested"), tmp_path / "summary.tsv")
+    assert last_words(tmp_path) == [
+        f"0 of 2 tasks explained, 2 cannot be tested (why: {tmp_path / 'report.html'})",
+        report,
+    ]

@@ -171,6 +171,9 @@ def test_levels(values, bins, levels, codes, ordered):
 
 def test_numbers_are_binned_from_eleven_distinct_values_on():
     assert len(divide(pd.Series(range(10), name="day")).levels) == 10
+    times = [20240101120000, 20240101120001]  # a float of 12 digits does not tell them apart
+    assert divide(pd.Series(times, name="time")).levels == list(map(str, times))
+    assert divide(pd.Series([0.5, 2.0, np.nan], name="dose", dtype=np.float32)).levels == ["0.5", "2"]
     assert divide(pd.Series(range(11), name="day")).levels[0] == "0 to 2"
     with pytest.raises(InputError, match=r"key 'donor' holds a, b, which cannot be cut into bins"):
         divide(pd.Series(["a", "b"], name="donor"), bins=3)

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 from models import open_peaks, random_surrogate, small_window_surrogate
@@ -35,7 +36,9 @@ def test_a_stored_window_surrogate_predicts_the_same(tmp_path):
     assert torch.equal(again.predict(open_peaks(9)), model.predict(open_peaks(9)))
     assert again.for_gene("HLA-DQB1").peaks == model.for_gene("HLA-DQB1").peaks
     assert torch.equal(again.replicate(1).weights, model.replicate(1).weights)
-    (mine, my_state), (theirs, their_state) = (m.cells(open_peaks(9)).of("G3") for m in (again, model))
+    (mine, my_state), (theirs, their_state) = (
+        m.cells(open_peaks(9)).of("G3", np.random.default_rng(0)) for m in (again, model)
+    )
     assert (mine != theirs).nnz == 0 and torch.equal(my_state, their_state)
     metadata = storage.read_metadata(path)
     assert (metadata["surrogate"], metadata["cell_type"], metadata["n_genes"]) == ("window", "L2/3", 4)

@@ -2,8 +2,9 @@ import numpy as np
 import pandas as pd
 import pybigtools
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from track_formats import INTERACT, read_bed, read_bedpe, read_bigwig, read_interact
 
 from grids import tracks
 from grids.errors import InputError
@@ -37,12 +38,6 @@ BEDPE_HEADER = (
     "#chrom1\tstart1\tend1\tchrom2\tstart2\tend2\tname\tscore\tstrand1\tstrand2\tgene\trank\tlog_effect_alone\t"
     "log_effect_in_context\tq_value\tpassed_gate\tcolor\n"
 )
-# The fields of UCSC's interact.as, in order.
-INTERACT_FIELDS = [
-    "chrom", "chromStart", "chromEnd", "name", "score", "value", "exp", "color", "sourceChrom", "sourceStart",
-    "sourceEnd", "sourceName", "sourceStrand", "targetChrom", "targetStart", "targetEnd", "targetName",
-    "targetStrand",
-]  # fmt: skip
 
 
 def body(path):
@@ -125,8 +120,8 @@ def test_interact_has_a_record_on_each_chromosome_of_an_arc(tmp_path):
     tracks.write_interact(sets(), GENES, EFFECTS, "Oligo", tmp_path / "a.interact")
     track, columns, *rows = (tmp_path / "a.interact").read_text().splitlines()
     assert track.startswith('track name="Oligo sets" description=') and "type=interact" in track
-    assert columns == "#" + "\t".join(INTERACT_FIELDS)
-    rows = [dict(zip(INTERACT_FIELDS, row.split("\t"), strict=True)) for row in rows]
+    assert columns == "#" + "\t".join(INTERACT)
+    rows = [dict(zip(INTERACT, row.split("\t"), strict=True)) for row in rows]
     places = [(row["chrom"], row["chromStart"], row["chromEnd"], row["name"]) for row in rows]
     assert places == [
         ("chr10", "100", "200", "HLA_DRB1|silence|2"),  # the member's end of an arc between chromosomes
@@ -142,6 +137,92 @@ def test_interact_has_a_record_on_each_chromosome_of_an_arc(tmp_path):
     ends = [(row["sourceStart"], row["sourceEnd"], row["targetStart"], row["targetEnd"]) for row in rows]
     assert ends[1] == ("10", "20", "50", "51") and ends[0] == ends[3] == ("100", "200", "999", "1000")
     assert not any(" " in field for row in rows for field in row.values())
+
+
+LARGEST = 2**31 - 2
+NAMES = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=6
+)
+
+
+@st.composite
+def placed_sets(draw):
+    """Sets of a type with their genes and effects, anywhere that 31 bits reach; some genes have no TSS."""
+    places = st.tuples(st.sampled_from(["chr1", "chr2"]), st.integers(0, LARGEST))
+    names = draw(st.lists(NAMES, min_size=1, max_size=3, unique=True))
+    at = [draw(places) for _ in names]
+    genes = pd.DataFrame(
+        {
+            "gene": names,
+            "chromosome": [chromosome for chromosome, _ in at],
+            "strand": [draw(st.sampled_from(["+", "-", np.nan])) for _ in names],
+            "tss": [draw(st.one_of(st.just(float(tss)), st.just(np.nan))) for _, tss in at],
+        }
+    )
+    rows = []
+    for gene in names:
+        for rank, (chromosome, start) in enumerate(draw(st.lists(places, min_size=1, max_size=3)), start=1):
+            end = draw(st.integers(start + 1, LARGEST + 1))
+            effect = draw(st.one_of(st.floats(-3, 3), st.just(np.nan)))
+            rows.append((gene, rank, chromosome, start, end, f"{chromosome}:{start}-{end}", effect))
+    table = pd.DataFrame(
+        rows, columns=["gene", "rank", "chromosome", "start", "end", "peak", "log_effect_in_context"]
+    )
+    task = {"surrogate": "window", "method": "grids", "cell_type": "Oligo", "direction": "silence"}
+    task["passed_gate"] = draw(st.sampled_from([True, False, np.nan]))
+    table = table.assign(**task, log_effect_alone=-1 / 3)
+    table = table.assign(set_size=table.groupby("gene")["rank"].transform("max"))
+    effects = table.drop_duplicates("gene").assign(q_value=draw(st.sampled_from([0.01, 0.5, np.nan])))
+    return table, genes, effects
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(placed_sets())
+def test_tracks_keep_to_their_formats_wherever_members_lie(tmp_path, placed):
+    table, genes, effects = placed
+    tracks.write_bed(table, "Oligo", tmp_path / "a.bed")
+    bed = read_bed(tmp_path / "a.bed", n_columns=9)
+    members = table[["chromosome", "start", "end"]]
+    assert sorted(bed.iloc[:, :3].itertuples(index=False, name=None)) == sorted(
+        members.itertuples(index=False, name=None)
+    )
+    arcs = table.merge(genes.rename(columns={"chromosome": "tss_chromosome"}), on="gene").dropna(subset="tss")
+    ends = ["chromosome", "start", "end", "tss_chromosome", "tss", "tss_end", "strand"]
+    arcs = arcs.assign(tss_end=arcs["tss"] + 1, strand=arcs["strand"].fillna("."))[ends]
+    expected = sorted(arcs.itertuples(index=False, name=None))
+    tracks.write_bedpe(table, genes, effects, "Oligo", tmp_path / "a.bedpe")
+    bedpe = read_bedpe(tmp_path / "a.bedpe")
+    assert sorted(bedpe[[*bedpe.columns[:6], "strand2"]].itertuples(index=False, name=None)) == expected
+    assert set(bedpe["gene"]) == set(genes["gene"][genes["tss"].notna()])
+    tracks.write_interact(table, genes, effects, "Oligo", tmp_path / "a.interact")
+    interact = read_interact(tmp_path / "a.interact")
+    got = interact.drop(columns=["sourceStrand", "sourceName", "targetName"])
+    got = got[got["chrom"] == got["sourceChrom"]].iloc[:, 8:]
+    assert sorted(got.itertuples(index=False, name=None)) == expected
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_tracks_have_every_digit_of_large_positions(tmp_path, far):
+    near = {
+        "chromosome": "chr6",
+        "start": [29_602_238, 10_000_000, 5, 6],
+        "end": [29_602_739, 10_000_001, 6, 7],
+    }
+    genes = GENES.assign(tss=[2_147_483_645.0, 29_657_092.0, np.nan], chromosome="chr10" if far else "chr6")
+    table = sets(**near)
+    tracks.write_bedpe(table, genes, EFFECTS, "Oligo", tmp_path / "a.bedpe")
+    tracks.write_interact(table, genes, EFFECTS, "Oligo", tmp_path / "a.interact")
+    arcs = {tuple(row[:6]) for row in body(tmp_path / "a.bedpe")}
+    tss = "chr10" if far else "chr6", "2147483645", "2147483646"
+    assert ("chr6", "29602238", "29602739", *tss) in arcs and ("chr6", "10000000", "10000001", *tss) in arcs
+    assert len(read_interact(tmp_path / "a.interact")) == (6 if far else 3)
+
+
+def test_names_with_quotes_stand_as_they_are(tmp_path):
+    gene = 'a"b'
+    genes, effects = GENES.assign(gene=[gene, "MOG", "NOTSS"]), EFFECTS.assign(gene=gene)
+    tracks.write_bedpe(sets(gene=gene), genes, effects.iloc[:1], "Oligo", tmp_path / "a.bedpe")
+    assert {(row[6].partition("|")[0], row[10]) for row in body(tmp_path / "a.bedpe")} == {(gene, gene)}
 
 
 def test_sets_of_forced_tasks_are_grey_and_say_so(tmp_path):
@@ -164,22 +245,6 @@ def test_sets_of_forced_tasks_are_grey_and_say_so(tmp_path):
         assert "did not pass the quality gate" in (tmp_path / f"a.{suffix}").read_text().splitlines()[0]
     tracks.write_bed(forced, "Astro", tmp_path / "b.bed")
     assert "gate" not in (tmp_path / "b.bed").read_text()
-
-
-@pytest.mark.parametrize("chromosome", ["chr6", "chr10"])
-def test_coordinates_stay_whole_numbers_whatever_arcs_there_are(tmp_path, chromosome):
-    far = sets(chromosome=chromosome, start=119_730_211, end=119_730_712)
-    genes = GENES.assign(tss=[119_755_123] * len(GENES))
-    tracks.write_interact(far, genes, EFFECTS, "Oligo", tmp_path / "a.interact")
-    tracks.write_bedpe(far, genes, EFFECTS, "Oligo", tmp_path / "a.bedpe")
-    rows = body(tmp_path / "a.interact")
-    assert len(rows) == 3 * (1 + (chromosome == "chr10"))
-    for row in rows:
-        assert [int(row[i]) for i in (9, 10, 14, 15)] == [119_730_211, 119_730_712, 119_755_123, 119_755_124]
-        assert int(row[1]) < int(row[2])
-    assert all(
-        int(row[1]) == 119_730_211 and int(row[4]) == 119_755_123 for row in body(tmp_path / "a.bedpe")
-    )
 
 
 def test_a_type_without_sets_gives_files_without_rows(tmp_path):
@@ -207,6 +272,26 @@ def test_bigwig_reads_back_with_overlaps_averaged_and_ends_clipped(tmp_path):
         assert got == [(10, 15, 0.2), (15, 20, 0.4), (20, 30, 0.6), (95, 100, 0.25)]
         assert list(file.records("chr10", 0, 50)) == [(0, 5, 0.5)]
     assert [p.name for p in tmp_path.iterdir()] == ["a.bw"]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["chr1", "chr10", "chr2"]), st.integers(0, LARGEST), st.integers(1, 10**6)),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_bigwig_keeps_to_its_format_wherever_peaks_lie(tmp_path, places):
+    chromosome, start, length = zip(*places, strict=True)
+    table = pd.DataFrame({"chromosome": chromosome, "start": start, "Oligo": 0.25})
+    table["end"] = table["start"] + length
+    sizes = table.groupby("chromosome")["end"].max().astype(int).to_dict()
+    tracks.write_bigwig(table, "Oligo", sizes, tmp_path / "a.bw")
+    got_sizes, intervals = read_bigwig(tmp_path / "a.bw")
+    assert got_sizes == sizes and {value for *_, value in intervals} == {0.25}
+    edges = {name: {*rows["start"], *rows["end"]} for name, rows in table.groupby("chromosome")}
+    assert all({begin, end} <= edges[name] for name, begin, end, _ in intervals)
 
 
 def test_bigwig_refuses_what_it_cannot_place(tmp_path):

@@ -10,10 +10,12 @@ from models import toy_multiome
 
 from grids.errors import InputError
 from grids.surrogates import stage
+from grids.surrogates.cross_modality import CrossModalitySurrogate
 from grids.surrogates.settings import Settings
 from grids.surrogates.training import build, specialise, train_joint
 from grids.surrogates.training_cells import TrainingCells
 
+MODULES = ("atac_encoder", "atac_decoder", "rna_encoder", "rna_decoder")
 EPOCHS = {"atac": 2, "rna": 2, "mapping": 25, "specialisation": 3}
 SETTINGS = Settings(
     width=8, n_hidden=24, n_latent=8, rna_hidden=(24, 16), dropout=0.05, batch_size=32, max_epochs=EPOCHS
@@ -105,6 +107,31 @@ def test_checkpoints_of_other_settings_or_data_are_not_resumed(multiome, tmp_pat
     fresh, _ = train_joint(smaller, SHORT, seed=3)
     beside, _ = train_joint(smaller, SHORT, seed=3, checkpoints=tmp_path)
     assert same_weights(fresh, beside)
+
+
+@pytest.mark.parametrize("encoder", ["normalised", "paper"])
+def test_the_peaks_own_vectors_have_their_own_rate_and_do_not_decay(encoder):
+    n = 12  # peaks, genes, and every width: no size tells a peak's vectors from another matrix
+    names = [[f"{kind}{i}" for i in range(n)] for kind in ("chr1:", "G")]
+    sizes = {"n_latent": n, "width": n, "n_hidden": n, "rna_hidden": (n, n), "dropout": 0.0}
+    model = CrossModalitySurrogate(*names, ["A"], [0] * n, encoder=encoder, **sizes)
+    settings = replace(SETTINGS, weight_decay=0.5, peak_learning_rate_factor=0.25)
+    described = stage.Stage("atac", [getattr(model, m) for m in MODULES], None, "none", None)
+    run = stage.StageRun(described, model, None, None, settings, seed=0)
+    rate = settings.learning_rate["atac"]
+    own = {
+        "atac_decoder.peak_weight",
+        {"normalised": "atac_encoder.loadings", "paper": "atac_encoder.shift"}[encoder],
+    }
+    parameters = {f"{m}.{name}": p for m in MODULES for name, p in getattr(model, m).named_parameters()}
+    before = {name: p.detach().clone() for name, p in parameters.items()}
+    for p in parameters.values():
+        p.grad = torch.ones_like(p)
+    run.optimiser.step()  # the first step of Adam is the rate itself, whatever the gradient
+    for name, p in parameters.items():
+        expected = before[name] * (1 if name in own or p.dim() == 1 else 1 - 0.5 * rate)
+        expected = expected - rate * (0.25 if name in own else 1)
+        torch.testing.assert_close(p.detach(), expected, atol=1e-6, rtol=1e-5, msg=name)
 
 
 def test_specialisation_moves_the_tail_only_and_never_ends_worse(trained, multiome):

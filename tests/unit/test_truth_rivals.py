@@ -86,7 +86,7 @@ def test_scan_and_saliency_of_a_linear_surrogate_are_its_weights():
     surrogate = LinearToy(weights, genes=["A", "B"])
     surrogate.peaks = list(cells.peaks[::-1].ravel())  # another order than the candidates'
     opened = np.hstack([cells.opened[1], cells.opened[0]])
-    task_cells = TaskCells(surrogate, sparse.csr_matrix(opened), value=0)
+    task_cells = TaskCells(surrogate, sparse.csr_matrix(opened), value=0, seed=0, split="test")
     own = np.stack([weights[N_CANDIDATES:, 0], weights[:N_CANDIDATES, 1]])
     assert_allclose(gradient_saliency(task_cells, cells), np.abs(own), rtol=1e-5)
     expected = np.abs(own) * cells.opened.mean(1)
@@ -98,5 +98,5 @@ def test_candidates_that_a_surrogate_does_not_see_score_zero():
     surrogate = LinearToy(np.ones((3, 2)), genes=["A", "B"])
     surrogate.peaks = ["A0", "A3", "B1"]
     opened = sparse.csr_matrix(np.ones((4, 3)))
-    scores = single_peak_scan(TaskCells(surrogate, opened, value=0), cells)
+    scores = single_peak_scan(TaskCells(surrogate, opened, value=0, seed=0, split="test"), cells)
     assert_allclose(scores, [[1, 0, 0, 1, 0, 0], [0, 1, 0, 0, 0, 0]], atol=1e-6)

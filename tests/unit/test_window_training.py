@@ -376,18 +376,18 @@ def test_unusable_cells_are_refused(few):
 
 
 def test_counts_are_recovered_from_log_normalised_expression(few):
-    counts, exposure = counts_and_exposure(few.multiome.rna.X)
+    counts, exposure = counts_and_exposure(few.multiome.rna)
     assert (counts.toarray() == few.counts).all()
     np.testing.assert_allclose(exposure, few.exposure, rtol=1e-4)
 
 
-def test_cells_without_counts_have_the_median_exposure():
-    expression = np.log1p(np.array([[2.0, 4.0], [0, 0], [0, 10.0], [4.0, 4.0]]))
-    counts, exposure = counts_and_exposure(sparse.csr_matrix(expression))
-    assert counts.toarray().tolist() == [[1, 2], [0, 0], [0, 1], [1, 1]]
-    np.testing.assert_allclose(exposure, [1 / 2, 1 / 4, 1 / 10, 1 / 4])
-    nothing, exposure = counts_and_exposure(sparse.csr_matrix((3, 2)))
-    assert nothing.nnz == 0 and exposure.tolist() == [1, 1, 1]
+def test_without_known_counts_there_is_no_window_surrogate(few):
+    rna = few.multiome.rna
+    unknown = replace(few.multiome, rna=Modality(rna.X, rna.obs.drop(columns="size_factor"), rna.var))
+    with pytest.raises(
+        InputError, match=r"needs RNA counts.*input\.counts_layer.*input\.depth_key.*cross_modality"
+    ):
+        train_window(unknown, few.windows, "A", SETTINGS, seed=0)
 
 
 @pytest.mark.parametrize("permuted", [True, False])
@@ -426,7 +426,7 @@ def test_degenerate_data_give_finite_surrogates(n_cells):
     opened = multiome.atac.X
     for predicted in (surrogate.predict(opened), surrogate.predict_by_depth(opened)):
         assert torch.isfinite(predicted).all() and float(predicted.max()) < 10
-    counts, exposure = counts_and_exposure(multiome.rna.X)
+    counts, exposure = counts_and_exposure(multiome.rna)
     columns = multiome.rna.var.index.get_indexer(surrogate.genes)
     p = surrogate.local_control_p_values(
         opened, torch.from_numpy(counts[:, columns].toarray()), torch.from_numpy(exposure).float()

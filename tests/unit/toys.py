@@ -27,6 +27,14 @@ class LinearToy(PooledSurrogate):
         return predicted if genes is None else predicted[:, genes]
 
 
+class SaturatingToy(LinearToy):
+    """Log-expression of the only gene is ``tanh`` of the sum of the open peaks' weights: what goes far is cut off."""
+
+    def tail(self, pooled, genes=None):
+        predicted = torch.tanh(pooled[:, 0])
+        return predicted if genes is None else predicted[:, genes]
+
+
 class AllOfToy(LinearToy):
     """Log-expression of the only gene is `height` while all of the members are open, else 0 (an AND gate)."""
 

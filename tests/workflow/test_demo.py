@@ -13,11 +13,12 @@ import mudata
 import numpy as np
 import pandas as pd
 import psutil
-import pybigtools
 import pytest
 import yaml
+from browser import click_through, needs_chromium
 from numpy.testing import assert_allclose, assert_array_equal
 from running import OPTIONS, command, marked, run, succeed, updated, write_config
+from track_formats import read_bed, read_bedpe, read_bigwig, read_interact
 
 import grids
 from grids import tables
@@ -230,16 +231,16 @@ def test_the_stored_surrogate_makes_the_predictions_of_the_tables(demo):
 def test_quality_compares_every_model_on_every_gene_and_type(demo):
     quality, summary = demo.table("surrogate/quality.tsv"), demo.table("surrogate/quality_summary.tsv")
     models = ["cross_modality", "gene_mean", "cell_type_mean", "lsi_ridge", "lsi_neighbours"]
-    types = ["all", "Astrocyte", "Excitatory", "Inhibitory", "Oligo/OPC"]
+    types = ["", "Astrocyte", "Excitatory", "Inhibitory", "Oligo/OPC"]
     assert list(quality["model"].unique()) == list(summary["model"]) == models
-    assert list(quality["cell_type"].unique()) == types
+    assert list(quality["cell_type"].fillna("").unique()) == types
     genes = quality["gene"].unique()
     assert {gene for _, gene in FOUND} <= set(genes)
     assert len(quality) == len(models) * len(types) * len(genes)
     assert quality[["pearson_r", "spearman_r"]].abs().max().max() <= 1 and (quality["rmse"] >= 0).all()
-    assert (quality.groupby(["cell_type", "gene"])["beats_type_mean"].nunique() == 1).all()
+    assert (quality.groupby(["cell_type", "gene"], dropna=False)["beats_type_mean"].nunique() == 1).all()
     # the errors of genes and the error over everything are of the same predictions
-    squares = quality[quality["cell_type"] == "all"].assign(square=lambda t: t["rmse"] ** 2)
+    squares = quality[quality["cell_type"].isna()].assign(square=lambda t: t["rmse"] ** 2)
     together = squares.groupby("model")["square"].mean() ** 0.5
     summary = summary.set_index("model")
     assert_allclose(summary["rmse"], together[summary.index], rtol=1e-4)
@@ -351,35 +352,41 @@ def test_the_report_is_one_file_with_captions_and_labels(demo):
         assert f"data:image/svg+xml;charset=utf8;filename={figure.rpartition('/')[2]}.svg;base64," in text
 
 
-def rows_of(track):
-    """The fields of each line after track line and comment."""
-    lines = track.read_text().splitlines()
-    return [line.split("\t") for line in lines if not line.startswith(("track", "#"))]
+@needs_chromium
+def test_everything_in_the_report_opens(demo):
+    seen = click_through(demo.folder / "report.html", ["redundancy", "gate", "MULTI1"])
+    assert seen["3. Sets and effects/Loci, Oligo/OPC"] == ["MULTI1, Oligo/OPC"]
 
 
 def test_tracks_can_be_read_by_browsers(demo):
-    sets, accessibility = demo.table("sets.tsv"), demo.table("accessibility.tsv.gz")
-    genes = demo.table("genes.tsv.gz").set_index("gene")
+    sets, accessibility = (
+        demo.table("sets.tsv"),
+        tables.read_accessibility(demo.folder / "accessibility.tsv.gz"),
+    )
+    genes = demo.table("genes.tsv.gz")[["gene", "chromosome", "tss", "strand"]]
     for cell_type, name in FILE_OF_TYPE.items():
-        members = sets[sets["cell_type"] == cell_type]
+        members = sets[sets["cell_type"] == cell_type].merge(genes, on="gene", suffixes=("", "_of_tss"))
         tracks = demo.folder / "tracks"
-        rows = rows_of(tracks / f"{name}.bed")
-        got = [(chromosome, int(start), int(end)) for chromosome, start, end, *_ in rows]
-        expected = members[["chromosome", "start", "end"]].itertuples(index=False, name=None)
-        assert got == sorted(expected)
-        assert all(0 <= int(row[4]) <= 1000 and row[5] == "." and " " not in row[3] for row in rows)
-        arcs = rows_of(tracks / f"{name}.bedpe")
-        assert len(arcs) == len(members)
-        assert len(rows_of(tracks / f"{name}.interact")) >= len(arcs)  # two records between chromosomes
-        for arc in arcs:
-            gene = genes.loc[arc[6].partition("|")[0]]
-            assert (arc[3], int(arc[4]), int(arc[5])) == (gene.chromosome, gene.tss, gene.tss + 1)
-            assert len(arc) == 17 and arc[9] == gene.strand
-        with pybigtools.open(str(tracks / f"{name}.accessibility.bw")) as bigwig:
-            assert set(bigwig.chroms()) == set(genes["chromosome"])
-            for peak in accessibility.sample(20, random_state=0).itertuples():
-                values = bigwig.values(peak.chromosome, peak.start, peak.end)
-                assert_allclose(values, accessibility.loc[peak.Index, cell_type], rtol=1e-4)
+        bed = read_bed(tracks / f"{name}.bed", n_columns=9)
+        places = members[["chromosome", "start", "end"]].itertuples(index=False, name=None)
+        assert list(bed.iloc[:, :3].itertuples(index=False, name=None)) == sorted(places)
+        columns = ["chromosome", "start", "end", "chromosome_of_tss", "tss", "strand", "gene", "rank"]
+        expected = sorted(
+            members[columns].astype({"tss": int, "rank": str}).itertuples(index=False, name=None)
+        )
+        bedpe = read_bedpe(tracks / f"{name}.bedpe")
+        columns = ["chrom1", "start1", "end1", "chrom2", "start2", "strand2", "gene", "rank"]
+        assert sorted(bedpe[columns].itertuples(index=False, name=None)) == expected
+        interact = read_interact(tracks / f"{name}.interact").query("chrom == sourceChrom")
+        columns = ["sourceChrom", "sourceStart", "sourceEnd", "targetChrom", "targetStart", "targetStrand"]
+        arcs = sorted(interact[columns].itertuples(index=False, name=None))
+        assert arcs == [row[:-2] for row in expected]
+        sizes, intervals = read_bigwig(tracks / f"{name}.accessibility.bw")
+        assert set(sizes) == set(genes["chromosome"])
+        shares = accessibility.set_index(["chromosome", "start", "end"])[cell_type]
+        assert len(intervals) == len(shares)  # the demo's peaks do not overlap
+        expected = shares.loc[[tuple(place) for *place, _ in intervals]]
+        assert_allclose([value for *_, value in intervals], expected, rtol=1e-4)
 
 
 def test_provenance_holds_what_is_needed_to_run_it_again(demo):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import yaml
+from browser import click_through, needs_chromium
 from running import ROOT, succeed
 
 from grids.mnist import digits
@@ -47,7 +48,7 @@ def test_tables_agree_with_the_stored_classifier(run):
 
 
 def test_grids_is_compared_with_every_rival(run):
-    comparisons = run.table("mnist/comparisons.tsv").query("cell_type == 'all'")
+    comparisons = run.table("mnist/comparisons.tsv").query("cell_type.isna()")
     assert sorted(comparisons["method"]) == sorted(set(METHODS) - {"grids"})
     assert comparisons["cell_p_value"].between(0, 1).all()
     assert comparisons.set_index("method").loc["random", "cell_p_value"] < 1e-10
@@ -61,3 +62,11 @@ def test_figures_are_drawn_and_nothing_else_runs(run):
         "train_mnist_classifier", "explain_mnist", "collect_mnist", "figure_mnist_changes",
         "figure_mnist_digits", "describe_provenance", "all",
     }  # fmt: skip
+
+
+@needs_chromium
+def test_everything_in_the_report_opens(run):
+    report = run.folder / "report.html"
+    succeed(run.folder.parents[1], CONFIG, options=["--report", report])
+    seen = click_through(report, ["mnist"])
+    assert len(seen["search mnist"]) == 4

@@ -1,6 +1,7 @@
 """What every rule has to have, which `snakemake --lint` does not look at."""
 
 import ast
+import itertools
 import re
 import subprocess
 import sys
@@ -96,6 +97,25 @@ def test_rules_ask_for_a_gpu_only_where_they_use_one(tmp_path, model, device, as
     # Genes are explained by several processes on a CPU, by one on a GPU.
     several = {rule for rule, about in jobs if re.search(r"threads: \d", about)}
     assert several & ON_GPU == (set() if asking else ON_GPU)
+
+
+def report_entries():
+    """Every ``report(...)`` of the rules as Python sees it."""
+    for body in RULES.values():
+        for start in (match.end() for match in re.finditer(r"\breport(?=\()", body)):
+            depth = itertools.accumulate((c == "(") - (c == ")") for c in body[start:])
+            end = next(i for i, open_ in enumerate(depth) if not open_)
+            yield ast.parse(f"report{body[start : start + end + 1]}", mode="eval").body
+
+
+def test_no_report_entry_has_a_second_label():
+    """Snakemake's report makes a toggle of a later label that half of the results share, and its page breaks."""
+    entries = list(report_entries())
+    assert len(entries) > 60
+    for entry in entries:
+        arguments = {keyword.arg: keyword.value for keyword in entry.keywords}
+        given = [node for node in ast.walk(arguments["labels"]) if isinstance(node, ast.Dict)]
+        assert [[key.value for key in labels.keys] for labels in given] == [["what"]], ast.unparse(entry)
 
 
 def test_every_caption_is_used_and_exists():

@@ -1,6 +1,7 @@
 """The synthetic benchmark from end to end, in reduced form."""
 
 import pytest
+from browser import click_through, needs_chromium
 from running import succeed
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -40,3 +41,11 @@ def test_quick_methods_share_a_job(run):
         "describe_provenance": 1, "all": 1,
     }  # fmt: skip
     assert (run.folder / "figures/synthetic_recovery.svg").stat().st_size > 5000
+
+
+@needs_chromium
+def test_everything_in_the_report_opens(run):
+    report = run.folder / "report.html"
+    succeed(run.folder.parents[1], CONFIG, options=["--report", report])
+    seen = click_through(report, ["synthetic"])
+    assert len(seen["search synthetic"]) == 2

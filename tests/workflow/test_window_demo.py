@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from browser import click_through, needs_chromium
 from builders import write_h5mu
 from numpy.testing import assert_allclose
 from running import marked, succeed, updated
@@ -103,7 +104,7 @@ def test_quality_is_beside_the_baselines(done):
     quality, summary = done.table("surrogate/quality.tsv"), done.table("surrogate/quality_summary.tsv")
     models = ["window", "gene_mean", "cell_type_mean", "lsi_ridge", "lsi_neighbours"]
     assert quality["model"].unique().tolist() == summary["model"].tolist() == models
-    assert quality["cell_type"].unique().tolist() == ["all", "Excitatory", "Inhibitory"]
+    assert quality["cell_type"].fillna("").unique().tolist() == ["", "Excitatory", "Inhibitory"]
     of_planted = quality[quality["gene"].isin(PLANTED) & (quality["cell_type"] == "Excitatory")]
     rmse = of_planted.groupby("model")["rmse"].mean()
     assert rmse["window"] < rmse.drop("window").min()
@@ -152,6 +153,12 @@ def test_figures_tracks_and_report_are_made(done):
     assert (done.folder / "tracks/Excitatory.bedpe").is_file() and (done.folder / "explained.h5mu").is_file()
     report = (done.folder / "report.html").read_text()
     assert all(words in report for words in ("Genes judged by the quality gate", "6. Validation", "REDUND1"))
+
+
+@needs_chromium
+def test_everything_in_the_report_opens(done):
+    seen = click_through(done.folder / "report.html", ["redundancy", "gate", "REDUND1"])
+    assert seen["search REDUND1"] == ["REDUND1, Excitatory"]
 
 
 def test_the_stored_surrogate_makes_the_predictions_of_the_gate(done):

@@ -1,5 +1,6 @@
 """What a user sees when a run starts: the right config, or one clear line."""
 
+import json
 import re
 import subprocess
 
@@ -102,6 +103,17 @@ def test_states_and_evidence_are_measured_where_asked_for(tmp_path):
     assert "train_window_surrogate" not in rules
 
 
+def test_cell_types_may_be_called_as_files_beside_their_own(tmp_path):
+    study = (
+        "input: {simulation: null, multiome: cells.h5mu, genes: genes.gtf}\nsurrogate: {model: cross_modality}\n"
+        "tasks: {effects.tsv: [A], joint: [A], NK.cells: [A]}\nbenchmark: {methods: [grids, random]}\n"
+    )
+    rules, told = planned(tmp_path, study)
+    assert "specialise_surrogate" in rules
+    for name in ("=65ffects.tsv", "=6Aoint", "NK.cells"):
+        assert f"results/run/benchmark/{name}/effects.tsv" in told
+
+
 def test_the_truth_benchmark_runs_instead_of_a_study(tmp_path):
     text = "run: truth\ntruth: {n_cells: [300], coaccessibility: [0.2], n_replicates: 2, methods: [rivals]}\n"
     rules, told = planned(tmp_path, text)
@@ -111,11 +123,28 @@ def test_the_truth_benchmark_runs_instead_of_a_study(tmp_path):
     assert len(re.findall(r"^rule simulate_truth:$", told, re.MULTILINE)) == n_detection * n_replicates
 
 
+def test_a_config_may_be_json_indented_by_tabs_with_paths_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DATA", str(tmp_path / "data"))
+    (tmp_path / "data").mkdir()
+    for name in ("cells.h5mu", "genes.gtf", "tasks.tsv"):
+        (tmp_path / "data" / name).write_text("cell_type\tgene\nA\tB\n")
+    inputs = {"multiome": "$DATA/cells.h5mu", "genes": "~/data/genes.gtf"}
+    config = {"input": inputs, "tasks": "${DATA}/tasks.tsv", "results": "$DATA/out", "run": "x"}
+    (tmp_path / "study.json").write_text(json.dumps(config, indent="\t"))
+    run = snakemake("--dry-run", "--configfile", "study.json", cwd=tmp_path)
+    told = run.stdout + run.stderr
+    assert run.returncode == 0, told
+    for path in ("cells.h5mu", "genes.gtf", "out/x/report.html"):
+        assert str(tmp_path / "data" / path) in told
+    assert "$DATA" not in told and "~" not in told
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         (
-            "serach: {}",
+            "serach: {}\ntasks: {A: [x]}\ninput: {simulation: {}}",
             r"error: study.yaml: unknown key 'serach' at the top level. Did you mean 'search'\? .*",
         ),
         (
@@ -124,11 +153,12 @@ def test_the_truth_benchmark_runs_instead_of_a_study(tmp_path):
         ),
         (
             "tasks: {A: [x]}\ninput: {multiome: absent.h5mu, genes: absent.gtf}",
-            r"error: study.yaml: input.multiome: there is no file 'absent.h5mu' .*",
+            r"error: study.yaml: input.multiome: there is no file 'absent.h5mu' .*\n"
+            r"error: study.yaml: input.genes: there is no file 'absent.gtf' .*",
         ),
     ],
 )
-def test_a_bad_config_is_one_clear_line(tmp_path, text, expected):
+def test_a_bad_config_is_told_in_clear_lines(tmp_path, text, expected):
     (tmp_path / "study.yaml").write_text(text)
     run = snakemake("--dry-run", "--configfile", "study.yaml", cwd=tmp_path)
     assert run.returncode == 1

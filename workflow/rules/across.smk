@@ -21,7 +21,7 @@ rule measure_specificity:
     params:
         cell_type=cell_type_of,
         bootstrap={"n_bootstrap": config["redundancy"]["n_bootstrap"]},
-        seed=seed_for("measure_specificity"),
+        seed=config["seed"],
         code=code_of("measure_specificity"),
     script:
         "../scripts/measure_specificity.py"
@@ -76,7 +76,7 @@ rule measure_states:
         cell_type=cell_type_of,
         states=config["states"],
         bootstrap={"n_bootstrap": config["redundancy"]["n_bootstrap"]},
-        seed=seed_for("measure_states"),
+        seed=config["seed"],
         code=code_of("measure_states"),
     script:
         "../scripts/measure_states.py"

@@ -39,7 +39,7 @@ rule explain_tasks:
             "scope": config["search"]["scope"],
             "direction": config["search"]["direction"],
         },
-        seed=seed_for("explain_tasks"),
+        seed=config["seed"],
         code=code_of("explain_tasks"),
     script:
         "../scripts/explain_tasks.py"
@@ -78,7 +78,7 @@ rule measure_explainers:
         cell_type=cell_type_of,
         n_null_sets=BENCHMARK.get("n_null_sets", 0),
         windows=config["windows"],
-        seed=seed_for("measure_explainers"),
+        seed=config["seed"],
         code=code_of("measure_explainers"),
     script:
         "../scripts/measure_explainers.py"
@@ -98,7 +98,7 @@ use rule measure_specificity as measure_specificity_of_explainers with:
     params:
         cell_type=cell_type_of,
         bootstrap={"n_bootstrap": 200},
-        seed=seed_for("measure_specificity_of_explainers"),
+        seed=config["seed"],
         code=code_of("measure_specificity"),
 
 

@@ -15,9 +15,8 @@ SCRIPTS = Path(workflow.basedir, "workflow", "scripts")
 sys.path.insert(0, str(SCRIPTS))
 
 from grids.config import (
-    check,
-    check_files,
     downloads,
+    expand_paths,
     explainer_settings,
     is_url,
     local_files,
@@ -25,13 +24,13 @@ from grids.config import (
     search_scope,
 )
 from grids.config_schema import check_duplicates, read_text_values
-from grids.errors import InputError, short_path
+from grids.errors import InputError, check_all, short_path
 from grids.explainers.jobs import jobs
-from grids.names import escape
+from grids.names import escape, unescape
 from grids.provenance import code_hash, config_of
-from grids.report import what_went_wrong
+from grids.report import last_words, what_went_wrong
 from grids.seeds import derive_seed
-from grids.tasks import ALL_GENES, read_tasks
+from grids.tasks import ALL_GENES, checked_tasks
 from grids.threads import THREADS
 from grids.writing import check_writable
 
@@ -60,16 +59,13 @@ SCHEMA = yaml.load(
 )
 try:
     check_writable(Path.cwd(), "the working folder, which holds Snakemake's records,")
-    for path in CONFIG_FILES:
-        check_duplicates(path)
-    given = read_text_values(config_of(config), SCHEMA)
+    check_all(functools.partial(check_duplicates, path) for path in CONFIG_FILES)
+    given = expand_paths(read_text_values(config_of(config), SCHEMA), SCHEMA)
     config.clear()
     config.update(given)
-    check(config, SCHEMA, CONFIG_SOURCE)
-    check_files(config, CONFIG_SOURCE, MARKER_SETS)
-    TASKS = read_tasks(config.get("tasks", {}), CONFIG_SOURCE)
+    TASKS = checked_tasks(config, SCHEMA, CONFIG_SOURCE, MARKER_SETS)
 except InputError as error:
-    raise SystemExit(f"error: {error}")
+    raise SystemExit(error.report)
 # What is null is not given: `validate` would look for the keys of a mapping in it. The truth benchmark has no input.
 config["input"] = {
     key: value for key, value in config.get("input", {}).items() if value is not None
@@ -86,8 +82,10 @@ DOWNLOADS = downloads(config["input"])
 
 
 def wildcard_of(cell_type):
-    """A cell type's name in paths; never 'joint', the name of the surrogate of all cell types."""
-    return "=6Aoint" if cell_type == "joint" else escape(cell_type)
+    """A cell type's name in paths; never that of a file beside the type's: 'joint', or 'effects.tsv' and the like."""
+    name = escape(cell_type)
+    is_taken = name == "joint" or Path(name).suffix in (".tsv", ".gz", ".md", ".tex")
+    return f"={ord(name[0]):02X}{name[1:]}" if is_taken else name
 
 
 BENCHMARK = config.get("benchmark", {})
@@ -188,12 +186,20 @@ def cell_type_of(wildcards):
 
 
 def label_of(wildcards):
-    """The true name in the report, where Snakemake would read braces as wildcards."""
-    return cell_type_of(wildcards).translate(str.maketrans("{}", "()"))
+    """The cell type's true name in the report, where Snakemake would read braces as wildcards."""
+    return label(cell_type_of(wildcards))
+
+
+def label(name):
+    """A name as the report shows it."""
+    return name.translate(str.maketrans("{}", "()"))
 
 
 def seed_for(step):
-    """The seed of a step's job: its own for each step and wildcard."""
+    """The seed of a step's job: its own for each step and wildcard.
+
+    Steps that look at the same cells must draw the same openness of their peaks, by the run's own seed.
+    """
     return lambda wildcards: derive_seed(config["seed"], step, *wildcards)
 
 

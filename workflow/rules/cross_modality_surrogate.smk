@@ -10,6 +10,7 @@ SURROGATE = {
 rule train_surrogate:
     input:
         multiome="<results>/preprocessed.h5mu",
+        feasibility=ancient("<results>/feasibility.tsv"),
     output:
         surrogate="<results>/surrogate/joint.safetensors",
         curves="<results>/surrogate/curves/joint.tsv",

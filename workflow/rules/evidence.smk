@@ -21,7 +21,7 @@ rule score_peaks:
         runtime=minutes(60, per_input_mb=1),
     params:
         cell_type=cell_type_of,
-        seed=seed_for("score_peaks"),
+        seed=config["seed"],
         code=code_of("score_peaks"),
     script:
         "../scripts/score_peaks.py"

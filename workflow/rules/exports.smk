@@ -14,7 +14,6 @@ EXPLAINED = [
 
 rule write_tracks:
     input:
-        # In the order in which the script takes them.
         sets="<results>/sets.tsv",
         effects="<results>/effects.tsv",
         genes="<results>/genes.tsv.gz",

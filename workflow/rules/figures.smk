@@ -150,6 +150,7 @@ rule figure_regularisation_path:
 rule figure_gate:
     input:
         gate="<results>/gate.tsv",
+        tasks="<results>/tasks.tsv",
         accessibility="<results>/accessibility.tsv.gz",
     output:
         pdf="<results>/figures/gate.pdf",
@@ -171,6 +172,7 @@ rule figure_gate:
         mem_mb=memory(2000, per_input_mb=50),
         runtime=minutes(15, per_input_mb=0.2),
     params:
+        threshold=config["gate"]["q_value"],
         code=code_of("figure_gate"),
     script:
         "../scripts/figure_gate.py"
@@ -345,7 +347,9 @@ rule figure_locus:
             caption="../report/locus.rst",
             category="3. Sets and effects",
             subcategory=lambda wildcards: f"Loci, {label_of(wildcards)}",
-            labels={"what": "{gene}"},
+            labels=lambda wildcards: {
+                "what": f"{label(unescape(wildcards.gene))}, {label_of(wildcards)}"
+            },
         ),
     log:
         "<results>/logs/figure_locus/{cell_type}.log",

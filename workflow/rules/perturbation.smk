@@ -27,7 +27,7 @@ rule find_sets:
     params:
         cell_type=cell_type_of,
         search={key: value for key, value in config["search"].items() if key != "given"},
-        seed=seed_for("find_sets"),
+        seed=config["seed"],
         stamps=stamps("search.given"),
         code=code_of("find_sets"),
     script:
@@ -64,7 +64,7 @@ rule measure_effects:
         cell_type=cell_type_of,
         effects=config["effects"],
         windows=config["windows"],
-        seed=seed_for("measure_effects"),
+        seed=config["seed"],
         code=code_of("measure_effects"),
     script:
         "../scripts/measure_effects.py"

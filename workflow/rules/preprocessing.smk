@@ -68,3 +68,40 @@ rule link_windows:
         code=code_of("link_windows"),
     script:
         "../scripts/link_windows.py"
+
+
+# Before anything slow: training waits for it.
+rule check_feasibility:
+    input:
+        multiome="<results>/preprocessed.h5mu",
+        windows="<results>/windows.tsv.gz",
+        tasks="<results>/tasks.tsv",
+        dropped="<results>/quality_control/skipped.tsv",
+    output:
+        feasibility=report(
+            "<results>/feasibility.tsv",
+            caption="../report/feasibility.rst",
+            category="1. Data",
+            labels={"what": "Whether tasks can be tested, table"},
+        ),
+        testable=report(
+            "<results>/testable_genes.tsv",
+            caption="../report/testable_genes.rst",
+            category="1. Data",
+            labels={"what": "Genes that can be tested, table"},
+        ),
+    log:
+        "<results>/logs/check_feasibility.log",
+    benchmark:
+        "<results>/benchmarks/check_feasibility.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(3000, per_input_mb=20),
+        runtime=minutes(15, per_input_mb=0.2),
+    params:
+        cell_types=lambda wildcards: list(CELL_TYPES.values()),
+        code=code_of("check_feasibility"),
+    script:
+        "../scripts/check_feasibility.py"

@@ -36,7 +36,7 @@ rule measure_redundancy:
             key: config["search"][key]
             for key in ("scope", "set_size", "candidates", "max_rounds")
         },
-        seed=seed_for("measure_redundancy"),
+        seed=config["seed"],
         code=code_of("measure_redundancy"),
     script:
         "../scripts/measure_redundancy.py"

@@ -3,6 +3,10 @@
 
 rule tables_and_figures:
     input:
+        "<results>/summary.tsv",
+        "<results>/summary.html",
+        "<results>/feasibility.tsv",
+        "<results>/testable_genes.tsv",
         "<results>/sets.tsv",
         "<results>/effects.tsv",
         "<results>/locations.tsv",
@@ -28,6 +32,44 @@ rule tables_and_figures:
         per_cell_type("<results>/tracks/{cell_type}.accessibility.bw"),
         FIGURES,
         [BENCHMARK_TABLES, BENCHMARK_FIGURES] if BENCHMARK else [],
+
+
+# What came of the run: a table, and what `workflow/report/workflow.rst` shows on the first page.
+rule summarise_tasks:
+    input:
+        feasibility="<results>/feasibility.tsv",
+        testable="<results>/testable_genes.tsv",
+        gate="<results>/gate.tsv",
+        skipped="<results>/skipped.tsv",
+        redundancy="<results>/redundancy.tsv",
+        sets="<results>/sets.tsv",
+        steps="<results>/quality_control/cells.tsv",
+    output:
+        summary=report(
+            "<results>/summary.tsv",
+            caption="../report/summary.rst",
+            category="1. Data",
+            labels={"what": "What came of every task, table"},
+        ),
+        page="<results>/summary.html",
+    log:
+        "<results>/logs/summarise_tasks.log",
+    benchmark:
+        "<results>/benchmarks/summarise_tasks.tsv"
+    conda:
+        "../../envs/grids.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000, per_input_mb=50),
+        runtime=minutes(15, per_input_mb=0.1),
+    params:
+        config={
+            key: config[key]
+            for key in ("gate", "preprocessing", "quality_control", "windows")
+        },
+        code=code_of("summarise_tasks"),
+    script:
+        "../scripts/summarise_tasks.py"
 
 
 rule describe_provenance:
@@ -81,6 +123,7 @@ rule make_report:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         snakefile=workflow.main_snakefile,
+        stylesheet=str(Path(workflow.basedir, "workflow", "report", "report.css")),
         config_files=lambda wildcards: CONFIG_FILES,
         config_args=lambda wildcards: CONFIG_ARGS,
         code=code_of("make_report"),

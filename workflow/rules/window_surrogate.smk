@@ -5,6 +5,7 @@ rule train_window_surrogate:
     input:
         multiome="<results>/preprocessed.h5mu",
         windows="<results>/windows.tsv.gz",
+        feasibility=ancient("<results>/feasibility.tsv"),
     output:
         surrogate="<results>/surrogate/{cell_type}.safetensors",
         regularisation="<results>/surrogate/regularisation/{cell_type}.tsv",
@@ -54,7 +55,7 @@ rule evaluate_window_surrogate:
         mem_mb=memory(6000, per_input_mb=20),
         runtime=minutes(60, per_input_mb=0.5),
     params:
-        cell_types=list(CELL_TYPES.values()),
+        cell_types=lambda wildcards: list(CELL_TYPES.values()),
         seed=seed_for("evaluate_window_surrogate"),
         code=code_of("evaluate_window_surrogate"),
     script:

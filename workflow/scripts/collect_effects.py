@@ -1,7 +1,7 @@
 """Put the cell types' tables together; q-values are over all tasks."""
 
 from grids import tables
-from grids.collecting import collect_effects, require_sets
+from grids.collecting import collect_effects
 from grids.logging import job
 
 with job(snakemake) as log:
@@ -11,7 +11,6 @@ with job(snakemake) as log:
         parts = [tables.read(path) for path in snakemake.input[name]]
         table = collect_effects(parts) if name == "effects" else tables.concatenate(parts)
         collected[name] = table if name == "skipped" else tables.mark_gate(table, tasks)
-    require_sets(collected["sets"], collected["skipped"])
     for name, table in collected.items():
         tables.write(table, snakemake.output[name])
         log.info("%s: %d rows", name, len(table))

@@ -10,5 +10,5 @@ with job(snakemake):
     redundancy = tables.read(snakemake.input.redundancy)
     windows = tables.read(snakemake.input.windows, usecols=["peak", "gene"])
     gene_classes = snakemake.input.gene_classes
-    gene_classes = read_gene_classes(gene_classes, redundancy["gene"]) if gene_classes else None
+    gene_classes = read_gene_classes(gene_classes, windows["gene"]) if gene_classes else None
     save(atlas(redundancy, windows, gene_classes), *snakemake.output)

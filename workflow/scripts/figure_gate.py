@@ -7,4 +7,5 @@ from grids.logging import job
 
 with job(snakemake):
     cell_types = tables.read_cell_types(snakemake.input.accessibility)
-    save(gate(tables.read(snakemake.input.gate), cell_types=cell_types), *snakemake.output)
+    genes, tasks = tables.read(snakemake.input.gate), tables.read(snakemake.input.tasks)
+    save(gate(genes, tasks, snakemake.params.threshold, cell_types), *snakemake.output)

@@ -13,9 +13,10 @@ from grids.names import escape
 with job(snakemake) as log:
     files, params = snakemake.input, snakemake.params
     cell_type = params.cell_type
-    sets, genes, windows, accessibility, alternatives = (
-        tables.read(files[name]) for name in ("sets", "genes", "windows", "accessibility", "alternatives")
+    sets, genes, windows, alternatives = (
+        tables.read(files[name]) for name in ("sets", "genes", "windows", "alternatives")
     )
+    accessibility = tables.read_accessibility(files.accessibility)
     options = {"resolution_bp": params.resolution_bp, "assembly": params.assembly}
     contacts = open_contact_map(files.contacts, accessibility, **options) if files.contacts else None
     tads = read_tads(files.tads, accessibility, genes, params.assembly) if files.tads else None

@@ -6,5 +6,7 @@ from grids.figures.save import save
 from grids.logging import job
 
 with job(snakemake):
-    sets, genes, windows, accessibility = (tables.read(path) for path in snakemake.input)
-    save(member_locations(sets, genes, windows, accessibility), *snakemake.output)
+    files = snakemake.input
+    sets, genes, windows = (tables.read(files[name]) for name in ("sets", "genes", "windows"))
+    peaks = tables.read_accessibility(files.accessibility)
+    save(member_locations(sets, genes, windows, peaks), *snakemake.output)

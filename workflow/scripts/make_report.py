@@ -10,4 +10,5 @@ with job(snakemake):
         snakemake.params.snakefile,
         snakemake.params.config_files,
         snakemake.params.config_args,
+        snakemake.params.stylesheet,
     )

@@ -8,7 +8,7 @@ from grids.logging import job
 
 with job(snakemake) as log:
     files, params = snakemake.input, snakemake.params
-    genes, peaks = tables.read(files.genes), tables.read(files.accessibility)
+    genes, peaks = tables.read(files.genes), tables.read_accessibility(files.accessibility)
     options = {"resolution_bp": params.resolution_bp, "assembly": params.assembly}
     contacts, members, summary = measure_contacts(
         tables.read(files.sets),

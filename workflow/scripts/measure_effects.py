@@ -13,7 +13,7 @@ with job(snakemake):
     multiome = read_multiome(snakemake.input.multiome)
     test = multiome.cells(cell_type=cell_type, split="test", most=EXPLAINED_CELLS)
     genes, peaks = tables.read(snakemake.input.genes), multiome.atac.var
-    accessibility = tables.read(snakemake.input.accessibility)[cell_type].to_numpy()
+    accessibility = tables.read_accessibility(snakemake.input.accessibility)[cell_type].to_numpy()
     question = {
         "seed": snakemake.params.seed,
         "searches": tables.read(snakemake.input.searches),

@@ -14,7 +14,7 @@ with job(snakemake) as log:
         read_multiome(snakemake.input.multiome),
         tables.read(snakemake.input.windows),
         tables.read(snakemake.input.genes),
-        tables.read(snakemake.input.accessibility),
+        tables.read_accessibility(snakemake.input.accessibility),
         tables.mark_gate(scores, tables.read(snakemake.input.tasks)),
         assembly=params.assembly,
         seed=params.seed,

@@ -14,7 +14,7 @@ with job(snakemake):
     multiome = read_multiome(snakemake.input.multiome)
     surrogate = storage.load(snakemake.input.surrogate, snakemake.resources.device)
     genes = tables.read(snakemake.input.genes)
-    accessibility = tables.read(snakemake.input.accessibility)[cell_type].to_numpy()
+    accessibility = tables.read_accessibility(snakemake.input.accessibility)[cell_type].to_numpy()
     place, windows = (genes, multiome.atac.var, accessibility), snakemake.params.windows
     sets = pd.concat(map(tables.read, snakemake.input.sets), ignore_index=True)
     sets = pd.concat([sets, matched_random_sets(surrogate, sets, *place, seed, **windows)])

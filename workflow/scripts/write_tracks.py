@@ -6,11 +6,13 @@ from grids import tables, tracks
 from grids.logging import job
 
 with job(snakemake):
-    cell_type = snakemake.params.cell_type
-    sets, effects, genes, accessibility = (tables.read(path) for path in snakemake.input)
+    cell_type, files = snakemake.params.cell_type, snakemake.input
+    sets, effects, genes = (tables.read(files[name]) for name in ("sets", "effects", "genes"))
+    accessibility = tables.read_accessibility(files.accessibility)
     tracks.write_bed(sets, cell_type, snakemake.output.bed)
     tracks.write_bedpe(sets, genes, effects, cell_type, snakemake.output.bedpe)
     tracks.write_interact(sets, genes, effects, cell_type, snakemake.output.interact)
     # As far as peaks and genes reach: the annotation does not tell where chromosomes end.
-    ends = pd.concat([genes, accessibility]).dropna(subset="end").groupby("chromosome")["end"].max()
+    ends = pd.concat([table[["chromosome", "end"]] for table in (genes, accessibility)]).dropna()
+    ends = ends.groupby("chromosome")["end"].max()
     tracks.write_bigwig(accessibility, cell_type, ends.astype(int).to_dict(), snakemake.output.bigwig)

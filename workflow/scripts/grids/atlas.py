@@ -5,20 +5,23 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control, kruskal, mannwhitneyu
+from scipy.stats import false_discovery_control
 
 from grids import tables
 from grids.bins import equal_count_bins
 from grids.errors import InputError, did_you_mean, listing
 from grids.logging import log
+from grids.rank_tests import rank_tests
 from grids.tables import ATLAS_COLUMNS
 
 CLASSES = ["none", "single", "multiplicative", "redundant", "synergistic"]
 # A run may hold sets that several surrogates, methods or directions gave; they are never pooled.
 RUN_KEYS = ["surrogate", "method", "direction"]
 N_BINS = 4
-# Fewer sets than this on either side of a comparison are not tested.
-MIN_TESTED = 3
+# Groupings of genes, tested with one value per gene.
+OF_GENES = ("n_window_peaks", "gene_class")
+# Follows from the same effects as the index, so that groups differ even where all genes are alike.
+NOT_TESTED = ("n_sufficient",)
 
 
 def read_gene_classes(path: str | os.PathLike, genes: pd.Series) -> pd.DataFrame:
@@ -28,7 +31,7 @@ def read_gene_classes(path: str | os.PathLike, genes: pd.Series) -> pd.DataFrame
     ----------
     path : path
     genes : Series of str
-        The genes of the run.
+        Every gene of the run that has a window: what is explained may have no class.
 
     Raises
     ------
@@ -54,7 +57,7 @@ def read_gene_classes(path: str | os.PathLike, genes: pd.Series) -> pd.DataFrame
             if len(table)
             else f"{path}: no rows; expected a row per gene"
         )
-    log.info("%s: %d of %d explained genes have a class", path, n_found, genes.nunique())
+    log.info("%s: %d of %d genes have a class", path, n_found, genes.nunique())
     return table
 
 
@@ -69,11 +72,12 @@ def summarise_atlas(
     Sets of tasks that did not pass the quality gate are left out, unless there are no others (`n_not_passed`).
 
     The index is a ratio to the joint effect and means nothing without one, nor for a set of one peak: such
-    sets count in the shares of classes but not in the index. Whether groups differ is asked of the index by rank:
-    `p_value_of_grouping` over all groups (Kruskal-Wallis), `p_value` for each group against the other sets of
-    the grouping (Mann-Whitney, two-sided) with `q_value` over the groups (Benjamini-Hochberg). Sets of one
-    gene in several cell types are not independent, so the groupings of genes are tested with one value per
-    gene, its median over cell types.
+    sets count in the shares of classes but not in the index. Whether groups differ is asked of the index by rank
+    (:func:`~grids.rank_tests.rank_tests`): `p_value_of_grouping` of all groups, `p_value` of each group against the
+    other sets of the grouping with `q_value` over the groups (Benjamini-Hochberg). The unit is the gene: cell types
+    are compared within genes and between genes with as many sets, groupings of genes with one value per gene, its
+    median over cell types; classes of genes may overlap. `n_sufficient` is described only: it is computed
+    from the same effects as the index, and the two go together without any difference between genes.
 
     Parameters
     ----------
@@ -92,9 +96,9 @@ def summarise_atlas(
     n_peaks = redundancy["gene"].map(windows.groupby("gene")["peak"].nunique()).fillna(0)
     redundancy = redundancy.assign(n_window_peaks=n_peaks).reset_index(drop=True)
     parts = [
-        _summarise(groups, sets, by_gene).assign(**dict(zip(RUN_KEYS, key, strict=True)), grouping=grouping)
+        _summarise(grouping, groups, sets).assign(**dict(zip(RUN_KEYS, key, strict=True)), grouping=grouping)
         for key, sets in counted_by_run(redundancy)
-        for grouping, by_gene, groups in _groupings(sets, gene_classes)
+        for grouping, groups in _groupings(sets, gene_classes)
         if groups
     ]
     return pd.concat(parts or [pd.DataFrame(columns=ATLAS_COLUMNS)], ignore_index=True)[ATLAS_COLUMNS]
@@ -107,26 +111,25 @@ def counted_by_run(redundancy: pd.DataFrame) -> Iterator[tuple[tuple, pd.DataFra
 
 
 def _groupings(sets: pd.DataFrame, gene_classes: pd.DataFrame | None) -> Iterator:
-    """Name of each grouping, whether it is one of genes, and its groups' sets by name."""
-    yield "all", False, {"all": sets}
-    yield "cell_type", False, dict(list(sets.groupby("cell_type")))
+    """Name of each grouping, and its groups' sets by name."""
+    yield "all", {"all": sets}
+    yield "cell_type", dict(list(sets.groupby("cell_type")))
     sufficient = sets.dropna(subset="n_sufficient").astype({"n_sufficient": int})
-    yield "n_sufficient", False, {str(n): rows for n, rows in sufficient.groupby("n_sufficient")}
+    yield "n_sufficient", {str(n): rows for n, rows in sufficient.groupby("n_sufficient")}
     of_gene = sets.drop_duplicates("gene").set_index("gene")["n_window_peaks"]
     codes, labels = equal_count_bins(of_gene.to_numpy(), N_BINS)
     code = sets["gene"].map(pd.Series(codes, index=of_gene.index))
-    yield "n_window_peaks", True, {label: sets[code == i] for i, label in enumerate(labels)}
+    yield "n_window_peaks", {label: sets[code == i] for i, label in enumerate(labels)}
     if gene_classes is not None:
         members = gene_classes.groupby("gene_class")["gene"]
         groups = {name: sets[sets["gene"].isin(genes)] for name, genes in members}
-        yield "gene_class", True, {name: rows for name, rows in groups.items() if len(rows)}
+        yield "gene_class", {name: rows for name, rows in groups.items() if len(rows)}
 
 
-def _summarise(groups: dict[str, pd.DataFrame], sets: pd.DataFrame, by_gene: bool) -> pd.DataFrame:
+def _summarise(grouping: str, groups: dict[str, pd.DataFrame], sets: pd.DataFrame) -> pd.DataFrame:
     """One row per group; each is tested against the other `sets`."""
     indexed = sets[(sets["set_size"] > 1) & (sets["class"] != "none") & sets["redundancy_index"].notna()]
     inside = {name: indexed.index.isin(rows.index) for name, rows in groups.items()}
-    p_value_of_grouping = _kruskal([_values(indexed[here], by_gene) for here in inside.values()])
     rows = []
     for name, members in groups.items():
         here = indexed[inside[name]]
@@ -142,30 +145,23 @@ def _summarise(groups: dict[str, pd.DataFrame], sets: pd.DataFrame, by_gene: boo
                 "lower_quartile": lower,
                 "upper_quartile": upper,
                 **{f"share_{kind}": (members["class"] == kind).mean() for kind in CLASSES},
-                "p_value_of_grouping": p_value_of_grouping,
-                "p_value": _mann_whitney(_values(here, by_gene), _values(indexed[~inside[name]], by_gene)),
+                "p_value_of_grouping": np.nan,
+                "p_value": np.nan,
                 "q_value": np.nan,
             }
         )
     table = pd.DataFrame(rows)
-    tested = table["p_value"].notna()
-    table.loc[tested, "q_value"] = false_discovery_control(table.loc[tested, "p_value"])
+    if grouping not in NOT_TESTED:
+        table["p_value"], table["p_value_of_grouping"] = _test(grouping, indexed, pd.DataFrame(inside))
+        tested = table["p_value"].notna()
+        table.loc[tested, "q_value"] = false_discovery_control(table.loc[tested, "p_value"])
     return table
 
 
-def _values(rows: pd.DataFrame, by_gene: bool) -> np.ndarray:
-    index = rows["redundancy_index"]
-    return (index.groupby(rows["gene"]).median() if by_gene else index).to_numpy()
-
-
-def _kruskal(groups: list[np.ndarray]) -> float:
-    groups = [values for values in groups if len(values) >= MIN_TESTED]
-    if len(groups) < 2 or np.ptp(np.concatenate(groups)) == 0:
-        return np.nan
-    return kruskal(*groups).pvalue
-
-
-def _mann_whitney(inside: np.ndarray, outside: np.ndarray) -> float:
-    if min(len(inside), len(outside)) < MIN_TESTED:
-        return np.nan
-    return mannwhitneyu(inside, outside).pvalue
+def _test(grouping: str, sets: pd.DataFrame, inside: pd.DataFrame) -> tuple[np.ndarray, float]:
+    """p-value of each group, a column of `inside`, and of all of them."""
+    index, gene = sets["redundancy_index"], sets["gene"].to_numpy()
+    if grouping in OF_GENES:
+        index, inside = index.groupby(gene).median(), inside.groupby(gene).any()
+        gene = index.index
+    return rank_tests(index.to_numpy(), gene, inside.to_numpy())

@@ -24,6 +24,12 @@ CACHE_BYTES = 2**26
 Step = Callable[[sparse.csr_matrix], sparse.csr_matrix]
 
 
+def plain(values: np.ndarray) -> np.ndarray:
+    """Numbers as scipy computes with them: not of half or long precision, in this machine's byte order."""
+    wider = {2: np.float32, 16: np.float64}.get(values.dtype.itemsize) if values.dtype.kind == "f" else None
+    return values.astype(wider or values.dtype.newbyteorder("="), copy=False)
+
+
 class StoredRows:
     """Rows of a CSR matrix that stays in its file, in anndata's layout.
 
@@ -49,7 +55,7 @@ class StoredRows:
             self._indptr = group["indptr"][:].astype(np.int64)
             self._width = int(group.attrs["shape"][1])
         self._rows = np.arange(len(self._indptr) - 1)
-        self._steps: tuple[Step, ...] = ()
+        self._steps: tuple[Callable, ...] = ()  # of rows in memory and their places in the file
         self._n_columns = self._width
 
     @property
@@ -76,7 +82,16 @@ class StoredRows:
 
     def then(self, step: Step, n_columns: int | None = None) -> "StoredRows":
         """The same rows with `step` applied to what is read, row by row; `n_columns` where it changes their number."""
-        return self._changed(_steps=(*self._steps, step), _n_columns=n_columns or self._n_columns)
+        return self._with_step(lambda rows, _: step(rows), n_columns or self._n_columns)
+
+    def scale(self, factors: np.ndarray) -> "StoredRows":
+        """The same rows times their factors, float64, shape (n_rows,)."""
+        in_file = np.ones(len(self._indptr) - 1)
+        in_file[self._rows] = factors
+        return self._with_step(lambda rows, places: scale(rows, in_file[places]), self._n_columns)
+
+    def _with_step(self, step: Callable, n_columns: int) -> "StoredRows":
+        return self._changed(_steps=(*self._steps, step), _n_columns=n_columns)
 
     def __getitem__(self, rows: slice | np.ndarray) -> sparse.csr_matrix:
         """Rows in memory: a slice, positions in any order, or a mask."""
@@ -108,7 +123,7 @@ class StoredRows:
                 if not np.array_equal(place, np.arange(part.shape[0])):
                     part = part[place]
                 for step in self._steps:
-                    part = step(part)
+                    part = step(part, rows[first:last])
                 parts.append(part)
                 first = last
         return parts[0] if len(parts) == 1 else sparse.vstack(parts, format="csr")
@@ -118,7 +133,7 @@ class StoredRows:
         indptr = self._indptr[first : end + 1]
         entries = slice(indptr[0], indptr[-1])
         indices = group["indices"][entries].astype(np.int32, copy=False)
-        rows = (group["data"][entries], indices, (indptr - indptr[0]).astype(np.int32))
+        rows = (plain(group["data"][entries]), indices, (indptr - indptr[0]).astype(np.int32))
         return sparse.csr_matrix(rows, shape=(end - first, self._width))
 
     def slices(self) -> Iterator[slice]:
@@ -140,6 +155,11 @@ def read(group: h5py.Group) -> Rows:
     is_csr = group.attrs.get("encoding-type") == "csr_matrix"
     if is_csr and len(group["indices"]) > ENTRIES_IN_MEMORY:
         return StoredRows(group.file.filename, group.name)
+    layouts = {"csr_matrix": sparse.csr_matrix, "csc_matrix": sparse.csc_matrix}
+    layout = layouts.get(group.attrs.get("encoding-type"))
+    if layout is not None and group["data"].dtype.kind in "iuf":  # of half precision scipy takes none
+        arrays = plain(group["data"][:]), group["indices"][:], group["indptr"][:]
+        return layout(arrays, shape=tuple(group.attrs["shape"]))
     return read_elem(group)
 
 
@@ -160,6 +180,20 @@ def select(matrix: Rows, rows: np.ndarray) -> Rows:
 def then(matrix: Rows, step: Step, n_columns: int | None = None) -> Rows:
     """What `step` makes of each row; of stored ones when they are read."""
     return matrix.then(step, n_columns) if isinstance(matrix, StoredRows) else step(matrix)
+
+
+def scale(matrix: Rows, factors: np.ndarray) -> Rows:
+    """Each row times its factor, computed in float64.
+
+    Parameters
+    ----------
+    matrix : csr_matrix or StoredRows, shape (n_rows, n_columns)
+    factors : ndarray, shape (n_rows,)
+    """
+    if isinstance(matrix, StoredRows):
+        return matrix.scale(factors)
+    values = matrix.data * np.repeat(np.asarray(factors, np.float64), np.diff(matrix.indptr))
+    return sparse.csr_matrix((values, matrix.indices, matrix.indptr), matrix.shape)
 
 
 def in_memory(matrix: Rows) -> sparse.csr_matrix:

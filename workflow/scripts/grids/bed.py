@@ -12,10 +12,16 @@ import pandas as pd
 
 from grids.chromosomes import COORDINATES, LARGEST
 from grids.errors import InputError
+from grids.logging import log
 
 _NUMBER = re.compile(r"^-?[0-9]")
 LONGEST_LINE = 1 << 20  # characters
 MISSING = ("", ".", "NA", "NaN", "nan", "None", "-")
+
+
+def fields_of(line: str, separator: str | None = "\t") -> list[str]:
+    """The fields of a line, without the white space that spreadsheets leave around them."""
+    return [field.strip() for field in line.split(separator)]
 
 
 def data_lines(path: str | os.PathLike, where: str) -> Iterator[tuple[int, str]]:
@@ -35,7 +41,10 @@ def data_lines(path: str | os.PathLike, where: str) -> Iterator[tuple[int, str]]
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{where}: file not found; check its path")
+        found = (
+            "this is a folder; give the path of a file" if path.is_dir() else "file not found; check its path"
+        )
+        raise InputError(f"{where}: {found}")
     with path.open("rb") as raw:
         compressed = raw.read(2) == b"\x1f\x8b"
     opener = gzip.open if compressed else open
@@ -82,7 +91,7 @@ def bed_rows(
     """
     rows, is_first = [], True
     for number, line in data_lines(path, where):
-        fields = line.split("\t") if "\t" in line else line.split()
+        fields = fields_of(line, "\t" if "\t" in line else None)
         is_header = is_first and len(fields) > 1 and not any(map(_NUMBER.match, fields[1:3]))
         if line.startswith("#"):
             continue
@@ -114,7 +123,10 @@ def with_coordinates(table: pd.DataFrame, where: str, suffix: str = "") -> pd.Da
         A coordinate is no whole number, or a row no interval.
     """
     columns = [f"{column}{suffix}" for column in COORDINATES]
-    table = table[~table[columns].isin(MISSING).any(axis=1)].copy()
+    missing = table[columns].isin(MISSING).any(axis=1)
+    if missing.any():
+        log.info("%s: %d rows have no coordinates and are left out", where, int(missing.sum()))
+    table = table[~missing].copy()
     for column in columns[1:]:
         # R writes 100000 as 1e+05.
         values = pd.to_numeric(table[column], errors="coerce").astype(float)

@@ -187,7 +187,7 @@ def annotate_cell_types(
     genes: np.ndarray,
     markers: pd.DataFrame,
     *,
-    target_sum: float | None,
+    size_factor: np.ndarray | None,
     seed: int,
     where: str = "",
 ) -> tuple[np.ndarray, pd.DataFrame]:
@@ -199,8 +199,8 @@ def annotate_cell_types(
         RNA counts, or gene activity (:func:`gene_activity`).
     genes : array of str, shape (n_genes,)
     markers : DataFrame with columns cell_type, gene
-    target_sum : float or None
-        Depth that cells are scaled to before the logarithm; None for values already normalised.
+    size_factor : ndarray, shape (n_cells,), or None
+        What counts are divided by before the logarithm; None for values already normalised.
     seed : int
     where : str
         File and modality, for messages.
@@ -224,7 +224,7 @@ def annotate_cell_types(
             f"{listing(markers['gene'].unique(), 3)}) is in the data (for example {listing(genes[:3])}); "
             "input.markers must be of the same species and name genes like the data"
         )
-    logged = log_normalise(counts, target_sum)
+    logged = log_normalise(counts, size_factor)
     clusters = cluster_cells(logged, derive_seed(seed, "annotate_cell_types") % 2**31)
     scores = score_clusters(logged, np.asarray(genes, str), clusters, markers)
     n_markers = markers[markers["gene"].isin(known)]["cell_type"].value_counts()

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
-from grids.errors import InputError, listing
 from grids.tables import EFFECT_COLUMNS, INTERACTION_COLUMNS, SET_KEYS, STATE_COLUMNS, TASK_KEYS, stack
 
 
@@ -89,27 +88,3 @@ def collect_states(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     tests = tests[set_and_state].assign(q_value_of_change=q_value)
     table = table.drop(columns="q_value_of_change").merge(tests, on=set_and_state, how="left")
     return table[STATE_COLUMNS]
-
-
-def require_sets(sets: pd.DataFrame, skipped: pd.DataFrame) -> None:
-    """Refuse a run of which no task is left: there is nothing to measure and nothing to draw.
-
-    Parameters
-    ----------
-    sets : DataFrame, one row per member of a set
-    skipped : DataFrame
-        `cell_type gene reason`, one row per task that was not run.
-
-    Raises
-    ------
-    InputError
-        There is no set; the message holds the reasons.
-    """
-    if len(sets):
-        return
-    reasons = [f"{cell_type}, {gene}: {reason}" for cell_type, gene, reason in skipped.to_numpy()]
-    raise InputError(
-        f"no task is left, {len(skipped)} skipped ({listing(reasons, 3)}); choose other tasks, lower "
-        "search.set_size, widen windows.window_bp, use search.scope: genome, or explain genes that do not pass "
-        "the quality gate by gate: {force: true}"
-    )

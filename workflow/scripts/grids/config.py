@@ -1,15 +1,18 @@
 """What a config may say, and one clear line for each thing it may not."""
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from grids.config_schema import check_schema
-from grids.errors import InputError, did_you_mean, listing
+from grids.config_schema import check_schema, sound_sections
+from grids.errors import InputError, check_all, did_you_mean, listing
 from grids.evidence.settings import check_evidence
 from grids.names import check_names, escape
 
+_VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
 INPUT_FILES = ("multiome", "rna", "atac", "genes")
 # What runs instead of a study, and where its data come from.
 BENCHMARKS = {
@@ -35,23 +38,59 @@ def check(config: dict, schema: dict, source: str) -> None:
     Raises
     ------
     InputError
-        For the first thing that is wrong: a key that is unknown or missing, a value that is not allowed, or
-        keys that contradict each other.
+        With a line for each thing that is wrong: a key that is unknown or missing, a value that is not allowed, or
+        keys that contradict each other. Of a section that breaks the schema, nothing more is said.
     """
-    check_schema(config, schema, source)
+    sound = sound_sections(config, schema, source)
+    unsound = {*config} - {*sound}
+    contradictions = _contradictions(config, sound, schema, source)
+    check_all(
+        [
+            partial(check_schema, config, schema, source),
+            *(check for sections, check in contradictions if not unsound & sections),
+        ]
+    )
+
+
+def _contradictions(
+    config: dict, sound: dict, schema: dict, source: str
+) -> Iterator[tuple[set[str], Callable]]:
+    """Checks of keys against each other, each behind the sections that it looks at."""
     if any(name in config for name in BENCHMARKS):
-        _check_no_study(config, schema, source)
-    else:
-        _check_input(config["input"], source)
-    _check_split(config.get("preprocessing", {}).get("split", {}), schema, source)
-    _check_start(config.get("search", {}), source)
-    _check_scope(config, schema, source)
-    _check_states(config.get("states", []), source)
-    check_evidence(config.get("evidence", []), source)
-    _check_contacts(config.get("contacts", {}), source)
+        given = {"input", "tasks", "benchmark", *BENCHMARKS}
+        yield given, partial(_check_no_study, sound, schema, source)
+    elif "input" in sound:
+        yield {"input"}, partial(_check_input, sound["input"], source)
+    split = sound.get("preprocessing", {}).get("split", {})
+    yield set(), partial(_check_variables, config.get("results", ""), f"{source}: results")
+    yield {"preprocessing"}, partial(_check_split, split, schema, source)
+    yield {"search"}, partial(_check_start, sound.get("search", {}), source)
+    yield {"search", "surrogate"}, partial(_check_scope, sound, schema, source)
+    yield {"states"}, partial(_check_states, sound.get("states", []), source)
+    yield {"evidence"}, partial(check_evidence, sound.get("evidence", []), source)
+    yield {"contacts"}, partial(_check_contacts, sound.get("contacts", {}), source)
 
 
-def check_files(config: dict, source: str, marker_sets: Iterable[str] = ()) -> None:
+def expand_paths(config, schema: dict):
+    """The same config with ``~``, ``$NAME`` and ``${NAME}`` in its paths replaced by what they stand for.
+
+    A path is a text whose entry in the schema says ``format: path``. One that is there under its very name stays as
+    it is, as do URLs and variables that are not set.
+    """
+    if isinstance(config, dict):
+        entries = schema.get("properties", {})
+        return {key: expand_paths(value, entries.get(key, {})) for key, value in config.items()}
+    if isinstance(config, list):
+        return [expand_paths(value, schema.get("items", {})) for value in config]
+    is_path = isinstance(config, str) and schema.get("format") == "path"
+    if not is_path or is_url(config) or os.path.lexists(config):
+        return config
+    return os.path.expanduser(os.path.expandvars(config))
+
+
+def check_files(
+    config: dict, source: str, marker_sets: Iterable[str] = (), schema: dict | None = None
+) -> None:
     """Refuse local files that are not there: input, marker tables, given sets, gene classes, evidence, contacts,
     digits.
 
@@ -62,21 +101,42 @@ def check_files(config: dict, source: str, marker_sets: Iterable[str] = ()) -> N
         Where the config comes from, named in the message.
     marker_sets : iterable of str
         Names of the marker tables that ship.
+    schema : dict, optional
+        JSON schema of the config, which says what is expected.
 
     Raises
     ------
     InputError
-        For the first file that is missing.
+        With a line for each file that is missing.
     """
     marker_sets = sorted(marker_sets)
+    files = local_files(config, marker_sets)
     markers = config.get("input", {}).get("markers")
-    if markers and markers not in marker_sets and not os.path.isfile(markers):
-        raise InputError(
-            f"{source}: input.markers: '{markers}' is neither a file nor one of {listing(marker_sets)}."
-            f"{did_you_mean(markers, marker_sets)}"
-        )
-    for key, path in local_files(config, marker_sets).items():
-        check_file(path, f"{source}: {key}")
+    checks = []
+    if markers and markers not in marker_sets and not os.path.exists(markers):
+        files.pop("input.markers", None)
+        checks.append(partial(_refuse_markers, markers, marker_sets, source))
+    checks += [
+        partial(check_file, path, f"{source}: {key}", _description(key, schema or {}))
+        for key, path in files.items()
+    ]
+    check_all(checks)
+
+
+def _refuse_markers(markers: str, marker_sets: list[str], source: str) -> None:
+    _check_variables(markers, f"{source}: input.markers")
+    raise InputError(
+        f"{source}: input.markers: '{markers}' is neither a file nor one of {listing(marker_sets)}."
+        f"{did_you_mean(markers, marker_sets)}"
+    )
+
+
+def _description(key: str, schema: dict) -> str:
+    """What the schema says of a key of :func:`local_files`."""
+    key = "evidence.path" if key.startswith("evidence ") else key
+    for part in key.split("."):
+        schema = schema.get("items", schema).get("properties", {}).get(part, {})
+    return schema.get("description", "path of a file")
 
 
 def local_files(config: dict, marker_sets: Iterable[str] = ()) -> dict[str, str]:
@@ -165,8 +225,11 @@ def downloads(inputs: dict) -> dict[str, dict[str, str | None]]:
     }
 
 
-def check_file(path: str | Path, where: str) -> None:
+def check_file(path: str | Path, where: str, expected: str = "path of a file") -> None:
     """Raise an InputError when there is no such file, or its name cannot be used; the message begins with `where`."""
+    if os.path.isdir(path):
+        raise InputError(f"{where}: '{path}' is a folder; expected the {expected}")
+    _check_variables(path, where)
     if not os.path.isfile(path):
         raise InputError(
             f"{where}: there is no file '{path}' (a relative path starts where snakemake runs, {Path.cwd()})"
@@ -175,6 +238,17 @@ def check_file(path: str | Path, where: str) -> None:
     if {"{", "}"} & {*str(path)}:
         raise InputError(
             f"{where}: '{path}' has a brace, which Snakemake reads as a wildcard; rename the file"
+        )
+
+
+def _check_variables(path: str | Path, where: str) -> None:
+    """Refuse a path in which :func:`expand_paths` has left a variable."""
+    names = [plain or braced for plain, braced in _VARIABLE.findall(str(path))]
+    unset = next((name for name in names if name not in os.environ), None)
+    if unset and not os.path.lexists(path):
+        raise InputError(
+            f"{where}: '{path}' names the variable {unset}, which is not set; set it (export {unset}=...), or write "
+            "the path out"
         )
 
 
@@ -290,9 +364,11 @@ def _check_scope(config: dict, schema: dict, source: str) -> None:
 
 def _check_states(states: list[dict], source: str) -> None:
     keys = [entry["key"] for entry in states]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise InputError(f"{source}: states: key '{key}' stands twice; give every column once")
+    twice = [key for key in keys if keys.count(key) > 1]
+    if twice:
+        raise InputError(
+            *(f"{source}: states: key '{key}' stands twice; give every column once" for key in twice)
+        )
 
 
 def _check_contacts(contacts: dict, source: str) -> None:

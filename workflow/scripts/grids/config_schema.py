@@ -1,6 +1,8 @@
 """A config against its schema: what it may not say, in the user's words, and text values as what they mean."""
 
+import json
 import math
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,22 +30,74 @@ _LIMITS = {
 
 
 def check_schema(config: dict, schema: dict, source: str) -> None:
-    """Raise an InputError for the first place where ``config`` breaks ``schema``."""
-    errors = sorted(Draft202012Validator(schema).iter_errors(_text_keys(config, source)), key=_importance)
-    if errors:
-        raise InputError(f"{source}: {_explain(errors[0], schema)}")
+    """Raise an InputError with a line for each place where ``config`` breaks ``schema``."""
+    errors = sorted(_errors(config, schema, source), key=_importance)
+    messages = [f"{source}: {text}" for error in errors for text in _explain(error, schema)]
+    if messages:
+        raise InputError(*messages)
+
+
+def sound_sections(config: dict, schema: dict, source: str) -> dict:
+    """The top-level entries of a config that keep to the schema; none where a top-level key is unknown.
+
+    What an unknown key was meant for is not known: whatever is said about the others may be wrong.
+    """
+    try:
+        errors = _errors(config, schema, source)
+    except InputError:
+        return {}
+    unsound = {str(error.absolute_path[0]) for error in errors if error.absolute_path}
+    is_known = set(map(str, config)) <= set(schema["properties"])
+    return {key: value for key, value in config.items() if is_known and str(key) not in unsound}
+
+
+def _errors(config: dict, schema: dict, source: str) -> list:
+    return list(Draft202012Validator(schema).iter_errors(_text_keys(config, source)))
 
 
 def check_duplicates(path: str | Path) -> None:
-    """Refuse a YAML file that cannot be read as it was meant.
+    """Refuse a config file, JSON or YAML, that cannot be read as it was meant.
 
     Raises
     ------
     InputError
-        It is no YAML or no mapping, says the same key twice (YAML itself keeps only the last), or grows by aliases
+        It is neither or no mapping, says the same key twice (both languages keep only the last), or grows by aliases
         into more than :data:`MOST_NODES` values, or without end.
     """
+    where = short_path(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+        content = _read_json(text, where) if _is_json(text) else _read_yaml(text, where)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{where}: cannot be read as text ({error}); expected a YAML file in UTF-8"
+        ) from None
+    except RecursionError:
+        raise InputError(f"{where}: nested too deeply; see config/README.md for the keys") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{where}: expected keys with values (run: name), found {_quote(content)}")
 
+
+def _is_json(text: str) -> bool:
+    """What Snakemake tries first; JSON that is indented by tabs is no YAML."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _read_json(text: str, where: str):
+    def mapping(pairs):
+        for key, n in Counter(key for key, _ in pairs).items():
+            if n > 1:
+                raise InputError(f"{where}: '{key}' stands twice; merge the two")
+        return dict(pairs)
+
+    return json.loads(text, object_pairs_hook=mapping)
+
+
+def _read_yaml(text: str, where: str):
     class Loader(yaml.SafeLoader):
         pass
 
@@ -52,33 +106,26 @@ def check_duplicates(path: str | Path) -> None:
         for key_node, _ in node.value:
             key = loader.construct_object(key_node, deep=True)
             line = key_node.start_mark.line + 1
-            if isinstance(key, str) and first_line.setdefault(key, line) != line:
-                where = f"in lines {first_line[key]} and {line}"
-                raise InputError(f"{short_path(path)}: '{key}' stands twice, {where}; merge the two")
+            if type(key) is int and str(key) != key_node.value:
+                told = f"YAML reads the key {key_node.value} as the number {key}"
+                raise InputError(f"{where}, line {line}: {told}; put it in quotes")
+            if isinstance(key, str | int) and first_line.setdefault(str(key), line) != line:
+                lines = f"in lines {first_line[str(key)]} and {line}"
+                raise InputError(f"{where}: '{key}' stands twice, {lines}; merge the two")
         return loader.construct_mapping(node, deep=True)
 
     Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, construct_mapping)
-    where = short_path(path)
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
         root = yaml.compose(text, yaml.SafeLoader)
         if root is not None and _n_nodes(root, {}) > MOST_NODES:
             raise InputError(f"{where}: its aliases (*name) unfold into too many values; write them out")
-        content = yaml.load(text, Loader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{where}: cannot be read as text ({error}); expected a YAML file in UTF-8"
-        ) from None
-    except RecursionError:
-        raise InputError(f"{where}: nested too deeply; see config/README.md for the keys") from None
-    except InputError:
+        return yaml.load(text, Loader)
+    except (InputError, RecursionError):
         raise
     except (yaml.YAMLError, ValueError, OverflowError, TypeError) as error:
         raise InputError(
             f"{where}: this is no valid YAML ({error}); check indentation, colons and quotes"
         ) from None
-    if not isinstance(content, dict):
-        raise InputError(f"{where}: expected keys with values (run: name), found {_quote(content)}")
 
 
 def _n_nodes(node: yaml.Node, known: dict[int, float]) -> float:
@@ -122,21 +169,23 @@ def _importance(error) -> tuple:
     return order.get(error.validator, 2), [str(part) for part in error.absolute_path]
 
 
-def _explain(error, schema: dict) -> str:
-    """One schema violation in the user's words."""
+def _explain(error, schema: dict) -> list[str]:
+    """One schema violation in the user's words, a line for each key that is unknown or missing."""
     place = _place(error.absolute_path)
-    if error.validator == "additionalProperties":
-        known = error.schema["properties"]
-        unknown = next(key for key in error.instance if key not in known)
-        where = f"in '{place}'" if place else "at the top level"
-        home = _home_of(unknown, schema)
-        hint = f" It belongs to '{home}'." if home else did_you_mean(unknown, known)
-        return f"unknown key '{unknown}' {where}.{hint} Known keys: {listing(known, limit=20)}"
+    if error.validator not in ("additionalProperties", "required"):
+        return [f"{place}: {_quote(error.instance)} is not allowed; expected {_expected(error)}"]
+    known = error.schema.get("properties", schema["properties"])
+    unknown = {key: did_you_mean(key, known) for key in error.instance if key not in known}
     if error.validator == "required":
-        missing = next(key for key in error.validator_value if key not in error.instance)
-        entry = error.schema.get("properties", schema["properties"])[missing]
-        return f"'{_place([*error.absolute_path, missing])}' is missing; give {entry['description']}"
-    return f"{place}: {_quote(error.instance)} is not allowed; expected {_expected(error)}"
+        # A key that is there under a misspelt name is told as that.
+        missing = [key for key in error.validator_value if key not in error.instance]
+        missing = [key for key in missing if not any(f"'{key}'" in hint for hint in unknown.values())]
+        places = {key: _place([*error.absolute_path, key]) for key in missing}
+        return [f"'{places[key]}' is missing; give {known[key]['description']}" for key in missing]
+    where, names = f"in '{place}'" if place else "at the top level", listing(known, limit=20)
+    homes = {key: _home_of(key, schema) for key in unknown}
+    hints = {key: f" It belongs to '{home}'." if home else unknown[key] for key, home in homes.items()}
+    return [f"unknown key '{key}' {where}.{hint} Known keys: {names}" for key, hint in hints.items()]
 
 
 def _expected(error) -> str:

@@ -138,7 +138,7 @@ def measure_effects(
     seconds = _seconds_of_task(searches)
     null_cells = _null_cells(multiome, max_null_cells, seed)
     task_cells = {
-        direction: TaskCells(surrogate, opened, VALUE_OF_DIRECTION[direction])
+        direction: TaskCells(surrogate, opened, VALUE_OF_DIRECTION[direction], seed=seed, split="test")
         for direction in pd.unique(sets["direction"])
     }
     bins = accessibility_bins(accessibility)

@@ -1,25 +1,58 @@
 """The one exception that user mistakes raise, and what its messages are made of."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 LONGEST = 2_000  # characters of a message
+MOST_LINES = 10
 
 
 class InputError(ValueError):
-    """Bad input, told in one line: what was found, where, what was expected, what to do.
+    """Bad input, one line for each thing that is wrong: what was found, where, what was expected, what to do.
 
-    Scripts print the message without a traceback and exit with status 1. What a user's file puts into the message
+    Scripts print the lines without a traceback and exit with status 1. What a user's file puts into a message
     cannot steer a terminal or fill it: characters that do not print are shown by their codes, and the middle of a
-    very long message is left out.
+    very long message is left out, as are lines after the first :data:`MOST_LINES`.
+
+    Attributes
+    ----------
+    messages : list of str
+        All lines.
+    told : list of str
+        Those to print.
     """
 
-    def __init__(self, message: str):
-        text = " ".join(str(message).split())
-        if len(text) > LONGEST:
-            text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
-        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
+    def __init__(self, *messages: str):
+        self.messages = list(dict.fromkeys(map(_printable, messages)))
+        n_more = len(self.messages) - MOST_LINES
+        self.told = self.messages[:MOST_LINES] + [f"and {n_more} more"] * (n_more > 0)
+        super().__init__("\n".join(self.told))
+
+    @property
+    def report(self) -> str:
+        """What the terminal shows: ``error: ...`` for each line."""
+        return "\n".join(f"error: {line}" for line in self.told)
+
+
+def _printable(message: str) -> str:
+    text = " ".join(str(message).split())
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def check_all(checks: Iterable[Callable[[], object]]) -> list:
+    """What each check returns; one InputError with the lines of all those that raise one."""
+    results, messages = [], []
+    for check in checks:
+        try:
+            results.append(check())
+        except InputError as error:
+            messages += error.messages
+    if messages:
+        raise InputError(*messages)
+    return results
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

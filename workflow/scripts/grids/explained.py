@@ -47,7 +47,7 @@ def write_explained(
         `peak gene distance_to_tss_bp is_promoter`.
     """
     sets, redundancy = results["sets"], results["redundancy"]
-    with_effect = redundancy[redundancy["class"] != "none"]
+    with_effect = redundancy[redundancy["class"] != "none"].astype({"redundancy_index": float})
     results = {name: _storable(table) for name, table in results.items()}
     with whole(path) as temporary:
         shutil.copyfile(multiome, temporary)

@@ -12,14 +12,45 @@ from grids.writing import refusal
 
 log = logging.getLogger("grids")
 
+# Warnings of one job that go to the terminal; the log has all.
+MOST_WARNINGS = 5
+
+
+class _Terminal(logging.Handler):
+    """The library's warnings, and what it tells (:func:`tell`), as lines on the terminal.
+
+    What makes a result doubtful must not stand in a log only.
+    """
+
+    def __init__(self, terminal, path: Path):
+        super().__init__()
+        self.terminal, self.path, self.n_told = terminal, path, 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "told", False):
+            print(record.getMessage(), file=self.terminal, flush=True)
+        if record.levelno != logging.WARNING:
+            return
+        self.n_told += 1
+        if self.n_told <= MOST_WARNINGS:
+            print(f"warning: {record.getMessage()}", file=self.terminal, flush=True)
+        elif self.n_told == MOST_WARNINGS + 1:
+            print(f"warning: more in {self.path}", file=self.terminal, flush=True)
+
+
+def tell(message: str, *values) -> None:
+    """A line for the log that the user sees too, on the terminal of a run or in the log of a cluster's job."""
+    log.info(message, *values, extra={"told": True})
+
 
 @contextlib.contextmanager
 def job(snakemake):
     """Run the body of a script with its log file open.
 
     Everything goes to ``snakemake.log[0]``: log lines, warnings, and whatever is printed to
-    stderr (tqdm bars included). An :class:`~grids.errors.InputError` becomes one line on the
-    terminal and in the log, and exit status 1; any other exception keeps its traceback in the log.
+    stderr (tqdm bars included). The first warnings of the library, and the lines of an
+    :class:`~grids.errors.InputError`, which ends with exit status 1, go to the terminal too;
+    any other exception keeps its traceback in the log.
 
     Yields
     ------
@@ -32,7 +63,7 @@ def job(snakemake):
     with _closed_whatever_happens(path.open("w", buffering=1)) as file, contextlib.redirect_stderr(file):
         handler = logging.StreamHandler(file)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-        log.handlers[:] = [handler]
+        log.handlers[:] = [handler, _Terminal(terminal, path)]
         log.setLevel(logging.INFO)
         log.propagate = False
         logging.captureWarnings(True)
@@ -41,8 +72,9 @@ def job(snakemake):
         try:
             yield log
         except InputError as error:
-            log.error("%s", error)
-            print(f"error: {error}", file=terminal, flush=True)
+            for line in error.told:
+                log.error("%s", line)
+            print(error.report, file=terminal, flush=True)
             sys.exit(1)
         except Exception as error:
             refused = refusal(error, path)  # progress bars too need room

@@ -1,5 +1,6 @@
 """Read raw multiome data of any supported format and check it before anything is computed."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,16 @@ from grids.errors import InputError, did_you_mean, listing
 from grids.logging import log
 from grids.names import check_names
 from grids.raw_files import Part, match_row, read_h5ad, read_one_file
+from grids.rna_values import settle_rna
 
+# Where pieces of cell names are compared, and how many names.
+PLACES = (0, 1, 2, -1, -2, -3)
+MOST_NAMES = 10_000
+_NOT_OF_NAMES = re.compile(r"[^a-z0-9]+")
 GENE_ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "ensembl", "id")
 MIN_SHARE_OF_COMMON_CELLS = 0.9
+# Below this, labels of RNA and ATAC say that the pairing of cells is doubtful.
+MIN_SHARE_OF_EQUAL_LABELS = 0.8
 # Columns of the tables that have a column per cell type.
 RESERVED = ("peak", "chromosome", "start", "end")
 
@@ -27,7 +35,8 @@ class RawMultiome:
     Attributes
     ----------
     rna, atac : Modality
-        `X` as in the file, CSR without explicit zeros, on disk if it is large (:mod:`grids.backed`);
+        `X`, CSR without explicit zeros, on disk if it is large (:mod:`grids.backed`): counts of the RNA where they
+        are known, ATAC as in the file;
         `obs["cell_type"]` (str, missing where unlabelled) unless cell types are still to be annotated.
         When `paired`, rows correspond.
     paired : bool
@@ -39,6 +48,9 @@ class RawMultiome:
         Rows `what, n_total, n_matched` on how well the parts of the input fit each other.
     steps : list of dict
         Rows `what, modality, step, n_before, n_after, reason` on what reading has dropped.
+    depth : ndarray or None
+        RNA counts of each cell over all genes, shape (n_rna_cells,); None where counts are not known and the RNA
+        has normalised values.
     """
 
     rna: Modality
@@ -48,6 +60,7 @@ class RawMultiome:
     assembly: str | None = None
     harmonisation: list[dict] = field(default_factory=list)
     steps: list[dict] = field(default_factory=list)
+    depth: np.ndarray | None = None
 
 
 def read_raw(source: Mapping) -> RawMultiome:
@@ -57,7 +70,8 @@ def read_raw(source: Mapping) -> RawMultiome:
     ----------
     source : mapping
         `multiome` (MuData .h5mu or 10x multiome .h5), or `rna` and `atac` (AnnData .h5ad), as local
-        paths; optionally `paired`, `cell_type_key`, `markers`, `gene_name_key`, `rna_values`.
+        paths; optionally `paired`, `cell_type_key`, `markers`, `gene_name_key`, `rna_values`, `counts_layer`,
+        `depth_key`.
 
     Returns
     -------
@@ -73,15 +87,16 @@ def read_raw(source: Mapping) -> RawMultiome:
     if source.get("multiome"):
         rna, atac = read_one_file(Path(source["multiome"]), source, harmonisation)
     elif source.get("rna") and source.get("atac"):
-        rna, atac = (read_h5ad(Path(source[name]), name, source) for name in ("rna", "atac"))
+        rna, atac = (read_h5ad(Path(source[name]), name, source, harmonisation) for name in ("rna", "atac"))
     else:
         raise InputError(
             "input: no data; set either input.multiome, or both input.rna and input.atac, or input.simulation"
         )
-    _name_genes(rna, source.get("gene_name_key"))
+    _name_genes(rna, source.get("gene_name_key"), harmonisation)
     for part, kind in ((rna, "RNA"), (atac, "ATAC")):
         _check_shape_and_names(part, kind)
-    _check_rna_values(rna, source.get("rna_values") or "counts")
+    _check_finite_and_positive(rna, "RNA")
+    settle_rna(rna, source, harmonisation)
     _check_atac_values(atac, harmonisation)
     paired = _pair(rna, atac, source.get("paired"), harmonisation, steps)
     _attach_cell_types(rna, atac, paired, source, harmonisation)
@@ -93,6 +108,7 @@ def read_raw(source: Mapping) -> RawMultiome:
         atac.assembly or rna.assembly,
         harmonisation,
         steps,
+        rna.depth,
     )
 
 
@@ -106,17 +122,35 @@ def gene_ids(var: pd.DataFrame) -> np.ndarray | None:
 # Checks
 
 
-def _name_genes(rna: Part, key: str | None) -> None:
-    if not key:
+def _name_genes(rna: Part, key: str | None, harmonisation: list[dict]) -> None:
+    """Name genes by a column of `var`, and tell genes of one name apart where there is something to do it by.
+
+    The copy with most counts keeps the name. Others, and genes without one, keep that of `var`; without a column
+    they take their ids.
+    """
+    names, ids = rna.var.index.to_numpy(object), gene_ids(rna.var)
+    if key:
+        if key not in rna.var:
+            raise InputError(
+                f"{rna.where}: gene_name_key '{key}' is not in var; "
+                f"it has: {listing(rna.var.columns) or 'no columns'}.{did_you_mean(key, rna.var.columns)}"
+            )
+        if ids is None:
+            rna.var["gene_ids"] = names
+        wanted, otherwise, by = rna.var[key].astype(object), names, ("by " + key, "var_names")
+    elif ids is not None and not rna.var.index.is_unique:
+        wanted, otherwise, by = rna.var.index.to_series(), ids, ("by var_names", "their ids")
+    else:
         return
-    if key not in rna.var:
-        raise InputError(
-            f"{rna.where}: gene_name_key '{key}' is not in var; "
-            f"it has: {listing(rna.var.columns) or 'no columns'}.{did_you_mean(key, rna.var.columns)}"
-        )
-    if gene_ids(rna.var) is None:
-        rna.var["gene_ids"] = rna.var.index
-    rna.var.index = pd.Index(rna.var[key].astype(str), name=None)
+    has_name = ~(wanted.isna() | wanted.astype(str).str.strip().isin(["", "nan", "None"])).to_numpy()
+    wanted = wanted.astype(str).to_numpy(object)
+    by_counts = np.argsort(-backed.mean(rna.X), kind="stable")
+    by_counts = by_counts[has_name[by_counts]]
+    has_name[by_counts] = ~pd.Index(wanted[by_counts]).duplicated()
+    if not has_name.all():
+        what = f"genes named {by[0]}; copies of a name and genes without one are named by {by[1]}"
+        harmonisation.append(match_row(what, len(names), has_name.sum()))
+    rna.var.index = pd.Index(np.where(has_name, wanted, otherwise), dtype=object)
 
 
 def _check_shape_and_names(part: Part, kind: str) -> None:
@@ -136,19 +170,6 @@ def _check_shape_and_names(part: Part, kind: str) -> None:
                 f"{part.where}: {len(repeated)} duplicated {what} names ({listing(repeated, 3)}); "
                 f"make them unique{fix}"
             )
-
-
-def _check_rna_values(rna: Part, values: str) -> None:
-    _check_finite_and_positive(rna, "RNA")
-    found = rna.values
-    if values == "counts" and not found.whole:
-        raise InputError(
-            f"{rna.where}: RNA values are not whole numbers (e.g. {found.fraction:g}) "
-            "but input.rna_values is 'counts'; give raw counts (in X or layers['counts']), or set "
-            "input.rna_values: normalized for depth-normalised values that are not logged"
-        )
-    if values == "normalized" and found.whole:
-        log.warning("%s: input.rna_values is 'normalized' but all values are whole numbers", rna.where)
 
 
 def _check_atac_values(atac: Part, harmonisation: list[dict]) -> None:
@@ -175,12 +196,19 @@ def _pair(rna: Part, atac: Part, paired: bool | None, harmonisation: list[dict],
     """Decide whether the modalities share their cells; if so, bring both to the same cells and order."""
     common = rna.obs.index.intersection(atac.obs.index, sort=False)
     n_rna, n_atac = len(rna.obs), len(atac.obs)
-    if paired is False or (paired is None and len(common) == 0):
+    if paired is False:
         return False
     if len(common) == 0:
+        alike = _alike_names(rna.obs.index, atac.obs.index)
+        if paired is None and alike is None:
+            return False
+        n_alike, of_rna, of_atac = alike or ("0", rna.obs.index[0], atac.obs.index[0])
+        but = f", yet {n_alike} agree but for a prefix or suffix" if alike else ""
+        asked = "input.paired is true but " if paired else ""
         raise InputError(
-            f"{rna.where} and {atac.where}: input.paired is true but no cell name is in both "
-            f"(RNA '{rna.obs.index[0]}', ATAC '{atac.obs.index[0]}'); rename the cells or set paired: false"
+            f"{rna.where} and {atac.where}: {asked}no cell name is in both{but} (RNA '{of_rna}', ATAC '{of_atac}'); "
+            "rename the cells so that names of the same cell are equal, or, if these are different cells, set "
+            "input.paired: false"
         )
     share = len(common) / min(n_rna, n_atac)
     if paired is None and share < MIN_SHARE_OF_COMMON_CELLS:
@@ -197,7 +225,39 @@ def _pair(rna: Part, atac: Part, paired: bool | None, harmonisation: list[dict],
         rows = part.obs.index.get_indexer(common)
         if not np.array_equal(rows, np.arange(n_before)):
             part.X, part.obs = backed.select(part.X, rows), part.obs.iloc[rows].copy()
+            part.depth = None if part.depth is None else part.depth[rows]
     return True
+
+
+def _alike_names(rna: pd.Index, atac: pd.Index) -> tuple[str, str, str] | None:
+    """How many cells have the same name in both but for what stands before or after it, in words, with an example.
+
+    Names are cut at everything that is no letter or digit, and the pieces at one place, counted from the left or
+    from the right, are compared without regard to case. None where few agree, or only numbers do. Of many names
+    some are looked for.
+    """
+    looked_for = rna[backed.evenly_spaced(len(rna), MOST_NAMES)]
+    name_of_piece: list[dict[str, str]] = [{} for _ in PLACES]
+    for name in looked_for:
+        for names, piece in zip(name_of_piece, _pieces(name), strict=True):
+            if piece and not piece.isdigit():
+                names.setdefault(piece, name)
+    alike: dict[tuple[int, int], dict[str, str]] = {}
+    for name in atac:
+        for place, piece in enumerate(_pieces(name)):
+            for other, names in enumerate(name_of_piece):
+                if piece in names:
+                    alike.setdefault((other, place), {}).setdefault(names[piece], name)
+    found = max(alike.values(), key=len, default={})
+    if len(found) <= min(len(looked_for), len(atac)) / 2:
+        return None
+    return f"{len(found)} of {len(looked_for)}", *next(iter(found.items()))
+
+
+def _pieces(name: str) -> list[str]:
+    """The piece of a name at each of :data:`PLACES`, empty where it has none."""
+    pieces = _NOT_OF_NAMES.split(name.casefold())
+    return [pieces[place] if -len(pieces) <= place < len(pieces) else "" for place in PLACES]
 
 
 def _attach_cell_types(
@@ -221,6 +281,12 @@ def _attach_cell_types(
             both = of_rna.notna() & of_atac.notna()
             agree = (of_rna[both] == of_atac[both]).sum()
             harmonisation.append(match_row("cells whose RNA and ATAC labels agree", both.sum(), agree))
+            if agree < MIN_SHARE_OF_EQUAL_LABELS * both.sum():
+                log.warning(
+                    "%s and %s: cells of the same name have the same '%s' in %d of %d only, so it is doubtful "
+                    "that they are the same cells; the labels of the RNA are used",
+                    rna.where, atac.where, key, agree, both.sum(),
+                )  # fmt: skip
             of_rna = of_rna.fillna(of_atac)
         of_rna = of_atac = of_atac if of_rna is None else of_rna
     for part, values in ((rna, of_rna), (atac, of_atac)):

@@ -31,6 +31,16 @@ def escape(name: str) -> str:
     return escaped
 
 
+def unescape(name: str) -> str:
+    """The name behind a file's, for a label: of a long name, only what its file's name holds.
+
+    >>> unescape("L2=2F3"), unescape("CD8+=20T")
+    ('L2/3', 'CD8+ T')
+    """
+    pattern = r"(?:=[0-9A-F]{2})+"
+    return re.sub(pattern, lambda m: bytes.fromhex(m.group().replace("=", "")).decode(errors="replace"), name)
+
+
 def _bytes(name: str) -> bytes:
     """UTF-8; halves of surrogate pairs, which YAML lets through, have bytes too."""
     return name.encode("utf-8", "surrogatepass")

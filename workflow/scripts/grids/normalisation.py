@@ -1,36 +1,45 @@
 """Log-normalised expression and the genes that vary most."""
 
-import warnings
-
 import numpy as np
 from scipy import sparse
 
+from grids import backed
 
-def log_normalise(values: sparse.csr_matrix, target_sum: float | None) -> sparse.csr_matrix:
-    """Natural log of 1 + values scaled to `target_sum` per cell (not scaled when None).
+
+def size_factors(depth: np.ndarray, target_sum: float) -> np.ndarray:
+    """What counts are divided by to be counts per `target_sum`; the median for cells without counts.
 
     Parameters
     ----------
-    values : csr_matrix, shape (n_cells, n_genes)
-        Counts, or values already normalised; left as it is.
-    target_sum : float or None
+    depth : ndarray, shape (n_cells,)
+        Counts of each cell over all genes.
+    target_sum : float
         Counts per cell after scaling.
+    """
+    positive = depth[depth > 0]
+    return np.where(depth > 0, depth, np.median(positive) if len(positive) else target_sum) / target_sum
+
+
+def log_normalise(values: backed.Rows, size_factor: np.ndarray | None) -> backed.Rows:
+    """Natural log of 1 + counts over the cell's size factor.
+
+    Parameters
+    ----------
+    values : csr_matrix or StoredRows, shape (n_cells, n_genes)
+        Counts, or values already normalised; left as it is.
+    size_factor : ndarray, shape (n_cells,), or None
+        None: values are taken as they are.
 
     Returns
     -------
-    csr_matrix, shape (n_cells, n_genes), float32
-        Cells without counts stay zero.
+    csr_matrix or StoredRows, shape (n_cells, n_genes), float32
     """
-    import anndata
-    import scanpy
+    scaled = values if size_factor is None else backed.scale(values, 1 / size_factor)
+    return backed.then(scaled, _log1p)
 
-    data = anndata.AnnData(values.astype(np.float32))
-    if target_sum is not None:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Some cells have zero counts")
-            scanpy.pp.normalize_total(data, target_sum=target_sum)
-    scanpy.pp.log1p(data)
-    return data.X
+
+def _log1p(rows: sparse.csr_matrix) -> sparse.csr_matrix:
+    return sparse.csr_matrix((np.log1p(rows.data).astype(np.float32), rows.indices, rows.indptr), rows.shape)
 
 
 def variable_genes(logged: sparse.csr_matrix, n_genes: int) -> np.ndarray:

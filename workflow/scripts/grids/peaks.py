@@ -12,7 +12,10 @@ import pandas as pd
 from grids.chromosomes import COORDINATES, LARGEST
 from grids.errors import InputError, did_you_mean, listing
 
-_PEAK = re.compile(r"(\S*[^\s:_-])[:_-](-?[0-9]{1,12})[_-](-?[0-9]{1,12})")
+# Separators are ":", "-" and "_", or both "." (names of R's data frames).
+_PEAK = re.compile(
+    r"(\S*[^\s:._-])(?:[:_-](?=-?[0-9]+[_-])|\.(?=[0-9]+\.))(-?[0-9]{1,12})[._-](-?[0-9]{1,12})"
+)
 _COLUMN_DIALECTS = {
     "chromosome": ("chromosome", "chrom", "chr", "seqnames", "seqname", "seqid"),
     "start": ("start", "chromstart"),
@@ -25,12 +28,14 @@ def parse_peaks(
     var: pd.DataFrame | None = None,
     peak_name_key: str | None = None,
     where: str = "",
+    coordinates: str | None = None,
 ) -> pd.DataFrame:
     """Coordinates of peaks, from their names or from columns.
 
-    Names are read as ``chr1:100-200``, ``chr1-100-200`` or ``chr1_100_200``; the contig may itself hold
-    ``-``, ``_`` or ``.``. When names are no coordinates, columns of `var` are used: chromosome, start
-    and end in the usual spellings, or one column ``interval``. Coordinates are taken as they are.
+    Names are read as ``chr1:100-200``, ``chr1-100-200``, ``chr1_100_200`` or ``chr1.100.200``; the contig
+    may itself hold ``-``, ``_`` or ``.``. When names are no coordinates, columns of `var` are used: chromosome, start
+    and end in the usual spellings, or one column ``interval``. Coordinates are taken as they are. Where names and
+    columns tell different places (by more than one base: some count from 1), `coordinates` has to choose.
 
     Parameters
     ----------
@@ -40,6 +45,8 @@ def parse_peaks(
         Column of `var` with the names, instead of `names`.
     where : str
         File and modality, for messages.
+    coordinates : {"names", "columns"}, optional
+        Which to take.
 
     Returns
     -------
@@ -48,7 +55,8 @@ def parse_peaks(
     Raises
     ------
     InputError
-        Peaks without coordinates, end <= start, negative start, or the same peak twice.
+        Names and columns that disagree, peaks without coordinates, end <= start, negative start, or the same peak
+        twice.
     """
     where = f"{where}: " if where else ""
     index = pd.Index(names).astype(str)
@@ -62,15 +70,17 @@ def parse_peaks(
             )
         table = _split_names(var[peak_name_key])
     else:
-        table = _split_names(index)
-        dialect = {
-            name: next((columns[c] for c in spellings if c in columns), None)
-            for name, spellings in _COLUMN_DIALECTS.items()
-        }
-        if table.start.isna().any() and all(dialect.values()):
-            table = _from_columns(var, dialect)
-        elif table.start.isna().any() and "interval" in columns:
-            table = _split_names(var[columns["interval"]])
+        by_name, by_columns = _split_names(index), _of_columns(var, columns)
+        if coordinates == "columns" and by_columns is None:
+            raise InputError(
+                f"{where}input.peak_coordinates is 'columns', but the peaks have no columns chromosome, start and end; "
+                f"columns: {listing(columns.values()) or 'none'}"
+            )
+        if coordinates is None and by_columns is not None:
+            _check_agreement(by_name, by_columns, index, where)
+        use_names = by_columns is None or coordinates == "names"
+        use_names |= coordinates is None and by_name.start.notna().all()
+        table = by_name if use_names else by_columns
     table.index = index
 
     bad = table.chromosome.isna() | table.start.isna() | table.end.isna()
@@ -106,6 +116,39 @@ def _split_names(names) -> pd.DataFrame:
     parts = [m.groups() if m else (None, None, None) for m in matches]
     table = pd.DataFrame(parts, columns=COORDINATES, dtype=object)
     return table.assign(start=pd.to_numeric(table.start), end=pd.to_numeric(table.end))
+
+
+def _of_columns(var: pd.DataFrame | None, columns: Mapping[str, str]) -> pd.DataFrame | None:
+    """Places that columns tell, by their folded names; None where there are no such columns."""
+    dialect = {
+        name: next((columns[c] for c in spellings if c in columns), None)
+        for name, spellings in _COLUMN_DIALECTS.items()
+    }
+    if all(dialect.values()):
+        return _from_columns(var, dialect)
+    return _split_names(var[columns["interval"]]) if "interval" in columns else None
+
+
+def _check_agreement(by_name: pd.DataFrame, by_columns: pd.DataFrame, index: pd.Index, where: str) -> None:
+    """Refuse names that put peaks elsewhere than columns do."""
+    both = (by_name.start.notna() & by_columns.start.notna() & by_columns.end.notna()).to_numpy()
+    apart = [(by_name[side] - by_columns[side]).abs().to_numpy() > 1 for side in ("start", "end")]
+    other = [_bare(table.chromosome) for table in (by_name, by_columns)]
+    differ = both & (apart[0] | apart[1] | (other[0] != other[1]))
+    if not differ.any():
+        return
+    first = int(np.argmax(differ))
+    place = by_columns.iloc[first]
+    raise InputError(
+        f"{where}names and columns place {int(differ.sum())} of {len(index)} peaks differently (e.g. "
+        f"'{index[first]}' lies at {place.chromosome}:{place.start:.0f}-{place.end:.0f} by its columns); set "
+        "input.peak_coordinates to names or columns"
+    )
+
+
+def _bare(chromosomes: pd.Series) -> np.ndarray:
+    """Without the prefix that one dialect has and another has not."""
+    return chromosomes.astype(str).str.removeprefix("chr").to_numpy(object)
 
 
 def _from_columns(var: pd.DataFrame, dialect: Mapping[str, str]) -> pd.DataFrame:

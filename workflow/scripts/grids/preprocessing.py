@@ -15,11 +15,13 @@ from grids.assemblies import CHROMOSOME_SIZES, agree_on_assembly, check_assembly
 from grids.cells import Modality
 from grids.chromosomes import harmonise_chromosomes, sort_order
 from grids.errors import InputError, did_you_mean, listing
+from grids.hdf5 import writable
 from grids.logging import log
 from grids.multiome import RawMultiome, gene_ids, read_raw, step_row
-from grids.normalisation import log_normalise, variable_genes
+from grids.normalisation import log_normalise, size_factors, variable_genes
 from grids.peaks import parse_peaks, peak_names
 from grids.quality_control import STEP_COLUMNS, CellFilter, enough_cells
+from grids.raw_files import match_row
 from grids.seeds import generator
 from grids.surrogates.detection import detection_chance
 from grids.tasks import ALL_GENES, read_tasks
@@ -41,11 +43,13 @@ class Preprocessed:
     Attributes
     ----------
     multiome : MuData
-        `rna`: float32 CSR, log1p of normalised counts, with layer `counts` and `obs["n_counts"]` (of all
-        genes) unless the values came normalised; `atac`: uint8 CSR, 1 where the peak is open, peaks sorted
+        `rna`: float32 CSR, log1p of normalised counts; unless the values came normalised and their counts are not
+        known, with layer `counts`, `obs["n_counts"]` (of all genes) and `obs["size_factor"]` (what counts were
+        divided by); `atac`: uint8 CSR, 1 where the peak is open, peaks sorted
         by position, with `obs["detection"]`, the chance that an open peak is seen in the cell.
     genes : DataFrame
-        The whole annotation, chromosome names as in the peaks, RNA gene names where RNA has the gene.
+        The whole annotation, chromosome names as in the peaks, RNA gene names where RNA has the gene; each
+        name once.
     accessibility : DataFrame
         `peak chromosome start end` and, per cell type, the share of its cells in which the peak is open.
     cells : DataFrame
@@ -104,11 +108,11 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
     peaks, genes, found, report = _harmonise(raw, inputs)
     asked = read_tasks(config.get("tasks") or {}, source)
     tasks = _named_tasks(asked, raw, found, source)
-    target_sum = None if inputs.get("rna_values") == "normalized" else settings["target_sum"]
+    size_factor = None if raw.depth is None else size_factors(raw.depth, settings["target_sum"])
 
     kept = CellFilter(raw)
     kept.apply_thresholds(quality, raw.sources)
-    clusters = _annotate(raw, kept, peaks, genes, inputs, target_sum, seed, report)
+    clusters = _annotate(raw, kept, peaks, genes, inputs, size_factor, seed, report)
     kept.drop_unusable_types(quality["min_cells_per_type"])
     _check_types_of_tasks(asked, kept, source)
 
@@ -122,8 +126,9 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
         modality.obs["cell_type"] = cells["cell_type"].to_numpy(str).astype(object)
         if frame == "atac":
             modality.obs["n_fragments"] = cells["n_fragments"].to_numpy(np.float64)
-        elif target_sum is not None:
+        elif size_factor is not None:
             modality.obs["n_counts"] = cells["n_counts"].to_numpy(np.float64)
+            modality.obs["size_factor"] = size_factor[kept.kept("rna")]
     atac = _as_openness(counts)
     _split(rna, atac, raw.paired, settings["split"], seed)
 
@@ -134,7 +139,7 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
             f"({listing(skipped['gene'].unique())}); choose other genes or relax the thresholds"
         )
     tasks = tasks[tasks["gene"].isin(explained)].reset_index(drop=True)
-    data, rna_counts, gene_step = _normalise(rna, found, explained, target_sum, settings["n_variable_genes"])
+    data, rna_counts, gene_step = _normalise(rna, found, explained, settings["n_variable_genes"])
     tasks = _with_all_genes(tasks, asked, data.var)
     data.var["explained"] = data.var.index.isin(tasks["gene"])
     multiome, stored = _assemble(data, rna_counts, atac, raw.paired, seed)
@@ -237,12 +242,19 @@ def _harmonise(
     -------
     peaks : DataFrame, one row per peak of the raw data
     genes : DataFrame, the whole annotation with the peaks' chromosome names and the RNA's gene names
-    found : DataFrame, one row per RNA gene, missing values where the annotation does not have it
+    found : DataFrame, one row per RNA gene, missing values where the annotation does not have it; column places
+        tells the places of those that are at several
     report : list of dict
     """
     if not inputs.get("genes"):
         raise InputError("input.genes is missing; give the path or URL of a GTF or BED file with the genes")
-    peaks = parse_peaks(raw.atac.var.index, raw.atac.var, inputs.get("peak_name_key"), raw.sources["atac"])
+    peaks = parse_peaks(
+        raw.atac.var.index,
+        raw.atac.var,
+        inputs.get("peak_name_key"),
+        raw.sources["atac"],
+        inputs.get("peak_coordinates"),
+    )
     genes, matches = harmonise_chromosomes(annotation.read_genes(inputs["genes"]), peaks)
     declared = inputs.get("assembly")
     assembly = agree_on_assembly({"input.assembly": declared, raw.sources["atac"]: raw.assembly})
@@ -251,33 +263,73 @@ def _harmonise(
     for warning in check_assembly(peaks, genes, assembly):
         log.warning("%s and input.genes: %s", raw.sources["atac"], warning)
     names = raw.rna.var.index
-    matched, _ = annotation.match_genes(genes, names, gene_ids(raw.rna.var))
-    found = matched.set_index("gene").reindex(names).astype(dict.fromkeys(("start", "end", "tss"), "Int64"))
-    by_id = matched.loc[~matched["gene"].isin(genes["gene"]), "gene_id"]
-    others = genes[~genes["gene"].isin(matched["gene"]) & ~genes["gene_id"].isin(by_id)]
-    genes = pd.concat([matched, others], ignore_index=True)
+    match = annotation.match_genes(genes, names, gene_ids(raw.rna.var), set(peaks["chromosome"].astype(str)))
+    found = (
+        match.found.set_index("gene").reindex(names).astype(dict.fromkeys(("start", "end", "tss"), "Int64"))
+    )
+    found["places"] = pd.Series(match.ambiguous, dtype=object).reindex(names)
+    report = [*raw.harmonisation, *matches.to_dict("records"), *_judge_annotation(genes, match, len(names))]
+    genes = pd.concat([match.found, match.others], ignore_index=True)
     genes = genes.iloc[sort_order(genes)].reset_index(drop=True)
-    report = [*raw.harmonisation, *matches.to_dict("records")]
-    report.append({"what": "RNA genes in the annotation", "n_total": len(names), "n_matched": len(matched)})
     return peaks, genes, found, report
+
+
+def _judge_annotation(genes: pd.DataFrame, match: annotation.Match, n_rna: int) -> list[dict]:
+    """Rows on how well the annotation says where genes are; what it leaves open is also told in the log."""
+    n_found, n_ambiguous = len(match.found), len(match.ambiguous)
+    n_kept = n_found + len(match.others)
+    unknown = genes["strand"] == "."
+    if unknown.any():
+        log.warning(
+            "input.genes: %d of %d genes have no strand (e.g. %s): their start site is taken to be the start of "
+            "their interval, which is wrong for genes on the minus strand",
+            unknown.sum(),
+            len(genes),
+            listing(genes["gene"][unknown], 3),
+        )
+    if n_ambiguous:
+        name, places = next(iter(match.ambiguous.items()))
+        log.warning(
+            "input.genes: %d genes of the RNA data are at several places in the annotation and are taken as not "
+            "located (e.g. %s: %s); ids in a column gene_ids of the RNA's var tell which one is meant",
+            n_ambiguous,
+            name,
+            places,
+        )
+    counts = [
+        ("annotated genes with a strand", len(genes), len(genes) - unknown.sum()),
+        ("annotated places under a name of their own", n_kept + match.n_nameless, n_kept),
+        ("RNA genes in the annotation", n_rna, n_found + n_ambiguous),
+        ("RNA genes of the annotation at one place", n_found + n_ambiguous, n_found),
+    ]
+    return [match_row(*row) for row in counts]
 
 
 def _named_tasks(asked: Mapping, raw: RawMultiome, found: pd.DataFrame, source: str) -> pd.DataFrame:
     """The tasks that name a gene, as a table; every gene has to be in the RNA and in the annotation."""
     pairs = [(t, str(g)) for t, genes in asked.items() if genes != ALL_GENES for g in genes]
     known = raw.rna.var.index
+    problems = []
     for gene in dict.fromkeys(gene for _, gene in pairs):
         if gene not in known:
-            raise InputError(
+            problems.append(
                 f"{source}: tasks: gene '{gene}' is not in the RNA data of {raw.sources['rna']}."
                 f"{did_you_mean(gene, known)} (names come from var_names; set input.gene_name_key to use "
                 "another column)"
             )
-        if pd.isna(found.at[gene, "chromosome"]):
-            raise InputError(
+        elif pd.notna(found.at[gene, "places"]):
+            problems.append(
+                f"{source}: tasks: gene '{gene}' is at several places in the annotation input.genes: "
+                f"{found.at[gene, 'places']}; give the RNA data a column gene_ids of var with the annotation's "
+                "ids, which tell one from the other, or take the gene out of the tasks"
+            )
+        elif pd.isna(found.at[gene, "chromosome"]):
+            problems.append(
                 f"{source}: tasks: gene '{gene}' is in the RNA data but not in the annotation input.genes; "
                 "use an annotation that has it under this name, or take it out of the tasks"
             )
+    if problems:
+        raise InputError(*problems)
     return pd.DataFrame(pairs, columns=["cell_type", "gene"]).drop_duplicates(ignore_index=True)
 
 
@@ -299,7 +351,7 @@ def _annotate(
     peaks: pd.DataFrame,
     genes: pd.DataFrame,
     inputs: Mapping,
-    target_sum: float | None,
+    size_factor: np.ndarray | None,
     seed: int,
     report: list[dict],
 ) -> pd.DataFrame:
@@ -315,13 +367,16 @@ def _annotate(
     for name in missing:
         modality = getattr(raw, name)
         values, names = modality.X[kept.kept(name)], modality.var.index.to_numpy(str)
+        factor = size_factor if size_factor is None else size_factor[kept.kept(name)]
         if name == "atac":
             values, names = cell_types.gene_activity(values, peaks, genes)
+            _, sums = backed.totals(values)
+            factor = size_factors(sums, sums.mean())
         labels[name], summary = cell_types.annotate_cell_types(
             values,
             names,
             markers,
-            target_sum=target_sum if name == "rna" else values.sum() / values.shape[0],
+            size_factor=factor,
             seed=seed,
             where=raw.sources[name],
         )
@@ -351,18 +406,17 @@ def _annotate(
 def _check_types_of_tasks(asked: Mapping, kept: CellFilter, source: str) -> None:
     left = set.intersection(*(set(counts.index) for counts in kept.counts().values()))
     known = {str(t) for frame in kept.metrics.values() for t in frame["cell_type"].dropna().unique()}
-    for cell_type in asked:
-        if cell_type in left:
-            continue
-        if cell_type not in known:
-            raise InputError(
-                f"{source}: tasks: cell type '{cell_type}' is not in the data."
-                f"{did_you_mean(cell_type, known)} It has: {listing(sorted(known))}"
-            )
-        raise InputError(
-            f"{source}: tasks: cell type '{cell_type}' has no cells left after quality control "
-            f"(dropped: {kept.losses_of(cell_type)}); relax these thresholds or take the type out of tasks"
-        )
+    problems = [
+        f"{source}: tasks: cell type '{cell_type}' has no cells left after quality control "
+        f"(dropped: {kept.losses_of(cell_type)}); relax these thresholds or take the type out of tasks"
+        if cell_type in known
+        else f"{source}: tasks: cell type '{cell_type}' is not in the data."
+        f"{did_you_mean(cell_type, known)} It has: {listing(sorted(known))}"
+        for cell_type in asked
+        if cell_type not in left
+    ]
+    if problems:
+        raise InputError(*problems)
 
 
 def _prepare_rna(
@@ -446,7 +500,7 @@ def _split(rna: Modality, atac: Modality, paired: bool, shares: Mapping[str, flo
 
 
 def _normalise(
-    rna: Modality, found: pd.DataFrame, explained: set[str], target_sum: float | None, n_variable_genes: int
+    rna: Modality, found: pd.DataFrame, explained: set[str], n_variable_genes: int
 ) -> tuple[Modality, backed.Rows | None, dict]:
     """Log-normalise with all genes; keep the most variable (on training cells) and the explained ones.
 
@@ -456,7 +510,8 @@ def _normalise(
     counts : csr_matrix or StoredRows, or None when the values came normalised
     step : dict
     """
-    logged = backed.then(rna.X, lambda rows: log_normalise(rows, target_sum))
+    size_factor = rna.obs.get("size_factor")
+    logged = log_normalise(rna.X, None if size_factor is None else size_factor.to_numpy())
     training = np.flatnonzero(rna.obs["split"] == "train")
     variable = variable_genes(backed.in_memory(backed.select(logged, training)), n_variable_genes)
     var = rna.var.join(found[["chromosome", "start", "end", "strand", "tss"]])
@@ -465,7 +520,7 @@ def _normalise(
     columns = np.flatnonzero(var["highly_variable"] | var["explained"])
     reason = f"not among the {n_variable_genes} most variable genes on training cells, not explained"
     step = step_row("genes", "rna", "n_variable_genes", len(var), len(columns), reason)
-    counts = None if target_sum is None else rna.X
+    counts = None if size_factor is None else rna.X
     if len(columns) < len(var):
         logged, counts = (m if m is None else _columns(m, columns) for m in (logged, counts))
     return Modality(logged, rna.obs, var.iloc[columns].copy()), counts, step
@@ -487,8 +542,8 @@ def _assemble(
     stored = {place: X for place, X in matrices.items() if isinstance(X, backed.StoredRows)}
     held = matrices | {place: sparse.csr_matrix(X.shape, dtype=np.float32) for place, X in stored.items()}
     data = {
-        "rna": anndata.AnnData(held["mod/rna/X"], obs=rna.obs, var=rna.var),
-        "atac": anndata.AnnData(held["mod/atac/X"], obs=atac.obs, var=var),
+        "rna": anndata.AnnData(held["mod/rna/X"], obs=writable(rna.obs), var=rna.var),
+        "atac": anndata.AnnData(held["mod/atac/X"], obs=writable(atac.obs), var=var),
     }
     if counts is not None:
         data["rna"].layers["counts"] = held["mod/rna/layers/counts"]

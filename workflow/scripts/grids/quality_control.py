@@ -8,6 +8,7 @@ import pandas as pd
 from grids import backed
 from grids.cells import Modality
 from grids.errors import InputError
+from grids.logging import log
 from grids.multiome import RawMultiome, step_row
 
 FRAGMENT_COLUMNS = ("n_fragments", "nCount_ATAC", "atac_fragments", "nFrags")
@@ -29,12 +30,14 @@ class CellFilter:
         does not have are missing.
     steps : list of dict
         One row per step, columns ``STEP_COLUMNS``.
+    missing : dict of str to str
+        What is told of cells without a metric that others have; they count as neither below nor above.
     """
 
     def __init__(self, raw: RawMultiome):
         self.steps: list[dict] = list(raw.steps)
         self.fragments_from, self.tss_from = "sum of ATAC counts", None
-        rna, atac = _rna_metrics(raw.rna), self._atac_metrics(raw)
+        rna, atac = _rna_metrics(raw), self._atac_metrics(raw)
         if raw.paired:
             joined = rna.assign(**{name: atac[name] for name in ("n_fragments", "tss_enrichment")})
             self.metrics = {"paired": joined}
@@ -47,11 +50,18 @@ class CellFilter:
     def _atac_metrics(self, raw: RawMultiome) -> pd.DataFrame:
         tables = [raw.atac.obs, raw.rna.obs] if raw.paired else [raw.atac.obs]
         fragments, source = _find(tables, FRAGMENT_COLUMNS)
+        tss, self.tss_from = _find(tables, TSS_COLUMNS)
+        self.missing = {
+            "n_fragments": _told_missing(
+                raw, fragments, source, "are judged by the sum of their ATAC counts"
+            ),
+            "tss_enrichment": _told_missing(raw, tss, self.tss_from, "are not judged by it"),
+        }
         if source:
             self.fragments_from = f"obs column {source}"
-        else:
-            _, fragments = backed.totals(raw.atac.X)
-        tss, self.tss_from = _find(tables, TSS_COLUMNS)
+        if source is None or np.isnan(fragments).any():
+            _, sums = backed.totals(raw.atac.X)
+            fragments = sums if source is None else np.where(np.isnan(fragments), sums, fragments)
         return pd.DataFrame(
             {
                 "cell": raw.atac.obs.index,
@@ -99,7 +109,7 @@ class CellFilter:
         for name, frame in self.metrics.items():
             if name != "rna":
                 least = thresholds["min_fragments"]
-                reason = f"fewer than {least} fragments ({self.fragments_from})"
+                reason = f"fewer than {least} fragments ({self.fragments_from}{self.missing['n_fragments']})"
                 self.drop(name, "min_fragments", frame["n_fragments"] >= least, reason)
             if name != "atac":
                 least = thresholds["min_genes"]
@@ -109,8 +119,9 @@ class CellFilter:
             if name != "rna":
                 least = thresholds["min_tss_enrichment"]
                 if self.tss_from:
-                    reason = f"TSS enrichment below {least} (obs column {self.tss_from})"
-                    self.drop(name, "min_tss_enrichment", frame["tss_enrichment"] >= least, reason)
+                    enrichment, missing = frame["tss_enrichment"], self.missing["tss_enrichment"]
+                    reason = f"TSS enrichment below {least} (obs column {self.tss_from}{missing})"
+                    self.drop(name, "min_tss_enrichment", (enrichment >= least) | enrichment.isna(), reason)
                 else:
                     reason = f"not applied: obs has no TSS enrichment (none of {', '.join(TSS_COLUMNS)})"
                     self.drop(name, "min_tss_enrichment", np.ones(len(frame), bool), reason)
@@ -218,8 +229,11 @@ def enough_cells(
     return keep, n_cells
 
 
-def _rna_metrics(rna: Modality) -> pd.DataFrame:
+def _rna_metrics(raw: RawMultiome) -> pd.DataFrame:
+    rna = raw.rna
     n_genes, n_counts = backed.totals(rna.X)
+    if raw.depth is not None:
+        n_counts = raw.depth
     return pd.DataFrame(
         {
             "cell": rna.obs.index,
@@ -238,10 +252,20 @@ def _labels(modality: Modality) -> np.ndarray:
     return np.full(n_cells, None, object) if labels is None else labels.to_numpy(object)
 
 
+def _told_missing(raw: RawMultiome, values: np.ndarray | None, column: str | None, instead: str) -> str:
+    """How many cells have no value, and what becomes of them; empty where all have one, or there is no column."""
+    n_missing = 0 if values is None else int(np.isnan(values).sum())
+    if not n_missing:
+        return ""
+    told = f"{n_missing} of {len(values)} cells without {column} {instead}"
+    log.warning("%s: %s", raw.sources["atac"], told)
+    return f"; {told}"
+
+
 def _find(tables: list[pd.DataFrame], names: tuple[str, ...]) -> tuple[np.ndarray | None, str | None]:
     """The first of the named columns that holds numbers, from the first table that has one."""
     for table in tables:
         for name in names:
-            if name in table and pd.api.types.is_numeric_dtype(table[name]):
+            if name in table and pd.api.types.is_numeric_dtype(table[name]) and table[name].notna().any():
                 return table[name].to_numpy(np.float64, na_value=np.nan), name
     return None, None

@@ -1,21 +1,20 @@
 """Files of raw data: MuData, AnnData and 10x HDF5, as matrices and tables whose values are not judged yet."""
 
-import contextlib
+import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
-from anndata import OldFormatWarning
-from anndata.io import read_elem
 from scipy import sparse
 
 from grids import backed
-from grids.errors import InputError, listing
+from grids.errors import InputError, did_you_mean, listing
+from grids.hdf5 import opened, read_table
 from grids.logging import log
 
 RNA_NAMES = {"rna", "gex", "expression", "gene expression", "gene_expression", "geneexpression", "scrna"}
@@ -25,15 +24,50 @@ BLOCK = 1 << 24
 MOST_COMPRESSED = 1100
 
 
+# What `feature_types` says of genes and of peaks, and of what else a matrix of single cells may hold.
+GENES = {"gene expression", "gex", "rna", "gene", "genes", "expression"}
+PEAKS = {"peaks", "peak", "atac", "chromatin accessibility"}
+OTHERS = {
+    "antibody capture", "adt", "protein", "crispr guide capture", "multiplexing capture", "custom", "vdj",
+    "antigen capture", "hto", "cell hashing",
+}  # fmt: skip
+FEATURE_COLUMNS = ("feature_types", "feature_type")
+_PLACE = re.compile(r"(\S+:|chr\S+[:_-])[0-9]+[_-][0-9]+")
+# Layers that hold counts by their names, folded.
+COUNT_LAYERS = ("counts", "raw_counts", "count", "raw", "umis", "umi_counts")
+SAMPLE = 1 << 20
+
+
 @dataclass
 class Part:
-    """One modality while it is being read."""
+    """One modality while it is being read.
+
+    Attributes
+    ----------
+    X : csr_matrix or StoredRows, shape (n_cells, n_features)
+    obs, var : DataFrame
+    where : str
+        File and modality, for messages.
+    assembly : str or None
+    log_base : float or None
+        What ``uns["log1p"]`` says of `X`.
+    whole_elsewhere : list of str
+        Places with whole numbers that nobody asked for.
+    own_columns : list of str
+        Columns of `obs` that the modality itself has; others are of the MuData.
+    depth : ndarray or None
+        Counts of each cell over all genes, shape (n_cells,); see :mod:`grids.rna_values`.
+    """
 
     X: backed.Rows
     obs: pd.DataFrame
     var: pd.DataFrame
     where: str
     assembly: str | None = None
+    log_base: float | None = None
+    whole_elsewhere: Sequence[str] = ()
+    own_columns: Sequence[str] = ()
+    depth: np.ndarray | None = None
 
     @cached_property
     def values(self) -> "Values":
@@ -50,6 +84,7 @@ class Values:
     n, n_whole : int
         Values, and whole numbers among them.
     finite : bool
+    largest : float
     fraction, negative : float or None
         The first value that is not whole, and the first below zero.
     """
@@ -57,6 +92,7 @@ class Values:
     n: int = 0
     n_whole: int = 0
     finite: bool = True
+    largest: float = 0.0
     fraction: float | None = None
     negative: float | None = None
 
@@ -73,6 +109,7 @@ class Values:
         self.n += len(values)
         self.n_whole += int(whole.sum())
         self.finite = self.finite and bool(np.isfinite(values).all())
+        self.largest = max(self.largest, float(values.max(initial=0)))
         if self.fraction is None and not whole.all():
             self.fraction = float(values[~whole][0])
         if self.negative is None and (values < 0).any():
@@ -81,26 +118,6 @@ class Values:
     @property
     def whole(self) -> bool:
         return self.n == self.n_whole
-
-
-@contextlib.contextmanager
-def _opened(path: Path, where: str) -> Iterator[h5py.File]:
-    """An HDF5 file; whatever goes wrong while it is read becomes one line."""
-    if not path.is_file():
-        raise InputError(f"{where}: file not found")
-    if not h5py.is_hdf5(path):
-        raise InputError(f"{where}: not an HDF5 file; expected .h5mu, .h5ad or a 10x .h5")
-    try:
-        with h5py.File(path, "r") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore", OldFormatWarning)  # one per column of an older file
-            yield file
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"{where}: truncated or corrupt ({type(error).__name__}: {str(error)[:200]}); "
-            "fetch or write the file again"
-        ) from error
 
 
 def _kind(file: h5py.File) -> str:
@@ -125,7 +142,7 @@ def read_one_file(path: Path, source: Mapping, harmonisation: list[dict]) -> tup
     ----------
     path : Path
     source : mapping
-        The config's `input`: `rna_values`, `gene_name_key`.
+        The config's `input`: `rna_values`, `counts_layer`.
     harmonisation : list of dict
         Gets a :func:`match_row` for everything that is left out.
 
@@ -139,20 +156,22 @@ def read_one_file(path: Path, source: Mapping, harmonisation: list[dict]) -> tup
         The file is missing, damaged or of another format, or lacks a modality.
     """
     where = f"input.multiome: '{path}'"
-    with _opened(path, where) as file:
+    with opened(path, where) as file:
         kind = _kind(file)
         if kind == "MuData":
-            return _read_mudata(file, where, source)
+            return _read_mudata(file, where, source, harmonisation)
         if kind == "10x":
-            return _read_10x(file, path, where, source.get("gene_name_key"), harmonisation)
+            return _read_10x(file, path, where, harmonisation)
         hint = "; give AnnData files as input.rna and input.atac" if kind == "AnnData" else ""
         raise InputError(f"{where}: format is {kind}; expected MuData (.h5mu) or 10x multiome (.h5){hint}")
 
 
-def _read_mudata(file: h5py.File, where: str, source: Mapping) -> tuple[Part, Part]:
+def _read_mudata(
+    file: h5py.File, where: str, source: Mapping, harmonisation: list[dict]
+) -> tuple[Part, Part]:
     modalities = {str(name).casefold(): name for name in file["mod"]}
     _check_size(file, ["obs"], where)
-    shared = read_elem(file["obs"]) if "obs" in file else pd.DataFrame()
+    shared = read_table(file["obs"], f"{where}, obs") if "obs" in file else None
     parts = []
     for kind, names in (("RNA", RNA_NAMES), ("ATAC", ATAC_NAMES)):
         found = [modalities[name] for name in modalities if name in names]
@@ -163,8 +182,9 @@ def _read_mudata(file: h5py.File, where: str, source: Mapping) -> tuple[Part, Pa
                 f"name one modality '{kind.casefold()}'"
             )
         location = f"{where}, modality '{found[0]}'"
-        part = _read_anndata(file["mod"][found[0]], location, _wants_counts(kind.casefold(), source))
-        _join_shared_obs(part.obs, shared)
+        part = _read_anndata(file["mod"][found[0]], location, kind, source, harmonisation)
+        if shared is not None:
+            _join_shared_obs(part.obs, shared)
         part.assembly = part.assembly or _assembly(file, part.var)
         parts.append(part)
     return parts[0], parts[1]
@@ -172,13 +192,12 @@ def _read_mudata(file: h5py.File, where: str, source: Mapping) -> tuple[Part, Pa
 
 def _join_shared_obs(obs: pd.DataFrame, shared: pd.DataFrame) -> None:
     """Give a modality the columns that stand in the MuData's own `obs` only."""
-    shared.index = shared.index.astype(str)
     if shared.index.is_unique:
         for column in shared.columns.difference(obs.columns):
             obs[column] = shared[column].reindex(obs.index)
 
 
-def read_h5ad(path: Path, key: str, source: Mapping) -> Part:
+def read_h5ad(path: Path, key: str, source: Mapping, harmonisation: list[dict]) -> Part:
     """One modality of an AnnData file.
 
     Parameters
@@ -186,7 +205,9 @@ def read_h5ad(path: Path, key: str, source: Mapping) -> Part:
     path : Path
     key : {"rna", "atac"}
     source : mapping
-        The config's `input`: `rna_values`.
+        The config's `input`: `rna_values`, `counts_layer`.
+    harmonisation : list of dict
+        Gets a :func:`match_row` for everything that is left out.
 
     Raises
     ------
@@ -194,40 +215,148 @@ def read_h5ad(path: Path, key: str, source: Mapping) -> Part:
         The file is missing, damaged or of another format.
     """
     where = f"input.{key}: '{path}'"
-    with _opened(path, where) as file:
+    with opened(path, where) as file:
         kind = _kind(file)
         if kind != "AnnData":
             hint = "" if kind.startswith("unknown") else "; give it as input.multiome"
             raise InputError(f"{where}: format is {kind}; expected AnnData (.h5ad){hint}")
-        return _read_anndata(file, where, _wants_counts(key, source))
+        return _read_anndata(file, where, key.upper(), source, harmonisation)
 
 
-def _wants_counts(kind: str, source: Mapping) -> bool:
-    return kind == "atac" or source.get("rna_values") != "normalized"
-
-
-def _read_anndata(group: h5py.Group, where: str, wants_counts: bool) -> Part:
-    """`X`, `obs` and `var`, nothing else; where counts are wanted, `layers['counts']` if `X` has none."""
+def _read_anndata(
+    group: h5py.Group, where: str, kind: str, source: Mapping, harmonisation: list[dict]
+) -> Part:
+    """A matrix, `obs` and `var`, nothing else: of the places that may hold counts the first that does, else `X`."""
     if not isinstance(group, h5py.Group):
         raise InputError(f"{where}: expected X, obs and var, found a single array; write the file again")
-    missing = [name for name in ("X", "obs", "var") if name not in group]
+    missing = [name for name in ("obs", "var") if name not in group]
     if missing:
         raise InputError(f"{where}: {listing(missing)} missing; it has: {listing(group)}")
-    _check_size(group, ("obs", "var", "X/data", "X/indices", "X/indptr", "layers/counts"), where)
-    obs, var = read_elem(group["obs"]), read_elem(group["var"])
-    if not isinstance(obs, pd.DataFrame) or not isinstance(var, pd.DataFrame):
+    places = _matrices(group)
+    wanted = _places_to_look_at(places, kind, source, where)
+    _check_size(group, ("obs", "var", *(f"{places[place]}" for place in wanted)), where)
+    obs = read_table(group["obs"], f"{where}, obs")
+    part = other = None
+    for place in wanted:
+        var = _var_of(group, place, where)
+        if obs is None or var is None:
+            raise InputError(
+                f"{where}: written by anndata before 0.7; rewrite it: anndata.read_h5ad(a).write_h5ad(b)"
+            )
+        here = where if place == "X" else f"{where}, {place}"
+        matrix = _read_matrix(group[places[place]], f"{where}, {place}", (len(obs), len(var)))
+        other = Part(matrix, obs, var, here, _assembly(group, var), own_columns=list(obs.columns))
+        part = part or other
+        if other.values.whole:
+            if place != "X" and not source.get("counts_layer"):
+                log.info("%s: used because X does not hold whole numbers", here)
+            part = other
+            break
+    if part.where == where:
+        part.log_base = _log_base(group)
+    part.whole_elsewhere = [
+        place
+        for place, name in places.items()
+        if place not in wanted and not part.values.whole and _looks_whole(group[name])
+    ]
+    return _of_kind(part, kind, harmonisation)
+
+
+def _matrices(group: h5py.Group) -> dict[str, str]:
+    """Where the file has matrices of all its cells, in words and as names in the file; an empty `X` is none."""
+    names = {"X": "X", "raw.X": "raw/X"}
+    if _is_group(group, "layers"):
+        names |= {f"layers['{name}']": f"layers/{name}" for name in group["layers"]}
+    return {
+        place: name
+        for place, name in names.items()
+        if isinstance(node := group.get(name), h5py.Group) or (node is not None and node.ndim > 0)
+    }
+
+
+def _places_to_look_at(places: Mapping[str, str], kind: str, source: Mapping, where: str) -> list[str]:
+    """The matrices that are read, until one holds whole numbers; the first is taken if none does."""
+    layer = source.get("counts_layer") if kind == "RNA" else None
+    if layer:
+        named = {"X": "X", "raw": "raw.X"} | {
+            name.removeprefix("layers/"): place for place, name in places.items()
+        }
+        if named.get(layer) not in places:
+            raise InputError(
+                f"{where}: counts_layer '{layer}' is not among its layers; it has: {listing(places) or 'no matrix'}."
+                f"{did_you_mean(layer, named)}"
+            )
+        return [named[layer]]
+    if kind == "RNA" and source.get("rna_values") == "normalized":
+        usual = ["X"]
+    else:
+        folded = {name.casefold(): place for place, name in places.items()}
+        usual = ["X", *(folded.get(f"layers/{name}") for name in COUNT_LAYERS), "raw.X"]
+    found = [place for place in usual if place in places]
+    if not found:
         raise InputError(
-            f"{where}: written by anndata before 0.7; rewrite it: anndata.read_h5ad(a).write_h5ad(b)"
+            f"{where}: X missing{'' if usual == ['X'] else ', and no counts in layers or raw'}; it has: "
+            f"{listing(places) or 'no matrix'}"
+            + ("; name the layer with counts in input.counts_layer" if places and kind == "RNA" else "")
         )
-    obs.index, var.index = obs.index.astype(str), var.index.astype(str)
-    shape = len(obs), len(var)
-    part = Part(_read_matrix(group["X"], f"{where}, X", shape), obs, var, where, _assembly(group, var))
-    counts = group.get("layers/counts")
-    if wants_counts and counts is not None and not part.values.whole:
-        where += ", layers['counts']"
-        part = Part(_read_matrix(counts, where, shape), obs, var, where, part.assembly)
-        log.info("%s: used because X does not hold whole numbers", where)
-    return part
+    return found
+
+
+def _var_of(group: h5py.Group, place: str, where: str) -> pd.DataFrame | None:
+    """The features of a matrix: `raw` has its own, which take from `var` the columns that they lack."""
+    var = read_table(group["var"], f"{where}, var")
+    if place != "raw.X" or var is None or "raw/var" not in group:
+        return var
+    of_raw = read_table(group["raw/var"], f"{where}, raw.var")
+    if of_raw is not None and var.index.is_unique:
+        of_raw = of_raw.join(var[var.columns.difference(of_raw.columns)])
+    return of_raw
+
+
+def _log_base(group: h5py.Group) -> float | None:
+    """The base of the logarithm that ``uns["log1p"]`` tells, of the modality or of the whole file."""
+    for place in (group, group.file):
+        if _is_group(place, "uns/log1p"):
+            base = place.get("uns/log1p/base")
+            is_number = isinstance(base, h5py.Dataset) and base.shape == () and base.dtype.kind in "iuf"
+            return float(base[()]) if is_number else float(np.e)
+    return None
+
+
+def _looks_whole(node: h5py.Group | h5py.Dataset) -> bool:
+    """Whether the first values of a matrix are whole numbers, and not all zero."""
+    values = (
+        node["data"][:SAMPLE] if isinstance(node, h5py.Group) else node[: max(1, SAMPLE // node.shape[-1])]
+    )
+    return values.dtype.kind in "biuf" and bool((np.rint(values) == values).all() and values.any())
+
+
+def _of_kind(part: Part, kind: str, harmonisation: list[dict]) -> Part:
+    """Only genes for RNA, only peaks for ATAC; what else the matrix holds is left out and reported."""
+    wanted, unwanted = (GENES, PEAKS | OTHERS) if kind == "RNA" else (PEAKS, GENES | OTHERS)
+    column = next((name for name in FEATURE_COLUMNS if name in part.var), None)
+    if column is not None:
+        types = part.var[column].astype(str)
+        folded = types.str.strip().str.casefold().str.replace("_", " ")
+        keep = folded.isin(wanted).to_numpy()
+        if not keep.any() and folded.isin(unwanted).any():
+            raise InputError(
+                f"{part.where}: no features for {kind}; var['{column}'] has: {listing(sorted(types.unique()))}"
+            )
+        if not keep.any():  # a column that says something else
+            keep[:] = True
+        left_out = listing(sorted(types[~keep].unique()))
+    else:
+        is_place = part.var.index.str.fullmatch(_PLACE).astype(bool)
+        keep = ~is_place if kind == "RNA" else np.ones(len(part.var), bool)
+        left_out = "peaks by their names"
+    if keep.all() or not keep.any():
+        return part
+    harmonisation.append(match_row(f"{kind} features used; left out: {left_out}", len(keep), keep.sum()))
+    log.warning("%s: %d features are left out: %s", part.where, (~keep).sum(), left_out)
+    columns = np.flatnonzero(keep)
+    matrix = backed.then(part.X, lambda rows: _tidy(rows[:, columns]), len(columns))
+    return replace(part, X=matrix, var=part.var.iloc[columns].copy())
 
 
 def _check_size(group: h5py.Group, names: Iterable[str], where: str) -> None:
@@ -242,7 +371,7 @@ def _check_size(group: h5py.Group, names: Iterable[str], where: str) -> None:
         node = group.get(name)
         if isinstance(node, h5py.Group):
             node.visititems(add)
-        elif name != "layers/counts":  # a dense matrix is read in blocks
+        elif isinstance(node, h5py.Dataset) and node.ndim < 2:  # a dense matrix is read in blocks
             add(name, node)
     on_disk = group.file.id.get_filesize()
     if n_bytes > MOST_COMPRESSED * on_disk:
@@ -270,7 +399,7 @@ def _read_matrix(node: h5py.Group | h5py.Dataset, where: str, shape: tuple[int, 
             )
         _check_shape(node.shape, shape, where)
         rows = max(1, BLOCK // max(1, node.shape[1]))
-        blocks = [sparse.csr_matrix(node[i : i + rows]) for i in range(0, node.shape[0], rows)]
+        blocks = [sparse.csr_matrix(backed.plain(node[i : i + rows])) for i in range(0, node.shape[0], rows)]
         matrix = sparse.vstack(blocks, format="csr") if blocks else sparse.csr_matrix(node.shape)
     else:
         matrix = backed.read(node)
@@ -308,13 +437,16 @@ def _tidy(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     return matrix
 
 
-def _read_10x(
-    file: h5py.File, path: Path, where: str, gene_name_key: str | None, harmonisation: list[dict]
-) -> tuple[Part, Part]:
+def _read_10x(file: h5py.File, path: Path, where: str, harmonisation: list[dict]) -> tuple[Part, Part]:
     """A 10x file's genes and peaks; other feature types and lesser genomes are left out and reported."""
     import scanpy
 
     _check_size(file, ["matrix"], where)
+    if "feature_type" not in file["matrix/features"]:
+        raise InputError(
+            f"{where}: its features have no feature_type, so genes and peaks cannot be told apart; expected a 10x "
+            "multiome file of Cell Ranger ARC, or AnnData files as input.rna and input.atac"
+        )
     types = set(file["matrix/features/feature_type"].asstr()[:])
     for wanted in ("Gene Expression", "Peaks"):
         if wanted not in types:
@@ -338,15 +470,7 @@ def _read_10x(
                     f"features '{wanted}' of the main genome, {main}", len(columns), (genomes == main).sum()
                 )
             )
-            columns, totals = columns[genomes == main], totals[genomes == main]
-        if wanted == "Gene Expression" and not gene_name_key:
-            names = data.var_names.to_numpy()[columns]
-            best = pd.Series(totals).sort_values(ascending=False, kind="stable").index
-            first = np.sort(best[~pd.Index(names[best]).duplicated()])
-            if len(first) < len(columns):
-                what = "genes left after keeping the one with most counts of each repeated 10x gene name"
-                harmonisation.append(match_row(what, len(columns), len(first)))
-                columns = columns[first]
+            columns = columns[genomes == main]
         part = _tidy(matrix[:, columns])
         var = data.var.iloc[columns].copy()
         parts.append(Part(part, data.obs.copy(), var, f"{where}, '{wanted}'", _assembly(file, var)))

@@ -1,5 +1,6 @@
 """The report of a run, and the last words of a run that failed."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ def make_report(
     snakefile: str | os.PathLike,
     config_files: Sequence[str | os.PathLike],
     config_args: Sequence[str],
+    stylesheet: str | os.PathLike,
 ) -> None:
     """Have Snakemake report on everything that ``target`` needs, in the working directory.
 
@@ -31,6 +33,8 @@ def make_report(
         As given with ``--configfile``.
     config_args : sequence of str
         ``key=value`` as given with ``--config``.
+    stylesheet : path
+        What the report looks like.
 
     Raises
     ------
@@ -50,7 +54,7 @@ def make_report(
     command += ["--config", *config_args] if config_args else []
     with whole(path) as partial:
         result = subprocess.run(
-            [*map(str, command), "--report", str(partial)],
+            [*map(str, command), "--report-stylesheet", str(stylesheet), "--report", str(partial)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -60,8 +64,29 @@ def make_report(
             raise RuntimeError(f"snakemake --report failed: {' '.join(result.stdout.split()[-40:])}")
 
 
+def last_words(results: str | os.PathLike) -> list[str]:
+    """What a run that ended well tells: how many tasks are explained, and where the report is.
+
+    Parameters
+    ----------
+    results : path
+        Folder of the run; a benchmark's has no ``summary.tsv``.
+    """
+    report, path = Path(results, "report.html"), Path(results, "summary.tsv")
+    lines = [f"The report of this run: {report}"]
+    if path.is_file():
+        # Loading pandas takes time that only a run that is done has.
+        from grids.summary import EXPLAINED, in_one_line
+        from grids.tables import read
+
+        summary = read(path)
+        why = "" if summary["outcome"].eq(EXPLAINED).all() else f" (why: {report})"
+        lines.insert(0, in_one_line(summary) + why)
+    return lines
+
+
 def what_went_wrong(logs: str | os.PathLike, since: float) -> list[str]:
-    """One line per job that failed: its log, and the last error in it.
+    """A line for each error that a job ended with, behind the job's log.
 
     Parameters
     ----------
@@ -82,9 +107,15 @@ def what_went_wrong(logs: str | os.PathLike, since: float) -> list[str]:
         text = log.read_text(encoding="utf-8", errors="replace").splitlines()
         if any(" INFO done: " in line for line in text[-1:]):
             continue
-        errors = [line.partition(" ERROR ")[2] for line in text if " ERROR " in line]
-        lines.append(f"{log}: {errors[-1] if errors else _why_without_words(log)}")
+        lines += [f"{log}: {error}" for error in _last_errors(text) or [_why_without_words(log)]]
     return lines or ["the logs of all jobs end well; Snakemake's own lines above tell"]
+
+
+def _last_errors(text: list[str]) -> list[str]:
+    """The errors in the lines of a log that stand below each other after everything else of their kind."""
+    last = max((i for i, line in enumerate(text) if " ERROR " in line), default=-1)
+    block = itertools.takewhile(lambda line: " ERROR " in line, reversed(text[: last + 1]))
+    return [line.partition(" ERROR ")[2] for line in reversed(list(block))]
 
 
 def _why_without_words(log: Path) -> str:

@@ -62,7 +62,7 @@ def measure_specificity(
         )
     weights = bootstrap_weights(n_cells, n_bootstrap, generator(seed, "specificity", applied_to))
     cells = {
-        direction: TaskCells(surrogate, atac.X, VALUE_OF_DIRECTION[direction])
+        direction: TaskCells(surrogate, atac.X, VALUE_OF_DIRECTION[direction], seed=seed, split="test")
         for direction in pd.unique(sets["direction"])
     }
     task = ["gene", "direction", "surrogate", "method", "set_size"]

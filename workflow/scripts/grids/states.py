@@ -113,8 +113,13 @@ def divide(values: pd.Series, bins: int | None = None) -> State:
         values, ordered = values.cat.remove_unused_categories(), values.cat.ordered
     else:
         values, ordered = values.astype("category"), numeric
-    levels = [f"{level:.12g}" if numeric else str(level) for level in values.cat.categories]
+    levels = [_digits(level) if numeric else str(level) for level in values.cat.categories.to_numpy()]
     return State(key, values.cat.codes.to_numpy(int), levels, ordered)
+
+
+def _digits(level: float) -> str:
+    """A number in as many digits as tell it from every other: a date may have fourteen."""
+    return np.format_float_positional(level, trim="-") if isinstance(level, np.floating) else str(level)
 
 
 def measure_states(
@@ -169,7 +174,9 @@ def measure_states(
         for state in states
     ]
     cells = {
-        direction: TaskCells(surrogate, multiome.atac.X, VALUE_OF_DIRECTION[direction])
+        direction: TaskCells(
+            surrogate, multiome.atac.X, VALUE_OF_DIRECTION[direction], seed=seed, split="test"
+        )
         for direction in pd.unique(sets["direction"])
     }
     levels = []

@@ -21,9 +21,10 @@ EFFECT_COLUMNS = [
     "absolute_change", "relative_change", "log_change", "null_mean", "null_sd", "p_value", "q_value",
     "objective_seconds",
 ]  # fmt: skip
+# Names, and lists of positions: text even where all of them look like numbers.
 NAME_COLUMNS = [
     "cell", "cell_type", "chromosome", "gene", "method", "peak", "peak_1", "peak_2", "surrogate",
-    "found_in", "applied_to", "state", "level", "group",
+    "found_in", "applied_to", "state", "level", "group", "evidence", "exon_starts", "exon_ends",
 ]  # fmt: skip
 SKIPPED_COLUMNS = ["cell_type", "gene", "reason"]
 REDUNDANCY_COLUMNS = [
@@ -78,14 +79,26 @@ EVIDENCE_PAIR_COLUMNS = [
 ]  # fmt: skip
 
 
+# Every whole number of smaller size has a float of its own.
+EXACT = 2**53
+
 # What reading a file that is no table, or is damaged, raises.
 UNREADABLE = (OSError, EOFError, ValueError, csv.Error, zlib.error)
+
+
+def number(value: float) -> str:
+    """A number in six significant digits; whole ones, which may be positions or counts, in full.
+
+    A column of whole numbers in which one is missing is a column of floats.
+    """
+    value += 0.0  # minus zero would be written as -0
+    return f"{value:.0f}" if value.is_integer() and abs(value) < EXACT else f"{value:.6g}"
 
 
 def write(table: pd.DataFrame, path: str | os.PathLike) -> None:
     """Write a table under a temporary name, then rename: a path either holds a whole table or nothing.
 
-    Gzip output carries no time stamp, so equal tables are equal bytes. Numbers have six significant digits.
+    Gzip output carries no time stamp, so equal tables are equal bytes. Numbers are written as by :func:`number`.
 
     Parameters
     ----------
@@ -95,9 +108,7 @@ def write(table: pd.DataFrame, path: str | os.PathLike) -> None:
         Ending in .tsv or .tsv.gz; its folder is made when missing.
     """
     path = Path(path)
-    # Plus zero, because minus zero would be written as -0.
-    table = table.assign(**{name: table[name] + 0.0 for name in table.select_dtypes("float").columns})
-    text = table.to_csv(sep="\t", index=False, float_format="%.6g", lineterminator="\n").encode()
+    text = table.to_csv(sep="\t", index=False, float_format=number, lineterminator="\n").encode()
     with whole(path) as temporary:
         temporary.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
 
@@ -105,8 +116,8 @@ def write(table: pd.DataFrame, path: str | os.PathLike) -> None:
 def read(path: str | os.PathLike, **options) -> pd.DataFrame:
     """Read a table.
 
-    Names stay text: a cluster called ``1`` is not the number 1, and a gene called ``NA`` is not missing. Only an
-    empty field is.
+    Columns of :data:`NAME_COLUMNS` stay text: a cluster called ``1`` is not the number 1, and a gene called ``NA`` is
+    not missing. Only an empty field is.
 
     Parameters
     ----------
@@ -116,6 +127,14 @@ def read(path: str | os.PathLike, **options) -> pd.DataFrame:
     """
     options.setdefault("dtype", dict.fromkeys(NAME_COLUMNS, str))
     return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], **options)
+
+
+def read_accessibility(path: str | os.PathLike) -> pd.DataFrame:
+    """Read ``accessibility.tsv.gz``: `peak chromosome start end` and a column of numbers per cell type.
+
+    A type may be called as a column of names in other tables, which :func:`read` would take for text.
+    """
+    return read(path, dtype=dict.fromkeys(("peak", "chromosome"), str))
 
 
 def read_cell_types(path: str | os.PathLike) -> list[str]:

@@ -1,14 +1,49 @@
 """Tasks: which genes to explain in which cell types, as the config or a table names them."""
 
 import csv
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
-from grids.config import check_file
-from grids.errors import InputError, listing
+from grids.config import check, check_file, check_files
+from grids.config_schema import sound_sections
+from grids.errors import InputError, check_all, listing
 from grids.names import check_names
 
 # What a cell type's tasks may be instead of a list.
 ALL_GENES = "all"
+
+
+def checked_tasks(
+    config: dict, schema: dict, source: str, marker_sets: Iterable[str] = ()
+) -> dict[str, list[str] | str]:
+    """The tasks of a config in which everything else is right too.
+
+    Parameters
+    ----------
+    config : dict
+        As read from YAML; without defaults.
+    schema : dict
+        JSON schema of the config.
+    source : str
+        Where the config comes from, named in messages.
+    marker_sets : iterable of str
+        Names of the marker tables that ship.
+
+    Raises
+    ------
+    InputError
+        With a line for each thing that is wrong with keys, values, files or tasks.
+    """
+    sound = sound_sections(config, schema, source)
+    *_, tasks = check_all(
+        [
+            partial(check, config, schema, source),
+            partial(check_files, sound, source, marker_sets, schema),
+            partial(read_tasks, sound.get("tasks", {}), source),
+        ]
+    )
+    return tasks
 
 
 def read_tasks(tasks: dict | str, source: str) -> dict[str, list[str] | str]:

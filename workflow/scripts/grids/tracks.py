@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from grids.errors import InputError, listing
-from grids.tables import SET_KEYS, is_forced
+from grids.tables import SET_KEYS, is_forced, number
 from grids.writing import whole
 
 MAX_SCORE = 1000
@@ -111,11 +111,13 @@ def write_interact(
     Parameters and errors as in :func:`write_bedpe`.
     """
     arcs = _arcs(sets, genes, effects, cell_type, path)
-    interact = pd.DataFrame(
+    together = arcs["chromosome"] == arcs["tss_chromosome"]
+    tss_end = arcs["tss"] + 1
+    at_source = pd.DataFrame(
         {
             "chrom": arcs["chromosome"],
-            "chromStart": arcs[["start", "tss"]].min(axis=1),
-            "chromEnd": np.maximum(arcs["end"], arcs["tss"] + 1),
+            "chromStart": np.where(together, np.minimum(arcs["start"], arcs["tss"]), arcs["start"]),
+            "chromEnd": np.where(together, np.maximum(arcs["end"], tss_end), arcs["end"]),
             "name": arcs["name"],
             "score": arcs["score"],
             "value": arcs["log_effect_in_context"].fillna(0.0),
@@ -128,23 +130,17 @@ def write_interact(
             "sourceStrand": ".",
             "targetChrom": arcs["tss_chromosome"],
             "targetStart": arcs["tss"],
-            "targetEnd": arcs["tss"] + 1,
+            "targetEnd": tss_end,
             "targetName": arcs["gene"].map(_one_word),
             "targetStrand": arcs["strand"],
         }
     )
-    place, source, target = (
-        ["chrom", "chromStart", "chromEnd"],
-        ["sourceChrom", "sourceStart", "sourceEnd"],
-        ["targetChrom", "targetStart", "targetEnd"],
+    place = ["chrom", "chromStart", "chromEnd"]
+    apart = at_source[~together]
+    at_target = apart.assign(
+        chrom=apart["targetChrom"], chromStart=apart["targetStart"], chromEnd=apart["targetEnd"]
     )
-    elsewhere = interact["sourceChrom"] != interact["targetChrom"]
-    ends = (
-        interact.assign(**{a: interact[b] for a, b in zip(place, end, strict=True)})
-        for end in (source, target)
-    )
-    interact = pd.concat([interact[~elsewhere], *(at_end[elsewhere] for at_end in ends)])
-    interact = interact.sort_values([*place, "name"], kind="stable")
+    interact = pd.concat([at_source, at_target]).sort_values([*place, "name"], kind="stable")
     header = _track_line(
         f"{cell_type} sets", f"Members of the sets of {cell_type} and their genes{_forced_words(arcs)}",
         "type=interact interactDirectional=true useScore=on visibility=full maxHeightPixels=200:100:50",
@@ -291,10 +287,14 @@ def _track_line(name: str, description: str, settings: str) -> str:
 
 
 def _write(table: pd.DataFrame, path: str | os.PathLike, track_line: str = "") -> None:
-    """Tab-separated, its columns in a comment, under a temporary name first."""
-    columns = "#" + "\t".join(table.columns) + "\n"
-    rows = table.to_csv(
-        sep="\t", index=False, header=False, lineterminator="\n", na_rep=".", float_format="%.6g"
-    )
+    """Tab-separated, its columns in a comment, under a temporary name first; these formats know no quotes."""
+    columns = [map(_field, table[name]) for name in table]
+    lines = ["\t".join(fields) + "\n" for fields in zip(*columns, strict=True)]
     with whole(path) as temporary:
-        temporary.write_text(track_line + columns + rows)
+        temporary.write_text(track_line + "#" + "\t".join(table.columns) + "\n" + "".join(lines))
+
+
+def _field(value: object) -> str:
+    if pd.isna(value):
+        return "."
+    return number(value) if isinstance(value, float) else str(value)

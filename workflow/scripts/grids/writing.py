@@ -97,6 +97,10 @@ def check_writable(folder: str | os.PathLike, what: str) -> None:
     place = Path(folder).absolute()
     while not place.exists():
         place = place.parent
+    if not place.is_dir():
+        raise InputError(
+            f"{folder}: {what} cannot be made: {place} is a file; move it, or choose another folder"
+        )
     disk = os.statvfs(place)
     number = errno.EROFS if disk.f_flag & os.ST_RDONLY else None
     if not number and not os.access(place, os.W_OK | os.X_OK):

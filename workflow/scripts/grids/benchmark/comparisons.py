@@ -22,7 +22,6 @@ MEASURES = {
 }
 GROUP = ["surrogate", "direction", "set_size"]
 TASK = ["cell_type", "gene"]
-ALL = "all"
 COMPARISON_COLUMNS = [
     *GROUP, "measure", "method", *TASK, "n_tasks", "n_cells", "mean_of_reference", "mean_of_method",
     "mean_advantage", "mean_advantage_low", "mean_advantage_high", "median_advantage_of_cells",
@@ -66,7 +65,7 @@ def compare(
     -------
     DataFrame, columns :data:`COMPARISON_COLUMNS`
         For every surrogate, direction, set size, measure and other method one row over all tasks that both have
-        (``cell_type`` and ``gene`` are "all"), then one per task.
+        (without ``cell_type`` and ``gene``, see :func:`over_all_tasks`), then one per task.
 
         - `mean_advantage`: over a task's cells; over all tasks the mean of the tasks' means. The bootstrap interval
           resamples cells of a task, and tasks where there are several.
@@ -102,6 +101,11 @@ def compare(
     return _with_q_values(pd.DataFrame(rows, columns=COMPARISON_COLUMNS))
 
 
+def over_all_tasks(comparisons: pd.DataFrame) -> pd.Series:
+    """Which rows are over all tasks: they name none."""
+    return comparisons["cell_type"].isna()
+
+
 def _compare_group(
     cells: pd.DataFrame, labels: dict, reference: str, measures: tuple[str, ...], n_bootstrap: int, seed: int
 ) -> list[dict]:
@@ -127,7 +131,7 @@ def _compare_group(
             if (measure, method) in tasks:
                 rows, advantages = zip(*tasks[measure, method].values(), strict=True)
                 pooled = _of_all(rows, advantages, n_bootstrap, generator(seed, "comparisons"))
-                names = [(ALL, ALL), *tasks[measure, method]]
+                names = [(None, None), *tasks[measure, method]]
                 same = {**labels, "measure": measure, "method": method}
                 compared += [
                     {**same, **dict(zip(TASK, task, strict=True)), **row}
@@ -256,8 +260,7 @@ def _with_q_values(table: pd.DataFrame) -> pd.DataFrame:
     for unit in ("cell", "task"):
         table[f"{unit}_q_value"] = np.nan
         tested = table[table[f"{unit}_p_value"].notna()]
-        over_tasks = (tested[TASK] == ALL).all(axis=1)
-        family = [*(tested[name] for name in (*GROUP, "measure")), over_tasks]
+        family = [*(tested[name] for name in (*GROUP, "measure")), over_all_tasks(tested)]
         for _, rows in tested.groupby(family, dropna=False):
             p_values = rows[f"{unit}_p_value"].to_numpy(dtype=float)
             table.loc[rows.index, f"{unit}_q_value"] = false_discovery_control(p_values, method="bh")

@@ -74,7 +74,9 @@ def explain_tasks(
     skipped : DataFrame
         ``cell_type, gene, reason``.
     """
-    task_cells = TaskCells(surrogate, multiome.atac.X, VALUE_OF_DIRECTION[direction])
+    task_cells = TaskCells(
+        surrogate, multiome.atac.X, VALUE_OF_DIRECTION[direction], seed=seed, split="train"
+    )
     gene_rows = genes.drop_duplicates("gene").set_index("gene", drop=False)
     place = multiome.atac.var[["chromosome", "start", "end"]]
     settings = settings or {}

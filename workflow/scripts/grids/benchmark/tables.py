@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from grids.benchmark.comparisons import ALL, GROUP, MEASURES, TASK
+from grids.benchmark.comparisons import GROUP, MEASURES, TASK, over_all_tasks
 from grids.benchmark.methods import REFERENCE, in_order, method_name
 
 RESULT_COLUMNS = [
@@ -47,12 +47,14 @@ def summarise(effects: pd.DataFrame, comparisons: pd.DataFrame, costs: pd.DataFr
         log-expression against the reference, whose wins, ties and losses they count. Missing for itself.
     """
     keys = [*GROUP, "method"]
+    if effects.empty:
+        return pd.DataFrame(columns=RESULT_COLUMNS)
     changes = effects.groupby(keys, dropna=False)[list(MEASURES)].quantile([0.5, 0.25, 0.75]).unstack()
     names = {0.5: "median", 0.25: "lower_quartile", 0.75: "upper_quartile"}
     changes.columns = [f"{names[quantile]}_{measure}" for measure, quantile in changes.columns]
     n_tasks = effects.groupby(keys, dropna=False).size().rename("n_tasks")
-    over_tasks = (comparisons[TASK] == ALL).all(axis=1) & (comparisons["measure"] == "log_change")
-    tests = comparisons[over_tasks].set_index(keys)[TESTS]
+    pooled = over_all_tasks(comparisons) & (comparisons["measure"] == "log_change")
+    tests = comparisons[pooled].set_index(keys)[TESTS]
     spent = costs.groupby(keys, dropna=False)[list(COSTS)].median().rename(columns=COSTS)
     table = changes.join([n_tasks, tests, spent]).reset_index()
     return _ordered(table.astype(dict.fromkeys(["wins", "ties", "losses"], "Int64")), keys)[RESULT_COLUMNS]

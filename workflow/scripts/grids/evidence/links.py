@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from grids.assemblies import agree_on_assembly, check_assembly
-from grids.bed import MISSING, bed_rows, data_lines, with_coordinates
+from grids.bed import MISSING, bed_rows, data_lines, fields_of, with_coordinates
 from grids.chromosomes import harmonise_chromosomes
 from grids.errors import InputError, did_you_mean, listing
 from grids.evidence.settings import check_evidence, format_of
@@ -131,13 +131,13 @@ def read_links(
 def _read_tsv(path, where: str) -> pd.DataFrame:
     """All columns as text, those with aliases under their canonical names; `line` numbers the rows."""
     lines = data_lines(path, where)
-    header = next(lines, (0, ""))[1].removeprefix("#").split("\t")
+    header = fields_of(next(lines, (0, ""))[1].removeprefix("#"))
     if len(set(header)) < len(header):
         twice = next(column for i, column in enumerate(header) if column in header[:i])
         raise InputError(f"{where}: the header names column '{twice}' twice; rename or remove one of them")
     rows, numbers = [], []
     for number, line in lines:
-        fields = line.split("\t")
+        fields = fields_of(line)
         if len(fields) > len(header):
             raise InputError(
                 f"{where}, line {number}: {len(fields)} fields under a header of {len(header)} columns"

@@ -11,7 +11,7 @@ PEAK_SCORE_COLUMNS = ["cell_type", "gene", "peak", "score"]
 
 
 def score_peaks(
-    surrogate, opened: sparse.csr_matrix, tasks: pd.DataFrame, windows: pd.DataFrame
+    surrogate, opened: sparse.csr_matrix, tasks: pd.DataFrame, windows: pd.DataFrame, seed: int
 ) -> pd.DataFrame:
     """Close every peak in the windows of the tasks' genes, one at a time.
 
@@ -19,18 +19,19 @@ def score_peaks(
     ----------
     surrogate : PooledSurrogate or WindowSurrogate
     opened : csr_matrix, shape (n_cells, n_peaks)
-        Cells of one type.
+        Test cells of one type.
     tasks : DataFrame
         Columns ``cell_type, gene``; one cell type.
     windows : DataFrame
         Columns ``peak, gene``.
+    seed : int
 
     Returns
     -------
     DataFrame
         :data:`PEAK_SCORE_COLUMNS`, `score` being minus the mean change of log-expression.
     """
-    cells = TaskCells(surrogate, opened, VALUE_OF_DIRECTION["silence"])
+    cells = TaskCells(surrogate, opened, VALUE_OF_DIRECTION["silence"], seed=seed, split="test")
     parts = [pd.DataFrame(columns=PEAK_SCORE_COLUMNS)]
     for cell_type, gene in tasks[["cell_type", "gene"]].itertuples(index=False):
         perturbed, column, peaks = cells.of(gene)

@@ -1,9 +1,10 @@
 """What the config may say about a table of evidence; imports nothing heavy, so that a run can check it first."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
-from grids.errors import InputError
+from grids.errors import InputError, check_all
 
 _FORMAT_OF_SUFFIX = {".bed": "bed", ".bedpe": "bedpe", ".tsv": "tsv", ".txt": "tsv"}
 
@@ -37,31 +38,34 @@ def check_evidence(entries: Iterable[Mapping], source: str) -> None:
     Raises
     ------
     InputError
-        For the first entry that cannot be used.
+        With a line for each entry that cannot be used.
     """
-    seen = set()
-    for entry in entries:
-        where = f"{source}: evidence '{entry['name']}'"
-        if entry["name"] in seen:
-            raise InputError(f"{where}: this name stands twice; give every table a name of its own")
-        seen.add(entry["name"])
-        label, score, *bounds = (entry.get(key) for key in ("label", "score", "at_least", "at_most"))
-        n_bounds = sum(bound is not None for bound in bounds)
-        try:
-            kind = format_of(entry["path"], entry.get("format"))
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from None
-        if label is not None and (score is not None or n_bounds):
-            raise InputError(
-                f"{where}: label excludes score, at_least and at_most; keep one way to tell links"
-            )
-        if n_bounds != (score is not None):
-            raise InputError(
-                f"{where}: score needs exactly one of at_least and at_most, and they need a score; for example "
-                "score: score, at_least: 5"
-            )
-        if kind != "tsv" and (label is not None or score not in (None, "score")):
-            raise InputError(
-                f"{where}: a {kind} file has no column '{label or score}'; its one value is the column 'score': "
-                "write score: score with at_least or at_most, or leave label and score out"
-            )
+    entries = list(entries)
+    names = [entry["name"] for entry in entries]
+    check_all(
+        partial(_check_entry, entry, entry["name"] in names[:i], source) for i, entry in enumerate(entries)
+    )
+
+
+def _check_entry(entry: Mapping, is_second: bool, source: str) -> None:
+    where = f"{source}: evidence '{entry['name']}'"
+    if is_second:
+        raise InputError(f"{where}: this name stands twice; give every table a name of its own")
+    label, score, *bounds = (entry.get(key) for key in ("label", "score", "at_least", "at_most"))
+    n_bounds = sum(bound is not None for bound in bounds)
+    try:
+        kind = format_of(entry["path"], entry.get("format"))
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    if label is not None and (score is not None or n_bounds):
+        raise InputError(f"{where}: label excludes score, at_least and at_most; keep one way to tell links")
+    if n_bounds != (score is not None):
+        raise InputError(
+            f"{where}: score needs exactly one of at_least and at_most, and they need a score; for example "
+            "score: score, at_least: 5"
+        )
+    if kind != "tsv" and (label is not None or score not in (None, "score")):
+        raise InputError(
+            f"{where}: a {kind} file has no column '{label or score}'; its one value is the column 'score': "
+            "write score: score with at_least or at_most, or leave label and score out"
+        )

@@ -39,7 +39,7 @@ def greedy(problem: Problem, n_evaluations_per_step: int = 1_000_000, n_proposal
     if len(problem.cells) * n_candidates > n_evaluations_per_step:
         n_candidates = min(n_candidates, n_proposals)
     log.info("greedy: %d of %d candidates evaluated in each step", n_candidates, len(problem.allowed))
-    search = Search(problem.cells, problem.gene, problem.allowed, n_candidates)
+    search = Search(problem.cells, problem.gene, problem.allowed, n_candidates, rng=problem.rng)
     search.check_size(problem.set_size)
     scores = problem.cells.shift.new_full((problem.cells.n_peaks,), -torch.inf)
     scores[search.greedy(problem.set_size)] = torch.arange(problem.set_size, 0, -1).to(scores)

@@ -131,7 +131,7 @@ def search(
     -------
     LongTensor, shape (set_size,)
     """
-    searcher = Search(problem.cells, problem.gene, problem.allowed, candidates, batch_size)
+    searcher = Search(problem.cells, problem.gene, problem.allowed, candidates, batch_size, problem.rng)
     searcher.check_size(problem.set_size)
     origins = ["greedy", "path", *["random"] * restarts][:restarts]
     starts = [searcher.start(origin, problem.set_size, problem.rng) for origin in origins]

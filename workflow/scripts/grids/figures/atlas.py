@@ -131,7 +131,11 @@ def _groupings(judged: pd.DataFrame, gene_classes: pd.DataFrame | None) -> Itera
     """Each grouping's title and its groups, those of ``atlas.tsv``."""
     yield "By cell type", _by_median(judged.groupby("cell_type"))
     sufficient = judged.dropna(subset="n_sufficient").astype({"n_sufficient": int})
-    yield "By number of members that reach 90 % of the effect", _first(sufficient.groupby("n_sufficient"))
+    # Both come from the same effects: that they go together says nothing about the genes.
+    yield (
+        "By number of members that reach 90 % of the effect (not independent of the index: not tested)",
+        _first(sufficient.groupby("n_sufficient")),
+    )
     yield "By number of peaks in the window", _first(judged.groupby("n_peaks", observed=True))
     if gene_classes is not None:
         yield "By class of gene", _by_median(judged.merge(gene_classes, on="gene").groupby("gene_class"))

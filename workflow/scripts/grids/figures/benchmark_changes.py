@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from grids.benchmark.comparisons import ALL, MEASURES, TASK
+from grids.benchmark.comparisons import MEASURES, TASK, over_all_tasks
 from grids.benchmark.tables import decimals, probability
 from grids.figures.benchmark_methods import groups, looks, method_rows
 from grids.figures.style import (
@@ -118,7 +118,7 @@ def _symmetric_log(ax: Axes) -> None:
 
 def _write_tests(ax: Axes, comparisons: pd.DataFrame, methods: list[str]) -> None:
     """Wins, ties, losses, p and effect size right of the axes; of a single task those of its cells."""
-    pooled = (comparisons[TASK] == ALL).all(axis=1) & (comparisons["measure"] == "log_change")
+    pooled = over_all_tasks(comparisons) & (comparisons["measure"] == "log_change")
     of_method = comparisons[pooled].set_index("method")
     if of_method.empty:
         return

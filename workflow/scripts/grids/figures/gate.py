@@ -1,4 +1,4 @@
-"""How many genes the surrogate can explain, by cell type and by number of peaks in the window."""
+"""How many genes the surrogate can explain, by cell type and by number of peaks, and how near the tasks are."""
 
 from collections.abc import Iterable
 
@@ -19,6 +19,7 @@ from grids.figures.style import (
     beside,
     colours_for,
     empty_figure,
+    log_axis,
     new_figure,
     panel_title,
     say,
@@ -27,42 +28,67 @@ from grids.figures.style import (
 )
 
 MOST_TYPES = 40
+MOST_TASKS = 30
+SMALLEST_Q = 1e-20
 MOST_BINS, FEWEST_PER_BIN = 6, 10
 NORMAL_95 = 1.959964
 
 
 @styled
-def gate(genes: pd.DataFrame, cell_types: Iterable[str] | None = None) -> Figure:
-    """Left: genes that pass the quality gate, by cell type. Right: the share that passes, by number of peaks.
+def gate(
+    genes: pd.DataFrame,
+    tasks: pd.DataFrame,
+    threshold: float,
+    cell_types: Iterable[str] | None = None,
+) -> Figure:
+    """Top: genes that pass the quality gate, by cell type and by number of peaks. Bottom: the tasks' q-values.
 
     Parameters
     ----------
     genes : DataFrame
         ``gate.tsv``, one row per gene and cell type; unpaired cells are not judged, and `passed_gate` is missing.
+        Without a p-value a gene could not be tested.
+    tasks : DataFrame
+        Columns ``cell_type, gene``.
+    threshold : float
+        The highest q-value that passes.
     cell_types : iterable of str, optional
         All cell types of the run, so that colours agree between figures.
 
     Returns
     -------
     Figure
-        Pale bars: all genes judged. Lines: Wilson's 95 % interval of a share. Of more than 40 cell types those
-        with most passing genes are shown; a note counts the rest. Bins hold about equal numbers of genes.
+        Outlined bars: genes that could not be tested; pale: tested; dark: passed. Lines: Wilson's 95 % interval of
+        a share. Of more than 40 cell types those with most passing genes are shown, of more than 30 tasks those with
+        the smallest q-values; notes count the rest. Bins hold about equal numbers of tested genes.
     """
     genes = genes[genes["passed_gate"].notna()]
     if genes.empty:
         return empty_figure("no gene was judged by the quality gate")
-    judged = genes.assign(passes=flags(genes["passed_gate"]), cell_type=genes["cell_type"].astype(str))
-    by_type = judged.groupby("cell_type")["passes"].agg(["sum", "size"])
-    by_type = by_type.sort_values(["sum", "size"], ascending=False, kind="stable")
+    judged = genes.assign(
+        passes=flags(genes["passed_gate"]),
+        is_tested=genes["p_value"].notna(),
+        cell_type=genes["cell_type"].astype(str),
+    )
+    by_type = judged.groupby("cell_type").agg(
+        n_passed=("passes", "sum"), n_tested=("is_tested", "sum"), n_all=("passes", "size")
+    )
+    by_type = by_type.sort_values(["n_passed", "n_tested", "n_all"], ascending=False, kind="stable")
     shown = by_type.head(MOST_TYPES)
-    n_bins = int(np.clip(len(judged) // FEWEST_PER_BIN, 1, MOST_BINS))
-    code, bins = equal_count_bins(judged["n_peaks"].to_numpy(), n_bins)
-    by_peaks = judged[code >= 0].groupby(code[code >= 0])["passes"].agg(["sum", "size"])
+    tested = judged[judged["is_tested"]]
+    n_bins = int(np.clip(len(tested) // FEWEST_PER_BIN, 1, MOST_BINS))
+    code, bins = equal_count_bins(tested["n_peaks"].to_numpy(), n_bins)
+    by_peaks = tested[code >= 0].groupby(code[code >= 0])["passes"].agg(["sum", "size"])
+    asked = tasks[["cell_type", "gene"]].merge(tested, on=["cell_type", "gene"])
+    nearest = asked.sort_values("q_value", kind="stable").head(MOST_TASKS)
 
-    figure = new_figure(DOUBLE_COLUMN, max(2.1, 0.16 * len(shown) + 0.8))
-    left, right = figure.subplots(1, 2, width_ratios=[1, 1.1])
-    _draw_types(left, shown, colours_for(genes, cell_types), len(by_type))
-    _draw_peaks(right, by_peaks, bins, int((code < 0).sum()))
+    colours = colours_for(genes, cell_types)
+    heights = [max(1.6, 0.16 * len(shown) + 0.5), max(0.5, 0.13 * len(nearest) + 0.4)]
+    figure = new_figure(DOUBLE_COLUMN, sum(heights) + 0.7)
+    grid = figure.add_gridspec(2, 2, width_ratios=[1, 1.1], height_ratios=heights)
+    _draw_types(figure.add_subplot(grid[0, 0]), shown, colours, len(by_type))
+    _draw_peaks(figure.add_subplot(grid[0, 1]), by_peaks, bins, int((code < 0).sum()))
+    _draw_tasks(figure.add_subplot(grid[1, :]), nearest, threshold, colours, len(tasks), len(asked))
     return figure
 
 
@@ -87,27 +113,28 @@ def wilson_interval(n_passed: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np
 
 def _draw_types(ax: Axes, by_type: pd.DataFrame, colours: dict, n_all: int) -> None:
     rows = np.arange(len(by_type))
-    ax.barh(rows, by_type["size"], 0.7, color=PALE, label="_judged")
+    ax.barh(rows, by_type["n_all"], 0.7, facecolor="none", edgecolor=PALE, label="_all")
+    ax.barh(rows, by_type["n_tested"], 0.7, color=PALE, label="_tested")
     used = [colours.get(name, GREY) for name in by_type.index]
-    ax.barh(rows, by_type["sum"], 0.7, color=used, label="_passed")
-    for row, (passed, size) in zip(rows, by_type.to_numpy(), strict=True):
-        beside(ax, row, f"{passed:,} of {size:,}")
+    ax.barh(rows, by_type["n_passed"], 0.7, color=used, label="_passed")
+    for row, (passed, tested, size) in zip(rows, by_type.to_numpy(), strict=True):
+        beside(ax, row, f"{passed:,} of {tested:,}, {size - tested:,} untestable")
     ax.set_yticks(rows, [shorten(name, 22) for name in by_type.index])
     ax.tick_params(axis="y", length=0)
     hidden = n_all - len(by_type)
     note = f"\n{hidden} further cell types with fewer passing genes are in the tables."
     ax.set(
         ylim=(max(len(rows), 3) - 0.4, -0.6),
-        xlabel="genes judged (pale), passed (dark)" + note * (hidden > 0),
+        xlabel="genes: untestable (outlined), tested (pale), passed (dark)" + note * (hidden > 0),
     )
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     panel_title(ax, "Genes that pass, by cell type")
 
 
 def _draw_peaks(ax: Axes, by_peaks: pd.DataFrame, bins: list[str], n_missing: int) -> None:
-    panel_title(ax, "Share that passes, by number of peaks in the window")
+    panel_title(ax, "Share that passes, by peaks in the window")
     if by_peaks.empty:
-        say(ax, "the number of peaks is not known")
+        say(ax, "no gene could be tested, or the number of peaks is not known")
         return
     x = np.arange(len(bins))
     n_passed, n = by_peaks["sum"].to_numpy(), by_peaks["size"].to_numpy()
@@ -131,7 +158,37 @@ def _draw_peaks(ax: Axes, by_peaks: pd.DataFrame, bins: list[str], n_missing: in
     ax.set(
         xlim=(-0.6, len(bins) - 0.4),
         ylim=(0, 1.15 * max(5.0, 100 * high.max())),
-        xlabel="peaks in the window (grey: genes × cell types judged)" + missing,
+        xlabel="peaks in the window (grey: genes tested)" + missing,
         ylabel="% of genes that pass",
     )
     ax.axhline(0, color=INK, lw=0.4)
+
+
+def _draw_tasks(
+    ax: Axes, tasks: pd.DataFrame, threshold: float, colours: dict, n_asked: int, n_tested: int
+) -> None:
+    """q-values of the tasks, smallest first; filled where the task passes."""
+    panel_title(ax, "The tasks: q-value that the window tells nothing")
+    untestable = f"{n_asked - n_tested:,} of {n_asked:,} tasks could not be tested" * (n_tested < n_asked)
+    if tasks.empty:
+        say(ax, untestable or "no tasks")
+        return
+    rows, q = np.arange(len(tasks)), np.maximum(tasks["q_value"].to_numpy(float), SMALLEST_Q)
+    for row, value, cell_type, passes in zip(rows, q, tasks["cell_type"], tasks["passes"], strict=True):
+        colour = colours.get(cell_type, GREY)
+        ax.plot(
+            value, row, "o", ms=4, mec=colour, mfc=colour if passes else "none", clip_on=False, label="_task"
+        )
+    ax.axvline(threshold, color=INK, lw=0.6, ls="--", label="_threshold")
+    names = tasks["gene"].map(lambda gene: shorten(gene, 16)) + " · "
+    names += tasks["cell_type"].map(lambda name: shorten(name, 22))
+    ax.set_yticks(rows, names)
+    ax.tick_params(axis="y", length=0)
+    hidden = f"{n_tested - len(tasks):,} with larger q-values are in the tables" * (n_tested > len(tasks))
+    notes = "; ".join(note for note in (untestable, hidden) if note)
+    log_axis(ax.xaxis, min(q.min(), threshold), 1)
+    ax.set(
+        xlim=(min(q.min(), threshold) / 2, 1.3),
+        ylim=(len(tasks) - 0.4, -0.6),
+        xlabel=f"q-value (filled: passes; dashed: {threshold:g})" + f"\n{notes}." * bool(notes),
+    )

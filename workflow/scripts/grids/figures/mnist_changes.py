@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from grids.benchmark.comparisons import over_all_tasks
 from grids.benchmark.methods import REFERENCE, in_order, method_name
 from grids.figures.style import (
     BLUE,
@@ -21,7 +22,6 @@ from grids.figures.style import (
 )
 
 PALE_BLUE, PALE_VERMILLION = "#9cc7e3", "#f2b48c"
-ALL = "all"
 
 
 @styled
@@ -44,8 +44,7 @@ def mnist_changes(cells: pd.DataFrame, comparisons: pd.DataFrame) -> Figure:
         return empty_figure("no method was run on the digits")
     lost = (cells["before"] - cells["after"]).groupby(cells["method"], sort=False)
     means = lost.mean().loc[in_order(cells["method"])].sort_values(ascending=False, kind="stable")
-    pooled = comparisons[comparisons["cell_type"] == ALL]
-    p_values = pooled.set_index("method")["cell_p_value"]
+    p_values = comparisons[over_all_tasks(comparisons)].set_index("method")["cell_p_value"]
     figure = new_figure(1.35 * SINGLE_COLUMN, 0.24 * len(means) + 0.85)
     ax = figure.subplots()
     for row, (method, mean) in enumerate(means.items()):

@@ -53,7 +53,9 @@ ABBREVIATIONS = {"atac": "ATAC", "rna": "RNA", "tss": "TSS", "lsi": "LSI", "rmse
 LOG_CHANGE = "change in mean log-expression (natural log)"
 
 STYLE = {
-    "font.family": "DejaVu Sans",  # ships with matplotlib: the same glyphs on every machine
+    # The first ships with matplotlib: the same glyphs on every machine. For browsers without it: Verdana's are as wide.
+    "font.family": ["DejaVu Sans", "sans-serif"],
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
     "font.size": 7,
     "axes.titlesize": 7,
     "axes.labelsize": 7,
@@ -88,6 +90,7 @@ STYLE = {
     "figure.dpi": 200,  # as saved, so that a layout made once fits every format
     "savefig.dpi": 200,
     "pdf.fonttype": 42,  # text stays text
+    "svg.fonttype": "none",  # here too: names can be searched, copied and edited
     "svg.hashsalt": "grids",
 }
 
@@ -175,9 +178,9 @@ def cell_type_colours(names: Iterable[str]) -> dict[str, tuple[float, float, flo
 
 
 def colours_for(table: pd.DataFrame, cell_types: Iterable[str] | None) -> dict:
-    """Colours of a run's cell types (when given) and of whatever else the table holds, except "all"."""
+    """Colours of a run's cell types (when given) and of whatever else the table holds."""
     of_run = () if cell_types is None else cell_types
-    return cell_type_colours({*table["cell_type"].astype(str), *of_run} - {"all"})
+    return cell_type_colours({*table["cell_type"].dropna(), *of_run})
 
 
 def shorten(name: str, limit: int = 28) -> str:

@@ -51,7 +51,7 @@ def surrogate_quality(
     Parameters
     ----------
     quality : DataFrame
-        ``model cell_type gene n_cells pearson_r spearman_r rmse beats_type_mean``; cell type "all" for all test
+        ``model cell_type gene n_cells pearson_r spearman_r rmse beats_type_mean``; no cell type for all test
         cells. Models other than the baselines are surrogates.
     tasks : DataFrame, optional
         ``cell_type gene``; their genes are highlighted and labelled.
@@ -69,7 +69,7 @@ def surrogate_quality(
     """
     if quality.empty:
         return empty_figure("no genes to compare on test cells")
-    overall = quality[quality["cell_type"] == "all"]
+    overall = quality[quality["cell_type"].isna()]
     genes = list(dict.fromkeys(tasks["gene"])) if tasks is not None else []
     surrogates = [model for model in pd.unique(quality["model"]) if model not in BASELINES]
     surrogate = surrogate or next(iter(surrogates), "missing")
@@ -172,7 +172,7 @@ def _draw_paired(ax: Axes, wide: pd.DataFrame, score: str, surrogate: str, genes
 def _draw_cell_types(
     ax: Axes, quality: pd.DataFrame, surrogate: str, cell_types: Iterable[str] | None
 ) -> None:
-    per_type = quality[quality["cell_type"] != "all"]
+    per_type = quality[quality["cell_type"].notna()]
     shares = genes_per_cell_type(per_type, surrogate)
     panel_title(ax, "Within each cell type: genes with a smaller error than the cell-type mean")
     if shares.empty:

@@ -34,7 +34,7 @@ def training_curves(curves: pd.DataFrame, cell_types: Iterable[str] | None = Non
     Parameters
     ----------
     curves : DataFrame
-        ``stage cell_type epoch loss split value``; cell type "all" for joint stages. Every loss has training
+        ``stage cell_type epoch loss split value``; no cell type for joint stages. Every loss has training
         values; validation values have those that decide when a stage stops. Stages and losses are shown in
         the table's order.
     cell_types : iterable of str, optional
@@ -66,7 +66,7 @@ def training_curves(curves: pd.DataFrame, cell_types: Iterable[str] | None = Non
 
 
 def _draw(ax: Axes, curves: pd.DataFrame, colours: dict) -> None:
-    for (cell_type, split), part in curves.groupby(["cell_type", "split"], sort=True):
+    for (cell_type, split), part in curves.groupby(["cell_type", "split"], dropna=False, sort=True):
         part = part.sort_values("epoch")
         validation = split == "validation"
         colour = colours.get(str(cell_type), SPLIT_COLOURS["validation" if validation else "train"])

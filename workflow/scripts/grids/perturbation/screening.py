@@ -4,8 +4,6 @@ The first-order effect of a candidate is known in all cells. Only what it misses
 a few cells tell candidates apart whose effects are close.
 """
 
-from weakref import WeakKeyDictionary
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,16 +17,8 @@ MIN_CHANGED = 12
 MARGIN = 4.0
 # A difference below this share of the objective is no difference.
 ROUNDING = 1e-6
-
-_samples: WeakKeyDictionary[PerturbedCells, dict[int, "Sample"]] = WeakKeyDictionary()
-
-
-def sample_of(cells: PerturbedCells, n_sampled: int) -> "Sample":
-    """The sample of these cells, drawn once for all genes that are searched in them."""
-    drawn = _samples.setdefault(cells, {})
-    if n_sampled not in drawn:
-        drawn[n_sampled] = Sample(cells, n_sampled)
-    return drawn[n_sampled]
+# Sums over many cells in single precision are rounded by no more than this share.
+ROUNDING_OF_SUMS = 1e-4
 
 
 class Sample:
@@ -38,7 +28,8 @@ class Sample:
     ----------
     cells : PerturbedCells
     n_sampled : int
-        Cells to draw, the same ones whenever they are drawn.
+        Cells to draw.
+    rng : Generator
 
     Attributes
     ----------
@@ -46,8 +37,8 @@ class Sample:
         Cells evaluated so far, once for each candidate.
     """
 
-    def __init__(self, cells: PerturbedCells, n_sampled: int):
-        drawn = np.random.default_rng(0).choice(len(cells), n_sampled, replace=False)
+    def __init__(self, cells: PerturbedCells, n_sampled: int, rng: np.random.Generator):
+        drawn = rng.choice(len(cells), n_sampled, replace=False)
         parts = [np.sort(part) for part in np.split(drawn, [n_sampled // 4]) if len(part)]
         self.parts = [(torch.from_numpy(part).to(cells.device), cells.subset(part)) for part in parts]
         self.n_cells, self.sign = len(cells), direction_sign(cells.value)
@@ -57,7 +48,9 @@ class Sample:
         """Candidates that the sample does not rule out as the best, shape (n_candidates,), bool.
 
         A candidate is ruled out when its estimated effect is more than :data:`MARGIN` standard errors of the
-        difference below that of another candidate.
+        difference below that of another candidate. Of one that the sample does not show (changed in few of its cells,
+        or of another first order than in all cells) nothing but the first order is known, which may be far from
+        its effect: it stays, and so does what is behind it.
 
         Parameters
         ----------
@@ -69,22 +62,35 @@ class Sample:
             The objective at `states`.
         """
         gain, left = at.gain_of(candidates), torch.arange(len(candidates), device=candidates.device)
-        missed, n_changed = gain.new_empty(len(left), 0), torch.zeros_like(left)
+        first_order = missed = gain.new_empty(len(left), 0)
+        n_changed = torch.zeros_like(left)
         rounding = ROUNDING * at.predicted.mean().abs()
         for rows, cells in self.parts:
             evaluated, predicted = candidates[left], at.predicted[rows]
             self.n_evaluations += len(evaluated) * len(cells)
             exact = cells.predict_sets(evaluated[:, None], gene, states[rows], predicted) - predicted
-            first_order = cells.first_order(evaluated, at.gradient[rows])
-            missed = torch.cat([missed, self.sign * (exact - first_order)], 1)
+            here = cells.first_order(evaluated, at.gradient[rows])
+            first_order = torch.cat([first_order, self.sign * here], 1)
+            missed = torch.cat([missed, self.sign * (exact - here)], 1)
             n_changed = n_changed + cells.changed(evaluated).sum(1)
             estimate = gain[left] + missed.mean(1)
-            behind = (estimate[:, None] + self._margin(missed) + rounding < estimate).any(1)
-            kept = ~behind | (n_changed < MIN_CHANGED)
-            left, missed, n_changed = left[kept], missed[kept], n_changed[kept]
+            judged = (n_changed >= MIN_CHANGED) & self._agrees(first_order, gain[left])
+            behind = estimate[:, None] + self._margin(missed) + rounding < estimate
+            kept = ~(behind & judged & judged[:, None]).any(1)
+            left, n_changed = left[kept], n_changed[kept]
+            first_order, missed = first_order[kept], missed[kept]
         contends = torch.zeros_like(candidates, dtype=torch.bool)
         contends[left] = True
         return contends
+
+    def _agrees(self, first_order: Tensor, gain: Tensor) -> Tensor:
+        """Whether the first order in the sample is that of all cells, but for its standard error, shape (n,)."""
+        error = first_order.std(1) * self._error_per_sd(first_order.shape[1])
+        return (first_order.mean(1) - gain).abs() <= MARGIN * error + ROUNDING_OF_SUMS * gain.abs()
+
+    def _error_per_sd(self, n_sampled: int) -> float:
+        """Standard error of a mean over the sample, which is drawn without replacement."""
+        return ((1 - n_sampled / self.n_cells) / n_sampled) ** 0.5
 
     def _margin(self, missed: Tensor) -> Tensor:
         """:data:`MARGIN` standard errors of the difference of every two candidates, shape (n, n)."""
@@ -93,4 +99,4 @@ class Sample:
         products = centred @ centred.T / (n_sampled - 1)
         squares = products.diagonal()
         variance = (squares[:, None] + squares - 2 * products).clamp(min=0)
-        return MARGIN * (variance * (1 - n_sampled / self.n_cells) / n_sampled).sqrt()
+        return MARGIN * variance.sqrt() * self._error_per_sd(n_sampled)

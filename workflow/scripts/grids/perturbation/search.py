@@ -17,7 +17,7 @@ from torch import Tensor
 from grids.errors import InputError
 from grids.perturbation.gain_bounds import GainBounds
 from grids.perturbation.objective import PerturbedCells
-from grids.perturbation.screening import sample_of
+from grids.perturbation.screening import Sample
 from grids.perturbation.transition import Linearised, direction_sign, linearise
 
 # A difference below this share of the objective is rounding: no progress, a tie.
@@ -82,6 +82,9 @@ class Search:
         Best-scoring peaks that are evaluated exactly in each step (k of the paper).
     batch_size : int, optional
         Cells drawn for each step; all cells by default. The paper draws 64.
+    rng : Generator, optional
+        Draws the cells on which many candidates are screened where there are many cells; without it, every proposal is
+        evaluated in all cells.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Search:
         allowed: Tensor | None = None,
         n_candidates: int = 32,
         batch_size: int | None = None,
+        rng: np.random.Generator | None = None,
     ):
         if len(cells) == 0:
             raise InputError("search: there are no cells to search over")
@@ -102,7 +106,8 @@ class Search:
         self._excluded = torch.ones(cells.n_peaks, dtype=torch.bool, device=cells.device)
         self._excluded[self.allowed] = False
         self._n_evaluations = 0
-        self._sample = sample_of(cells, N_SAMPLED) if len(cells) >= 4 * N_SAMPLED else None
+        is_large = rng is not None and len(cells) >= 4 * N_SAMPLED
+        self._sample = Sample(cells, N_SAMPLED, rng) if is_large else None
         self._bounds = GainBounds(cells)
         self._last: Linearised | None = None
         self._effect_alone: dict[int, float] = {}

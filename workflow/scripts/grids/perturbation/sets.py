@@ -92,7 +92,7 @@ def find_sets(
     InputError
         When there are no cells, or `given` lacks a task's set or names peaks that the surrogate does not see.
     """
-    task_cells = TaskCells(surrogate, opened, VALUE_OF_DIRECTION[direction])
+    task_cells = TaskCells(surrogate, opened, VALUE_OF_DIRECTION[direction], seed=seed, split="train")
     predicted_genes = set(surrogate.genes)
     origins = [start, "path"][:restarts] + ["random"] * (restarts - 2)
     found, searches, skipped = [], [], []
@@ -115,7 +115,8 @@ def find_sets(
             skip(cell_type, gene, f"{reason}, search.set_size is {set_size}" if fill else reason)
             continue
         size = min(set_size, len(allowed))
-        search = Search(cells, column, allowed, candidates, batch_size)
+        screening = generator(seed, "screening", cell_type, gene)
+        search = Search(cells, column, allowed, candidates, batch_size, screening)
         results = []
         for restart, origin in enumerate(origins):
             rng = generator(seed, "find_sets", cell_type, gene, restart)

@@ -10,14 +10,18 @@ from torch import Tensor
 
 from grids.errors import InputError
 from grids.perturbation.objective import PerturbedCells
+from grids.seeds import generator
 
 
 class TaskCells:
     """The cells of one type as each gene's part of the surrogate sees them.
 
     A surrogate with a part for each gene is looked at through it: ``for_gene(gene)`` is a pooled surrogate, and
-    ``cells(opened).of(gene)`` what it is evaluated on, openness and a term of the last column of the pooled state.
-    Any other surrogate is looked at whole.
+    ``cells(opened).of(gene, rng)`` what it is evaluated on, openness drawn for the cells and a term of the last
+    column of the pooled state. Any other surrogate is looked at whole.
+
+    The draw depends on seed, split, cell type and gene only: every step of a run that looks at the same cells sees the
+    same openness, and what was drawn for the cells that sets are found in is independent of what they are measured on.
 
     Parameters
     ----------
@@ -28,10 +32,14 @@ class TaskCells:
         Non-zero where the peak is open; columns in the order of ``surrogate.peaks``.
     value : {0, 1}
         What a perturbed peak is set to: 0 closed, 1 open.
+    seed : int
+        The run's.
+    split : str
+        That of the cells.
     """
 
-    def __init__(self, surrogate, opened: sparse.spmatrix, value: int):
-        self.surrogate, self.value = surrogate, value
+    def __init__(self, surrogate, opened: sparse.spmatrix, value: int, *, seed: int, split: str):
+        self.surrogate, self.value, self.seed, self.split = surrogate, value, seed, split
         self._windows = surrogate.cells(opened) if hasattr(surrogate, "for_gene") else None
         self._opened, self._by_state = opened, None
         self._gene = self._cells = self._refits = None
@@ -49,7 +57,8 @@ class TaskCells:
         """
         if self._cells is None or (self._windows is not None and gene != self._gene):
             if self._windows is not None:
-                self._opened, self._by_state = self._windows.of(gene)
+                rng = generator(self.seed, "openness", self.split, self.surrogate.cell_type, gene)
+                self._opened, self._by_state = self._windows.of(gene, rng)
             self._gene, self._refits = gene, None
             self._cells = self._seen_by(self.surrogate)
             self._position = pd.Index(self._cells.surrogate.peaks)

@@ -151,10 +151,10 @@ def analyse_sets(
     n_cells = test_opened.shape[0]
     test, training = (
         {
-            direction: TaskCells(surrogate, opened, VALUE_OF_DIRECTION[direction])
+            direction: TaskCells(surrogate, opened, VALUE_OF_DIRECTION[direction], seed=seed, split=split)
             for direction in pd.unique(sets["direction"])
         }
-        for opened in (test_opened, training_opened)
+        for split, opened in (("test", test_opened), ("train", training_opened))
     )
     analyse_set = partial(
         _analyse_set,

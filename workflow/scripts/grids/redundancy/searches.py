@@ -45,7 +45,7 @@ def next_sets(
         left = allowed[~torch.isin(allowed, found)]
         if not len(left):
             return
-        search = Search(cells, gene, left, candidates)
+        search = Search(cells, gene, left, candidates, rng=rng)
         start = search.greedy(min(len(members), len(left)))
         alternative = search.unfilled(search.improve(start, rng, max_rounds, nested=False).members)
         if not len(alternative):
@@ -103,7 +103,7 @@ def selection_frequency(
     for repeat in range(n_repeats):
         whole = cells[repeat % len(cells)]
         resampled = whole.subset(np.sort(rng.integers(len(whole), size=min(len(whole), max_cells))))
-        search = Search(resampled, gene, allowed, candidates)
+        search = Search(resampled, gene, allowed, candidates, rng=rng)
         search.check_size(len(members))
         start = search.greedy(min(set_size, len(allowed)))
         chosen = search.improve(start, rng, max_rounds, nested=False).members

@@ -100,12 +100,14 @@ def _write_modality(
         totals.append(total)
     raw.close()
     prepared.close()
-    depth = {"rna": "n_counts", "atac": "n_fragments"}[name]
     totals = np.concatenate(totals).astype(np.float64)
+    depth = {"n_fragments": totals}
+    if name == "rna":
+        depth = {"n_counts": totals, "size_factor": np.maximum(totals, 1) / TARGET_SUM}
     coordinates = var[["chromosome", "start", "end"]] if name == "atac" else var.iloc[:, :0]
     for file, table, features in (
         (counts, obs, coordinates),
-        (ready, obs.assign(split=split, **{depth: totals}), var),
+        (ready, obs.assign(split=split, **depth), var),
     ):
         group = file[f"mod/{name}"]
         group.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})

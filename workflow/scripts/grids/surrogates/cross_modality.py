@@ -278,6 +278,11 @@ class CrossModalitySurrogate(PooledSurrogate):
     def chromosome_of_peak(self) -> Tensor:
         return self.atac_decoder.chromosome_of_peak
 
+    @property
+    def per_peak_matrices(self) -> list[nn.Parameter]:
+        """The matrices with a row of their own for each peak."""
+        return [self.atac_encoder.peak_vectors, self.atac_decoder.peak_weight]
+
     def pool(self, opened: sparse.csr_matrix) -> Tensor:
         peak_vectors = self.atac_encoder.peak_vectors
         n_open = torch.from_numpy(np.diff(opened.indptr).astype(np.float32)).to(peak_vectors.device)

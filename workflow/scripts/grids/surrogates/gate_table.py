@@ -19,8 +19,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from grids.cells import EXPLAINED_CELLS, Multiome
+from grids.feasibility import NO_PEAK, UNPAIRED, why_untestable
+from grids.logging import tell
 from grids.seeds import generator
-from grids.surrogates.quality import MIN_EXPRESSING_CELLS, MIN_TEST_CELLS, correlation
+from grids.surrogates.quality import correlation
 from grids.surrogates.window_data import counts_and_exposure
 from grids.tables import SKIPPED_COLUMNS
 
@@ -31,7 +33,6 @@ GATE_COLUMNS = [
     "cell_type", "gene", "n_peaks", "n_cells", "r", "r_depth", "r_permuted_window", "skill", "p_value", "q_value",
     "passed_gate", "reason",
 ]  # fmt: skip
-UNPAIRED = "not judged: cells are unpaired"
 
 
 def judge(
@@ -72,8 +73,10 @@ def judge(
         inside = windows[windows["gene"].isin(genes) & windows["peak"].isin(surrogate.peaks)]
         n_peaks = inside["gene"].value_counts().reindex(genes, fill_value=0).to_numpy()
         named = {"cell_type": cell_type, "gene": genes, "n_peaks": n_peaks}
-        measured = _measure(surrogate, multiome, inside, cell_type, genes, seed) if multiome.paired else {}
-        parts.append(pd.DataFrame(named | measured, columns=GATE_COLUMNS))
+        if multiome.paired:
+            tell("quality gate: %s, %d genes", cell_type, len(genes))
+            named |= _measure(surrogate, multiome, inside, cell_type, genes, n_peaks, seed)
+        parts.append(pd.DataFrame(named, columns=GATE_COLUMNS))
     gate = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     if not multiome.paired:
         log.warning("the quality gate lets every task pass: %s", UNPAIRED)
@@ -105,9 +108,9 @@ def choose_tasks(gate: pd.DataFrame, tasks: pd.DataFrame, force: bool) -> tuple[
     known = tasks.merge(gate, on=["cell_type", "gene"], how="left", indicator=True)
     is_judged = (known["_merge"] == "both").to_numpy()
     passes = (known["passed_gate"].isna() | known["passed_gate"].eq(True) | force).to_numpy(bool) & is_judged
-    reason = ("does not pass the gate: " + known["reason"].astype(str)).where(
-        is_judged, "no peak in its window"
-    )
+    is_tested = known["p_value"].notna()
+    reason = known["reason"].where(~is_tested, "does not pass the gate: " + known["reason"].astype(str))
+    reason = reason.where(is_judged, NO_PEAK)
     skipped = known.assign(reason=reason)[~passes]
     for row in skipped.itertuples():
         log.warning("%s, %s skipped: %s", row.cell_type, row.gene, row.reason)
@@ -141,7 +144,13 @@ def covariance_p_value(adds: np.ndarray, observed: np.ndarray, covariates: np.nd
 
 
 def _measure(
-    surrogate, multiome: Multiome, windows: pd.DataFrame, cell_type: str, genes: list[str], seed: int
+    surrogate,
+    multiome: Multiome,
+    windows: pd.DataFrame,
+    cell_type: str,
+    genes: list[str],
+    n_peaks: np.ndarray,
+    seed: int,
 ) -> dict[str, np.ndarray | int]:
     """Columns `n_cells` to `p_value` of the genes of one cell type."""
     train, test = (
@@ -159,23 +168,22 @@ def _measure(
         predicted, r_permuted, p_value = judged
     error = ((predicted - observed) ** 2).mean(0)
     error_of_mean = ((known.mean(0) - observed) ** 2).mean(0)
-    n_expressing = (observed > 0).sum(0)
-    can_tell = (n_expressing >= MIN_EXPRESSING_CELLS) & (len(observed) >= MIN_TEST_CELLS)
+    reason = why_untestable(n_peaks, (observed > 0).sum(0), len(observed))
     return {
         "n_cells": len(observed),
         "r": correlation(predicted, observed, 0),
         "r_depth": correlation(by_depth, observed, 0),
         "r_permuted_window": np.mean(r_permuted, 0),
         "skill": 1 - error / np.where(error_of_mean > 0, error_of_mean, np.nan),
-        "p_value": np.where(can_tell, p_value, np.nan),
-        "reason": [f"expressed in {n} of {len(observed)} test cells, too few to tell" for n in n_expressing],
+        "p_value": np.where(reason == "", p_value, np.nan),
+        "reason": reason,
     }
 
 
 def _judge_windows(surrogate, cells: Multiome, columns: np.ndarray, orders: list[np.ndarray]) -> tuple:
     """Predictions, predictions by depth, correlations with permuted windows, p-values."""
     opened, observed = cells.atac.X, cells.rna.X[:, columns].toarray()
-    counts, exposure = counts_and_exposure(cells.rna.X)
+    counts, exposure = counts_and_exposure(cells.rna)
     p_value = surrogate.local_control_p_values(
         opened, torch.from_numpy(counts[:, columns].toarray()), torch.from_numpy(exposure.astype(np.float32))
     )

@@ -24,7 +24,6 @@ from grids import backed
 from grids.cells import Modality, Multiome
 from grids.seeds import derive_seed
 
-ALL = "all"
 JUDGED_CELLS = 10_000
 RANKED_COLUMNS = 128
 CELLS_AVERAGED = 256
@@ -190,7 +189,7 @@ def evaluate(
     Returns
     -------
     quality : DataFrame
-        :data:`QUALITY_COLUMNS`, per model, cell type (and ``all``) and gene of the surrogates; on test cells.
+        :data:`QUALITY_COLUMNS`, per model, cell type (none: all cells) and gene of the surrogates; on test cells.
     summary : DataFrame
         :data:`SUMMARY_COLUMNS`, over all test cells.
     """
@@ -205,21 +204,19 @@ def evaluate(
     baselines = {name: p[shown] for name, p in baseline_predictions(multiome, seed).items()}
     test, types = test.cells(known), types[known]
     predictions = {first.name: _predict(surrogates, joint, test, len(genes)), **baselines}
-    tables, p_values = [], {}
-    for cell_type in [ALL, *test.cell_types]:
-        here = np.ones(len(types), bool) if cell_type == ALL else types == cell_type
+    tables, p_values = [], []
+    for cell_type in [None, *test.cell_types]:
+        here = np.ones(len(types), bool) if cell_type is None else types == cell_type
         for model, predicted in predictions.items():
             table = score(predicted[here], observed[here])
             tables.append(table.assign(model=model, cell_type=cell_type, gene=genes))
-        baseline = "gene_mean" if cell_type == ALL else "cell_type_mean"
+        baseline = "gene_mean" if cell_type is None else "cell_type_mean"
         errors = [(predictions[m][here] - observed[here]) ** 2 for m in (first.name, baseline)]
         n_expressing = (observed[here] > 0).sum(0) if multiome.paired else np.zeros(len(genes), int)
-        p_values[cell_type] = p_values_against_type_mean(*errors, n_expressing)
+        p_values.append(p_values_against_type_mean(*errors, n_expressing))
     quality = pd.concat(tables, ignore_index=True)
-    beats = _by_more_than_chance(p_values, genes)
-    quality["beats_type_mean"] = beats.loc[
-        pd.MultiIndex.from_frame(quality[["cell_type", "gene"]])
-    ].to_numpy()
+    beats = np.repeat(_by_more_than_chance(p_values), len(predictions), axis=0)
+    quality["beats_type_mean"] = beats.ravel()
     summary = [
         [model, np.sqrt(((p - observed) ** 2).mean()), correlation(p, observed, 1).mean(),
          correlation(p, observed, 0).mean(), *observed.shape]
@@ -258,12 +255,11 @@ def _observed(multiome: Multiome, types: np.ndarray) -> np.ndarray:
     return observed
 
 
-def _by_more_than_chance(p_values: dict[str, np.ndarray], genes: pd.Index) -> pd.Series:
-    """Benjamini-Hochberg over the genes of all types; the row of all cells is corrected on its own."""
-    parts = []
-    for rows in ([t for t in p_values if t == ALL], [t for t in p_values if t != ALL]):
-        if rows:
-            q = stats.false_discovery_control(np.concatenate([p_values[t] for t in rows]))
-            index = pd.MultiIndex.from_product([rows, genes])
-            parts.append(pd.Series(q < FALSE_DISCOVERY_RATE, index=index))
-    return pd.concat(parts)
+def _by_more_than_chance(p_values: list[np.ndarray]) -> np.ndarray:
+    """Benjamini-Hochberg over the genes of all types; the first row, of all cells, is corrected on its own.
+
+    Shape (1 + n_types, n_genes).
+    """
+    parts = [part for part in (p_values[:1], p_values[1:]) if part]
+    q = np.concatenate([stats.false_discovery_control(np.concatenate(part)) for part in parts])
+    return q.reshape(len(p_values), -1) < FALSE_DISCOVERY_RATE

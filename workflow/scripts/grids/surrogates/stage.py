@@ -42,8 +42,8 @@ class Stage:
         Name of the loss that the validation cells are judged by.
     validate : callable
         Computes it, with the model in evaluation mode.
-    cell_type : str
-        For the curves; ``all`` when every type is trained together.
+    cell_type : str, optional
+        For the curves; none when every type is trained together.
     frozen : tuple of Parameter
         Parameters of `modules` that are not trained.
     adversarial : bool
@@ -58,7 +58,7 @@ class Stage:
     terms: Callable[[TrainingCells, torch.Generator], dict[str, Tensor]]
     criterion: str
     validate: Callable[[], float]
-    cell_type: str = "all"
+    cell_type: str | None = None
     frozen: tuple[nn.Parameter, ...] = ()
     adversarial: bool = False
     fixed_statistics: bool = False
@@ -94,6 +94,7 @@ class StageRun:
         checkpoint: Path | None = None,
     ):
         self.stage, self.model, self.losses, self.train = stage, model, losses, train
+        self.types = stage.cell_type or "all"  # for seeds and messages
         self.settings, self.seed, self.checkpoint = settings, seed, checkpoint
         frozen = {id(parameter) for parameter in stage.frozen}
         self.parameters = [p for module in stage.modules for p in module.parameters() if id(p) not in frozen]
@@ -107,12 +108,11 @@ class StageRun:
 
     def _optimiser(self) -> torch.optim.Optimizer:
         """Weight decay on matrices only; the peaks' own vectors have a learning rate of their own."""
-        n_peaks, rate = len(self.model.peaks), self.settings.learning_rate[self.stage.name]
-        is_matrix = [p.dim() > 1 for p in self.parameters]
-        is_per_peak = [m and len(p) == n_peaks for m, p in zip(is_matrix, self.parameters, strict=True)]
+        rate = self.settings.learning_rate[self.stage.name]
+        per_peak = {id(parameter) for parameter in self.model.per_peak_matrices}
         groups: dict[str, list] = {"matrices": [], "vectors": [], "per_peak": []}
-        for parameter, matrix, per_peak in zip(self.parameters, is_matrix, is_per_peak, strict=True):
-            groups["per_peak" if per_peak else "matrices" if matrix else "vectors"].append(parameter)
+        for p in self.parameters:
+            groups["per_peak" if id(p) in per_peak else "matrices" if p.dim() > 1 else "vectors"].append(p)
         return torch.optim.AdamW(
             [
                 {"params": groups["matrices"], "weight_decay": self.settings.weight_decay},
@@ -139,11 +139,11 @@ class StageRun:
             self._restore()
         else:
             self._judge()
-        bar = tqdm(total=max_epochs, initial=self.epoch, desc=f"{stage.name} {stage.cell_type}", unit="epoch")
+        bar = tqdm(total=max_epochs, initial=self.epoch, desc=f"{stage.name} {self.types}", unit="epoch")
         while self.epoch < max_epochs and self.epoch - self.best_epoch < self.settings.patience:
             self.epoch += 1
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(derive_seed(self.seed, stage.name, stage.cell_type, self.epoch))
+                torch.manual_seed(derive_seed(self.seed, stage.name, self.types, self.epoch))
                 self._train_epoch()
             self._judge()
             if self.checkpoint is not None:
@@ -155,7 +155,7 @@ class StageRun:
         self.model.eval()
         log.info(
             "%s (%s): best %s on validation cells %.5f at epoch %d of %d",
-            stage.name, stage.cell_type, stage.criterion, self.best_loss, self.best_epoch, self.epoch,
+            stage.name, self.types, stage.criterion, self.best_loss, self.best_epoch, self.epoch,
         )  # fmt: skip
         return self.curves
 
@@ -179,7 +179,7 @@ class StageRun:
             for part in module.modules():
                 if stage.fixed_statistics and isinstance(part, nn.BatchNorm1d):
                     part.eval()
-        rng = generator(self.seed, stage.name, stage.cell_type, self.epoch)
+        rng = generator(self.seed, stage.name, self.types, self.epoch)
         sampler = torch.Generator().manual_seed(int(rng.integers(2**31)))
         values: dict[str, list[float]] = {}
         for step, batch in enumerate(self.train.batches(self.settings.batch_size, rng)):
@@ -227,4 +227,4 @@ class StageRun:
                 f"{self.checkpoint}: this checkpoint cannot be read ({type(error).__name__}: {str(error)[:200]}); "
                 "delete it and run again"
             ) from None
-        log.info("%s (%s): resumed after epoch %d", self.stage.name, self.stage.cell_type, self.epoch)
+        log.info("%s (%s): resumed after epoch %d", self.stage.name, self.types, self.epoch)

@@ -16,7 +16,6 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from grids.errors import InputError, did_you_mean
-from grids.seeds import generator
 from grids.surrogates.cell_state import CellState
 from grids.surrogates.gate import local_control_moments, local_control_p_value
 from grids.surrogates.pooling import PooledSurrogate, check_opened
@@ -302,10 +301,14 @@ class WindowCells:
         """The state as far as it opens the gene's window, shape (n_cells,)."""
         return self.surrogate.openness_of(column).state_of_window(self.covariates)[0]
 
-    def of(self, gene: str) -> tuple[sparse.csr_matrix, Tensor]:
+    def of(self, gene: str, rng: np.random.Generator) -> tuple[sparse.csr_matrix, Tensor]:
         """Openness drawn given what was seen, and log-expression by state.
 
-        The draw is the same whenever it is made for the same gene and number of cells.
+        Parameters
+        ----------
+        gene : str
+        rng : Generator
+            Of these cells and this gene alone: what is drawn for training cells must tell nothing about other cells.
 
         Returns
         -------
@@ -314,7 +317,7 @@ class WindowCells:
         """
         column = self.surrogate._column(gene)
         chance = self.openness(column)
-        uniform = generator(0, "openness", gene).random(tuple(chance.shape), dtype=np.float32)
+        uniform = rng.random(tuple(chance.shape), dtype=np.float32)
         opened = sparse.csr_matrix((uniform < chance.numpy()).astype(np.uint8))
         return opened, self.covariates @ self.surrogate.state_effect[column]
 

@@ -6,7 +6,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from grids.cells import Multiome
+from grids.cells import Modality, Multiome
 from grids.errors import InputError
 from grids.seeds import generator
 from grids.surrogates.cell_state import CellState
@@ -20,34 +20,34 @@ MAX_CELLS = 50_000
 CELLS_PER_COMPONENT = 25
 
 
-def counts_and_exposure(expression: sparse.csr_matrix) -> tuple[sparse.csr_matrix, np.ndarray]:
+def counts_and_exposure(rna: Modality) -> tuple[sparse.csr_matrix, np.ndarray]:
     """Counts behind log-normalised expression, and each cell's normalising factor.
-
-    A cell's smallest non-zero value stands for one count.
 
     Parameters
     ----------
-    expression : csr_matrix, shape (n_cells, n_genes)
-        log1p of normalised counts.
+    rna : Modality
+        Cells in memory: `X`, log1p of normalised counts, shape (n_cells, n_genes), and `obs["size_factor"]`.
 
     Returns
     -------
-    counts : csr_matrix, shape (n_cells, n_genes)
+    counts : csr_matrix, shape (n_cells, n_genes), float32
     exposure : ndarray, shape (n_cells,)
-        ``counts = exposure * normalised counts``; the median for cells without counts.
+        ``counts = exposure * normalised counts``.
+
+    Raises
+    ------
+    InputError
+        The values came normalised and their counts are not known.
     """
-    counts = expression.astype(np.float64)
-    counts.eliminate_zeros()
-    counts.data = np.expm1(counts.data)
-    n_stored = np.diff(counts.indptr)
-    smallest = np.full(counts.shape[0], np.nan)
-    some = np.flatnonzero(n_stored)
-    if len(some):
-        smallest[some] = np.minimum.reduceat(counts.data, counts.indptr[some])
-    exposure = 1 / smallest
-    exposure[~np.isfinite(exposure)] = np.nanmedian(exposure) if len(some) else 1.0
-    counts.data *= np.repeat(exposure, n_stored)
-    counts.data = np.rint(counts.data)
+    if "size_factor" not in rna.obs:
+        raise InputError(
+            "the window surrogate needs RNA counts, and these are not known: input.rna_values is normalized; give "
+            "counts (input.counts_layer), or each cell's total counts (input.depth_key), or set surrogate.model: "
+            "cross_modality"
+        )
+    exposure = rna.obs["size_factor"].to_numpy(np.float64)
+    counts = rna.X.astype(np.float64)
+    counts.data = np.rint(np.expm1(counts.data) * np.repeat(exposure, np.diff(counts.indptr)))
     return counts.astype(np.float32), exposure
 
 
@@ -95,7 +95,7 @@ class WindowData:
         self.of_type = (atac.obs["cell_type"] == cell_type).to_numpy()
         self.peaks, self.by_peak = list(atac.var.index), atac.X.tocsc()
         self.expression = rna.X.tocsc()
-        counts, exposure = counts_and_exposure(rna.X)
+        counts, exposure = counts_and_exposure(rna)
         self.counts, self.exposure = counts.tocsc(), torch.from_numpy(exposure.astype(np.float32))
         all_genes = list(rna.var.index)
         self.genes, self.first_pair, self.peak_of_pair = window_pairs(windows, self.peaks, all_genes)

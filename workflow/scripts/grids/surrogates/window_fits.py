@@ -158,7 +158,7 @@ def fit_curves(curve: Tensor, cells: Cells, fit: Fit) -> tuple[Tensor, Tensor]:
     by_ratio = torch.exp(log_ratio)[:, :, None] * curve / relative
     expected = by_state[:, None] * torch.exp(each.state_effect.view(n_genes, n_models, 1)) * relative
     weight = expected / (1 + fit.dispersion[:, None, None] * expected)
-    # The state's part is taken out with the weights of the best model, the first one's are close to them.
+    # The state's part is taken out with the mean weights of the models, which are close to each other.
     common = weight.mean(1)
     states = cells.covariates.expand(n_genes, -1, -1)
     gram = (states * common[:, :, None]).transpose(1, 2) @ states + torch.eye(states.shape[2])

@@ -40,7 +40,7 @@ def run_window(dataset: Dataset, seed: int) -> list[MethodResult]:
     """
     candidates = dataset.candidates
     surrogate, _ = train_window(dataset.multiome, dataset.windows, CELL_TYPE, WindowSettings(), seed)
-    cells = _test_cells(surrogate, dataset)
+    training, cells = (_cells(surrogate, dataset, split, seed) for split in ("train", "test"))
     windows = {gene: list(peaks) for gene, peaks in zip(candidates.genes, candidates.peaks, strict=True)}
     p_values = _p_values(surrogate, dataset.multiome).reindex(candidates.genes, fill_value=1.0)
     forms = surrogate.forms().reindex(candidates.genes, fill_value=0.0)
@@ -52,10 +52,9 @@ def run_window(dataset: Dataset, seed: int) -> list[MethodResult]:
         by_peak = dict(zip(names, surrogate.inclusion_of(column).tolist(), strict=True))
         inclusion[row] = [by_peak.get(peak, 0.0) for peak in candidates.peaks[row]]
     said = {"logic_call": calls, "p_value": p_values.to_numpy(), **_joint_effects(cells, windows, seed)}
-    training = TaskCells(surrogate, dataset.multiome.atac.cells(split="train").X, CLOSED)
     return [
         MethodResult("grids_window", inclusion, genes=said),
-        MethodResult("grids_window_search", inclusion, sets=_search_sets(training, candidates)),
+        MethodResult("grids_window_search", inclusion, sets=_search_sets(training, candidates, seed)),
         MethodResult("grids_window_told", inclusion, genes=_told(dataset, _planted_members(dataset), seed)),
         MethodResult("single_peak_scan", single_peak_scan(cells, candidates)),
         MethodResult("gradient_saliency", gradient_saliency(cells, candidates)),
@@ -78,26 +77,25 @@ def run_cross_modality(dataset: Dataset, seed: int) -> list[MethodResult]:
     """The paper's surrogate: sets are searched for in the gene's window; the joint effect is that of the members."""
     joint, _ = train_joint(dataset.multiome, Settings(), seed)
     surrogate, _ = specialise(joint, dataset.multiome, CELL_TYPE, Settings(), seed)
-    cells = _test_cells(surrogate, dataset)
-    training = TaskCells(surrogate, dataset.multiome.atac.cells(split="train").X, CLOSED)
+    training, cells = (_cells(surrogate, dataset, split, seed) for split in ("train", "test"))
     return [
         MethodResult(
             "grids_cross_modality",
             single_peak_scan(cells, dataset.candidates),
-            sets=_search_sets(training, dataset.candidates),
+            sets=_search_sets(training, dataset.candidates, seed),
             genes=_joint_effects(cells, _members(dataset), seed),
         )
     ]
 
 
-def _test_cells(surrogate, dataset: Dataset) -> TaskCells:
-    return TaskCells(surrogate, dataset.multiome.atac.cells(split="test").X, CLOSED)
+def _cells(surrogate, dataset: Dataset, split: str, seed: int) -> TaskCells:
+    return TaskCells(surrogate, dataset.multiome.atac.cells(split=split).X, CLOSED, seed=seed, split=split)
 
 
 def _p_values(surrogate: WindowSurrogate, multiome: Multiome) -> pd.Series:
     """p-values of the gate by gene."""
     rna = multiome.rna.cells(split="test")
-    counts, exposure = counts_and_exposure(rna.X)
+    counts, exposure = counts_and_exposure(rna)
     columns = rna.var.index.get_indexer(surrogate.genes)
     p_values = surrogate.local_control_p_values(
         multiome.atac.cells(split="test").X,
@@ -128,7 +126,7 @@ def _told(dataset: Dataset, only: pd.DataFrame, seed: int) -> dict[str, np.ndarr
         if peaks:
             possible = LOGICS[1:2] if len(peaks) == 1 else LOGICS[2:]
             calls[row] = forms.loc[gene, list(possible)].idxmax()
-    return {"logic_call": calls, **_joint_effects(_test_cells(surrogate, dataset), members, seed)}
+    return {"logic_call": calls, **_joint_effects(_cells(surrogate, dataset, "test", seed), members, seed)}
 
 
 def _joint_effects(cells: TaskCells, sets: Mapping[str, list[str]], seed: int) -> dict[str, np.ndarray]:
@@ -144,14 +142,15 @@ def _joint_effects(cells: TaskCells, sets: Mapping[str, list[str]], seed: int) -
     return dict(zip(names, effects.T, strict=True))
 
 
-def _search_sets(training: TaskCells, candidates: Candidates) -> dict[int, np.ndarray]:
+def _search_sets(training: TaskCells, candidates: Candidates, seed: int) -> dict[int, np.ndarray]:
     """The set of each size that the search finds, among the gene's candidates."""
     sets = {size: np.zeros(candidates.peaks.shape, dtype=bool) for size in SET_SIZES}
     for row, gene in enumerate(candidates.genes):
         cells, column, names = training.of(gene)
         allowed = training.members(gene, candidates.peaks[row], "truth")
-        search = Search(cells, column, allowed)
+        rng = generator(seed, "truth search", gene)
+        search = Search(cells, column, allowed, rng=rng)
         for size in SET_SIZES:
-            found = search.improve(search.greedy(size), np.random.default_rng(0), nested=False).members
+            found = search.improve(search.greedy(size), rng, nested=False).members
             sets[size][row] = np.isin(candidates.peaks[row], [names[member] for member in found.tolist()])
     return sets

@@ -1,0 +1,18 @@
+"""Say, before anything is trained, which tasks the quality gate can test at all."""
+
+from grids import tables
+from grids.cells import read_multiome
+from grids.feasibility import announce, check_feasibility
+from grids.logging import job
+
+with job(snakemake):
+    feasibility, testable = check_feasibility(
+        read_multiome(snakemake.input.multiome),
+        tables.read(snakemake.input.windows, usecols=["peak", "gene"]),
+        tables.read(snakemake.input.tasks),
+        tables.read(snakemake.input.dropped),
+        snakemake.params.cell_types,
+    )
+    announce(feasibility, testable)
+    tables.write(feasibility, snakemake.output.feasibility)
+    tables.write(testable, snakemake.output.testable)
