@@ -664,3 +664,18 @@ def test_figure_survives_missing_values_and_many_rows(run):
     figure.draw_without_rendering()
     assert len(figure.axes[0].get_yticks()) == 7
     assert "7 of 20 rows are shown" in figure.axes[0].get_xlabel()
+
+
+def test_genes_that_did_not_pass_the_gate_are_left_out_unless_there_are_no_others(run):
+    (*data, scores), tested, _ = run
+    entries = [{"name": "tested", "path": tested}]
+    failed = scores["gene"].isin(["G0", "G3"])
+    table, pairs = measure_evidence(entries, *data, scores.assign(passed_gate=~failed), n_draws=20)
+    without, _ = measure_evidence(entries, *data, scores[~failed], n_draws=20)
+    pd.testing.assert_frame_equal(table, without)
+    assert set(pairs.loc[~pairs["passed_gate"], "gene"]) == {"G0", "G3"}
+    none, _ = measure_evidence(entries, *data, scores.assign(passed_gate=False), n_draws=20)
+    assert (none["n_not_passed"] == N_LOCI).all() and (none["n_pairs"] > table["n_pairs"]).all()
+    assert (
+        len([a for a in draw_evidence(none).findobj() if a.get_label() == "_forced"]) == 2
+    )  # one in each panel

@@ -169,6 +169,7 @@ def placed_sets(draw):
         rows, columns=["gene", "rank", "chromosome", "start", "end", "peak", "log_effect_in_context"]
     )
     task = {"surrogate": "window", "method": "grids", "cell_type": "Oligo", "direction": "silence"}
+    task["passed_gate"] = draw(st.sampled_from([True, False, np.nan]))
     table = table.assign(**task, log_effect_alone=-1 / 3)
     table = table.assign(set_size=table.groupby("gene")["rank"].transform("max"))
     effects = table.drop_duplicates("gene").assign(q_value=draw(st.sampled_from([0.01, 0.5, np.nan])))
@@ -180,7 +181,7 @@ def placed_sets(draw):
 def test_tracks_keep_to_their_formats_wherever_members_lie(tmp_path, placed):
     table, genes, effects = placed
     tracks.write_bed(table, "Oligo", tmp_path / "a.bed")
-    bed = read_bed(tmp_path / "a.bed")
+    bed = read_bed(tmp_path / "a.bed", n_columns=9)
     members = table[["chromosome", "start", "end"]]
     assert sorted(bed.iloc[:, :3].itertuples(index=False, name=None)) == sorted(
         members.itertuples(index=False, name=None)
