@@ -8,7 +8,16 @@ import torch
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from grids.surrogates.set_models import BENDS, LOG_RATIO_SD, Cells, Fit, Models, log_choose, refine
+from grids.surrogates.set_models import (
+    BENDS,
+    LOG_RATIO_SD,
+    MAX_LOG_RATIO,
+    Cells,
+    Fit,
+    Models,
+    log_choose,
+    refine,
+)
 from grids.surrogates.window_fits import (
     draw_models,
     fit_curves,
@@ -147,6 +156,14 @@ def test_log_ratios_are_drawn_with_their_error_and_levels_keep_the_total():
     assert_allclose(level_of(curve, cells, fit, log_ratio)[0, 0] + 0.7, np.log(2), atol=0.15)
     _, one, _ = draw_models(models, cells, fit, 1.0, 1, [np.random.default_rng(0)])
     assert_allclose(one, log_ratio)  # a single model is the best one
+
+
+def test_drawn_ratios_stay_within_bounds():
+    counts, is_open = np.array([0, 0, 0, 300, 0, 400]), np.array([0, 0, 0, 1, 0, 1])
+    cells = cells_of(counts, np.ones((6, 1)), is_open[:, None])
+    models = Models(torch.tensor([[[True]]]), torch.tensor([[0]]), torch.zeros(1, 1))
+    _, drawn, _ = draw_models(models, cells, fit_of([0.0]), 1.0, 20, [np.random.default_rng(0)])
+    assert float(drawn.max()) == MAX_LOG_RATIO
 
 
 def test_the_probe_is_the_first_model_with_members():
