@@ -93,6 +93,11 @@ def test_the_p_value_equals_the_plain_formula():
     assert p_value(*data, DISPERSION) == pytest.approx(expected_p, rel=0.01)
 
 
+def test_variances_of_small_groups_are_unbiased_and_add_up():
+    p = local_control_p_value(np.array([5, 2.0, 3.0]), np.array([3, 1.0, 0.5]))
+    assert p == pytest.approx(stats.norm.sf(3.0 / np.sqrt(5 * 3.0 / 4 + 3 * 0.5 / 2)))
+
+
 @pytest.mark.parametrize("n_cells", [1, 2, 30])
 def test_degenerate_genes_have_a_p_value(n_cells):
     """No counts, next to nothing expected; a single cell; covariates that never change."""

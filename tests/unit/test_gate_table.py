@@ -115,6 +115,38 @@ def test_each_of_the_four_can_fail_a_gene(column):
     assert decided["reason"] == words.get(column, "r 0.300 not above 0.400 of permuted windows")
 
 
+def test_what_counts_is_the_false_discovery_rate_over_the_tasks():
+    values = {
+        "r": 0.3,
+        "r_depth": 0.1,
+        "r_permuted_window": 0.2,
+        "skill": 0.01,
+        "q_value": np.nan,
+        "reason": "",
+    }
+    p = np.array([0.001, 0.02, 0.04, 0.5, 0.6, 0.04])
+    decided = gate_table._decide(pd.DataFrame([values] * 6).assign(p_value=p), np.arange(6) < 5, 0.05)
+    assert decided["q_value"].tolist() == pytest.approx([0.005, 0.05, 0.2 / 3, 0.6, 0.6, 0.04])
+    assert decided["explainable"].tolist() == [True, True, False, False, False, True]
+
+
+@pytest.mark.parametrize(("n_cells", "is_told"), [(9, False), (10, True)])
+def test_few_test_cells_tell_nothing_however_many_of_them_express_the_gene(
+    multiome, windows, n_cells, is_told
+):
+    obs = multiome.atac.obs
+    is_test = ((obs["split"] == "test") & (obs["cell_type"] == "A")).to_numpy()
+    expressed = multiome.rna.X[:, 0].toarray().ravel() > 0
+    kept = ~is_test
+    kept[np.flatnonzero(is_test & expressed)[:6]] = True
+    kept[np.flatnonzero(is_test & ~expressed)[: n_cells - 6]] = True
+    some = Multiome(multiome.rna.cells(kept), multiome.atac.cells(kept), paired=True)
+    tasks = pd.DataFrame({"cell_type": ["A"], "gene": ["G0"]})
+    row = judge({"A": Windows(multiome)}, some, windows, tasks, 0.05, seed=1).set_index("gene").loc["G0"]
+    assert row["n_cells"] == n_cells and pd.notna(row["p_value"]) == is_told
+    assert is_told or row["reason"] == "expressed in 6 of 9 test cells, too few to tell"
+
+
 def test_a_surrogate_of_the_whole_genome_is_judged_by_permuting_the_window(multiome, windows, monkeypatch):
     weights = np.zeros((40, N_GENES), np.float32)
     weights[PEAKS, 0] = 0.5

@@ -24,6 +24,8 @@ from grids.surrogates.set_models import (
     curves,
     expected_curve,
     fit_state,
+    log_likelihood,
+    log_mean,
     refine,
     search,
     single_index,
@@ -263,6 +265,23 @@ def test_refine_recovers_the_parameters():
     # At the optimum another step changes next to nothing.
     again = refine(fit, cells, curve.expand(2, -1))
     np.testing.assert_allclose(again.log_ratio, fit.log_ratio, atol=1e-3)
+
+
+@pytest.mark.parametrize("log_ratio", [1.2, -1.5])
+def test_of_few_cells_the_fit_is_where_likelihood_and_priors_balance(log_ratio):
+    """State effects and the log ratio have normal priors of variance 1 and 4, the intercept has none."""
+    cells = simulated([4], 25, seed=3, planted=([0, 1], 0.7), log_ratio=log_ratio)
+    curve = expected_curve(cells.openness[0], torch.arange(4) < 2, 0.7)[None]
+    start = Fit(torch.zeros(1, cells.covariates.shape[2]), torch.zeros(1), torch.tensor([0.4]))
+    fit = set_models._score(start, cells, curve)
+    found = [fit.state_effect.clone().requires_grad_(), fit.log_ratio.clone().requires_grad_()]
+    here = Fit(*found, fit.dispersion)
+    likelihood = log_likelihood(log_mean(here, cells, curve), cells, fit.dispersion).sum()
+    of_state, of_ratio = torch.autograd.grad(likelihood, found)
+    np.testing.assert_allclose(of_ratio, fit.log_ratio / 4, atol=2e-2)
+    np.testing.assert_allclose(of_state[0, 1:], fit.state_effect[0, 1:], atol=2e-2)
+    assert float(of_state[0, 0]) == pytest.approx(0, abs=2e-2)
+    assert fit.log_ratio.abs() > 0.2 and (fit.state_effect[0, 1:].abs() > 0.1).any()
 
 
 def test_degenerate_genes_are_finite():

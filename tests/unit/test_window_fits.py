@@ -8,7 +8,16 @@ import torch
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from grids.surrogates.set_models import BENDS, Cells, Fit, Models, log_choose, refine
+from grids.surrogates.set_models import (
+    BENDS,
+    LOG_RATIO_SD,
+    MAX_LOG_RATIO,
+    Cells,
+    Fit,
+    Models,
+    log_choose,
+    refine,
+)
 from grids.surrogates.window_fits import (
     draw_models,
     fit_curves,
@@ -85,6 +94,14 @@ def test_the_error_allows_for_the_state_as_the_jackknife_does():
     assert float(error) == pytest.approx(jackknife, rel=0.12)
 
 
+def test_of_what_the_cells_do_not_tell_the_error_is_that_of_the_prior():
+    rng = np.random.default_rng(4)
+    cells = cells_of(rng.poisson(2, 50), np.ones((50, 1)), np.zeros((50, 1)))
+    log_ratio, error = fit_curves(torch.zeros(1, 1, 50), cells, fit_of([0.7]))
+    assert_allclose(log_ratio, 0, atol=1e-3)
+    assert_allclose(error, LOG_RATIO_SD)
+
+
 def test_quantiles_stand_for_normal_draws():
     quantiles = normal_quantiles(20)
     assert quantiles.mean() == pytest.approx(0, abs=1e-6) and quantiles.std() == pytest.approx(1, abs=1e-6)
@@ -133,11 +150,20 @@ def test_log_ratios_are_drawn_with_their_error_and_levels_keep_the_total():
     _, drawn, level = draw_models(models, cells, fit, 1.0, 40, [np.random.default_rng(0)])
     assert float(drawn.mean()) == pytest.approx(float(log_ratio), abs=1e-4)
     assert float(drawn.std(correction=0)) == pytest.approx(float(error), rel=1e-4)
+    assert (drawn.diff() > 0).any() and (drawn.diff() < 0).any()  # in no order, as models are drawn in theirs
     expected = np.exp(0.7) * (1 + np.expm1(drawn[0, :, None].numpy()) * curve[0].numpy()).sum(1)
     assert_allclose(level[0], np.log(float(cells.counts.sum()) / expected), rtol=1e-6)
     assert_allclose(level_of(curve, cells, fit, log_ratio)[0, 0] + 0.7, np.log(2), atol=0.15)
     _, one, _ = draw_models(models, cells, fit, 1.0, 1, [np.random.default_rng(0)])
     assert_allclose(one, log_ratio)  # a single model is the best one
+
+
+def test_drawn_ratios_stay_within_bounds():
+    counts, is_open = np.array([0, 0, 0, 300, 0, 400]), np.array([0, 0, 0, 1, 0, 1])
+    cells = cells_of(counts, np.ones((6, 1)), is_open[:, None])
+    models = Models(torch.tensor([[[True]]]), torch.tensor([[0]]), torch.zeros(1, 1))
+    _, drawn, _ = draw_models(models, cells, fit_of([0.0]), 1.0, 20, [np.random.default_rng(0)])
+    assert float(drawn.max()) == MAX_LOG_RATIO
 
 
 def test_the_probe_is_the_first_model_with_members():

@@ -13,7 +13,8 @@ from grids.cells import Modality, Multiome
 from grids.checkpoints import KeptTensors
 from grids.errors import InputError
 from grids.surrogates import storage, window_data, window_training
-from grids.surrogates.set_models import Cells, curves
+from grids.surrogates.set_models import Cells, curves, fit_state
+from grids.surrogates.window import expected_index, gate_covariates, log_activity
 from grids.surrogates.window_data import WindowData, counts_and_exposure
 from grids.surrogates.window_fits import draw_models, fit_models, sum_cells
 from grids.surrogates.window_training import (
@@ -283,6 +284,38 @@ def test_drawn_models_expect_the_counts_that_are_observed(few):
     expected = cells.exposure * torch.exp(by_state[:, None] + level[:, :, None]) * activity
     total = cells.counts.sum(1, keepdim=True).expand(-1, 10)
     torch.testing.assert_close(expected.sum(2), total, rtol=1e-3, atol=1e-3)
+
+
+def test_the_surrogate_expects_as_many_counts_as_are_observed(few, small):
+    """The state's effects are those of the best model; the level is that of the drawn ones."""
+    data = WindowData(few.multiome, few.windows, "A", 0)
+    cells, _ = data.cells(np.arange(len(data.genes)))
+    for row, gene in enumerate(data.genes):
+        column = small.genes.index(gene)
+        weights = small.weights[small._pairs(column)]
+        index = torch.stack([expected_index(cells.openness[row], w) for w in weights.T], 1)
+        by_window = log_activity(index, small.size[column]).mean(1)
+        expected = torch.exp(cells.covariates[0] @ small.state_effect[column] + by_window) * cells.exposure
+        assert float(expected.sum() / cells.counts[row].sum()) == pytest.approx(1, abs=0.04)
+
+
+def test_the_gate_is_given_the_dispersion_beside_the_state_alone(few, small):
+    data = WindowData(few.multiome, few.windows, "A", 0)
+    cells, openness = data.cells(np.arange(len(data.genes)))
+    detailed = gate_covariates(data.covariates, openness.state_of_window(data.covariates))
+    alone = fit_state(replace(cells, covariates=detailed))
+    columns = [small.genes.index(gene) for gene in data.genes]
+    torch.testing.assert_close(small.dispersion[columns], alone.dispersion, rtol=1e-3, atol=1e-4)
+    with_window = fit_models(cells, 1.0)[1].dispersion
+    assert (with_window - alone.dispersion).abs().max() > 0.05
+
+
+def test_predictions_are_calibrated_by_a_line_that_does_not_fall():
+    observed = torch.tensor([[1.0, 2.0, 4.0], [4.0, 2.0, 1.0], [1.0, 1.0, 7.0]])
+    predicted = torch.tensor([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0], [0.5, 0.5, 0.5]])
+    lines = window_training._calibrate(predicted, observed)
+    intercept_and_slope = np.polyfit([0.0, 1.0, 2.0], [1.0, 2.0, 4.0], 1)[::-1]
+    np.testing.assert_allclose(lines, [intercept_and_slope, [7 / 3, 0], [3, 0]], rtol=1e-5)
 
 
 def test_without_validation_cells_the_middle_penalty_is_taken(few):

@@ -210,7 +210,8 @@ def test_p_values_count_the_matched_sets(demo):
     for row in effects.itertuples():
         of_set = (null["gene"] == row.gene) & (null["set_size"] == row.set_size)
         changes = null.loc[of_set & (null["cell_type"] == row.cell_type), "log_change"]
-        assert 19 <= len(changes) <= N_NULL_SETS  # the different ones among those drawn
+        # The different ones among those drawn: of single peaks out of 20 or more, about 18 in 50 draws.
+        assert 12 <= len(changes) <= N_NULL_SETS
         assert_allclose([row.null_mean, row.null_sd], [changes.mean(), changes.std()], rtol=1e-3, atol=1e-8)
         expected = (1 + (changes <= row.log_change + 1e-6).sum()) / (1 + len(changes))
         assert_allclose(row.p_value, expected, rtol=1e-5)
