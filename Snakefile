@@ -63,6 +63,8 @@ onstart:
 
 
 onsuccess:
+    for line in font_warnings(f"{RESULTS}/logs", since=STARTED):
+        print(f"warning: {line}", file=sys.stderr)
     if Path(REPORT).is_file() and Path(REPORT).stat().st_mtime >= STARTED:
         for line in last_words(RESULTS):
             print(line, file=sys.stderr)

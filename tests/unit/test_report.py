@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from grids import tables
-from grids.report import last_words, make_report, what_went_wrong
+from grids.report import font_warnings, last_words, make_report, what_went_wrong
 
 
 def write(folder, name, text, modified):
@@ -34,6 +34,13 @@ def test_failed_jobs_of_this_run_are_told_with_their_last_errors(tmp_path):
     assert what_went_wrong(tmp_path, since=30) == [
         "the logs of all jobs end well; Snakemake's own lines above tell"
     ]
+
+
+def test_what_figures_lack_is_told_once(tmp_path):
+    lacks = "fonts: no installed font has letters of some names (script: CJK)"
+    for name in ("figure_gate.log", "figure_locus/a.log"):
+        write(tmp_path, name, f"2026 WARNING {lacks}\n2026 WARNING other\n2026 INFO done: x in 1.0 s\n", 20)
+    assert font_warnings(tmp_path, since=10) == [lacks] and font_warnings(tmp_path, since=30) == []
 
 
 def test_a_report_that_fails_leaves_nothing_and_says_why(tmp_path):

@@ -40,7 +40,7 @@ from grids.errors import InputError, check_all, short_path
 from grids.explainers.jobs import jobs
 from grids.names import escape, unescape
 from grids.provenance import code_hash, config_of
-from grids.report import last_words, what_went_wrong
+from grids.report import font_warnings, last_words, what_went_wrong
 from grids.seeds import derive_seed
 from grids.tasks import ALL_GENES, checked_tasks
 from grids.threads import THREADS

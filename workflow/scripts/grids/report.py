@@ -113,6 +113,21 @@ def what_went_wrong(logs: str | os.PathLike, since: float) -> list[str]:
     return lines or ["the logs of all jobs end well; Snakemake's own lines above tell"]
 
 
+def font_warnings(logs: str | os.PathLike, since: float) -> list[str]:
+    """What the figures of this run lack, each line once: they are many, and drawn by many jobs.
+
+    Parameters
+    ----------
+    logs : path
+        Folder of the jobs' logs.
+    since : float
+        Time stamp in seconds; older logs belong to earlier runs.
+    """
+    new = [log for log in Path(logs).rglob("*.log") if log.stat().st_mtime >= since]
+    lines = [line for log in new for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    return sorted({line.partition(" WARNING ")[2] for line in lines if " WARNING fonts: " in line})
+
+
 def _last_errors(text: list[str]) -> list[str]:
     """The errors in the lines of a log that stand below each other after everything else of their kind."""
     last = max((i for i, line in enumerate(text) if " ERROR " in line), default=-1)

@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from grids.errors import InputError
+from grids.figures.fonts import fit_fonts
 from grids.figures.style import in_style
 from grids.writing import whole
 
@@ -38,6 +39,7 @@ def save(figure: Figure, *paths: str | os.PathLike) -> None:
             raise InputError(f"{path}: a figure is written as .pdf, .png or .svg, not as '{path.suffix}'")
     try:
         with in_style(), contextlib.ExitStack() as stack:
+            fit_fonts(figure)
             figure.draw_without_rendering()
             figure.set_layout_engine("none")  # the layout is made: one for all formats
             for path in paths:
