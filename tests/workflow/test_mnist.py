@@ -68,5 +68,5 @@ def test_figures_are_drawn_and_nothing_else_runs(run):
 def test_everything_in_the_report_opens(run):
     report = run.folder / "report.html"
     succeed(run.folder.parents[1], CONFIG, options=["--report", report])
-    seen = click_through(report, ["mnist"])
-    assert len(seen["search mnist"]) == 4
+    seen = click_through(report, ["effects", "digits"])
+    assert len(seen["Image benchmark/Other"]) == 4
