@@ -192,7 +192,7 @@ def test_sets_have_the_same_effects(elsewhere, multiome, cells_of_type, windows,
                 *vars(effects).values(),
                 *vars(redundancy).values(),
                 measure_specificity(surrogate, test.atac, "A", found, n_bootstrap=20, seed=1),
-                score_peaks(surrogate, test.atac.X, TASKS, windows),
+                score_peaks(surrogate, test.atac.X, TASKS, windows, seed=1),
             ]
         )
     for of_here, of_there in zip(*asked, strict=True):
