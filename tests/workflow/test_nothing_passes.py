@@ -4,7 +4,7 @@ import mudata
 import pybigtools
 import pytest
 from builders import multiome, write_genes, write_h5mu
-from running import succeed
+from running import marked, succeed
 from test_contacts_demo import CONFIG as CONTACTS
 from test_contacts_demo import write_inputs
 
@@ -25,17 +25,17 @@ CONFIG = {
     "evidence": [{"name": "planted", "path": "planted.tsv", "label": "is_member"}],
 }
 TABLES = {
-    "sets.tsv": tables.SET_COLUMNS,
-    "effects.tsv": tables.EFFECT_COLUMNS,
-    "locations.tsv": LOCATION_COLUMNS,
-    "searches.tsv": SEARCH_COLUMNS,
-    "redundancy.tsv": tables.REDUNDANCY_COLUMNS,
-    "members.tsv": tables.MEMBER_COLUMNS,
-    "interactions.tsv": tables.INTERACTION_COLUMNS,
-    "knock_down.tsv": tables.KNOCK_DOWN_COLUMNS,
-    "alternative_sets.tsv": tables.ALTERNATIVE_COLUMNS,
-    "specificity.tsv": tables.SPECIFICITY_COLUMNS,
-    "state_redundancy.tsv": tables.STATE_COLUMNS,
+    "sets.tsv": marked(tables.SET_COLUMNS),
+    "effects.tsv": marked(tables.EFFECT_COLUMNS),
+    "locations.tsv": marked(LOCATION_COLUMNS),
+    "searches.tsv": marked(SEARCH_COLUMNS),
+    "redundancy.tsv": marked(tables.REDUNDANCY_COLUMNS),
+    "members.tsv": marked(tables.MEMBER_COLUMNS),
+    "interactions.tsv": marked(tables.INTERACTION_COLUMNS),
+    "knock_down.tsv": marked(tables.KNOCK_DOWN_COLUMNS),
+    "alternative_sets.tsv": marked(tables.ALTERNATIVE_COLUMNS),
+    "specificity.tsv": marked(tables.SPECIFICITY_COLUMNS, "passed_gate_where_applied"),
+    "state_redundancy.tsv": marked(tables.STATE_COLUMNS),
     "atlas_summary.tsv": tables.ATLAS_COLUMNS,
     "evidence.tsv": tables.EVIDENCE_COLUMNS,
     "contacts.tsv": CONTACT_COLUMNS,
@@ -106,7 +106,7 @@ def test_tracks_are_valid_and_empty(done):
 
 def test_the_multiome_has_the_tables_and_opens(done):
     explained = mudata.read_h5mu(done.folder / "explained.h5mu")
-    assert list(explained["atac"].uns["grids"]["sets"].columns) == tables.SET_COLUMNS
+    assert list(explained["atac"].uns["grids"]["sets"].columns) == TABLES["sets.tsv"]
     assert (explained["rna"].var["n_sets"] == 0).all() and explained["rna"].var[
         "max_redundancy_index"
     ].isna().all()

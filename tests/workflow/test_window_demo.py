@@ -100,6 +100,22 @@ def test_the_gate_lets_planted_genes_pass_and_no_others(done):
         assert (table["surrogate"] == "window").all() and table["passed_gate"].all()
 
 
+def test_the_first_page_says_what_came_of_every_task(done):
+    summary, redundancy = (
+        done.table("summary.tsv").set_index("gene"),
+        done.table("redundancy.tsv").set_index("gene"),
+    )
+    failed = dict.fromkeys(["NONE1", "NONE2"], "did not pass the gate")
+    assert summary["outcome"].to_dict() == dict.fromkeys(PLANTED, "explained") | failed
+    n_members = done.table("sets.tsv")["gene"].value_counts()
+    for column, expected in (("n_members", n_members), ("joint_log_effect", redundancy["joint_log_effect"])):
+        assert summary.loc[PLANTED, column].tolist() == expected[PLANTED].tolist()
+    assert summary["reason"].notna().tolist() == [False] * 3 + [True] * 2
+    told = "3 of 5 tasks explained, 2 did not pass the gate"
+    assert f"{told} (why: results/windows/report.html)" in done.told
+    assert told in (done.folder / "report.html").read_text()
+
+
 def test_quality_is_beside_the_baselines(done):
     quality, summary = done.table("surrogate/quality.tsv"), done.table("surrogate/quality_summary.tsv")
     models = ["window", "gene_mean", "cell_type_mean", "lsi_ridge", "lsi_neighbours"]
