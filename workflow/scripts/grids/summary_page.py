@@ -30,24 +30,24 @@ to look at, not to prove.</p>
 <table>
 <thead><tr>
 <th class="text">cell type</th><th class="text">gene</th><th class="text">outcome</th>
-<th>q<br>(at most {{ threshold }})</th><th>p</th><th>skill<br>(above 0)</th><th>r</th><th>r of<br>depth</th>
-<th>r of permuted<br>windows</th><th>expressed in<br>test cells</th>
 {% if any_effect %}<th class="text">class</th><th>joint effect<br>[interval]</th><th>members</th>{% endif %}
+<th>q<br>(≤ {{ threshold }})</th><th>p</th><th>skill<br>(&gt; 0)</th><th>r</th><th>r,<br>depth</th>
+<th>r,<br>permuted</th><th>seen in<br>test cells</th>
 </tr></thead>
 <tbody>
 {% for task in tasks %}
 <tr><td class="text">{{ task.cell_type }}</td><td class="text">{{ task.gene }}</td><td class="text">{{ task.told }}</td>
+{% if any_effect %}<td class="text">{{ task.class_ }}</td><td>{{ task.effect }}</td>
+<td>{{ task.n_members or "" }}</td>{% endif %}
 {% for text, missed in task.numbers %}
 <td{% if missed %} class="missed"{% endif %}>{{ text }}</td>
 {% endfor %}
-<td>{{ task.n_expressing_test }} of {{ task.n_cells_test }}</td>
-{% if any_effect %}<td class="text">{{ task.class_ }}</td><td>{{ task.effect }}</td>
-<td>{{ task.n_members or "" }}</td>{% endif %}
-</tr>
+<td>{{ task.n_expressing_test }} of {{ task.n_cells_test }}</td></tr>
 {% endfor %}
 </tbody></table>
 <p>{% if n_more %}{{ n_more }} more tasks are in summary.tsv. {% endif %}
-{% if any_missed %}Marked: what keeps a task from passing; r has to be above that of depth and of permuted windows.
+{% if any_missed %}Marked: what keeps a task from passing; r has to be above those beside it, of
+depth and of permuted windows.
 {% endif %}
 {% if any_effect %}Joint effect: change of the predicted mean log-expression (natural log) when all members change
 together.{% endif %}</p>
