@@ -346,7 +346,7 @@ def test_the_report_is_one_file_with_captions_and_labels(demo):
         "7. Provenance", "All tasks", "Loci, Oligo/OPC",  # categories and their parts
         "Effect against matched random sets", "Latent states", "Training curves", "Tasks not run",  # labels
         "Oligo/OPC", "MULTI1", "NONE1",  # loci
-        "conditional on the surrogate", "sets of up to",  # captions
+        "conditional on the surrogate", "up to 3 peaks",  # captions
     ):  # fmt: skip
         assert words in text, words
     for figure in FIGURES:
