@@ -127,7 +127,7 @@ def test_what_counts_is_the_false_discovery_rate_over_the_tasks():
     p = np.array([0.001, 0.02, 0.04, 0.5, 0.6, 0.04])
     decided = gate_table._decide(pd.DataFrame([values] * 6).assign(p_value=p), np.arange(6) < 5, 0.05)
     assert decided["q_value"].tolist() == pytest.approx([0.005, 0.05, 0.2 / 3, 0.6, 0.6, 0.04])
-    assert decided["explainable"].tolist() == [True, True, False, False, False, True]
+    assert decided["passed_gate"].tolist() == [True, True, False, False, False, True]
 
 
 @pytest.mark.parametrize(("n_cells", "is_told"), [(9, False), (10, True)])
@@ -144,7 +144,7 @@ def test_few_test_cells_tell_nothing_however_many_of_them_express_the_gene(
     tasks = pd.DataFrame({"cell_type": ["A"], "gene": ["G0"]})
     row = judge({"A": Windows(multiome)}, some, windows, tasks, 0.05, seed=1).set_index("gene").loc["G0"]
     assert row["n_cells"] == n_cells and pd.notna(row["p_value"]) == is_told
-    assert is_told or row["reason"] == "expressed in 6 of 9 test cells, too few to tell"
+    assert is_told or row["reason"] == "9 test cells, too few to tell (at least 10)"
 
 
 def test_a_surrogate_of_the_whole_genome_is_judged_by_permuting_the_window(multiome, windows, monkeypatch):
