@@ -152,7 +152,8 @@ def test_pairs_that_are_none(tmp_path):
         preprocess(settings, source="study.yaml")
     assert re.fullmatch(
         r"input.rna: '.*rna.h5ad'.* and input.atac: '.*atac.h5ad'.*: input.paired is true but no cell "
-        r"name is in both \(RNA 'cell0', ATAC 'nucleus0'\); rename the cells or set paired: false",
+        r"name is in both \(RNA 'cell0', ATAC 'nucleus0'\); rename the cells so that names of the same cell are equal, "
+        r"or, if these are different cells, set input.paired: false",
         str(error.value),
     )
 
