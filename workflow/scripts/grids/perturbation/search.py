@@ -22,8 +22,9 @@ from grids.perturbation.transition import Linearised, direction_sign, linearise
 
 # A difference below this share of the objective is rounding: no progress, a tie.
 RELATIVE_TOLERANCE = 1e-6
-# A peak that moves mean log-expression by no more than this does nothing: a hundredth of a percent of expression.
-LEAST_EFFECT = 1e-4
+# A peak that moves mean log-expression by no more than this (a hundredth of a percent of expression), or by no more
+# than this share of what its set does, does nothing.
+LEAST_EFFECT, LEAST_SHARE = 1e-4, 0.01
 # Where gradients are taken on the path from nothing to everything perturbed; how many of them in each cell at least,
 # and in all cells together where there are few.
 N_PATH_STEPS = 20
@@ -348,20 +349,23 @@ class Search:
         """The members that do something: alone, or added to the rest of the set (exact evaluation).
 
         The others only fill the set: any peak without an effect could stand in their place. Something is more than
-        :data:`LEAST_EFFECT`, in the direction asked.
+        :data:`LEAST_EFFECT`, and than :data:`LEAST_SHARE` of what the set does, in the direction asked.
         """
-        least = max(LEAST_EFFECT, RELATIVE_TOLERANCE * float(self._unperturbed.predicted.mean().abs()))
-        contributes = self._exact_alone(members) > self.sign * self._unperturbed.predicted.mean() + least
+        before, together = self.sign * self._unperturbed.predicted.mean(), self.objective(members[None])
+        rounding = RELATIVE_TOLERANCE * float(before.abs())
+        least = max(LEAST_EFFECT, rounding, LEAST_SHARE * float(together - before))
+        contributes = self._exact_alone(members) > before + least
         if not contributes.all():
             without = torch.stack([members[members != member] for member in members[~contributes]])
-            contributes[~contributes] = self.objective(members[None]) > self.objective(without) + least
+            contributes[~contributes] = together > self.objective(without) + least
         return members[contributes]
 
     def unfilled(self, members: Tensor) -> Tensor:
         """The set without members that do nothing, in ascending order; it may be empty.
 
         They leave one by one, those with the highest index first: of two that each do nothing as long as the other is
-        there, one stays. With each that leaves, the objective drops by no more than :data:`LEAST_EFFECT`.
+        there, one stays. With each that leaves, the objective drops by no more than :data:`LEAST_EFFECT`, or
+        :data:`LEAST_SHARE` of what the set does.
         """
         members = members.sort().values
         while len(idle := members[~torch.isin(members, self.contributing(members))]):
