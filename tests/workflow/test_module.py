@@ -65,14 +65,14 @@ def done(tmp_path_factory):
 def test_a_study_runs_to_its_report_beside_a_rule_of_the_user(done):
     told, folder = done
     assert "rule mine:" in told and "rule grids_find_sets:" in told
-    assert (folder / "mine.txt").read_text().splitlines()[1:] == ["SINGLE1", "SINGLE1"]
+    assert set((folder / "mine.txt").read_text().splitlines()[1:]) == {"SINGLE1"}
     results = folder / "results/tiny"
     provenance = yaml.safe_load((results / "provenance.yaml").read_text())
     assert (
         provenance["config"]["run"] == "tiny" and provenance["packages"]["torch"] and provenance["revision"]
     )
     report = (results / "report.html").read_text()
-    assert "<strong>tiny</strong>" in report and "sets of\\nup to 2 peaks" in report
+    assert "<strong>tiny</strong>" in report and "up to 2 peaks" in report
     for words in (
         "1. Data",
         "7. Provenance",
