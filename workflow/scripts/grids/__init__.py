@@ -4,4 +4,4 @@ Modules import one way, in the order in which data flows: multiome, intervals, s
 perturbation, effects, figures. Importing :mod:`grids` itself imports nothing heavy.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
