@@ -122,7 +122,7 @@ def read_multiome(path: str | os.PathLike) -> Multiome:
         raise InputError(f"{path}: file not found; run the preprocessing step first")
     try:
         with h5py.File(path, "r") as file:
-            if "grids" not in file.get("uns", ()):
+            if not isinstance(file.get("uns/grids"), h5py.Group):
                 raise InputError(
                     f"{path}: not a preprocessed multiome (no uns['grids']); rerun preprocessing"
                 )
