@@ -17,41 +17,41 @@ if not workflow.overwrite_configfiles:
 report: "workflow/report/workflow.rst"
 
 
+# Benchmarks of the method, each in its folder of `workflow/benchmarks`, and the key of a config that asks for it.
+GUESTS = {
+    "explainers": "benchmark",
+    "truth": "truth",
+    "mnist": "mnist",
+    "synthetic": "synthetic",
+    "scale": "scale",
+}
+
+
 include: "workflow/rules/common.smk"
-include: "workflow/rules/inputs.smk"
-include: "workflow/rules/preprocessing.smk"
-include: f"workflow/rules/{config['surrogate']['model']}_surrogate.smk"
+include: "workflow/rules/data.smk"
+include: f"workflow/rules/surrogate_{config['surrogate']['model']}.smk"
 include: "workflow/rules/gate.smk"
-include: "workflow/rules/perturbation.smk"
+include: "workflow/rules/sets.smk"
 include: "workflow/rules/redundancy.smk"
 include: "workflow/rules/across.smk"
 include: "workflow/rules/evidence.smk"
 include: "workflow/rules/contacts.smk"
 include: "workflow/rules/exports.smk"
 include: "workflow/rules/figures.smk"
-include: "workflow/rules/benchmark.smk"
-include: "workflow/rules/benchmark_figures.smk"
+
+
+for guest in ASKED:
+
+    include: f"workflow/benchmarks/{guest}/rules.smk"
+
+
 include: "workflow/rules/report.smk"
-include: "workflow/rules/truth.smk"
-include: "workflow/rules/mnist.smk"
-include: "workflow/rules/synthetic.smk"
-include: "workflow/rules/scale.smk"
-
-
-# What runs instead of a study.
-BENCHMARK_TARGETS = {
-    "truth": [rules.collect_truth.output, rules.figure_truth_benchmark.output],
-    "mnist": MNIST,
-    "synthetic": SYNTHETIC,
-    "scale": SCALE,
-}
 
 
 rule all:
     default_target: True
     input:
-        [targets for name, targets in BENCHMARK_TARGETS.items() if name in config]
-        or [rules.tables_and_figures.input, "<results>/report.html"],
+        INSTEAD or [rules.tables_and_figures.input, REPORT],
         "<results>/provenance.yaml",
 
 

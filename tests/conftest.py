@@ -16,11 +16,13 @@ hypothesis.settings.load_profile("project")
 
 # What takes minutes starts first, the longest at the head, so that workers end together.
 FIRST = [
-    "slurm/test_profile.py", "workflow/test_real_data.py", "workflow/test_demo.py", "workflow/test_benchmark.py",
-    "workflow/test_window_demo.py", "workflow/test_bad_input.py", "workflow/test_inputs.py", "workflow/test_mnist.py",
+    "slurm/test_profile.py", "workflow/test_real_data.py", "workflow/test_demo.py",
+    "benchmarks/explainers/test_explainers_workflow.py", "workflow/test_window_demo.py",
+    "workflow/test_bad_input.py", "workflow/test_inputs.py", "benchmarks/mnist/test_mnist_workflow.py",
     "workflow/test_nothing_passes.py", "workflow/test_module.py", "workflow/test_report_browser.py",
-    "workflow/test_contacts_demo.py", "workflow/test_scale.py", "unit/test_fuzz.py",
-    "unit/test_window_training.py", "unit/test_explainers_sage.py", "unit/test_truth_grids.py",
+    "workflow/test_contacts_demo.py", "benchmarks/scale/test_scale_workflow.py", "unit/io/test_fuzz.py",
+    "unit/surrogates/test_window_training.py", "benchmarks/explainers/test_explainers_sage.py",
+    "benchmarks/truth/test_truth_grids.py",
 ]  # fmt: skip
 
 

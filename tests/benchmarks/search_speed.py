@@ -7,6 +7,7 @@ cell of the batch, sums it by chromosome, and evaluates the candidates one at a 
 batch, members and weights, and must choose the same peak. Then steps that see all cells of the type, with and without
 screening the candidates on a sample of the cells.
 """
+# ruff: noqa: E402 (imports follow the path that leads to them)
 
 import argparse
 import os
@@ -24,9 +25,9 @@ from scipy import sparse
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
-from grids.perturbation.objective import PerturbedCells  # noqa: E402
-from grids.perturbation.search import Search  # noqa: E402
-from grids.surrogates.cross_modality import CrossModalitySurrogate  # noqa: E402
+from grids.search.objective import PerturbedCells
+from grids.search.search import Search
+from grids.surrogates.cross_modality.model import CrossModalitySurrogate
 
 CHROMOSOME_SIZES = [
     11348, 6169, 6997, 6364, 3554, 4233, 4076, 4178, 4966, 3189, 3807, 10272, 3469, 1478, 2488, 8367, 6290, 7655,

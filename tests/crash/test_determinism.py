@@ -35,11 +35,11 @@ import torch
 scripts, results, n_threads, path = sys.argv[1:]
 sys.path.insert(0, scripts)
 from grids import tables
-from grids.cells import read_multiome
-from grids.surrogates.settings import Settings
-from grids.surrogates.training import train_joint
-from grids.surrogates.window_training import WindowSettings, train_window
-from grids.threads import compute_with
+from grids.io.cells import read_multiome
+from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.training import train_joint
+from grids.surrogates.window.training import WindowSettings, train_window
+from grids.io.threads import compute_with
 
 compute_with(int(n_threads))
 multiome = read_multiome(f"{results}/preprocessed.h5mu")

@@ -13,15 +13,16 @@ import torch
 from disks import remount, small_disk
 from matplotlib.figure import Figure
 
-from grids import provenance, tables, tracks
-from grids.cells import Modality
-from grids.errors import InputError
+from benchmarks.mnist import digits
+from benchmarks.mnist.classifier import Classifier
+from grids.data.simulation.simulate import simulate_multiome, write_simulation
+from grids.exports import provenance, tracks
 from grids.figures.save import save as save_figure
-from grids.mnist import digits
-from grids.simulate import simulate_multiome, write_simulation
+from grids.io import tables
+from grids.io.cells import Modality
+from grids.io.errors import InputError
+from grids.io.writing import refusal, whole
 from grids.surrogates import storage
-from grids.surrogates.classifier import Classifier
-from grids.writing import refusal, whole
 
 RNG = np.random.default_rng(0)
 TABLE = pd.DataFrame({"value": RNG.random(60_000)})
@@ -103,7 +104,7 @@ def test_a_folder_of_somebody_else(tmp_path):
 import os, sys, pandas
 sys.path.insert(0, sys.argv[1])
 from grids import tables
-from grids.errors import InputError
+from grids.io.errors import InputError
 if os.geteuid() == 0:
     os.setgid(65534), os.setuid(65534)
 try:

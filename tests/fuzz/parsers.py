@@ -1,4 +1,5 @@
 """Every parser of the library: what to feed it, and what has to hold for what it accepts."""
+# ruff: noqa: E402 (imports follow the path that leads to them)
 
 import contextlib
 import json
@@ -16,27 +17,27 @@ from documents import ODD_TEXT, damaged, finished, from_random, hdf5, tables
 from hypothesis import strategies as st
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(ROOT / "tests" / "unit")]
+sys.path[:0] = [str(ROOT / folder) for folder in ("workflow/scripts", "workflow", "tests/unit")]
 
-from grids import config as configs  # noqa: E402
-from grids.annotation import match_genes, read_genes  # noqa: E402
-from grids.atlas import read_gene_classes  # noqa: E402
-from grids.cell_types import read_markers  # noqa: E402
-from grids.cells import read_multiome  # noqa: E402
-from grids.chromosomes import sort_order  # noqa: E402
-from grids.config_schema import check_duplicates, read_text_values  # noqa: E402
-from grids.contacts.contact_map import open_contact_map  # noqa: E402
-from grids.contacts.tads import read_tads  # noqa: E402
-from grids.errors import InputError  # noqa: E402
-from grids.evidence.links import read_links  # noqa: E402
-from grids.mnist.idx import read_idx  # noqa: E402
-from grids.multiome import read_raw  # noqa: E402
-from grids.names import escape  # noqa: E402
-from grids.peaks import parse_peaks  # noqa: E402
-from grids.perturbation.sets import read_given  # noqa: E402
-from grids.states import divide  # noqa: E402
-from grids.surrogates import storage  # noqa: E402
-from grids.tasks import read_tasks  # noqa: E402
+from benchmarks.mnist.idx import read_idx
+from grids.analysis.atlas import read_gene_classes
+from grids.analysis.contacts.contact_map import open_contact_map
+from grids.analysis.contacts.tads import read_tads
+from grids.analysis.evidence.links import read_links
+from grids.analysis.states import divide
+from grids.data.annotation import match_genes, read_genes
+from grids.data.cell_types import read_markers
+from grids.data.chromosomes import sort_order
+from grids.data.multiome import read_raw
+from grids.data.peaks import parse_peaks
+from grids.io import config as configs
+from grids.io.cells import read_multiome
+from grids.io.config_schema import check_duplicates, read_text_values
+from grids.io.errors import InputError
+from grids.io.names import escape
+from grids.io.tasks import read_tasks
+from grids.search.sets import read_given
+from grids.surrogates import storage
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 PEAKS = pd.DataFrame({"chromosome": ["chr1", "chr2", "chrM"], "start": [100, 100, 5], "end": [900, 300, 60]})
@@ -296,7 +297,7 @@ def _config(path: Path) -> None:
     read_tasks(config.get("tasks", {}) if isinstance(config.get("tasks", {}), dict) else {}, path.name)
     configs.downloads(config.get("input", {}))
     with contextlib.suppress(InputError):  # the files of the study are not there
-        configs.check_files(config, path.name, ["human_brain"])
+        configs.check_files(config, SCHEMA, path.name, ["human_brain"])
 
 
 # HDF5

@@ -25,7 +25,7 @@ from pathlib import Path
 import hypothesis
 from parsers import PARSERS, whole
 
-from grids.errors import LONGEST, InputError
+from grids.io.errors import LONGEST, InputError
 
 CPU_SECONDS = 20
 WALL_SECONDS = 300  # for what no signal of Python reaches

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from grids.surrogates.cross_modality import CrossModalitySurrogate
+from grids.surrogates.cross_modality.model import CrossModalitySurrogate
 from grids.surrogates.pooling import PooledSurrogate
 
 

@@ -5,10 +5,10 @@ import pandas as pd
 import torch
 from scipy import sparse
 
-from grids.cells import Modality, Multiome
-from grids.surrogates.cell_state import CellState
-from grids.surrogates.cross_modality import CrossModalitySurrogate
-from grids.surrogates.window import WindowSurrogate
+from grids.io.cells import Modality, Multiome
+from grids.surrogates.cross_modality.model import CrossModalitySurrogate
+from grids.surrogates.window.cell_state import CellState
+from grids.surrogates.window.model import WindowSurrogate
 
 N_PEAKS, N_GENES = 40, 6
 CHROMOSOMES = np.repeat([0, 1, 2], [15, 5, 20])

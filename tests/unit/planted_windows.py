@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from grids.cells import Modality, Multiome
+from grids.io.cells import Modality, Multiome
 
 WINDOW_SIZE = 8
 # Members among the peaks of each gene's window, logic, and ratio of expression with all members open to none.

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from toys import LinearToy
 
-from grids.surrogates.cell_state import CellState
-from grids.surrogates.window import WindowSurrogate
-from grids.surrogates.window_openness import MAX_LOG_ODDS
+from grids.surrogates.window.cell_state import CellState
+from grids.surrogates.window.model import WindowSurrogate
+from grids.surrogates.window.openness import MAX_LOG_ODDS
 
 
 class ReplicatedToy(LinearToy):

@@ -6,31 +6,33 @@ from pathlib import Path
 
 import pytest
 
-from grids.benchmark.comparisons import COMPARISON_COLUMNS
-from grids.benchmark.single_cell import COST_COLUMNS
-from grids.contacts.measurement import CONTACT_COLUMNS, CONTACT_MEMBER_COLUMNS, CONTACT_SUMMARY_COLUMNS
-from grids.effects import CELL_COLUMNS, LOCATION_COLUMNS, NULL_COLUMNS, TASK_KEYS
-from grids.feasibility import FEASIBILITY_COLUMNS, TESTABLE_COLUMNS
-from grids.intervals import WINDOW_COLUMNS
-from grids.mnist.benchmark import EFFECT_COLUMNS as DIGIT_EFFECT_COLUMNS
-from grids.mnist.benchmark import SET_COLUMNS as PIXEL_COLUMNS
-from grids.mnist.training import QUALITY_COLUMNS as CLASSIFIER_COLUMNS
-from grids.perturbation.sets import SEARCH_COLUMNS
-from grids.preprocessing import ANNOTATION_COLUMNS, GENE_COLUMNS
-from grids.quality_control import METRIC_COLUMNS, STEP_COLUMNS
-from grids.scale.benchmark import MEASUREMENT_COLUMNS
-from grids.scale.summary import COST_COLUMNS as SCALE_COST_COLUMNS
-from grids.scale.summary import EXPONENT_COLUMNS, RATIO_COLUMNS
-from grids.simulate import TRUTH_COLUMNS
-from grids.summary import SUMMARY_COLUMNS as TASK_SUMMARY_COLUMNS
-from grids.surrogates.gate_table import GATE_COLUMNS
-from grids.surrogates.latent import LATENT_COLUMNS
-from grids.surrogates.quality import QUALITY_COLUMNS, SUMMARY_COLUMNS
-from grids.surrogates.stage import CURVE_COLUMNS
-from grids.surrogates.window_training import REGULARISATION_COLUMNS
-from grids.synthetic.benchmark import REPLICATE_COLUMNS
-from grids.synthetic.benchmark import SUMMARY_COLUMNS as SYNTHETIC_SUMMARY_COLUMNS
-from grids.tables import (
+from benchmarks.explainers.comparisons import COMPARISON_COLUMNS
+from benchmarks.explainers.single_cell import COST_COLUMNS
+from benchmarks.mnist.benchmark import EFFECT_COLUMNS as DIGIT_EFFECT_COLUMNS
+from benchmarks.mnist.benchmark import SET_COLUMNS as PIXEL_COLUMNS
+from benchmarks.mnist.training import QUALITY_COLUMNS as CLASSIFIER_COLUMNS
+from benchmarks.scale.benchmark import MEASUREMENT_COLUMNS
+from benchmarks.scale.summary import COST_COLUMNS as SCALE_COST_COLUMNS
+from benchmarks.scale.summary import EXPONENT_COLUMNS, RATIO_COLUMNS
+from benchmarks.synthetic.benchmark import REPLICATE_COLUMNS
+from benchmarks.synthetic.benchmark import SUMMARY_COLUMNS as SYNTHETIC_SUMMARY_COLUMNS
+from benchmarks.truth.scores import SCORE_COLUMNS
+from benchmarks.truth.summary import CALIBRATION_COLUMNS, CONFUSION_COLUMNS
+from benchmarks.truth.summary import SUMMARY_COLUMNS as TRUTH_SUMMARY_COLUMNS
+from grids.analysis.contacts.measurement import (
+    CONTACT_COLUMNS,
+    CONTACT_MEMBER_COLUMNS,
+    CONTACT_SUMMARY_COLUMNS,
+)
+from grids.analysis.effects import CELL_COLUMNS, LOCATION_COLUMNS, NULL_COLUMNS, TASK_KEYS
+from grids.analysis.feasibility import FEASIBILITY_COLUMNS, TESTABLE_COLUMNS
+from grids.analysis.gate import GATE_COLUMNS
+from grids.analysis.summary import SUMMARY_COLUMNS as TASK_SUMMARY_COLUMNS
+from grids.data.intervals import WINDOW_COLUMNS
+from grids.data.preprocessing import ANNOTATION_COLUMNS, GENE_COLUMNS
+from grids.data.quality_control import METRIC_COLUMNS, STEP_COLUMNS
+from grids.data.simulation.simulate import TRUTH_COLUMNS
+from grids.io.tables import (
     ALTERNATIVE_COLUMNS,
     ATLAS_COLUMNS,
     EFFECT_COLUMNS,
@@ -45,20 +47,27 @@ from grids.tables import (
     SPECIFICITY_COLUMNS,
     STATE_COLUMNS,
 )
-from grids.truth.scores import SCORE_COLUMNS
-from grids.truth.summary import CALIBRATION_COLUMNS, CONFUSION_COLUMNS
-from grids.truth.summary import SUMMARY_COLUMNS as TRUTH_SUMMARY_COLUMNS
+from grids.search.sets import SEARCH_COLUMNS
+from grids.surrogates.cross_modality.latent import LATENT_COLUMNS
+from grids.surrogates.cross_modality.stage import CURVE_COLUMNS
+from grids.surrogates.quality import QUALITY_COLUMNS, SUMMARY_COLUMNS
+from grids.surrogates.window.training import REGULARISATION_COLUMNS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     ROOT / "config/README.md",
     *sorted((ROOT / "workflow/docs").glob("*.md")),
+    *sorted((ROOT / "workflow/benchmarks").glob("*/*.md")),
     ROOT / ".github/CONTRIBUTING.md",
 ]
 SECTIONS = {
     part.split("\n", 1)[0]: part
     for part in re.split(r"^## ", (ROOT / "workflow/docs/tables.md").read_text(), flags=re.MULTILINE)[1:]
+}
+SECTIONS |= {
+    path.parent.name: path.read_text().partition("\n## Tables\n")[2]
+    for path in (ROOT / "workflow/benchmarks").glob("*/README.md")
 }
 COLUMNS = {
     "sets.tsv": [*SET_COLUMNS, "passed_gate"],
@@ -92,11 +101,11 @@ COLUMNS = {
     "surrogate/": [
         *QUALITY_COLUMNS, *SUMMARY_COLUMNS, *REGULARISATION_COLUMNS, *CURVE_COLUMNS, *LATENT_COLUMNS,
     ],
-    "Benchmark of explainers": [*COST_COLUMNS, *COMPARISON_COLUMNS],
-    "Truth benchmark": [*SCORE_COLUMNS, *TRUTH_SUMMARY_COLUMNS, *CONFUSION_COLUMNS, *CALIBRATION_COLUMNS],
-    "Image benchmark": [*DIGIT_EFFECT_COLUMNS, *CELL_COLUMNS, *PIXEL_COLUMNS, *CLASSIFIER_COLUMNS],
-    "Synthetic benchmark": [*REPLICATE_COLUMNS, *SYNTHETIC_SUMMARY_COLUMNS],
-    "Scale benchmark": [*MEASUREMENT_COLUMNS, *SCALE_COST_COLUMNS, *RATIO_COLUMNS, *EXPONENT_COLUMNS],
+    "explainers": [*COST_COLUMNS, *COMPARISON_COLUMNS],
+    "truth": [*SCORE_COLUMNS, *TRUTH_SUMMARY_COLUMNS, *CONFUSION_COLUMNS, *CALIBRATION_COLUMNS],
+    "mnist": [*DIGIT_EFFECT_COLUMNS, *CELL_COLUMNS, *PIXEL_COLUMNS, *CLASSIFIER_COLUMNS],
+    "synthetic": [*REPLICATE_COLUMNS, *SYNTHETIC_SUMMARY_COLUMNS],
+    "scale": [*MEASUREMENT_COLUMNS, *SCALE_COST_COLUMNS, *RATIO_COLUMNS, *EXPONENT_COLUMNS],
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import grids
 ROOT = Path(__file__).parents[2]
 CONTRIBUTING = (ROOT / ".github" / "CONTRIBUTING.md").read_text()
 LIBRARY = ROOT / "workflow" / "scripts" / "grids"
+BENCHMARKS = ROOT / "workflow" / "benchmarks"
 
 
 def test_the_version_is_the_same_everywhere():
@@ -22,36 +23,36 @@ def test_the_version_is_the_same_everywhere():
 
 @pytest.mark.parametrize("path", sorted({*re.findall(r"`([\w./]+\.(?:py|smk|yaml|md|cff))`", CONTRIBUTING)}))
 def test_files_of_the_walks_are_there(path):
-    folders = [ROOT, LIBRARY, LIBRARY.parent, ROOT / "tests" / "unit"]
-    assert any((folder / path).is_file() for folder in [*folders, LIBRARY.parent.parent])
+    folders = [ROOT, LIBRARY, LIBRARY.parent, BENCHMARKS, BENCHMARKS / "explainers"]
+    assert any((folder / path).is_file() for folder in folders)
 
 
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        ("surrogates.pooling", "PooledSurrogate"),
-        ("surrogates.storage", "_RESTORE"),
-        ("config", "search_scope"),
-        ("explainers.run", "EXPLAINERS"),
-        ("explainers.run", "DEPEND_ON_SET_SIZE"),
-        ("explainers.jobs", "SLOW"),
-        ("benchmark.methods", "NAMES"),
-        ("explainers.problem", "Problem"),
-        ("figures.style", "styled"),
-        ("figures.style", "empty_figure"),
+        ("grids.surrogates.pooling", "PooledSurrogate"),
+        ("grids.surrogates.storage", "_RESTORE"),
+        ("grids.io.config", "search_scope"),
+        ("benchmarks.explainers.run", "EXPLAINERS"),
+        ("benchmarks.explainers.run", "DEPEND_ON_SET_SIZE"),
+        ("benchmarks.explainers.jobs", "SLOW"),
+        ("benchmarks.explainers.methods", "NAMES"),
+        ("benchmarks.explainers.problem", "Problem"),
+        ("grids.figures.style", "styled"),
+        ("grids.figures.style", "empty_figure"),
     ],
 )
 def test_names_of_the_walks_are_there(module, name):
     assert name in CONTRIBUTING
-    assert hasattr(__import__(f"grids.{module}", fromlist=[name]), name)
+    assert hasattr(__import__(module, fromlist=[name]), name)
 
 
 def test_an_explainer_is_named_where_the_walk_says():
-    from grids.benchmark.methods import method_name
-    from grids.explainers.run import METHODS
-    from grids.figures.benchmark_methods import LOOKS
+    from benchmarks.explainers.figures.benchmark_methods import LOOKS
+    from benchmarks.explainers.methods import method_name
+    from benchmarks.explainers.run import METHODS
 
-    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())["properties"]
+    schema = yaml.safe_load((ROOT / "workflow/benchmarks/explainers/schema.yaml").read_text())["properties"]
     assert set(schema["benchmark"]["properties"]["methods"]["items"]["enum"]) == set(METHODS)
     assert set(METHODS) <= set(LOOKS)
     assert all(method_name(method) != method for method in METHODS if "_" in method)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from grids import tables
+from grids.io import tables
 
 ROOT = Path(__file__).parents[2]
 # Several tests run at a time.

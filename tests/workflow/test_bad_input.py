@@ -9,8 +9,8 @@ from builders import config as complete_config
 from builders import multiome, write_genes, write_h5ad, write_h5mu
 from running import run, updated
 
-from grids.errors import InputError
-from grids.preprocessing import preprocess
+from grids.data.preprocessing import preprocess
+from grids.io.errors import InputError
 
 QUALITY = {
     "min_fragments": 1,

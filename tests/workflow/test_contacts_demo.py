@@ -9,8 +9,12 @@ import pytest
 from builders import write_h5mu
 from running import command, run, succeed, updated, write_config
 
-from grids.contacts.measurement import CONTACT_COLUMNS, CONTACT_MEMBER_COLUMNS, CONTACT_SUMMARY_COLUMNS
-from grids.simulate import simulate_multiome
+from grids.analysis.contacts.measurement import (
+    CONTACT_COLUMNS,
+    CONTACT_MEMBER_COLUMNS,
+    CONTACT_SUMMARY_COLUMNS,
+)
+from grids.data.simulation.simulate import simulate_multiome
 
 pytestmark = pytest.mark.workflow
 

@@ -21,10 +21,10 @@ from running import OPTIONS, command, marked, run, succeed, updated, write_confi
 from track_formats import read_bed, read_bedpe, read_bigwig, read_interact
 
 import grids
-from grids import tables
-from grids.cells import read_multiome
+from grids.analysis.gate import GATE_COLUMNS
+from grids.io import tables
+from grids.io.cells import read_multiome
 from grids.surrogates import storage
-from grids.surrogates.gate_table import GATE_COLUMNS
 
 pytestmark = pytest.mark.workflow
 

@@ -12,10 +12,10 @@ from numpy.testing import assert_allclose
 from running import OPTIONS, command, succeed
 from track_formats import read_bedpe
 
-from grids import tables
-from grids.cells import read_multiome
-from grids.evidence.pairs import CONTACT_EXPONENT, CONTACT_FLOOR_BP
-from grids.names import escape
+from grids.analysis.evidence.pairs import CONTACT_EXPONENT, CONTACT_FLOOR_BP
+from grids.io import tables
+from grids.io.cells import read_multiome
+from grids.io.names import escape
 
 # Of each of the builder's types the even cells and the odd ones.
 TYPES = {

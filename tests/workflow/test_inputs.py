@@ -17,12 +17,12 @@ from builders import write_10x, write_h5ad, write_h5mu
 from numpy.testing import assert_array_equal
 from running import run, succeed, updated
 
-from grids import tables
-from grids.cells import read_multiome
-from grids.intervals import link_windows
-from grids.preprocessing import preprocess
-from grids.preprocessing import write as write_parts
-from grids.simulate import simulate_multiome
+from grids.data.intervals import link_windows
+from grids.data.preprocessing import preprocess
+from grids.data.preprocessing import write as write_parts
+from grids.data.simulation.simulate import simulate_multiome
+from grids.io import tables
+from grids.io.cells import read_multiome
 
 pytestmark = pytest.mark.workflow
 

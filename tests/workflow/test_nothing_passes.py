@@ -8,10 +8,14 @@ from running import marked, succeed
 from test_contacts_demo import CONFIG as CONTACTS
 from test_contacts_demo import write_inputs
 
-from grids import tables
-from grids.contacts.measurement import CONTACT_COLUMNS, CONTACT_MEMBER_COLUMNS, CONTACT_SUMMARY_COLUMNS
-from grids.effects import LOCATION_COLUMNS
-from grids.perturbation.sets import SEARCH_COLUMNS
+from grids.analysis.contacts.measurement import (
+    CONTACT_COLUMNS,
+    CONTACT_MEMBER_COLUMNS,
+    CONTACT_SUMMARY_COLUMNS,
+)
+from grids.analysis.effects import LOCATION_COLUMNS
+from grids.io import tables
+from grids.search.sets import SEARCH_COLUMNS
 
 pytestmark = pytest.mark.workflow
 

@@ -27,8 +27,8 @@ CONFIGS = {
         "truth": {"n_cells": [300], "coaccessibility": [0.2], "n_replicates": 2, "methods": ["rivals"]}
     },
     "synthetic": {"synthetic": {"functions": ["switch"], "background": [0], "n_replicates": 2}},
-    "mnist": yaml.safe_load((ROOT / "tests/workflow/config/mnist.yaml").read_text()),
-    "scale": yaml.safe_load((ROOT / "tests/workflow/config/scale.yaml").read_text()),
+    "mnist": yaml.safe_load((ROOT / "tests/benchmarks/mnist/mnist.yaml").read_text()),
+    "scale": yaml.safe_load((ROOT / "tests/benchmarks/scale/scale.yaml").read_text()),
 }
 
 

@@ -1,10 +1,14 @@
 """What every rule has to have, which `snakemake --lint` does not look at."""
 
 import ast
+import importlib
+import inspect
 import itertools
+import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -12,34 +16,52 @@ import yaml
 from running import succeed
 
 ROOT = Path(__file__).parents[2]
+WORKFLOW = ROOT / "workflow"
+RULE = re.compile(r"^( *)rule(?: (\w+))?:\n((?:\1    .*\n|\n)+)", re.MULTILINE)
+# Name -> folder and text of each rule; that of all plain figures, made in a loop, is `figure`.
 RULES = {
-    name: body
-    for path in sorted((ROOT / "workflow/rules").glob("*.smk"))
-    for name, body in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", path.read_text(), re.MULTILINE)
+    name or "figure": (path.parent, textwrap.dedent(body))
+    for path in sorted([*(WORKFLOW / "rules").glob("*.smk"), *(WORKFLOW / "benchmarks").glob("*/rules.smk")])
+    for _, name, body in RULE.findall(path.read_text())
+}
+TABLES = {
+    path: yaml.safe_load(path.read_text())
+    for path in [WORKFLOW / "report/figures.yaml", *(WORKFLOW / "benchmarks").glob("*/report/figures.yaml")]
 }
 ON_GPU = {"find_sets", "measure_effects", "measure_redundancy"}
-WITH_SCRIPT = sorted(name for name in RULES if "script:" in RULES[name])
+# Those of the study and those of the benchmarks, by the place of their scripts.
+WITH_SCRIPT = {
+    (folder / re.search(r'"([\w./]+\.py)"', body)[1]).resolve(): name
+    for name, (folder, body) in sorted(RULES.items(), reverse=True)
+    if "script:" in body
+}
 
 
 def test_rules_are_found():
-    assert {"preprocess", "find_sets", "figure_locus", "make_report"} <= set(WITH_SCRIPT)
+    assert {"preprocess", "find_sets", "figure", "figure_locus", "make_report", "simulate_truth"} <= {
+        *WITH_SCRIPT.values()
+    }
 
 
-@pytest.mark.parametrize("name", WITH_SCRIPT)
+@pytest.mark.parametrize("name", RULES)
 def test_every_rule_is_complete(name):
-    body = RULES[name]
-    for directive in ("output", "log", "benchmark", "threads", "resources", "conda"):
-        assert re.search(rf"^    {directive}:", body, re.MULTILINE), directive
+    folder, body = RULES[name]
+    if "script:" not in body:
+        return
+    for directive in ("output", "log", "benchmark", "resources", "conda"):
+        assert re.search(rf"^{directive}:", body, re.MULTILINE), directive
     for resource in ("mem_mb", "runtime"):
-        assert re.search(rf"^        {resource}=(memory|minutes|lambda)", body, re.MULTILINE), resource
+        assert re.search(rf"^    {resource}=(memory|minutes|lambda)", body, re.MULTILINE), resource
     assert not re.search(r"\bslurm_|\b(account|partition)=", body)
-    assert f'"../scripts/{name}.py"' in body
-    assert f'code_of("{name}")' in body
+    # The script has the rule's name, or that of the study's rule that a benchmark uses too.
+    step = name.removesuffix("_of_explainers")
+    guest = "" if folder.name == "rules" or step != name else f"{folder.name}/"
+    assert f'{step}.py"' in body and f'code_of("{guest}{step}"' in body
 
 
 def test_every_script_belongs_to_a_rule_and_is_thin():
-    scripts = sorted((ROOT / "workflow/scripts").glob("*.py"))
-    assert [path.stem for path in scripts] == WITH_SCRIPT
+    scripts = [*(WORKFLOW / "scripts").glob("*.py"), *(WORKFLOW / "benchmarks").glob("*/scripts/*.py")]
+    assert {*scripts} == {*WITH_SCRIPT}
     for path in scripts:
         text = path.read_text()
         assert "with job(snakemake)" in text
@@ -47,17 +69,40 @@ def test_every_script_belongs_to_a_rule_and_is_thin():
         assert len(text.splitlines()) <= 60
 
 
+@pytest.mark.parametrize("table", TABLES, ids=lambda path: path.parts[-3])
+def test_every_figure_of_the_tables_is_drawn_and_explained(table):
+    folder = table.parent
+    package = "grids" if folder.parent == WORKFLOW else f"benchmarks.{folder.parent.name}"
+    for name, figure in TABLES[table].items():
+        draw = getattr(importlib.import_module(f"{package}.figures.{name}"), name)
+        wanted = inspect.signature(draw).parameters
+        given = {*figure["inputs"], *figure.get("options", {})}
+        assert given <= {*wanted}
+        assert {key for key, parameter in wanted.items() if parameter.default is parameter.empty} <= given
+        assert (folder / f"{name}.rst").is_file()
+
+
 def test_jobs_that_only_collect_or_draw_do_not_load_torch():
     """Loading it takes longer than what they do."""
-    kinds = ("check_", "collect_", "compare_", "figure_", "make_", "summarise_", "tabulate_", "write_")
-    light = [name for name in WITH_SCRIPT if name.startswith(kinds) and name != "collect_synthetic"]
-    assert len(light) > 40
-    bodies = [ast.parse((ROOT / f"workflow/scripts/{name}.py").read_text()).body for name in light]
+    kinds = ("check_", "collect_", "compare_", "figure", "make_", "summarise_", "tabulate_", "write_")
+    light = [
+        path for path, name in WITH_SCRIPT.items() if name.startswith(kinds) and name != "collect_synthetic"
+    ]
+    assert len(light) > 15
+    bodies = [ast.parse(path.read_text()).body for path in light]
     imports = [node for body in bodies for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    drawings = {WORKFLOW: "grids"} | {
+        folder: f"benchmarks.{folder.name}" for folder in (WORKFLOW / "benchmarks").iterdir()
+    }
+    imports += [
+        ast.parse(f"import {drawings[table.parents[1]]}.figures.{name}")
+        for table, figures in TABLES.items()
+        for name in figures
+    ]
     code = "\n".join([*map(ast.unparse, imports), "import sys; print('torch' in sys.modules)"])
     told = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=ROOT / "workflow/scripts",
+        env={**os.environ, "PYTHONPATH": f"{WORKFLOW / 'scripts'}{os.pathsep}{WORKFLOW}"},
         check=True,
         capture_output=True,
         text=True,
@@ -68,7 +113,7 @@ def test_jobs_that_only_collect_or_draw_do_not_load_torch():
 def test_the_slurm_profile_names_rules_that_exist():
     profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
     arrays = profile["slurm-array-jobs"]
-    assert set(arrays.split(", ")) <= set(WITH_SCRIPT)
+    assert set(arrays.split(", ")) <= {*WITH_SCRIPT.values()}
     # Snakemake looks whether a text in a profile is a file, and longer names than this are an error of the system.
     assert len(arrays) <= 255
     assert not {"slurm_account", "slurm_partition"} & set(profile["default-resources"])
@@ -101,7 +146,7 @@ def test_rules_ask_for_a_gpu_only_where_they_use_one(tmp_path, model, device, as
 
 def report_entries():
     """Every ``report(...)`` of the rules as Python sees it."""
-    for body in RULES.values():
+    for _, body in RULES.values():
         for start in (match.end() for match in re.finditer(r"\breport(?=\()", body)):
             depth = itertools.accumulate((c == "(") - (c == ")") for c in body[start:])
             end = next(i for i, open_ in enumerate(depth) if not open_)
@@ -111,13 +156,19 @@ def report_entries():
 def test_no_report_entry_has_a_second_label():
     """Snakemake's report makes a toggle of a later label that half of the results share, and its page breaks."""
     entries = list(report_entries())
-    assert len(entries) > 60
+    assert len(entries) > 30
     for entry in entries:
         arguments = {keyword.arg: keyword.value for keyword in entry.keywords}
         given = [node for node in ast.walk(arguments["labels"]) if isinstance(node, ast.Dict)]
         assert [[key.value for key in labels.keys] for labels in given] == [["what"]], ast.unparse(entry)
 
 
-def test_every_caption_is_used_and_exists():
-    used = set(re.findall(r'"\.\./report/(\w+\.rst)"', "".join(RULES.values()))) | {"workflow.rst"}
-    assert used == {path.name for path in (ROOT / "workflow/report").glob("*.rst")}
+@pytest.mark.parametrize("table", TABLES, ids=lambda path: path.parts[-3])
+def test_every_caption_is_used_and_exists(table):
+    folder = table.parent
+    own = "rules" if folder.parent == WORKFLOW else folder.parent.name
+    rules = "".join(body for place, body in RULES.values() if place.name == own)
+    used = {*re.findall(r'"(?:\.\./)?report/(\w+\.rst)"', rules), *(f"{name}.rst" for name in TABLES[table])}
+    assert used | ({"workflow.rst"} if own == "rules" else set()) == {
+        path.name for path in folder.glob("*.rst")
+    }

@@ -9,12 +9,12 @@ from builders import write_h5mu
 from numpy.testing import assert_allclose
 from running import marked, succeed, updated
 
-from grids import tables
-from grids.cells import read_multiome
-from grids.simulate import simulate_multiome
+from grids.analysis.gate import GATE_COLUMNS
+from grids.data.simulation.simulate import simulate_multiome
+from grids.io import tables
+from grids.io.cells import read_multiome
 from grids.surrogates import storage
-from grids.surrogates.gate_table import GATE_COLUMNS
-from grids.surrogates.window_training import REGULARISATION_COLUMNS
+from grids.surrogates.window.training import REGULARISATION_COLUMNS
 
 pytestmark = pytest.mark.workflow
 

@@ -8,7 +8,13 @@ import pytest
 import yaml
 from running import ROOT, command
 
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+SCHEMAS = {
+    ROOT / "config/README.md": ROOT / "workflow/schemas/config.schema.yaml",
+    **{
+        path.with_name("README.md"): path
+        for path in sorted((ROOT / "workflow/benchmarks").glob("*/schema.yaml"))
+    },
+}
 
 
 def snakemake(*arguments, cwd=ROOT):
@@ -22,19 +28,20 @@ def leaves(schema, path=()):
         yield from leaves(entry.get("items", entry), (*path, name))
 
 
-def documented():
-    """Key -> default of every table row of config/README.md."""
-    rows = re.findall(
-        r"^\| `([\w.]+)` \| .*? \| (.*?) \| .+ \|$", (ROOT / "config/README.md").read_text(), re.MULTILINE
-    )
+def documented(page):
+    """Key -> default of every row of a page's tables of keys: of a benchmark's, those below Configuration."""
+    text = page.read_text()
+    text = text.partition("\n## Configuration\n")[2].partition("\n## Tables\n")[0] or text
+    rows = re.findall(r"^\| `([\w.]+)` \| .*? \| (.*?) \| .+ \|$", text, re.MULTILINE)
     assert len({key for key, _ in rows}) == len(rows)
     return dict(rows)
 
 
-def test_every_key_is_documented_with_its_default():
-    told = documented()
-    assert sorted(told) == sorted(key for key, _ in leaves(SCHEMA))
-    for key, entry in leaves(SCHEMA):
+@pytest.mark.parametrize("page", SCHEMAS, ids=lambda page: page.parent.name)
+def test_every_key_is_documented_with_its_default(page):
+    told, schema = documented(page), yaml.safe_load(SCHEMAS[page].read_text())
+    assert sorted(told) == sorted(key for key, _ in leaves(schema))
+    for key, entry in leaves(schema):
         if "default" in entry:
             assert yaml.safe_load(told[key].strip("`")) == entry["default"], key
         else:
@@ -50,6 +57,9 @@ def test_every_schema_refuses_unknown_keys():
 
     for path in (ROOT / "workflow/schemas").glob("*.yaml"):
         check(yaml.safe_load(path.read_text()))
+    for path in (ROOT / "workflow/benchmarks").glob("*/schema.yaml"):
+        for entry in yaml.safe_load(path.read_text())["properties"].values():
+            check(entry)
 
 
 def test_a_users_config_replaces_the_demo(tmp_path):

@@ -13,8 +13,7 @@ rule measure_specificity:
     benchmark:
         "<results>/benchmarks/measure_specificity/{cell_type}.tsv"
     conda:
-        "../../envs/grids.yaml"
-    threads: 1
+        ENVIRONMENT
     resources:
         mem_mb=memory(4000, per_input_mb=20),
         runtime=minutes(30, per_input_mb=0.5),
@@ -44,8 +43,7 @@ rule collect_specificity:
     benchmark:
         "<results>/benchmarks/collect_specificity.tsv"
     conda:
-        "../../envs/grids.yaml"
-    threads: 1
+        ENVIRONMENT
     resources:
         mem_mb=memory(2000, per_input_mb=50),
         runtime=minutes(15, per_input_mb=0.1),
@@ -67,8 +65,7 @@ rule measure_states:
     benchmark:
         "<results>/benchmarks/measure_states/{cell_type}.tsv"
     conda:
-        "../../envs/grids.yaml"
-    threads: 1
+        ENVIRONMENT
     resources:
         mem_mb=memory(4000, per_input_mb=20),
         runtime=minutes(60, per_input_mb=0.5),
@@ -98,8 +95,7 @@ rule collect_states:
     benchmark:
         "<results>/benchmarks/collect_states.tsv"
     conda:
-        "../../envs/grids.yaml"
-    threads: 1
+        ENVIRONMENT
     resources:
         mem_mb=memory(2000, per_input_mb=50),
         runtime=minutes(15, per_input_mb=0.1),
@@ -121,13 +117,13 @@ rule summarise_atlas:
             category="5. Across types and states",
             labels={"what": "Redundancy over the whole run, table"},
         ),
+        gene_classes="<results>/gene_classes.tsv",
     log:
         "<results>/logs/summarise_atlas.log",
     benchmark:
         "<results>/benchmarks/summarise_atlas.tsv"
     conda:
-        "../../envs/grids.yaml"
-    threads: 1
+        ENVIRONMENT
     resources:
         mem_mb=memory(2000, per_input_mb=50),
         runtime=minutes(15, per_input_mb=0.1),

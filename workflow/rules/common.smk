@@ -23,28 +23,32 @@ if {"{", "}"} & {*str(ROOT)}:
     raise SystemExit(
         f"error: {ROOT}: Snakemake reads the braces in the path of this workflow as wildcards; rename the folder"
     )
-SCRIPTS = ROOT / "workflow" / "scripts"
-sys.path.insert(0, str(SCRIPTS))
+SCRIPTS, BENCHMARKS = ROOT / "workflow" / "scripts", ROOT / "workflow" / "benchmarks"
+# Rules and scripts find the packages wherever they lie and whatever runs them, and the user's own after them.
+PACKAGES = [str(SCRIPTS), str(ROOT / "workflow")]
+sys.path[:0] = PACKAGES
+os.environ.update(
+    PYTHONPATH=os.pathsep.join(PACKAGES + [*filter(None, [os.getenv("PYTHONPATH")])])
+)
 
-from grids.config import (
+from grids.io.config import (
     downloads,
     expand_paths,
-    explainer_settings,
     is_url,
     local_files,
     search_fill,
     search_scope,
+    with_guests,
 )
-from grids.config_schema import check_duplicates, read_text_values
-from grids.errors import InputError, check_all, short_path
-from grids.explainers.jobs import jobs
-from grids.names import escape, unescape
-from grids.provenance import code_hash, config_of
-from grids.report import font_warnings, last_words, what_went_wrong
-from grids.seeds import derive_seed
-from grids.tasks import ALL_GENES, checked_tasks
-from grids.threads import THREADS
-from grids.writing import check_writable
+from grids.io.config_schema import check_duplicates, read_text_values
+from grids.io.errors import InputError, check_all, short_path
+from grids.io.names import escape, unescape
+from grids.exports.provenance import code_hash, config_of
+from grids.exports.report import font_warnings, last_words, what_went_wrong
+from grids.io.seeds import derive_seed
+from grids.io.tasks import ALL_GENES, checked_tasks
+from grids.io.threads import THREADS
+from grids.io.writing import check_writable
 
 MARKER_SETS = {
     path.stem: str(path) for path in (ROOT / "resources" / "markers").glob("*.tsv")
@@ -63,25 +67,41 @@ os.environ.setdefault("GRIDS_CONFIG", CONFIG_SOURCE)
 # Threads that wait for work by spinning take it from the other jobs of a shared machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# The parser in C, where PyYAML has it, takes a tenth of the time.
-SCHEMA = yaml.load(
-    (ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text(),
-    Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader),
-)
+# The one environment of all rules.
+ENVIRONMENT = str(ROOT / "envs" / "grids.yaml")
+
+
+def read_yaml(path):
+    """A YAML file that is ours; the parser in C, where PyYAML has it, takes a tenth of the time."""
+    return yaml.load(
+        path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    )
+
+
+# The study's schema, and those of the benchmarks if the config names any: a study reads nothing of them.
+GIVEN = config_of(config)
+SCHEMAS = [ROOT / "workflow" / "schemas" / "config.schema.yaml"]
+if {*GUESTS, *GUESTS.values()} & {*GIVEN}:
+    SCHEMAS += [BENCHMARKS / guest / "schema.yaml" for guest in GUESTS]
+ASKED = [guest for guest, key in GUESTS.items() if key in GIVEN]
+SCHEMA = with_guests(*map(read_yaml, SCHEMAS), config=GIVEN)
 try:
     check_writable(Path.cwd(), "the working folder, which holds Snakemake's records,")
     check_all(functools.partial(check_duplicates, path) for path in CONFIG_FILES)
-    given = expand_paths(read_text_values(config_of(config), SCHEMA), SCHEMA)
+    GIVEN = expand_paths(read_text_values(GIVEN, SCHEMA), SCHEMA)
     config.clear()
-    config.update(given)
+    config.update(GIVEN)
     TASKS = checked_tasks(config, SCHEMA, CONFIG_SOURCE, MARKER_SETS)
 except InputError as error:
     raise SystemExit(error.report)
-# What is null is not given: `validate` would look for the keys of a mapping in it. The truth benchmark has no input.
+# What is null is not given: `validate` would look for the keys of a mapping in it. A benchmark may have no input.
 config["input"] = {
     key: value for key, value in config.get("input", {}).items() if value is not None
 }
-validate(config, "../schemas/config.schema.yaml")
+for path in SCHEMAS:
+    part = {key: config[key] for key in read_yaml(path)["properties"] if key in config}
+    validate(part, str(path))
+    config.update(part)
 # In one order, whatever was given and whatever is a default: a config that was resolved before is the same config.
 config["input"] = dict(sorted(config["input"].items()))
 config["search"]["scope"] = search_scope(config)
@@ -99,9 +119,11 @@ def wildcard_of(cell_type):
     return f"={ord(name[0]):02X}{name[1:]}" if is_taken else name
 
 
-BENCHMARK = config.get("benchmark", {})
-BENCHMARK_JOBS = jobs(BENCHMARK["methods"]) if BENCHMARK else {}
 CELL_TYPES = {wildcard_of(cell_type): cell_type for cell_type in TASKS}
+
+
+# Targets of guests: what they make beside a study, and what instead of one.
+BESIDE, INSTEAD = [], []
 
 
 pathvars:
@@ -139,7 +161,7 @@ def marker_file(wildcards):
 
 def described_files(wildcards):
     """The user's files by their config key, downloads included: what the results come from."""
-    return local_files(config, MARKER_SETS) | {
+    return local_files(config, SCHEMA, MARKER_SETS) | {
         f"input.{entry['key']}": f"{RESULTS}/downloads/{filename}"
         for filename, entry in DOWNLOADS.items()
     }
@@ -154,8 +176,7 @@ def flat(targets):
 
 def described_results(wildcards):
     """What a run is for: a benchmark's targets, or sets and their effects."""
-    targets = [targets for name, targets in BENCHMARK_TARGETS.items() if name in config]
-    return flat(targets) or ["<results>/sets.tsv", "<results>/effects.tsv"]
+    return flat(INSTEAD) or ["<results>/sets.tsv", "<results>/effects.tsv"]
 
 
 def stamps(*keys):
@@ -165,7 +186,7 @@ def stamps(*keys):
     """
     found = {
         key: Path(path).stat()
-        for key, path in local_files(config, MARKER_SETS).items()
+        for key, path in local_files(config, SCHEMA, MARKER_SETS).items()
         if key.startswith(keys) and Path(path).exists()
     }
     return {key: (file.st_size, int(file.st_mtime)) for key, file in found.items()}
@@ -217,9 +238,38 @@ def seed_for(step):
 hash_once = functools.cache(code_hash)
 
 
-def code_of(script):
-    """Hash of the library code that a script uses, so that changed code reruns what it must."""
-    return lambda wildcards: hash_once(SCRIPTS / f"{script}.py")
+def code_of(script, *modules):
+    """Hash of the library code that a script and modules use, so that changed code reruns what it must.
+
+    A benchmark's script has its folder before its name: ``truth/collect``.
+    """
+    folder, _, name = script.rpartition("/")
+    place = BENCHMARKS / folder / "scripts" if folder else SCRIPTS
+    return lambda wildcards: hash_once(place / f"{name}.py", modules)
+
+
+def plain_figures(has):
+    """The figures of the study's table and the guests' that a run draws, by name, with what draws and explains each.
+
+    `has` says which of the tables' conditions hold.
+    """
+    folders = {"grids": ROOT / "workflow" / "report"}
+    folders |= {f"benchmarks.{guest}": BENCHMARKS / guest / "report" for guest in ASKED}
+    return {
+        name: {
+            **figure,
+            "drawing": f"{package}.figures.{name}",
+            "caption": str(folder / f"{name}.rst"),
+        }
+        for package, folder in folders.items()
+        for name, figure in read_yaml(folder / "figures.yaml").items()
+        if "only" not in figure or has.get(figure["only"], False)
+    }
+
+
+def drawn(name):
+    """The files of a plain figure."""
+    return expand(f"<results>/figures/{name}.{{suffix}}", suffix=("pdf", "png", "svg"))
 
 
 def size_mb(input):
@@ -284,8 +334,3 @@ def minutes(base, per_input_mb):
 def per_cell_type(pattern):
     """The pattern's file of every cell type that has tasks."""
     return expand(pattern, cell_type=CELL_TYPES, allow_missing=True)
-
-
-def per_benchmark_job(pattern):
-    """The pattern's file of every job of explainers."""
-    return expand(pattern, benchmark_job=BENCHMARK_JOBS, allow_missing=True)

@@ -34,8 +34,7 @@ rule measure_contacts:
     benchmark:
         "<results>/benchmarks/measure_contacts.tsv"
     conda:
-        "../../envs/grids.yaml"
-    threads: 1
+        ENVIRONMENT
     resources:
         mem_mb=memory(4000, per_input_mb=50),
         runtime=minutes(120, per_input_mb=1),
@@ -47,32 +46,3 @@ rule measure_contacts:
         code=code_of("measure_contacts"),
     script:
         "../scripts/measure_contacts.py"
-
-
-rule figure_contacts:
-    input:
-        contacts="<results>/contacts.tsv",
-        summary="<results>/contacts_summary.tsv",
-    output:
-        pdf="<results>/figures/contacts.pdf",
-        png="<results>/figures/contacts.png",
-        svg=report(
-            "<results>/figures/contacts.svg",
-            caption="../report/contacts.rst",
-            category="6. Validation",
-            labels={"what": "Contacts of the sets, figure"},
-        ),
-    log:
-        "<results>/logs/figure_contacts.log",
-    benchmark:
-        "<results>/benchmarks/figure_contacts.tsv"
-    conda:
-        "../../envs/grids.yaml"
-    threads: 1
-    resources:
-        mem_mb=memory(2000, per_input_mb=50),
-        runtime=minutes(15, per_input_mb=0.2),
-    params:
-        code=code_of("figure_contacts"),
-    script:
-        "../scripts/figure_contacts.py"

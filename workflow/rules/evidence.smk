@@ -14,8 +14,7 @@ rule score_peaks:
     benchmark:
         "<results>/benchmarks/score_peaks/{cell_type}.tsv"
     conda:
-        "../../envs/grids.yaml"
-    threads: 1
+        ENVIRONMENT
     resources:
         mem_mb=memory(6000, per_input_mb=20),
         runtime=minutes(60, per_input_mb=1),
@@ -49,8 +48,7 @@ rule measure_evidence:
     benchmark:
         "<results>/benchmarks/measure_evidence.tsv"
     conda:
-        "../../envs/grids.yaml"
-    threads: 1
+        ENVIRONMENT
     resources:
         mem_mb=memory(4000, per_input_mb=20),
         runtime=minutes(30, per_input_mb=0.5),

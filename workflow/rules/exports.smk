@@ -28,8 +28,7 @@ rule write_tracks:
     benchmark:
         "<results>/benchmarks/write_tracks/{cell_type}.tsv"
     conda:
-        "../../envs/grids.yaml"
-    threads: 1
+        ENVIRONMENT
     resources:
         mem_mb=memory(1000, per_input_mb=20),
         runtime=minutes(10, per_input_mb=0.1),
@@ -52,8 +51,7 @@ rule write_explained:
     benchmark:
         "<results>/benchmarks/write_explained.tsv"
     conda:
-        "../../envs/grids.yaml"
-    threads: 1
+        ENVIRONMENT
     resources:
         mem_mb=memory(2000, per_input_mb=5),
         runtime=minutes(15, per_input_mb=0.1),

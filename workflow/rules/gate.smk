@@ -21,8 +21,7 @@ rule apply_gate:
     benchmark:
         "<results>/benchmarks/apply_gate.tsv"
     conda:
-        "../../envs/grids.yaml"
-    threads: 1
+        ENVIRONMENT
     resources:
         mem_mb=memory(6000, per_input_mb=20),
         runtime=minutes(60, per_input_mb=0.5),

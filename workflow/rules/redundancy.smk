@@ -18,7 +18,7 @@ rule measure_redundancy:
     benchmark:
         "<results>/benchmarks/measure_redundancy/{cell_type}.tsv"
     conda:
-        "../../envs/grids.yaml"
+        ENVIRONMENT
     threads: threads_for_genes
     resources:
         **GPU,
@@ -83,8 +83,7 @@ rule collect_redundancy:
     benchmark:
         "<results>/benchmarks/collect_redundancy.tsv"
     conda:
-        "../../envs/grids.yaml"
-    threads: 1
+        ENVIRONMENT
     resources:
         mem_mb=memory(2000, per_input_mb=50),
         runtime=minutes(15, per_input_mb=0.1),

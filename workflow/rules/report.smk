@@ -30,8 +30,9 @@ rule tables_and_figures:
         per_cell_type("<results>/tracks/{cell_type}.bedpe"),
         per_cell_type("<results>/tracks/{cell_type}.interact"),
         per_cell_type("<results>/tracks/{cell_type}.accessibility.bw"),
-        FIGURES,
-        [BENCHMARK_TABLES, BENCHMARK_FIGURES] if BENCHMARK else [],
+        map(drawn, FIGURES),
+        per_cell_type("<results>/figures/locus/{cell_type}"),
+        BESIDE,
 
 
 # What came of the run: a table, and what `workflow/report/workflow.rst` shows on the first page.
@@ -57,8 +58,7 @@ rule summarise_tasks:
     benchmark:
         "<results>/benchmarks/summarise_tasks.tsv"
     conda:
-        "../../envs/grids.yaml"
-    threads: 1
+        ENVIRONMENT
     resources:
         mem_mb=memory(2000, per_input_mb=50),
         runtime=minutes(15, per_input_mb=0.1),
@@ -89,8 +89,7 @@ rule describe_provenance:
     benchmark:
         "<results>/benchmarks/describe_provenance.tsv"
     conda:
-        "../../envs/grids.yaml"
-    threads: 1
+        ENVIRONMENT
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=minutes(10, per_input_mb=0.01),
@@ -116,8 +115,7 @@ rule make_report:
         "<results>/benchmarks/make_report.tsv"
     localrule: True
     conda:
-        "../../envs/grids.yaml"
-    threads: 1
+        ENVIRONMENT
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 20 * attempt,

@@ -1,10 +1,10 @@
 """Judge on test cells which genes the surrogates may explain, and choose the tasks that are explained."""
 
-from grids import tables
-from grids.cells import read_multiome
-from grids.logging import job
+from grids.analysis.gate import choose_tasks, judge
+from grids.io import tables
+from grids.io.cells import read_multiome
+from grids.io.logging import job
 from grids.surrogates import storage
-from grids.surrogates.gate_table import choose_tasks, judge
 
 with job(snakemake) as log:
     tasks, gate = tables.read(snakemake.input.tasks), snakemake.params.gate

@@ -1,9 +1,9 @@
 """Say, before anything is trained, which tasks the quality gate can test at all."""
 
-from grids import tables
-from grids.cells import read_multiome
-from grids.feasibility import announce, check_feasibility
-from grids.logging import job
+from grids.analysis.feasibility import announce, check_feasibility
+from grids.io import tables
+from grids.io.cells import read_multiome
+from grids.io.logging import job
 
 with job(snakemake):
     feasibility, testable = check_feasibility(

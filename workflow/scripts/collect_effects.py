@@ -1,8 +1,8 @@
 """Put the cell types' tables together; q-values are over all tasks."""
 
-from grids import tables
-from grids.collecting import collect_effects
-from grids.logging import job
+from grids.analysis.collecting import collect_effects
+from grids.io import tables
+from grids.io.logging import job
 
 with job(snakemake) as log:
     tasks = tables.read(snakemake.input.tasks)

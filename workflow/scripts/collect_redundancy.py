@@ -1,8 +1,8 @@
 """Put the cell types' tables of redundancy together; q-values are over the pairs of all sets."""
 
-from grids import tables
-from grids.collecting import collect_interactions
-from grids.logging import job
+from grids.analysis.collecting import collect_interactions
+from grids.io import tables
+from grids.io.logging import job
 
 with job(snakemake) as log:
     tasks = tables.read(snakemake.input.tasks)

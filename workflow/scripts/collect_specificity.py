@@ -1,7 +1,7 @@
 """Put the cell types' tables of specificity together."""
 
-from grids import tables
-from grids.logging import job
+from grids.io import tables
+from grids.io.logging import job
 
 with job(snakemake) as log:
     specificity = tables.concatenate(tables.read(path) for path in snakemake.input.specificity)

@@ -1,8 +1,8 @@
 """Put the cell types' tables of states together; q-values are over all tasks."""
 
-from grids import tables
-from grids.collecting import collect_states
-from grids.logging import job
+from grids.analysis.collecting import collect_states
+from grids.io import tables
+from grids.io.logging import job
 
 with job(snakemake) as log:
     state_redundancy = collect_states(tables.read(path) for path in snakemake.input.states)

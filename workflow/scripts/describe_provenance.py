@@ -2,8 +2,8 @@
 
 import os
 
-from grids import provenance
-from grids.logging import job
+from grids.exports import provenance
+from grids.io.logging import job
 
 with job(snakemake):
     command = os.environ.get("GRIDS_COMMAND")

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from grids import tables
-from grids.cells import read_multiome
-from grids.logging import job
+from grids.io import tables
+from grids.io.cells import read_multiome
+from grids.io.logging import job
 from grids.surrogates import storage
 from grids.surrogates.quality import evaluate
 

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from grids import tables
-from grids.contacts.contact_map import open_contact_map
-from grids.contacts.tads import read_tads
+from grids.analysis.contacts.contact_map import open_contact_map
+from grids.analysis.contacts.tads import read_tads
 from grids.figures.locus_view import locus_view
 from grids.figures.save import save
-from grids.logging import job
-from grids.names import escape
+from grids.io import tables
+from grids.io.logging import job
+from grids.io.names import escape
 
 with job(snakemake) as log:
     files, params = snakemake.input, snakemake.params

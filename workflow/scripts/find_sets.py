@@ -1,11 +1,11 @@
 """Find, for every task of one cell type, the set of peaks whose joint perturbation moves the gene most."""
 
-from grids import tables
-from grids.cells import EXPLAINED_CELLS, read_multiome
-from grids.checkpoints import KeptTables, kept_parts
-from grids.logging import job
-from grids.parallel import over_genes
-from grids.perturbation.sets import find_sets, read_given
+from grids.io import tables
+from grids.io.cells import EXPLAINED_CELLS, read_multiome
+from grids.io.checkpoints import KeptTables, kept_parts
+from grids.io.logging import job
+from grids.io.parallel import over_genes
+from grids.search.sets import find_sets, read_given
 from grids.surrogates import storage
 
 with job(snakemake) as log, kept_parts(snakemake, KeptTables) as kept:

@@ -1,10 +1,10 @@
 """Lay out the latent states of test cells in two dimensions."""
 
-from grids import tables
-from grids.cells import read_multiome
-from grids.logging import job
+from grids.io import tables
+from grids.io.cells import read_multiome
+from grids.io.logging import job
 from grids.surrogates import storage
-from grids.surrogates.latent import latent_umap
+from grids.surrogates.cross_modality.latent import latent_umap
 
 with job(snakemake):
     multiome = read_multiome(snakemake.input.multiome)

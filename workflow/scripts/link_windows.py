@@ -1,8 +1,8 @@
 """List every peak within a gene's window."""
 
-from grids import tables
-from grids.intervals import link_windows
-from grids.logging import job
+from grids.data.intervals import link_windows
+from grids.io import tables
+from grids.io.logging import job
 
 with job(snakemake) as log:
     peaks = tables.read(snakemake.input.accessibility, usecols=["chromosome", "start", "end"])

@@ -1,7 +1,7 @@
 """Have Snakemake write its report."""
 
-from grids.logging import job
-from grids.report import make_report
+from grids.exports.report import make_report
+from grids.io.logging import job
 
 with job(snakemake):
     make_report(

@@ -1,10 +1,10 @@
 """Hold the members of every set against a contact map and TADs."""
 
-from grids import tables
-from grids.contacts.contact_map import open_contact_map
-from grids.contacts.measurement import measure_contacts
-from grids.contacts.tads import read_tads
-from grids.logging import job
+from grids.analysis.contacts.contact_map import open_contact_map
+from grids.analysis.contacts.measurement import measure_contacts
+from grids.analysis.contacts.tads import read_tads
+from grids.io import tables
+from grids.io.logging import job
 
 with job(snakemake) as log:
     files, params = snakemake.input, snakemake.params

@@ -1,10 +1,10 @@
 """Measure the sets of one cell type on its test cells, against matched random sets."""
 
-from grids import tables
-from grids.cells import EXPLAINED_CELLS, read_multiome
-from grids.effects import measure_effects
-from grids.logging import job
-from grids.parallel import over_genes
+from grids.analysis.effects import measure_effects
+from grids.io import tables
+from grids.io.cells import EXPLAINED_CELLS, read_multiome
+from grids.io.logging import job
+from grids.io.parallel import over_genes
 from grids.surrogates import storage
 
 with job(snakemake):

@@ -1,9 +1,9 @@
 """Hold the scores of peak-gene pairs against tables of outside evidence."""
 
-from grids import tables
-from grids.cells import read_multiome
-from grids.evidence.validation import measure_evidence
-from grids.logging import job
+from grids.analysis.evidence.validation import measure_evidence
+from grids.io import tables
+from grids.io.cells import read_multiome
+from grids.io.logging import job
 
 with job(snakemake) as log:
     params = snakemake.params

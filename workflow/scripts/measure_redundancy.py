@@ -1,10 +1,10 @@
 """Analyse the redundancy of the sets of one cell type on its test cells."""
 
-from grids import tables
-from grids.cells import EXPLAINED_CELLS, read_multiome
-from grids.logging import job
-from grids.parallel import over_genes
-from grids.redundancy.analysis import analyse_sets
+from grids.analysis.redundancy.analysis import analyse_sets
+from grids.io import tables
+from grids.io.cells import EXPLAINED_CELLS, read_multiome
+from grids.io.logging import job
+from grids.io.parallel import over_genes
 from grids.surrogates import storage
 
 with job(snakemake):

@@ -1,9 +1,9 @@
 """Apply the sets of all cell types to the test cells of one."""
 
-from grids import tables
-from grids.cells import EXPLAINED_CELLS, read_multiome
-from grids.logging import job
-from grids.specificity import measure_specificity
+from grids.analysis.specificity import measure_specificity
+from grids.io import tables
+from grids.io.cells import EXPLAINED_CELLS, read_multiome
+from grids.io.logging import job
 from grids.surrogates import storage
 
 with job(snakemake) as log:

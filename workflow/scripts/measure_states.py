@@ -1,9 +1,9 @@
 """Measure the sets of one cell type in the test cells of each level of each state."""
 
-from grids import tables
-from grids.cells import EXPLAINED_CELLS, read_multiome
-from grids.logging import job
-from grids.states import measure_states
+from grids.analysis.states import measure_states
+from grids.io import tables
+from grids.io.cells import EXPLAINED_CELLS, read_multiome
+from grids.io.logging import job
 from grids.surrogates import storage
 
 with job(snakemake) as log:

@@ -2,9 +2,9 @@
 
 import os
 
-from grids.logging import job
-from grids.preprocessing import preprocess, write
-from grids.threads import THREADS, compute_with
+from grids.data.preprocessing import preprocess, write
+from grids.io.logging import job
+from grids.io.threads import THREADS, compute_with
 
 with job(snakemake):
     compute_with(THREADS)

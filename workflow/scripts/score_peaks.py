@@ -1,9 +1,9 @@
 """Score the peaks in the windows of the explained genes of one cell type, each closed alone in test cells."""
 
-from grids import tables
-from grids.cells import EXPLAINED_CELLS, read_multiome
-from grids.evidence.scores import score_peaks
-from grids.logging import job
+from grids.analysis.evidence.scores import score_peaks
+from grids.io import tables
+from grids.io.cells import EXPLAINED_CELLS, read_multiome
+from grids.io.logging import job
 from grids.surrogates import storage
 
 with job(snakemake) as log:

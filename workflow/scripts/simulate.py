@@ -1,7 +1,7 @@
 """Simulate a multiome whose regulation is known."""
 
-from grids.logging import job
-from grids.simulate import simulate_multiome, write_simulation
+from grids.data.simulation.simulate import simulate_multiome, write_simulation
+from grids.io.logging import job
 
 with job(snakemake) as log:
     simulation = simulate_multiome(seed=snakemake.params.seed, **snakemake.params.simulation)

@@ -2,12 +2,12 @@
 
 import shutil
 
-from grids import tables
-from grids.cells import read_multiome
-from grids.logging import job
+from grids.io import tables
+from grids.io.cells import read_multiome
+from grids.io.logging import job
 from grids.surrogates import storage
-from grids.surrogates.settings import Settings
-from grids.surrogates.training import specialise
+from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.training import specialise
 
 with job(snakemake):
     cell_type, seed = snakemake.params.cell_type, snakemake.params.seed

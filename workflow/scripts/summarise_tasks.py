@@ -1,10 +1,10 @@
 """Say what came of every task: as a table, and as the first page of the report."""
 
-from grids import tables
-from grids.logging import job
-from grids.summary import in_one_line
-from grids.summary_page import summary_page
-from grids.writing import whole
+from grids.analysis.summary import in_one_line
+from grids.exports.summary_page import summary_page
+from grids.io import tables
+from grids.io.logging import job
+from grids.io.writing import whole
 
 with job(snakemake) as log:
     parts = {name: tables.read(path) for name, path in snakemake.input.items()}

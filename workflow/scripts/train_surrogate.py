@@ -2,13 +2,13 @@
 
 import shutil
 
-from grids import tables
-from grids.cells import read_multiome
-from grids.logging import job
+from grids.io import tables
+from grids.io.cells import read_multiome
+from grids.io.logging import job
+from grids.io.threads import THREADS, compute_with
 from grids.surrogates import storage
-from grids.surrogates.settings import Settings
-from grids.surrogates.training import train_joint
-from grids.threads import THREADS, compute_with
+from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.training import train_joint
 
 with job(snakemake):
     compute_with(THREADS)

@@ -1,11 +1,11 @@
 """Train the window surrogate of one cell type."""
 
-from grids import tables
-from grids.cells import read_multiome
-from grids.checkpoints import KeptTensors, kept_parts
-from grids.logging import job
+from grids.io import tables
+from grids.io.cells import read_multiome
+from grids.io.checkpoints import KeptTensors, kept_parts
+from grids.io.logging import job
 from grids.surrogates import storage
-from grids.surrogates.window_training import WindowSettings, train_window
+from grids.surrogates.window.training import WindowSettings, train_window
 
 with job(snakemake), kept_parts(snakemake, KeptTensors) as kept:
     cell_type, seed = snakemake.params.cell_type, snakemake.params.seed

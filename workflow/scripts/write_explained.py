@@ -1,8 +1,8 @@
 """Write the results of the run back into its multiome."""
 
-from grids import tables
-from grids.explained import write_explained
-from grids.logging import job
+from grids.exports.explained import write_explained
+from grids.io import tables
+from grids.io.logging import job
 
 with job(snakemake) as log:
     results = {name: tables.read(path) for name, path in snakemake.input.items() if name != "multiome"}

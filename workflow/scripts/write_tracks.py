@@ -2,8 +2,9 @@
 
 import pandas as pd
 
-from grids import tables, tracks
-from grids.logging import job
+from grids.exports import tracks
+from grids.io import tables
+from grids.io.logging import job
 
 with job(snakemake):
     cell_type, files = snakemake.params.cell_type, snakemake.input

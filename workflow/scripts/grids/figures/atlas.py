@@ -10,16 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from pandas.core.groupby import DataFrameGroupBy
 
-from grids.atlas import N_BINS, RUN_KEYS, counted_by_run
-from grids.bins import equal_count_bins
-from grids.figures.scales import (
-    INDEX_FORMULA,
-    class_key,
-    class_mark,
-    fold,
-    index_limits,
-    write_index_words,
-)
+from grids.analysis.atlas import N_BINS, RUN_KEYS, counted_by_run
+from grids.analysis.bins import equal_count_bins
+from grids.figures.scales import INDEX_FORMULA, class_key, class_mark, fold, index_limits, write_index_words
 from grids.figures.style import (
     DOUBLE_COLUMN,
     GREY,
@@ -36,7 +29,7 @@ from grids.figures.style import (
     violins,
 )
 from grids.figures.tasks import full_sets
-from grids.tables import is_forced
+from grids.io.tables import is_forced
 
 MOST_GROUPS = 30
 ENOUGH_FOR_A_VIOLIN = 20
@@ -137,7 +130,7 @@ def _groupings(judged: pd.DataFrame, gene_classes: pd.DataFrame | None) -> Itera
         _first(sufficient.groupby("n_sufficient")),
     )
     yield "By number of peaks in the window", _first(judged.groupby("n_peaks", observed=True))
-    if gene_classes is not None:
+    if gene_classes is not None and len(gene_classes):
         yield "By class of gene", _by_median(judged.merge(gene_classes, on="gene").groupby("gene_class"))
 
 

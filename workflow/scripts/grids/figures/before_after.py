@@ -26,7 +26,7 @@ from grids.figures.style import (
     violins,
 )
 from grids.figures.tasks import KEY, full_sets, not_shown, task_labels
-from grids.tables import is_forced
+from grids.io.tables import is_forced
 
 COLUMNS = 5
 MAX_LINES = 40

@@ -7,8 +7,8 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.patches import Rectangle
 
-from grids.contacts.contact_map import ContactMap, contacts_of_region
-from grids.contacts.tads import tad_of
+from grids.analysis.contacts.contact_map import ContactMap, contacts_of_region
+from grids.analysis.contacts.tads import tad_of
 from grids.figures.style import BLUE, GREY, INK, PALE
 
 CONTACT_COLOURS = LinearSegmentedColormap.from_list(
@@ -96,7 +96,7 @@ def draw_tads(
     triangle : Axes or None
         Of :func:`draw_contacts`.
     tads : DataFrame
-        From :func:`grids.contacts.tads.read_tads`.
+        From :func:`grids.analysis.contacts.tads.read_tads`.
     chromosome : str
     low, high : int
         The view.

@@ -24,7 +24,7 @@ from grids.figures.style import (
     styled,
 )
 from grids.figures.tasks import task_labels
-from grids.tables import is_forced
+from grids.io.tables import is_forced
 
 ONE_PANEL = 4.6  # inches
 # Of each measure: title, x label, its columns of matched peaks, of their 95 % range, and of the q-value.

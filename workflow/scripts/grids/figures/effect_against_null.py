@@ -30,7 +30,7 @@ from grids.figures.style import (
     violins,
 )
 from grids.figures.tasks import KEY, full_sets, not_shown, strongest_first, task_labels
-from grids.tables import is_forced
+from grids.io.tables import is_forced
 
 SIGNIFICANT = 0.05
 

@@ -23,7 +23,7 @@ from grids.figures.style import (
     styled,
 )
 from grids.figures.tasks import KEY, full_sets, not_shown, task_labels
-from grids.tables import is_forced
+from grids.io.tables import is_forced
 
 COLUMNS = 5
 # As the classes are coloured: blue where members back each other up.

@@ -26,7 +26,7 @@ from grids.figures.style import (
     styled,
 )
 from grids.figures.tasks import KEY, full_sets, not_shown, strongest_first, task_labels
-from grids.tables import is_forced
+from grids.io.tables import is_forced
 
 COLUMNS = 5
 

@@ -14,8 +14,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-from grids.contacts.contact_map import ContactMap, describe_values
-from grids.errors import InputError, listing
+from grids.analysis.contacts.contact_map import ContactMap, describe_values
 from grids.figures.contact_triangle import draw_contacts, draw_tads
 from grids.figures.gene_models import ROW_HEIGHT, draw_genes, place_genes
 from grids.figures.scales import flags
@@ -38,7 +37,8 @@ from grids.figures.style import (
     thousands,
 )
 from grids.figures.tasks import KEY, full_sets
-from grids.tables import is_forced
+from grids.io.errors import InputError, listing
+from grids.io.tables import is_forced
 
 WIDTH = 5.6  # inches of the view itself, approximately
 DEFAULT_WINDOW_BP = 500_000

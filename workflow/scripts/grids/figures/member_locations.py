@@ -23,7 +23,7 @@ from grids.figures.style import (
     styled,
 )
 from grids.figures.tasks import KEY, full_sets, task_labels
-from grids.tables import is_forced
+from grids.io.tables import is_forced
 
 PLACES = {
     "overlaps the gene": VERMILLION,

@@ -23,7 +23,7 @@ from grids.figures.style import (
     styled,
 )
 from grids.figures.tasks import KEY, full_sets, not_shown, strongest_first, task_labels
-from grids.tables import is_forced
+from grids.io.tables import is_forced
 
 NUMBERS = {
     "joint_log_effect": ("joint", 16),

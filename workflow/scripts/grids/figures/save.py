@@ -6,10 +6,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from grids.errors import InputError
 from grids.figures.fonts import fit_fonts
 from grids.figures.style import in_style
-from grids.writing import whole
+from grids.io.errors import InputError
+from grids.io.writing import whole
 
 # Entries that would carry the time of writing are switched off.
 METADATA = {".pdf": {"CreationDate": None}, ".png": {}, ".svg": {"Date": None}}

@@ -24,7 +24,7 @@ from grids.figures.style import (
     words,
 )
 from grids.figures.tasks import full_sets
-from grids.tables import is_forced
+from grids.io.tables import is_forced
 
 # In the order of the figure; others follow in alphabetical order.
 LOGICS = ("single", "multiplicative", "redundant", "synergistic", "none")

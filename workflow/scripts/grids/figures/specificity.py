@@ -22,7 +22,7 @@ from grids.figures.style import (
     styled,
 )
 from grids.figures.tasks import not_shown
-from grids.tables import is_forced
+from grids.io.tables import is_forced
 
 GENE = ["gene", "direction", "method", "surrogate"]
 CELL_WIDTH, ROW_HEIGHT, LABELS = 0.24, 0.15, 0.85  # inches

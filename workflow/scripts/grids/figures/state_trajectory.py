@@ -28,7 +28,7 @@ from grids.figures.style import (
     words,
 )
 from grids.figures.tasks import KEY, full_sets, not_shown, strongest_first, task_labels
-from grids.tables import is_forced
+from grids.io.tables import is_forced
 
 COLUMNS = 5
 MOST_LABELS = 12

@@ -12,8 +12,8 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
-from grids import backed
-from grids.errors import InputError
+from grids.io import backed
+from grids.io.errors import InputError
 from grids.surrogates.sparse_products import SumRows, sum_entries
 
 

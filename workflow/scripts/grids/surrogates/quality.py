@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse, stats
 
-from grids import backed
-from grids.cells import Modality, Multiome
-from grids.seeds import derive_seed
+from grids.io import backed
+from grids.io.cells import Modality, Multiome
+from grids.io.seeds import derive_seed
 
 JUDGED_CELLS = 10_000
 RANKED_COLUMNS = 128

@@ -9,12 +9,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 import grids
-from grids import devices
-from grids.errors import InputError, listing
-from grids.surrogates.classifier import Classifier
-from grids.surrogates.cross_modality import CrossModalitySurrogate
-from grids.surrogates.window import WindowSurrogate
-from grids.writing import whole
+from benchmarks.mnist.classifier import Classifier
+from grids.io import devices
+from grids.io.errors import InputError, listing
+from grids.io.writing import whole
+from grids.surrogates.cross_modality.model import CrossModalitySurrogate
+from grids.surrogates.window.model import WindowSurrogate
 
 FORMAT = "grids-surrogate-1"
 _NAMES = ("peaks", "genes", "cell_types")

@@ -1,0 +1,34 @@
+"""Measure the sets that all methods found for one cell type, on its test cells."""
+
+import pandas as pd
+
+from benchmarks.explainers.single_cell import matched_random_sets
+from grids.analysis.effects import measure_effects
+from grids.io import tables
+from grids.io.cells import EXPLAINED_CELLS, read_multiome
+from grids.io.logging import job
+from grids.surrogates import storage
+
+with job(snakemake):
+    cell_type, seed = snakemake.params.cell_type, snakemake.params.seed
+    multiome = read_multiome(snakemake.input.multiome)
+    surrogate = storage.load(snakemake.input.surrogate, snakemake.resources.device)
+    genes = tables.read(snakemake.input.genes)
+    accessibility = tables.read_accessibility(snakemake.input.accessibility)[cell_type].to_numpy()
+    place, windows = (genes, multiome.atac.var, accessibility), snakemake.params.windows
+    sets = pd.concat(map(tables.read, snakemake.input.sets), ignore_index=True)
+    sets = pd.concat([sets, matched_random_sets(surrogate, sets, *place, seed, **windows)])
+    cells = {"cell_type": cell_type, "split": "test"}
+    result = measure_effects(
+        surrogate,
+        multiome.cells(**cells, most=EXPLAINED_CELLS),
+        sets,
+        *place,
+        seed=seed,
+        searches=pd.concat(map(tables.read, snakemake.input.costs), ignore_index=True),
+        sizes=(),
+        n_null_sets=snakemake.params.n_null_sets,
+        **windows,
+    )
+    for name, path in snakemake.output.items():
+        tables.write(getattr(result, name), path)

@@ -1,0 +1,183 @@
+"""Every explainer on the tasks of one cell type: which sets it finds, what that costs, and what they do."""
+
+import logging
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from benchmarks.explainers.problem import Problem
+from benchmarks.explainers.run import explain
+from grids.analysis.effects import TASK_KEYS, accessibility_bins, distance_classes, draw_null_sets
+from grids.data.intervals import distance_to_tss
+from grids.io.cells import Multiome
+from grids.io.seeds import generator
+from grids.io.tables import SKIPPED_COLUMNS
+from grids.search.task_cells import TaskCells
+from grids.search.transitions import VALUE_OF_DIRECTION
+
+log = logging.getLogger("grids")
+
+FOUND_COLUMNS = [*TASK_KEYS, "set_size", "rank", "peak", "share_of_restarts"]
+COST_COLUMNS = [
+    *TASK_KEYS, "set_size", "n_candidates", "n_train_cells", "seconds", "n_forward", "n_backward",
+    "mean_train_before", "mean_train_after",
+]  # fmt: skip
+MATCHED = "random_matched"
+
+
+def explain_tasks(
+    surrogate,
+    multiome: Multiome,
+    tasks: pd.DataFrame,
+    windows: pd.DataFrame,
+    genes: pd.DataFrame,
+    methods: Iterable[str],
+    set_sizes: Iterable[int],
+    seed: int,
+    *,
+    settings: Mapping[str, Mapping] | None = None,
+    scope: str = "genome",
+    direction: str = "silence",
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Let methods find sets of each size, for all tasks of one cell type.
+
+    Parameters
+    ----------
+    surrogate : PooledSurrogate or WindowSurrogate
+    multiome : Multiome
+        Training cells of the type.
+    tasks : DataFrame
+        Columns ``cell_type, gene``; one cell type.
+    windows : DataFrame
+        Columns ``peak, gene``; read with ``scope="window"`` only.
+    genes : DataFrame
+        `gene chromosome start end strand tss`.
+    methods : iterable of str
+        Among :data:`benchmarks.explainers.run.METHODS`.
+    set_sizes : iterable of int
+    seed : int
+    settings : mapping of method to mapping, optional
+        Keywords of a method, beside its defaults.
+    scope : {"genome", "window"}
+        Candidates: every peak that the surrogate sees for the gene, or those in the gene's window.
+    direction : {"silence", "activate"}
+
+    Returns
+    -------
+    sets : DataFrame
+        :data:`FOUND_COLUMNS`; a row per member, the first to be perturbed in front.
+    costs : DataFrame
+        :data:`COST_COLUMNS`; a row per set. `n_forward`, `n_backward`: cells predicted, and gradients of a
+        prediction. `mean_train_*`: mean predicted log-expression of the training cells, before and after.
+    skipped : DataFrame
+        ``cell_type, gene, reason``.
+    """
+    task_cells = TaskCells(
+        surrogate, multiome.atac.X, VALUE_OF_DIRECTION[direction], seed=seed, split="train"
+    )
+    gene_rows = genes.drop_duplicates("gene").set_index("gene", drop=False)
+    place = multiome.atac.var[["chromosome", "start", "end"]]
+    settings = settings or {}
+    sets, costs, skipped = [], [], []
+    if "correlation" in methods and not multiome.paired:
+        log.warning("correlation is left out: it needs RNA and ATAC of the same cells")
+        methods = [method for method in methods if method != "correlation"]
+    bar = tqdm([(*task, m) for task in tasks[["cell_type", "gene"]].to_numpy() for m in methods], unit="run")
+    for cell_type, gene, method in bar:
+        bar.set_description(f"{cell_type} {gene} {method}")
+        if gene not in surrogate.genes:
+            skipped.append([cell_type, gene, f"not among the genes of the {surrogate.name} surrogate"])
+            continue
+        cells, column, names = task_cells.of(gene)
+        allowed = task_cells.candidates(gene, windows if scope == "window" else None)
+        sizes = [size for size in set_sizes if size <= len(allowed)]
+        for size in sorted(set(set_sizes) - set(sizes)):
+            reason = f"{len(allowed)} candidate peaks ({scope}), benchmark.set_sizes has {size}"
+            skipped.append([cell_type, gene, reason])
+        if not sizes:
+            continue
+        problem = Problem(
+            cells=cells,
+            gene=column,
+            allowed=allowed,
+            set_size=max(sizes),
+            rng=generator(seed, "explain", method, cell_type, gene),
+            distance_bp=distance_to_tss(place.loc[names], gene_rows.loc[gene]),
+            observed=_observed(multiome, gene),
+        )
+        before = float(cells.predict(column).mean())
+        for size, found in explain(problem, method, settings.get(method), sizes).items():
+            key = [surrogate.name, method, cell_type, gene, direction, size]
+            after = float(cells.mean_of_sets(found.members[None], column)[0])
+            cost = [found.seconds, found.n_forward, found.n_backward]
+            costs.append([*key, len(allowed), len(cells), *cost, before, after])
+            for rank, member in enumerate(found.members.tolist(), start=1):
+                sets.append([*key, rank, names[member], np.nan])
+            log.info(
+                "%s, %s, %s, %d peaks: mean log-expression %.4f -> %.4f in %.1f s",
+                cell_type, gene, method, size, before, after, found.seconds,
+            )  # fmt: skip
+    return (
+        pd.DataFrame(sets, columns=FOUND_COLUMNS),
+        pd.DataFrame(costs, columns=COST_COLUMNS),
+        pd.DataFrame(skipped, columns=SKIPPED_COLUMNS).drop_duplicates(ignore_index=True),
+    )
+
+
+def _observed(multiome: Multiome, gene: str) -> np.ndarray | None:
+    if not multiome.paired:
+        return None
+    column = multiome.rna.var.index.get_loc(gene)
+    return multiome.rna.X[:, [column]].toarray().ravel().astype(np.float64)
+
+
+def matched_random_sets(
+    surrogate,
+    sets: pd.DataFrame,
+    genes: pd.DataFrame,
+    peaks: pd.DataFrame,
+    accessibility: np.ndarray,
+    seed: int,
+    *,
+    like: str = "grids",
+    **windows: int,
+) -> pd.DataFrame:
+    """A random set for each set of one method, its members matched in accessibility and distance to the gene.
+
+    Parameters
+    ----------
+    surrogate : PooledSurrogate or WindowSurrogate
+    sets : DataFrame
+        :data:`FOUND_COLUMNS`.
+    genes : DataFrame
+        `gene chromosome start end strand tss`.
+    peaks : DataFrame, indexed by peak name
+        `chromosome start end`.
+    accessibility : ndarray, shape (n_peaks,)
+        Share of the type's cells in which each peak is open.
+    seed : int
+    like : str
+        The method whose sets are imitated.
+    **windows
+        Bounds of :func:`grids.analysis.effects.distance_classes`.
+
+    Returns
+    -------
+    DataFrame
+        :data:`FOUND_COLUMNS`, method :data:`MATCHED`.
+    """
+    gene_rows = genes.drop_duplicates("gene").set_index("gene", drop=False)
+    bins, drawn = accessibility_bins(accessibility), []
+    for key, rows in sets[sets["method"] == like].groupby([*TASK_KEYS, "set_size"], sort=False):
+        gene = key[TASK_KEYS.index("gene")]
+        view = surrogate.for_gene(gene) if hasattr(surrogate, "for_gene") else surrogate
+        seen = peaks.index.get_indexer(view.peaks)
+        members = pd.Index(view.peaks).get_indexer(rows.sort_values("rank")["peak"])
+        classes = distance_classes(distance_to_tss(peaks.iloc[seen], gene_rows.loc[gene]), **windows)
+        random = draw_null_sets(members, bins[seen], classes, 1, generator(seed, MATCHED, *key))
+        if len(random):
+            names = [view.peaks[peak] for peak in random[0]]
+            drawn.append(rows.sort_values("rank").assign(method=MATCHED, peak=names))
+    return pd.concat(drawn, ignore_index=True) if drawn else sets.iloc[:0]

@@ -1,0 +1,216 @@
+"""One simulated data set of the truth benchmark, with a given number of planted genes of every logic."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import h5py
+import numpy as np
+import pandas as pd
+from anndata.io import read_elem
+from scipy import sparse
+
+from grids.data import intervals
+from grids.data.preprocessing import Preprocessed, preprocess
+from grids.data.simulation.logics import genes_of_logics
+from grids.data.simulation.simulate import simulate_multiome, write_simulation
+from grids.io import tables
+from grids.io.cells import Multiome, read_multiome
+from grids.io.errors import InputError
+
+CELL_TYPE = "Excitatory"  # the simulator's first cell type, here the only one
+N_OTHER_GENES, N_OTHER_PEAKS = 800, 7200  # without planted regulation: depths and states come from many
+_PREPROCESSING = {
+    "target_sum": 1e4,
+    "n_variable_genes": 1_000_000,
+    "split": {"train": 0.7, "validation": 0.1, "test": 0.2},
+}
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The planted genes and their candidate peaks in all cells: what a method sees, and no truth.
+
+    Attributes
+    ----------
+    genes : list of str
+    peaks : ndarray of str, shape (n_genes, n_candidates)
+    distance_to_tss_bp : ndarray, shape (n_genes, n_candidates)
+        Unsigned.
+    opened : ndarray of uint8, shape (n_genes, n_cells, n_candidates)
+        1 where the peak is observed open.
+    counts : ndarray, shape (n_cells, n_genes)
+        RNA counts.
+    expression : ndarray, shape (n_cells, n_genes)
+        Log1p of normalised counts.
+    depth, atac_depth : ndarray, shape (n_cells,)
+        RNA counts, and ATAC open peaks, of the whole cell relative to the mean cell.
+    split : ndarray of str, shape (n_cells,)
+        train, validation or test.
+    """
+
+    genes: list[str]
+    peaks: np.ndarray
+    distance_to_tss_bp: np.ndarray
+    opened: np.ndarray
+    counts: np.ndarray
+    expression: np.ndarray
+    depth: np.ndarray
+    atac_depth: np.ndarray
+    split: np.ndarray
+
+    def cells(self, *splits: str) -> "Candidates":
+        """The cells of these splits."""
+        keep = np.isin(self.split, splits)
+        per_cell = ("counts", "expression", "depth", "atac_depth", "split")
+        kept = {name: getattr(self, name)[keep] for name in per_cell}
+        return replace(self, opened=self.opened[:, keep], **kept)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set as methods get it; only the oracles may look at `truth`.
+
+    Attributes
+    ----------
+    multiome : Multiome
+        Preprocessed, one cell type.
+    windows : DataFrame
+        Columns of ``windows.tsv.gz``; the window of a gene is its candidates.
+    candidates : Candidates
+    truth : DataFrame
+        One row per planted gene and candidate, see :func:`grids.data.simulation.simulate.simulate_multiome`.
+    level : mapping
+        `n_cells`, `coaccessibility` and `detection` of the simulation; for the oracles too.
+    """
+
+    multiome: Multiome
+    windows: pd.DataFrame
+    candidates: Candidates
+    truth: pd.DataFrame
+    level: Mapping
+
+
+def simulate(
+    n_cells: int,
+    coaccessibility: float,
+    detection: float,
+    seed: int,
+    *,
+    n_genes_per_logic: int | Mapping[str, int] = 40,
+    n_candidates: int = 20,
+    mean_counts: float = 2.0,
+    n_factors: int = 10,
+) -> tuple[Preprocessed, pd.DataFrame, pd.DataFrame]:
+    """Simulate one cell type and take the cells through the run's own preprocessing.
+
+    Parameters
+    ----------
+    n_cells, coaccessibility, detection, seed
+        As for :func:`grids.data.simulation.simulate.simulate_multiome`.
+    n_genes_per_logic : int or mapping of str to int
+        Planted genes of each logic; one number for all of them, or by logic.
+    n_candidates : int
+        Peaks near each gene that could be its members.
+    mean_counts : float
+        Mean RNA counts of a planted gene.
+    n_factors : int
+        Cell-state factors, shared by the genes.
+
+    Returns
+    -------
+    Preprocessed
+    windows : DataFrame
+        Planted genes and their candidates, columns of ``windows.tsv.gz``.
+    truth : DataFrame
+    """
+    n_planted = sum(genes_of_logics(n_genes_per_logic).values())
+    simulation = simulate_multiome(
+        n_cells,
+        n_peaks=n_planted * (n_candidates + 1) + N_OTHER_GENES + N_OTHER_PEAKS,
+        n_genes=n_planted + N_OTHER_GENES,
+        n_cell_types=1,
+        seed=seed,
+        n_planted_per_logic=n_genes_per_logic,
+        n_candidates=n_candidates,
+        coaccessibility=coaccessibility,
+        detection=detection,
+        planted_mean_counts=mean_counts,
+        n_factors=n_factors,
+    )
+    with TemporaryDirectory() as folder:
+        multiome, genes, truth = (Path(folder, name) for name in ("raw.h5mu", "genes.bed", "truth.tsv"))
+        write_simulation(simulation, multiome, genes, truth)
+        preprocessed = preprocess(_config(seed, multiome, genes), source="truth benchmark")
+    windows = intervals.link_windows(preprocessed.accessibility, preprocessed.genes)
+    planted = simulation.truth[["gene", "peak"]]
+    windows = windows.merge(planted, on=["gene", "peak"], validate="one_to_one")
+    if len(windows) != len(planted):
+        raise InputError(
+            f"truth: {len(planted) - len(windows)} of {len(planted)} candidate peaks are open in too few of "
+            f"{n_cells} cells; raise n_cells or detection"
+        )
+    return preprocessed, windows, simulation.truth
+
+
+def _config(seed: int, multiome: Path, genes: Path) -> dict:
+    return {
+        "seed": seed,
+        "input": {"multiome": str(multiome), "genes": str(genes), "cell_type_key": "cell_type"},
+        "quality_control": {
+            "min_fragments": 0,
+            "min_genes": 0,
+            "min_tss_enrichment": 0,
+            "min_cells_per_gene": 1,
+            "min_cells_per_peak": 1,
+            "min_cells_per_type": 1,
+        },
+        "preprocessing": _PREPROCESSING,
+        "tasks": {},
+    }
+
+
+def read(
+    multiome: str | os.PathLike, windows: str | os.PathLike, truth: str | os.PathLike, level: Mapping
+) -> Dataset:
+    """Read what :func:`simulate` yielded at a level, from the files it was written to."""
+    cells, pairs = read_multiome(multiome), tables.read(windows)
+    with h5py.File(multiome, "r") as file:
+        counts = sparse.csc_matrix(read_elem(file["mod/rna/layers/counts"]))
+    return Dataset(cells, pairs, candidates_of(cells, counts, pairs), tables.read(truth), level)
+
+
+def candidates_of(multiome: Multiome, counts: sparse.csc_matrix, windows: pd.DataFrame) -> Candidates:
+    """The candidates of every gene as dense arrays.
+
+    Parameters
+    ----------
+    multiome : Multiome
+        Paired cells.
+    counts : csc_matrix, shape (n_cells, n_genes)
+        RNA counts, rows and columns as in `multiome.rna`.
+    windows : DataFrame
+        Columns ``gene peak distance_to_tss_bp``; the same number of peaks for every gene.
+    """
+    genes = list(dict.fromkeys(windows["gene"]))
+    place = {gene: row for row, gene in enumerate(genes)}
+    windows = windows.sort_values("gene", key=lambda column: column.map(place), kind="stable")
+    shape = (len(genes), len(windows) // len(genes))
+    columns = multiome.atac.var.index.get_indexer(windows["peak"])
+    opened = multiome.atac.X.tocsc()[:, columns].toarray().reshape(-1, *shape)
+    rows = multiome.rna.var.index.get_indexer(genes)
+    depth = np.asarray(counts.sum(1), dtype=np.float64).ravel()
+    atac_depth = np.asarray(multiome.atac.X.sum(1, dtype=np.float64)).ravel()
+    return Candidates(
+        genes=genes,
+        peaks=windows["peak"].to_numpy(str).reshape(shape),
+        distance_to_tss_bp=windows["distance_to_tss_bp"].abs().to_numpy(np.float64).reshape(shape),
+        opened=np.ascontiguousarray(opened.transpose(1, 0, 2)),
+        counts=counts[:, rows].toarray().astype(np.float64),
+        expression=multiome.rna.X.tocsc()[:, rows].toarray().astype(np.float64),
+        depth=depth / depth.mean(),
+        atac_depth=atac_depth / atac_depth.mean(),
+        split=multiome.rna.obs["split"].to_numpy(str),
+    )

@@ -1,0 +1,156 @@
+"""GRIDS itself in the truth benchmark: both surrogates, and rivals that read the same surrogate without a search."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+
+from benchmarks.truth.dataset import CELL_TYPE, Candidates, Dataset
+from benchmarks.truth.result import LOGICS, SET_SIZES, MethodResult
+from benchmarks.truth.surrogate_rivals import gradient_saliency, single_peak_scan
+from grids.analysis.redundancy.statistics import bootstrap_weights
+from grids.analysis.resampling import bootstrap_means, changes_by_set
+from grids.io.cells import Multiome
+from grids.io.seeds import generator
+from grids.search.search import Search
+from grids.search.task_cells import TaskCells
+from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.training import specialise, train_joint
+from grids.surrogates.window.data import counts_and_exposure
+from grids.surrogates.window.model import WindowSurrogate
+from grids.surrogates.window.training import WindowSettings, train_window
+
+CLOSED = 0
+N_BOOTSTRAP = 200
+# What the planted logics are in terms of the set models; effects that multiply have a bend of log(ratio) / size.
+BEND_OF_LOGIC = {"redundant": -6.0, "multiplicative": 0.7, "synergistic": 6.0}
+# A gene is called controlled by its window when the gate's p-value, of this gene alone, is at most this.
+CALL_LEVEL = 0.05
+
+
+def run_window(dataset: Dataset, seed: int) -> list[MethodResult]:
+    """The window surrogate.
+
+    - `grids_window` ranks candidates by the posterior chance that they are members. Its joint effect is that of
+      closing the whole window: all members, whichever they are.
+    - `grids_window_search` names the sets that the search finds on the surrogate, as a run does.
+    - `grids_window_told` is told the members, as the oracles are, and says by which logic they act, and their effect.
+    - `single_peak_scan` and `gradient_saliency` read the same surrogate.
+    """
+    candidates = dataset.candidates
+    surrogate, _ = train_window(dataset.multiome, dataset.windows, CELL_TYPE, WindowSettings(), seed)
+    training, cells = (_cells(surrogate, dataset, split, seed) for split in ("train", "test"))
+    windows = {gene: list(peaks) for gene, peaks in zip(candidates.genes, candidates.peaks, strict=True)}
+    p_values = _p_values(surrogate, dataset.multiome).reindex(candidates.genes, fill_value=1.0)
+    forms = surrogate.forms().reindex(candidates.genes, fill_value=0.0)
+    calls = np.where(p_values > CALL_LEVEL, "none", forms[list(LOGICS[1:])].idxmax(axis=1))
+    inclusion = np.zeros(candidates.peaks.shape)
+    for row, gene in enumerate(candidates.genes):
+        column = surrogate.genes.index(gene)
+        names = [surrogate.peaks[peak] for peak in surrogate.window(gene).tolist()]
+        by_peak = dict(zip(names, surrogate.inclusion_of(column).tolist(), strict=True))
+        inclusion[row] = [by_peak.get(peak, 0.0) for peak in candidates.peaks[row]]
+    said = {"logic_call": calls, "p_value": p_values.to_numpy(), **_joint_effects(cells, windows, seed)}
+    return [
+        MethodResult("grids_window", inclusion, genes=said),
+        MethodResult("grids_window_search", inclusion, sets=_search_sets(training, candidates, seed)),
+        MethodResult("grids_window_told", inclusion, genes=_told(dataset, _planted_members(dataset), seed)),
+        MethodResult("single_peak_scan", single_peak_scan(cells, candidates)),
+        MethodResult("gradient_saliency", gradient_saliency(cells, candidates)),
+    ]
+
+
+def run_bound(dataset: Dataset, seed: int) -> list[MethodResult]:
+    """`grids_window_told_logic`: the window surrogate told members and logic, to bound what it says of effects."""
+    planted = _planted_members(dataset)
+    genes = _told(dataset, planted.assign(bend=planted["logic"].map(BEND_OF_LOGIC)), seed)
+    scores = dataset.truth.set_index(["gene", "peak"])["is_member"].astype(float)
+    candidates = dataset.candidates
+    told = np.array(
+        [scores[gene].loc[peaks] for gene, peaks in zip(candidates.genes, candidates.peaks, strict=True)]
+    )
+    return [MethodResult("grids_window_told_logic", told, genes=genes)]
+
+
+def run_cross_modality(dataset: Dataset, seed: int) -> list[MethodResult]:
+    """The paper's surrogate: sets are searched for in the gene's window; the joint effect is that of the members."""
+    joint, _ = train_joint(dataset.multiome, Settings(), seed)
+    surrogate, _ = specialise(joint, dataset.multiome, CELL_TYPE, Settings(), seed)
+    training, cells = (_cells(surrogate, dataset, split, seed) for split in ("train", "test"))
+    return [
+        MethodResult(
+            "grids_cross_modality",
+            single_peak_scan(cells, dataset.candidates),
+            sets=_search_sets(training, dataset.candidates, seed),
+            genes=_joint_effects(cells, _members(dataset), seed),
+        )
+    ]
+
+
+def _cells(surrogate, dataset: Dataset, split: str, seed: int) -> TaskCells:
+    return TaskCells(surrogate, dataset.multiome.atac.cells(split=split).X, CLOSED, seed=seed, split=split)
+
+
+def _p_values(surrogate: WindowSurrogate, multiome: Multiome) -> pd.Series:
+    """p-values of the gate by gene."""
+    rna = multiome.rna.cells(split="test")
+    counts, exposure = counts_and_exposure(rna)
+    columns = rna.var.index.get_indexer(surrogate.genes)
+    p_values = surrogate.local_control_p_values(
+        multiome.atac.cells(split="test").X,
+        torch.from_numpy(counts[:, columns].toarray()),
+        torch.from_numpy(exposure.astype(np.float32)),
+    )
+    return pd.Series(p_values, index=surrogate.genes)
+
+
+def _members(dataset: Dataset) -> dict[str, list[str]]:
+    """The true members of every gene."""
+    by_gene = _planted_members(dataset).groupby("gene", sort=False)["peak"].apply(list).to_dict()
+    return {gene: by_gene.get(gene, []) for gene in dataset.candidates.genes}
+
+
+def _planted_members(dataset: Dataset) -> pd.DataFrame:
+    return dataset.truth[dataset.truth["is_member"]]
+
+
+def _told(dataset: Dataset, only: pd.DataFrame, seed: int) -> dict[str, np.ndarray]:
+    """Logic and joint effect of the true members: no other peak may be one."""
+    members = _members(dataset)
+    settings = WindowSettings(member_penalties=(0.0,))
+    surrogate, _ = train_window(dataset.multiome, dataset.windows, CELL_TYPE, settings, seed, only)
+    forms = surrogate.forms()
+    calls = np.full(len(members), "none", dtype=object)
+    for row, (gene, peaks) in enumerate(members.items()):
+        if peaks:
+            possible = LOGICS[1:2] if len(peaks) == 1 else LOGICS[2:]
+            calls[row] = forms.loc[gene, list(possible)].idxmax()
+    return {"logic_call": calls, **_joint_effects(_cells(surrogate, dataset, "test", seed), members, seed)}
+
+
+def _joint_effects(cells: TaskCells, sets: Mapping[str, list[str]], seed: int) -> dict[str, np.ndarray]:
+    """Change of mean log-expression when each gene's set is closed, with its 95 % interval; 0 for no set."""
+    effects = np.zeros((len(sets), 3))
+    for row, (gene, peaks) in enumerate(sets.items()):
+        if peaks:
+            changes = changes_by_set(cells, gene, peaks)
+            weights = bootstrap_weights(changes.shape[1], N_BOOTSTRAP, generator(seed, "truth", gene))
+            low, high = np.quantile(bootstrap_means(changes, weights)[:, 0], [0.025, 0.975])
+            effects[row] = changes[0, :, 0].mean(), low, high
+    names = ("joint_log_effect", "joint_log_effect_low", "joint_log_effect_high")
+    return dict(zip(names, effects.T, strict=True))
+
+
+def _search_sets(training: TaskCells, candidates: Candidates, seed: int) -> dict[int, np.ndarray]:
+    """The set of each size that the search finds, among the gene's candidates."""
+    sets = {size: np.zeros(candidates.peaks.shape, dtype=bool) for size in SET_SIZES}
+    for row, gene in enumerate(candidates.genes):
+        cells, column, names = training.of(gene)
+        allowed = training.members(gene, candidates.peaks[row], "truth")
+        rng = generator(seed, "truth search", gene)
+        search = Search(cells, column, allowed, rng=rng)
+        for size in SET_SIZES:
+            found = search.improve(search.greedy(size), rng, nested=False).members
+            sets[size][row] = np.isin(candidates.peaks[row], [names[member] for member in found.tolist()])
+    return sets

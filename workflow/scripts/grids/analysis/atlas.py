@@ -1,0 +1,167 @@
+"""Redundancy over a whole run: its distribution by cell type, by number of enhancers and by class of gene."""
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from scipy.stats import false_discovery_control
+
+from grids.analysis.bins import equal_count_bins
+from grids.analysis.rank_tests import rank_tests
+from grids.io import tables
+from grids.io.errors import InputError, did_you_mean, listing
+from grids.io.logging import log
+from grids.io.tables import ATLAS_COLUMNS
+
+CLASSES = ["none", "single", "multiplicative", "redundant", "synergistic"]
+# A run may hold sets that several surrogates, methods or directions gave; they are never pooled.
+RUN_KEYS = ["surrogate", "method", "direction"]
+N_BINS = 4
+# Groupings of genes, tested with one value per gene.
+OF_GENES = ("n_window_peaks", "gene_class")
+# Follows from the same effects as the index, so that groups differ even where all genes are alike.
+NOT_TESTED = ("n_sufficient",)
+
+
+def read_gene_classes(path: str | os.PathLike, genes: pd.Series) -> pd.DataFrame:
+    """Read a table of gene classes: a TSV with columns `gene` and `gene_class`; a gene may be in several.
+
+    Parameters
+    ----------
+    path : path
+    genes : Series of str
+        Every gene of the run that has a window: what is explained may have no class.
+
+    Raises
+    ------
+    InputError
+        When a column is missing, or no gene of the run has a class.
+    """
+    try:
+        table = tables.read(path, dtype=str)
+    except tables.UNREADABLE as error:
+        raise InputError(f"{path}: cannot be read as TSV ({error})") from error
+    missing = [column for column in ("gene", "gene_class") if column not in table]
+    if missing:
+        raise InputError(
+            f"{path}: column '{missing[0]}' is missing; expected a TSV with columns gene and gene_class, "
+            f"it has: {listing(table.columns)}.{did_you_mean(missing[0], table.columns)}"
+        )
+    table = table[["gene", "gene_class"]].dropna().drop_duplicates(ignore_index=True)
+    n_found = genes.drop_duplicates().isin(table["gene"]).sum()
+    if not n_found:
+        raise InputError(
+            f"{path}: none of its {table['gene'].nunique()} genes (e.g. '{table['gene'].iloc[0]}') is among "
+            f"those of the run (e.g. '{genes.iloc[0]}'); give gene names as in the RNA data"
+            if len(table)
+            else f"{path}: no rows; expected a row per gene"
+        )
+    log.info("%s: %d of %d genes have a class", path, n_found, genes.nunique())
+    return table
+
+
+def summarise_atlas(
+    redundancy: pd.DataFrame, windows: pd.DataFrame, gene_classes: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """The distribution of the redundancy index, and of the classes of sets, in groups of sets.
+
+    Groupings: `all`; `cell_type`; `n_sufficient`, members in the minimal sufficient set;
+    `n_window_peaks`, peaks in the gene's window, in quarters of the genes; `gene_class`, where given.
+
+    Sets of tasks that did not pass the quality gate are left out, unless there are no others (`n_not_passed`).
+
+    The index is a ratio to the joint effect and means nothing without one, nor for a set of one peak: such
+    sets count in the shares of classes but not in the index. Whether groups differ is asked of the index by rank
+    (:func:`~grids.analysis.rank_tests.rank_tests`): `p_value_of_grouping` of all groups, `p_value` of each group
+    against the other sets of the grouping with `q_value` over groups (Benjamini-Hochberg). The unit is the gene: cell
+    types are compared within genes and between genes with as many sets, groupings of genes with one value per gene, its
+    median over cell types; classes of genes may overlap. `n_sufficient` is described only: it is computed
+    from the same effects as the index, and the two go together without any difference between genes.
+
+    Parameters
+    ----------
+    redundancy : DataFrame
+        :data:`grids.io.tables.REDUNDANCY_COLUMNS`.
+    windows : DataFrame
+        `peak gene`, a row per peak in a gene's window.
+    gene_classes : DataFrame, optional
+        `gene gene_class`.
+
+    Returns
+    -------
+    DataFrame
+        :data:`grids.io.tables.ATLAS_COLUMNS`; the index is summarised over `n_with_index` sets.
+    """
+    n_peaks = redundancy["gene"].map(windows.groupby("gene")["peak"].nunique()).fillna(0)
+    redundancy = redundancy.assign(n_window_peaks=n_peaks).reset_index(drop=True)
+    parts = [
+        _summarise(grouping, groups, sets).assign(**dict(zip(RUN_KEYS, key, strict=True)), grouping=grouping)
+        for key, sets in counted_by_run(redundancy)
+        for grouping, groups in _groupings(sets, gene_classes)
+        if groups
+    ]
+    return pd.concat(parts or [pd.DataFrame(columns=ATLAS_COLUMNS)], ignore_index=True)[ATLAS_COLUMNS]
+
+
+def counted_by_run(redundancy: pd.DataFrame) -> Iterator[tuple[tuple, pd.DataFrame]]:
+    """The sets of each surrogate, method and direction that a summary counts, and these three."""
+    for key, sets in redundancy.groupby(RUN_KEYS):
+        yield key, tables.counted(sets)
+
+
+def _groupings(sets: pd.DataFrame, gene_classes: pd.DataFrame | None) -> Iterator:
+    """Name of each grouping, and its groups' sets by name."""
+    yield "all", {"all": sets}
+    yield "cell_type", dict(list(sets.groupby("cell_type")))
+    sufficient = sets.dropna(subset="n_sufficient").astype({"n_sufficient": int})
+    yield "n_sufficient", {str(n): rows for n, rows in sufficient.groupby("n_sufficient")}
+    of_gene = sets.drop_duplicates("gene").set_index("gene")["n_window_peaks"]
+    codes, labels = equal_count_bins(of_gene.to_numpy(), N_BINS)
+    code = sets["gene"].map(pd.Series(codes, index=of_gene.index))
+    yield "n_window_peaks", {label: sets[code == i] for i, label in enumerate(labels)}
+    if gene_classes is not None and len(gene_classes):
+        members = gene_classes.groupby("gene_class")["gene"]
+        groups = {name: sets[sets["gene"].isin(genes)] for name, genes in members}
+        yield "gene_class", {name: rows for name, rows in groups.items() if len(rows)}
+
+
+def _summarise(grouping: str, groups: dict[str, pd.DataFrame], sets: pd.DataFrame) -> pd.DataFrame:
+    """One row per group; each is tested against the other `sets`."""
+    indexed = sets[(sets["set_size"] > 1) & (sets["class"] != "none") & sets["redundancy_index"].notna()]
+    inside = {name: indexed.index.isin(rows.index) for name, rows in groups.items()}
+    rows = []
+    for name, members in groups.items():
+        here = indexed[inside[name]]
+        lower, median, upper = here["redundancy_index"].quantile([0.25, 0.5, 0.75])
+        rows.append(
+            {
+                "group": name,
+                "n_sets": len(members),
+                "n_genes": members["gene"].nunique(),
+                "n_not_passed": int(tables.is_forced(members).sum()),
+                "n_with_index": len(here),
+                "median_redundancy_index": median,
+                "lower_quartile": lower,
+                "upper_quartile": upper,
+                **{f"share_{kind}": (members["class"] == kind).mean() for kind in CLASSES},
+                "p_value_of_grouping": np.nan,
+                "p_value": np.nan,
+                "q_value": np.nan,
+            }
+        )
+    table = pd.DataFrame(rows)
+    if grouping not in NOT_TESTED:
+        table["p_value"], table["p_value_of_grouping"] = _test(grouping, indexed, pd.DataFrame(inside))
+        tested = table["p_value"].notna()
+        table.loc[tested, "q_value"] = false_discovery_control(table.loc[tested, "p_value"])
+    return table
+
+
+def _test(grouping: str, sets: pd.DataFrame, inside: pd.DataFrame) -> tuple[np.ndarray, float]:
+    """p-value of each group, a column of `inside`, and of all of them."""
+    index, gene = sets["redundancy_index"], sets["gene"].to_numpy()
+    if grouping in OF_GENES:
+        index, inside = index.groupby(gene).median(), inside.groupby(gene).any()
+        gene = index.index
+    return rank_tests(index.to_numpy(), gene, inside.to_numpy())

@@ -1,0 +1,90 @@
+"""Tables of all cell types as one, with q-values over the whole run.
+
+What only puts tables together needs no torch: loading it would be most of such a job's time.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from scipy.stats import false_discovery_control
+
+from grids.io.tables import EFFECT_COLUMNS, INTERACTION_COLUMNS, SET_KEYS, STATE_COLUMNS, TASK_KEYS, stack
+
+
+def collect_effects(effects: Iterable[pd.DataFrame], nested: bool = True) -> pd.DataFrame:
+    """Put the effects of all cell types together and add q-values.
+
+    Benjamini-Hochberg over the tasks of each surrogate, method and direction: over their full sets, of whatever size,
+    and over the smaller ones of each size. A missing p-value keeps a missing q-value and does not count as a test.
+
+    Parameters
+    ----------
+    effects : iterable of DataFrame
+        The table `effects` of :func:`grids.analysis.effects.measure_effects`, one for each cell type.
+    nested : bool
+        Whether the smaller sizes of a task are of its full set. Otherwise every size is a full set of its own, and a
+        family.
+
+    Returns
+    -------
+    DataFrame with the columns :data:`grids.io.tables.EFFECT_COLUMNS`
+    """
+    table = stack(effects, EFFECT_COLUMNS)
+    q_value = pd.Series(np.nan, index=table.index)
+    size = table["set_size"]
+    if nested:
+        size = size.mask(size == table.groupby(TASK_KEYS, dropna=False)["set_size"].transform("max"), 0)
+    tested = table.assign(family=size)[table["p_value"].notna()]
+    for _, rows in tested.groupby(["surrogate", "method", "direction", "family"], dropna=False):
+        q_value[rows.index] = false_discovery_control(rows["p_value"].to_numpy(dtype=float), method="bh")
+    return table.assign(q_value=q_value)
+
+
+def collect_interactions(interactions: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Put the interactions of all cell types together and add q-values.
+
+    Benjamini-Hochberg over the pairs of all sets of the run, for each of the two nulls.
+
+    Parameters
+    ----------
+    interactions : iterable of DataFrame
+        The table `interactions` of :func:`grids.analysis.redundancy.analysis.analyse_sets`, one for each cell type.
+
+    Returns
+    -------
+    DataFrame with the columns :data:`grids.io.tables.INTERACTION_COLUMNS`
+    """
+    table = stack(interactions, INTERACTION_COLUMNS)
+    if not len(table):
+        return table
+    adjusted = {
+        q: false_discovery_control(table[p].to_numpy(dtype=float), method="bh")
+        for p, q in (("p_value", "q_value"), ("additive_p_value", "additive_q_value"))
+    }
+    return table.assign(**adjusted)
+
+
+def collect_states(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Put the cell types' tables together and add q-values.
+
+    Benjamini-Hochberg over the tasks of each surrogate, method, direction and state; a task counts
+    once, however many levels it has, and a missing p-value not at all.
+
+    Parameters
+    ----------
+    parts : iterable of DataFrame
+        Of :func:`grids.analysis.states.measure_states`.
+
+    Returns
+    -------
+    DataFrame with the columns :data:`grids.io.tables.STATE_COLUMNS`
+    """
+    table = stack(parts, STATE_COLUMNS)
+    set_and_state = [*SET_KEYS, "state"]
+    tests = table.dropna(subset="p_value_of_change").drop_duplicates(set_and_state)
+    family = tests.groupby(["surrogate", "method", "direction", "state"])
+    q_value = family["p_value_of_change"].transform(lambda p: false_discovery_control(p.to_numpy(float)))
+    tests = tests[set_and_state].assign(q_value_of_change=q_value)
+    table = table.drop(columns="q_value_of_change").merge(tests, on=set_and_state, how="left")
+    return table[STATE_COLUMNS]

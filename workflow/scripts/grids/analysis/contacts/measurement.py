@@ -1,0 +1,157 @@
+"""Set members against a contact map and against TADs: one row per set, per member, and over all sets."""
+
+import numpy as np
+import pandas as pd
+from scipy.stats import false_discovery_control
+
+from grids.analysis.contacts.contact_map import ContactMap
+from grids.analysis.contacts.map_enrichment import contacts_of_sets
+from grids.analysis.contacts.placed_sets import TASK_KEYS, PlacedSet, place_sets
+from grids.analysis.contacts.tad_enrichment import tads_of_sets
+from grids.analysis.evidence.agreement import INTERVAL, gene_weights
+from grids.io import tables
+from grids.io.logging import log
+from grids.io.seeds import generator
+
+CONTACT_COLUMNS = [
+    *TASK_KEYS, "passed_gate", "set_size", "n_measured", "n_bins", "n_same_bin", "n_other_chromosome", "n_not_usable",
+    "contact", "observed_over_expected", "matched_observed_over_expected", "matched_low", "matched_high", "enrichment",
+    "p_value", "q_value", "tad_start", "tad_end", "n_tad_compared", "share_in_tad", "matched_share_in_tad",
+    "tad_p_value", "tad_q_value",
+]  # fmt: skip
+CONTACT_MEMBER_COLUMNS = [
+    *TASK_KEYS, "passed_gate", "rank", "peak", "distance_to_tss_bp", "contact", "expected_contact",
+    "observed_over_expected", "matched_observed_over_expected", "n_matched", "not_measured", "in_tad",
+    "matched_share_in_tad",
+]  # fmt: skip
+CONTACT_SUMMARY_COLUMNS = [
+    "surrogate", "method", "direction", "measure", "n_tasks", "n_genes", "n_not_passed", "n_measured",
+    "mean_of_members", "mean_of_matched", "enrichment", "enrichment_low", "enrichment_high",
+]  # fmt: skip
+# What is summarised: its column of the members and of the matched peaks, and how many were compared.
+MEASURES = {
+    "observed_over_expected": ("matched_observed_over_expected", "n_bins"),
+    "share_in_tad": ("matched_share_in_tad", "n_tad_compared"),
+}
+GROUP = ["surrogate", "method", "direction"]
+COUNTS = ["n_measured", "n_bins", "n_same_bin", "n_other_chromosome", "n_not_usable", "n_tad_compared"]
+NO_POSITION, NO_MAP = "the gene has no position", "no contact map"
+
+
+def measure_contacts(
+    sets: pd.DataFrame,
+    genes: pd.DataFrame,
+    peaks: pd.DataFrame,
+    contacts: ContactMap | None = None,
+    tads: pd.DataFrame | None = None,
+    *,
+    seed: int = 0,
+    n_draws: int = 1000,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Hold the members of every set against a contact map, against TADs, or against both.
+
+    Parameters
+    ----------
+    sets : DataFrame
+        ``sets.tsv``.
+    genes : DataFrame
+        ``genes.tsv.gz``.
+    peaks : DataFrame
+        ``accessibility.tsv.gz``: `peak chromosome start end ...`, all peaks of the run.
+    contacts : ContactMap, optional
+    tads : DataFrame, optional
+        From :func:`grids.analysis.contacts.tads.read_tads`.
+    seed : int
+    n_draws : int
+        Permutations per set, and bootstrap samples of the genes.
+
+    Returns
+    -------
+    tasks : DataFrame with the columns :data:`CONTACT_COLUMNS`
+    members : DataFrame with the columns :data:`CONTACT_MEMBER_COLUMNS`
+    summary : DataFrame with the columns :data:`CONTACT_SUMMARY_COLUMNS`
+    """
+    of_task, of_members = {}, {}
+    for chromosome, middles, placed in place_sets(sets, genes, peaks):
+        where = (chromosome, middles, placed, n_draws, seed)
+        in_map = contacts_of_sets(contacts, *where) if contacts is not None else _blank(placed, NO_MAP)
+        in_tads = tads_of_sets(tads, *where) if tads is not None else _blank(placed)
+        for one, from_map, from_tads in zip(placed, in_map, in_tads, strict=True):
+            of_task[one.task] = from_map[0] | from_tads[0]
+            of_members[one.task] = pd.concat([from_map[1], from_tads[1]], axis=1)
+        log.info("%s: %d sets", chromosome, len(placed))
+    tasks, members = [], []
+    for task, rows in sets.groupby(TASK_KEYS, sort=False):
+        labels = dict(zip(TASK_KEYS, task, strict=True))
+        labels |= {"passed_gate": rows["passed_gate"].iloc[0], "set_size": len(rows)}
+        tasks.append(labels | of_task.get(task, {}))
+        told = of_members.get(task)
+        if told is None:
+            told = pd.DataFrame({"not_measured": NO_POSITION}, index=range(len(rows)))
+        rows = rows.sort_values("rank").reset_index(drop=True)
+        shared = [column for column in CONTACT_MEMBER_COLUMNS if column in rows]
+        members.append(pd.concat([rows[shared], told], axis=1).reindex(columns=CONTACT_MEMBER_COLUMNS))
+    table = pd.DataFrame(tasks).reindex(columns=CONTACT_COLUMNS)
+    table = table.astype(dict.fromkeys([*COUNTS, "tad_start", "tad_end"], "Int64"))
+    table = table.assign(**{f"{name}q_value": _q_values(table, f"{name}p_value") for name in ("", "tad_")})
+    stacked = tables.stack(members, CONTACT_MEMBER_COLUMNS).astype(
+        {"n_matched": "Int64", "distance_to_tss_bp": "Int64"}
+    )
+    return table, stacked, _summarise(table, seed, n_draws)
+
+
+def _blank(placed: list[PlacedSet], reason: str | None = None) -> list[tuple[dict, pd.DataFrame]]:
+    """What was not asked for."""
+    of_members = {"not_measured": reason} if reason else {}
+    return [({}, pd.DataFrame(of_members, index=range(len(one.members)))) for one in placed]
+
+
+def _q_values(table: pd.DataFrame, p_value: str) -> pd.Series:
+    """Benjamini-Hochberg over the tasks of each surrogate, method and direction."""
+    q_value = pd.Series(np.nan, index=table.index)
+    for _, rows in table[table[p_value].notna()].groupby(GROUP):
+        q_value[rows.index] = false_discovery_control(rows[p_value].to_numpy(float), method="bh")
+    return q_value
+
+
+def _summarise(table: pd.DataFrame, seed: int, n_draws: int) -> pd.DataFrame:
+    """Means over all members compared and over what each is compared with, with intervals over genes.
+
+    Genes are drawn, not sets: those of one gene in several cell types share its place in the map. Sets of tasks that
+    did not pass the gate count only where there are no others.
+    """
+    rows = []
+    for group, of_group in table.groupby(GROUP, sort=False):
+        for measure, (matched, count) in MEASURES.items():
+            used = tables.counted(of_group[of_group[measure].notna()])
+            if used.empty:
+                continue
+            gene, names = pd.factorize(used["gene"])
+            n_items = used[count].to_numpy(float)
+            n, of_members, of_matched = (
+                np.bincount(gene, n_items * value)
+                for value in (1.0, used[measure].to_numpy(float), used[matched].to_numpy(float))
+            )
+            row = dict(zip(GROUP, group, strict=True)) | {
+                "measure": measure,
+                "n_tasks": len(used),
+                "n_genes": len(names),
+                "n_not_passed": int(tables.is_forced(used).sum()),
+                "n_measured": int(n.sum()),
+                "mean_of_members": of_members.sum() / n.sum(),
+                "mean_of_matched": of_matched.sum() / n.sum(),
+            }
+            row["enrichment"] = float(_ratio(of_members.sum(), of_matched.sum()))
+            if len(names) > 1:
+                weights = gene_weights(len(names), n_draws, generator(seed, "contacts", measure, *group))
+                draws = _ratio(weights @ of_members, weights @ of_matched)
+                if np.isfinite(draws).any():
+                    row["enrichment_low"], row["enrichment_high"] = np.nanquantile(draws, INTERVAL)
+            rows.append(row)
+    return pd.DataFrame(rows, columns=CONTACT_SUMMARY_COLUMNS)
+
+
+def _ratio(above: np.ndarray | float, below: np.ndarray | float) -> np.ndarray:
+    """NaN where there is nothing to compare with."""
+    above, below = np.asarray(above, float), np.asarray(below, float)
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)

@@ -1,0 +1,252 @@
+"""Tables of evidence (CRISPRi, promoter-capture Hi-C, eQTL): BED, BEDPE and TSV, read into links.
+
+A link joins an element, an interval of the genome, to a gene and says whether the assay saw the one act on the
+other. Coordinates are 0-based half-open in all three formats; an eQTL at position p is ``p - 1, p``.
+"""
+
+import os
+
+import numpy as np
+import pandas as pd
+
+from grids.data.assemblies import agree_on_assembly, check_assembly
+from grids.data.bed import MISSING, bed_rows, data_lines, fields_of, with_coordinates
+from grids.data.chromosomes import harmonise_chromosomes
+from grids.data.intervals import overlapping
+from grids.io.errors import InputError, did_you_mean, listing
+from grids.io.evidence_tables import check_evidence, format_of
+from grids.io.logging import log
+
+LINK_COLUMNS = ["chromosome", "start", "end", "gene", "is_positive"]
+
+# Column names of published tables, in lower case; of several that are present the first counts.
+ALIASES = {
+    "chromosome": ("chromosome", "chrom", "chr", "seqnames"),
+    "start": ("start", "chromstart"),
+    "end": ("end", "chromend", "stop"),
+    "gene": ("gene", "measuredgenesymbol", "targetgene", "gene_symbol", "genesymbol", "gene_name"),
+    "label": ("label", "is_positive", "regulated", "significant"),
+}
+_BED = ["chromosome", "start", "end", "gene", "score"]
+_BEDPE = ["chromosome", "start", "end", "chromosome_2", "start_2", "end_2", "name", "score"]
+_N_REQUIRED = {"bed": 4, "bedpe": 6}
+_TRUTH = {
+    **dict.fromkeys(("true", "t", "1", "yes", "positive"), True),
+    **dict.fromkeys(("false", "f", "0", "no", "negative"), False),
+}
+
+
+def read_links(
+    name: str,
+    path: str | os.PathLike,
+    peaks: pd.DataFrame,
+    genes: pd.DataFrame,
+    *,
+    format: str | None = None,
+    assembly: str | None = None,
+    run_assembly: str | None = None,
+    label: str | None = None,
+    score: str | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    promoter_upstream_bp: int = 1_000,
+    promoter_downstream_bp: int = 100,
+) -> pd.DataFrame:
+    """Read one table of evidence, with the run's chromosome names and checked against its assembly.
+
+    In a BED file the name is the gene; what follows a ``|`` in it is not read. In a BEDPE file each end is
+    tried as the promoter: where it overlaps that of a gene, the other end is an element linked to the gene.
+    In a TSV the columns have the names of :data:`ALIASES`, in upper or lower case.
+
+    Parameters
+    ----------
+    name : str
+        The table's name, for messages.
+    path : path
+        Gzipped or not.
+    peaks, genes : DataFrame
+        The run's `chromosome start end`, and for genes `gene strand tss`; one dialect of chromosome names.
+    format : {"bed", "bedpe", "tsv"}, optional
+        By default told from the suffix.
+    assembly, run_assembly : str, optional
+        What the table and the run declare.
+    label : str, optional
+        Column that tells positive links (TRUE, 1, yes, positive) from negative ones; by default the first of
+        the label's aliases that is present.
+    score, at_least, at_most : str, float, float, optional
+        Instead of a label: the column of a score, and the lowest or highest value of a positive link. Without
+        label and score every row is a positive link.
+    promoter_upstream_bp, promoter_downstream_bp : int
+        Reach of a promoter from the TSS, by strand; for BEDPE.
+
+    Returns
+    -------
+    DataFrame with columns chromosome, start, end, gene, is_positive
+
+    Raises
+    ------
+    InputError
+        The file cannot be read as what it should be, or belongs to another assembly or annotation.
+    """
+    source = {"name": name, "path": path, "format": format, "label": label, "score": score}
+    check_evidence([{**source, "at_least": at_least, "at_most": at_most}], "evidence")
+    where = f"evidence '{name}' ({path})"
+    known = agree_on_assembly({"input.assembly": run_assembly, f"evidence '{name}'": assembly})
+    if known is None:
+        log.warning(
+            "%s: neither its assembly nor input.assembly is given: that it fits the peaks could not be checked",
+            where,
+        )
+    kind = format_of(path, format)
+    table = _read_tsv(path, where) if kind == "tsv" else _read_bed(path, kind, where)
+    n_rows = len(table)
+    table["is_positive"] = _is_positive(table, label, score, at_least, at_most, where)
+    if kind == "bedpe":
+        far = table.rename(columns={c: f"{c}_2" for c in _BED[:3]} | {f"{c}_2": c for c in _BED[:3]})
+        table = pd.concat([table, far], ignore_index=True)
+    else:
+        table["gene"] = table["gene"].str.split("|").str[0].str.strip() if kind == "bed" else table["gene"]
+        table = table[~table["gene"].isin(MISSING)]
+    table = with_coordinates(table, where)
+    if kind == "bedpe":
+        table = with_coordinates(table, where, "_2")
+    table = table.dropna(subset="is_positive")
+    n_used = table["line"].nunique()
+    table = _on_the_run(table, peaks, genes, known, where)
+    if kind == "bedpe":
+        table = _at_promoters(table, genes, promoter_upstream_bp, promoter_downstream_bp, where)
+    if table.empty:
+        raise InputError(
+            f"{where}: none of its {n_rows} rows has coordinates, a gene and a value; check them"
+        )
+    _require_known_genes(table["gene"], genes["gene"], where)
+    links = table[LINK_COLUMNS].astype({"is_positive": bool}).drop_duplicates(ignore_index=True)
+    log.info(
+        "%s: %d of %d rows have coordinates, a gene and a value; %d links of %d genes, %d of them positive",
+        *(where, n_used, n_rows, len(links), links["gene"].nunique(), links["is_positive"].sum()),
+    )
+    return links
+
+
+def _read_tsv(path, where: str) -> pd.DataFrame:
+    """All columns as text, those with aliases under their canonical names; `line` numbers the rows."""
+    lines = data_lines(path, where)
+    header = fields_of(next(lines, (0, ""))[1].removeprefix("#"))
+    if len(set(header)) < len(header):
+        twice = next(column for i, column in enumerate(header) if column in header[:i])
+        raise InputError(f"{where}: the header names column '{twice}' twice; rename or remove one of them")
+    rows, numbers = [], []
+    for number, line in lines:
+        fields = fields_of(line)
+        if len(fields) > len(header):
+            raise InputError(
+                f"{where}, line {number}: {len(fields)} fields under a header of {len(header)} columns"
+            )
+        rows.append(fields + [""] * (len(header) - len(fields)))
+        numbers.append(number)
+    table = pd.DataFrame(rows, columns=header, dtype=str).assign(line=numbers)
+    present = {column.casefold(): column for column in reversed(header)}
+    for wanted, spellings in ALIASES.items():
+        found = next((present[spelling] for spelling in spellings if spelling in present), None)
+        if found is not None:
+            table[wanted] = table[found]
+        elif wanted != "label":
+            raise InputError(
+                f"{where}: no column for the {wanted}; expected one of {', '.join(spellings)} (upper or lower "
+                f"case), the header is: {listing(header) or 'empty'}"
+            )
+    return table
+
+
+def _read_bed(path, kind: str, where: str) -> pd.DataFrame:
+    """BED or BEDPE as text under canonical names; `line` numbers the rows."""
+    columns = _BED if kind == "bed" else _BEDPE
+    return bed_rows(path, columns, _N_REQUIRED[kind], where, f"a {kind} file of evidence")
+
+
+def _is_positive(table, label, score, at_least, at_most, where: str) -> pd.Series:
+    """Whether each row is a positive link; missing where the file does not say."""
+    column = label or score
+    if column is None and "label" in table:
+        column = label = "label"
+    if column is None:
+        return pd.Series(True, index=table.index, dtype=object)
+    if column not in table:
+        columns = table.columns.drop("line")
+        raise InputError(
+            f"{where}: there is no column '{column}'.{did_you_mean(column, columns)} It has: {listing(columns)}"
+        )
+    text = table[column].str.strip()
+    said = ~text.isin(MISSING)
+    if label is not None:
+        values, expected = text.str.casefold().map(_TRUTH), "TRUE or FALSE (1 or 0, yes or no)"
+    else:
+        values, expected = pd.to_numeric(text, errors="coerce"), "a number"
+    if (odd := said & values.isna()).any():
+        raise InputError(
+            f"{where}, line {table['line'][odd].iloc[0]}: column '{column}' holds '{text[odd].iloc[0]}'; "
+            f"expected {expected}"
+        )
+    if label is None:
+        values = values >= at_least if at_least is not None else values <= at_most
+    if not said.all():
+        log.info("%s: %d rows say nothing in '%s' and are left out", where, int((~said).sum()), column)
+    return values.astype(object).where(said)
+
+
+def _on_the_run(table, peaks, genes, assembly, where: str) -> pd.DataFrame:
+    """Chromosomes under the names of the peaks; coordinates that fit the assembly."""
+    if table.empty:
+        return table
+    try:
+        table, _ = harmonise_chromosomes(table, peaks)
+    except InputError:
+        raise InputError(
+            f"{where}: no chromosome in common with the peaks: its elements lie on "
+            f"{listing(pd.unique(table['chromosome']), 4)}, peaks on {listing(pd.unique(peaks['chromosome']), 4)}"
+        ) from None
+    try:
+        check_assembly(table, genes, assembly)  # its warning about start sites is for peaks only
+    except InputError as error:
+        raise InputError(f"{where}: {str(error).replace('peaks', 'elements')}") from None
+    if "chromosome_2" in table:
+        # Rows come in both directions: every name of the other ends is among those of the first.
+        far, _ = harmonise_chromosomes(pd.DataFrame({"chromosome": table["chromosome_2"]}), peaks)
+        table["chromosome_2"] = far["chromosome"]
+    return table
+
+
+def _at_promoters(table, genes, upstream_bp: int, downstream_bp: int, where: str) -> pd.DataFrame:
+    """Link the first end of each row to the genes whose promoter its other end overlaps."""
+    genes = genes[genes["tss"].notna()]
+    tss, minus = genes["tss"].to_numpy(np.int64), (genes["strand"] == "-").to_numpy()
+    promoters = pd.DataFrame(
+        {
+            "chromosome": genes["chromosome"].to_numpy(),
+            "start": np.maximum(tss - np.where(minus, downstream_bp, upstream_bp), 0),
+            "end": tss + np.where(minus, upstream_bp, downstream_bp) + 1,
+        }
+    )
+    far = table[["chromosome_2", "start_2", "end_2"]].set_axis(promoters.columns, axis=1)
+    row, gene = overlapping(far, promoters)
+    if not len(row):
+        raise InputError(
+            f"{where}: no end of its {table['line'].nunique()} rows overlaps the promoter of a gene; use a file "
+            "of the annotation's assembly, with promoters at one end"
+        )
+    at_none = table["line"].nunique() - table["line"].iloc[row].nunique()
+    if at_none:
+        log.info("%s: %d rows touch no promoter and are left out", where, at_none)
+    return table.iloc[row].assign(gene=genes["gene"].to_numpy()[gene])
+
+
+def _require_known_genes(named: pd.Series, known: pd.Series, where: str) -> None:
+    """Refuse genes of another annotation; log those that the annotation does not have."""
+    unknown = pd.Index(pd.unique(named)).difference(pd.Index(known))
+    if len(unknown) == named.nunique():
+        raise InputError(
+            f"{where}: none of its {len(unknown)} genes ({listing(unknown, 3)}) is in the annotation input.genes."
+            f"{did_you_mean(unknown[0], known)} Name genes as the annotation does"
+        )
+    if len(unknown):
+        log.warning("%s: %d genes are not in input.genes (%s)", where, len(unknown), listing(unknown, 5))

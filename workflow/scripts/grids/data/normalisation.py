@@ -1,0 +1,70 @@
+"""Log-normalised expression and the genes that vary most."""
+
+import numpy as np
+from scipy import sparse
+
+from grids.io import backed
+
+
+def size_factors(depth: np.ndarray, target_sum: float) -> np.ndarray:
+    """What counts are divided by to be counts per `target_sum`; the median for cells without counts.
+
+    Parameters
+    ----------
+    depth : ndarray, shape (n_cells,)
+        Counts of each cell over all genes.
+    target_sum : float
+        Counts per cell after scaling.
+    """
+    positive = depth[depth > 0]
+    return np.where(depth > 0, depth, np.median(positive) if len(positive) else target_sum) / target_sum
+
+
+def log_normalise(values: backed.Rows, size_factor: np.ndarray | None) -> backed.Rows:
+    """Natural log of 1 + counts over the cell's size factor.
+
+    Parameters
+    ----------
+    values : csr_matrix or StoredRows, shape (n_cells, n_genes)
+        Counts, or values already normalised; left as it is.
+    size_factor : ndarray, shape (n_cells,), or None
+        None: values are taken as they are.
+
+    Returns
+    -------
+    csr_matrix or StoredRows, shape (n_cells, n_genes), float32
+    """
+    scaled = values if size_factor is None else backed.scale(values, 1 / size_factor)
+    return backed.then(scaled, _log1p)
+
+
+def _log1p(rows: sparse.csr_matrix) -> sparse.csr_matrix:
+    return sparse.csr_matrix((np.log1p(rows.data).astype(np.float32), rows.indices, rows.indptr), rows.shape)
+
+
+def variable_genes(logged: sparse.csr_matrix, n_genes: int) -> np.ndarray:
+    """The most variable genes of log-normalised values (dispersion within bins of mean expression).
+
+    The `seurat` flavour: it works on logged values, so that data that come normalised, without counts,
+    are treated like counts, and it needs no curve fit, which fails on a handful of genes.
+
+    Parameters
+    ----------
+    logged : csr_matrix, shape (n_cells, n_genes)
+        Log-normalised expression (natural log).
+    n_genes : int
+        How many genes to choose; all of them when there are no more.
+
+    Returns
+    -------
+    array of bool, shape (n_genes,)
+    """
+    if logged.shape[1] <= n_genes:
+        return np.ones(logged.shape[1], bool)
+    import anndata
+    import scanpy
+
+    data = anndata.AnnData(logged)
+    data.uns["log1p"] = {"base": None}
+    table = scanpy.pp.highly_variable_genes(data, n_top_genes=n_genes, flavor="seurat", inplace=False)
+    return table["highly_variable"].to_numpy(bool)

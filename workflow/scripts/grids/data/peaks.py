@@ -1,0 +1,171 @@
+"""Peaks as the inputs name them: ``chr1:100-200`` in its dialects, or columns of coordinates.
+
+Coordinates are 0-based half-open, as in BED.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from grids.data.chromosomes import COORDINATES, LARGEST
+from grids.io.errors import InputError, did_you_mean, listing
+
+# Separators are ":", "-" and "_", or both "." (names of R's data frames).
+_PEAK = re.compile(
+    r"(\S*[^\s:._-])(?:[:_-](?=-?[0-9]+[_-])|\.(?=[0-9]+\.))(-?[0-9]{1,12})[._-](-?[0-9]{1,12})"
+)
+_COLUMN_DIALECTS = {
+    "chromosome": ("chromosome", "chrom", "chr", "seqnames", "seqname", "seqid"),
+    "start": ("start", "chromstart"),
+    "end": ("end", "chromend", "stop"),
+}
+
+
+def parse_peaks(
+    names: Sequence[str],
+    var: pd.DataFrame | None = None,
+    peak_name_key: str | None = None,
+    where: str = "",
+    coordinates: str | None = None,
+) -> pd.DataFrame:
+    """Coordinates of peaks, from their names or from columns.
+
+    Names are read as ``chr1:100-200``, ``chr1-100-200``, ``chr1_100_200`` or ``chr1.100.200``; the contig
+    may itself hold ``-``, ``_`` or ``.``. When names are no coordinates, columns of `var` are used: chromosome, start
+    and end in the usual spellings, or one column ``interval``. Coordinates are taken as they are. Where names and
+    columns tell different places (by more than one base: some count from 1), `coordinates` has to choose.
+
+    Parameters
+    ----------
+    names : sequence of str, length n_peaks
+    var : DataFrame with n_peaks rows, optional
+    peak_name_key : str, optional
+        Column of `var` with the names, instead of `names`.
+    where : str
+        File and modality, for messages.
+    coordinates : {"names", "columns"}, optional
+        Which to take.
+
+    Returns
+    -------
+    DataFrame with columns chromosome (str), start, end (int64); its index is `names`
+
+    Raises
+    ------
+    InputError
+        Names and columns that disagree, peaks without coordinates, end <= start, negative start, or the same peak
+        twice.
+    """
+    where = f"{where}: " if where else ""
+    index = pd.Index(names).astype(str)
+    columns = {str(column).casefold(): column for column in var.columns} if var is not None else {}
+    if peak_name_key is not None:
+        if var is None or peak_name_key not in var.columns:
+            known = [] if var is None else list(var.columns)
+            raise InputError(
+                f"{where}input.peak_name_key '{peak_name_key}' is not a column of the peaks; columns: "
+                f"{listing(known) or 'none'}.{did_you_mean(peak_name_key, known)}"
+            )
+        table = _split_names(var[peak_name_key])
+    else:
+        by_name, by_columns = _split_names(index), _of_columns(var, columns)
+        if coordinates == "columns" and by_columns is None:
+            raise InputError(
+                f"{where}input.peak_coordinates is 'columns', but the peaks have no columns chromosome, start and end; "
+                f"columns: {listing(columns.values()) or 'none'}"
+            )
+        if coordinates is None and by_columns is not None:
+            _check_agreement(by_name, by_columns, index, where)
+        use_names = by_columns is None or coordinates == "names"
+        use_names |= coordinates is None and by_name.start.notna().all()
+        table = by_name if use_names else by_columns
+    table.index = index
+
+    bad = table.chromosome.isna() | table.start.isna() | table.end.isna()
+    if bad.any():
+        raise InputError(
+            f"{where}{int(bad.sum())} of {len(table)} peaks have no coordinates "
+            f"(e.g. {_examples(index[bad])}); expected names like chr1:100-200, chr1-100-200 or chr1_100_200 "
+            "or columns chromosome, start, end: rename the peaks, add the columns, or set "
+            "input.peak_name_key to a column that holds such names"
+        )
+    table = table.astype({"start": np.int64, "end": np.int64})
+    if (bad := table.start < 0).any():
+        raise InputError(
+            f"{where}{int(bad.sum())} peaks start before position 0 (e.g. {_examples(index[bad])}); "
+            "coordinates are 0-based, so the smallest start is 0"
+        )
+    if (bad := table.end <= table.start).any():
+        raise InputError(
+            f"{where}{int(bad.sum())} peaks end at or before their start (e.g. {_examples(index[bad])}); "
+            "expected start < end (0-based, half-open)"
+        )
+    if (bad := table.duplicated()).any():
+        raise InputError(
+            f"{where}{int(bad.sum())} peaks have the coordinates of an earlier one "
+            f"(e.g. {_examples(index[bad])}); each peak may occur once: merge or remove the copies"
+        )
+    return table
+
+
+def _split_names(names) -> pd.DataFrame:
+    """Chromosome, start, end of peak names; missing where a name is no coordinate."""
+    matches = [_PEAK.fullmatch(name) for name in pd.Index(names).astype(str)]
+    parts = [m.groups() if m else (None, None, None) for m in matches]
+    table = pd.DataFrame(parts, columns=COORDINATES, dtype=object)
+    return table.assign(start=pd.to_numeric(table.start), end=pd.to_numeric(table.end))
+
+
+def _of_columns(var: pd.DataFrame | None, columns: Mapping[str, str]) -> pd.DataFrame | None:
+    """Places that columns tell, by their folded names; None where there are no such columns."""
+    dialect = {
+        name: next((columns[c] for c in spellings if c in columns), None)
+        for name, spellings in _COLUMN_DIALECTS.items()
+    }
+    if all(dialect.values()):
+        return _from_columns(var, dialect)
+    return _split_names(var[columns["interval"]]) if "interval" in columns else None
+
+
+def _check_agreement(by_name: pd.DataFrame, by_columns: pd.DataFrame, index: pd.Index, where: str) -> None:
+    """Refuse names that put peaks elsewhere than columns do."""
+    both = (by_name.start.notna() & by_columns.start.notna() & by_columns.end.notna()).to_numpy()
+    apart = [(by_name[side] - by_columns[side]).abs().to_numpy() > 1 for side in ("start", "end")]
+    other = [_bare(table.chromosome) for table in (by_name, by_columns)]
+    differ = both & (apart[0] | apart[1] | (other[0] != other[1]))
+    if not differ.any():
+        return
+    first = int(np.argmax(differ))
+    place = by_columns.iloc[first]
+    raise InputError(
+        f"{where}names and columns place {int(differ.sum())} of {len(index)} peaks differently (e.g. "
+        f"'{index[first]}' lies at {place.chromosome}:{place.start:.0f}-{place.end:.0f} by its columns); set "
+        "input.peak_coordinates to names or columns"
+    )
+
+
+def _bare(chromosomes: pd.Series) -> np.ndarray:
+    """Without the prefix that one dialect has and another has not."""
+    return chromosomes.astype(str).str.removeprefix("chr").to_numpy(object)
+
+
+def _from_columns(var: pd.DataFrame, dialect: Mapping[str, str]) -> pd.DataFrame:
+    chromosome = var[dialect["chromosome"]].astype(object)
+    chromosome = chromosome.where(chromosome.notna() & chromosome.astype(str).str.fullmatch(r"\S+"), None)
+    table = pd.DataFrame({"chromosome": [None if c is None else str(c) for c in chromosome]}, dtype=object)
+    for name in ("start", "end"):
+        values = pd.to_numeric(var[dialect[name]].astype(object), errors="coerce").to_numpy(float)
+        table[name] = np.where((values == np.floor(values)) & (np.abs(values) <= LARGEST), values, np.nan)
+    return table
+
+
+def _examples(names) -> str:
+    return ", ".join(map(str, names[:3]))
+
+
+def peak_names(table: pd.DataFrame) -> pd.Index:
+    """Canonical names, ``chr1:100-200``, of a table with chromosome, start, end."""
+    columns = zip(table.chromosome.astype(str), table.start, table.end, strict=True)
+    return pd.Index([f"{chromosome}:{start}-{end}" for chromosome, start, end in columns], dtype=object)

@@ -1,0 +1,271 @@
+"""Quality control: which cells, genes and peaks are kept, and why the others are not."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from grids.data.multiome import RawMultiome, step_row
+from grids.io import backed
+from grids.io.cells import Modality
+from grids.io.errors import InputError
+from grids.io.logging import log
+
+FRAGMENT_COLUMNS = ("n_fragments", "nCount_ATAC", "atac_fragments", "nFrags")
+TSS_COLUMNS = ("tss_enrichment", "TSS.enrichment", "TSSEnrichment", "tss_score")
+STEP_COLUMNS = ["what", "modality", "step", "n_before", "n_dropped", "n_after", "reason"]
+METRIC_COLUMNS = [
+    "cell", "modality", "cell_type", "n_fragments", "n_genes", "n_counts", "tss_enrichment", "kept", "reason",
+]  # fmt: skip
+
+
+class CellFilter:
+    """The cells of the raw data, their metrics, and which of them are still in.
+
+    Attributes
+    ----------
+    metrics : dict of str to DataFrame
+        Columns as in ``quality_control/metrics.tsv.gz``. Paired data have one frame, ``paired``;
+        unpaired data have ``rna`` and ``atac``. Rows as in the raw data. Metrics that a modality
+        does not have are missing.
+    steps : list of dict
+        One row per step, columns ``STEP_COLUMNS``.
+    missing : dict of str to str
+        What is told of cells without a metric that others have; they count as neither below nor above.
+    """
+
+    def __init__(self, raw: RawMultiome):
+        self.steps: list[dict] = list(raw.steps)
+        self.fragments_from, self.tss_from = "sum of ATAC counts", None
+        rna, atac = _rna_metrics(raw), self._atac_metrics(raw)
+        if raw.paired:
+            joined = rna.assign(**{name: atac[name] for name in ("n_fragments", "tss_enrichment")})
+            self.metrics = {"paired": joined}
+        else:
+            self.metrics = {"rna": rna, "atac": atac}
+        for name, frame in self.metrics.items():
+            frame.insert(0, "modality", name)
+            frame["kept"], frame["reason"] = True, ""
+
+    def _atac_metrics(self, raw: RawMultiome) -> pd.DataFrame:
+        tables = [raw.atac.obs, raw.rna.obs] if raw.paired else [raw.atac.obs]
+        fragments, source = _find(tables, FRAGMENT_COLUMNS)
+        tss, self.tss_from = _find(tables, TSS_COLUMNS)
+        self.missing = {
+            "n_fragments": _told_missing(
+                raw, fragments, source, "are judged by the sum of their ATAC counts"
+            ),
+            "tss_enrichment": _told_missing(raw, tss, self.tss_from, "are not judged by it"),
+        }
+        if source:
+            self.fragments_from = f"obs column {source}"
+        if source is None or np.isnan(fragments).any():
+            _, sums = backed.totals(raw.atac.X)
+            fragments = sums if source is None else np.where(np.isnan(fragments), sums, fragments)
+        return pd.DataFrame(
+            {
+                "cell": raw.atac.obs.index,
+                "cell_type": _labels(raw.atac),
+                "n_fragments": fragments,
+                "n_genes": np.nan,
+                "n_counts": np.nan,
+                "tss_enrichment": np.nan if tss is None else tss,
+            }
+        )
+
+    def kept(self, modality: str) -> np.ndarray:
+        """Rows of the raw modality ("rna" or "atac") that are still in, as positions."""
+        frame = self.metrics.get("paired", self.metrics.get(modality))
+        return np.flatnonzero(frame["kept"].to_numpy())
+
+    def drop(self, modality: str, step: str, passes: np.ndarray, reason: str) -> None:
+        """Take out the cells of one frame that do not pass, and count them.
+
+        Parameters
+        ----------
+        modality : str
+            A key of `metrics`.
+        step : str
+            Name of the step, kept as the reason of each cell it drops.
+        passes : array of bool, one per row of the frame
+        reason : str
+            Why cells do not pass, for the table of steps; "not applied: ..." for a step that cannot be done.
+        """
+        frame = self.metrics[modality]
+        before = frame["kept"].to_numpy()
+        passes = np.asarray(passes, bool)
+        frame.loc[before & ~passes, "reason"] = step
+        frame["kept"] = before & passes
+        self.steps.append(step_row("cells", modality, step, before.sum(), (before & passes).sum(), reason))
+
+    def apply_thresholds(self, thresholds: Mapping, sources: Mapping[str, str]) -> None:
+        """Keep cells with enough fragments, genes and TSS enrichment (all thresholds inclusive).
+
+        Raises
+        ------
+        InputError
+            When no cell passes; the message holds the medians found.
+        """
+        for name, frame in self.metrics.items():
+            if name != "rna":
+                least = thresholds["min_fragments"]
+                reason = f"fewer than {least} fragments ({self.fragments_from}{self.missing['n_fragments']})"
+                self.drop(name, "min_fragments", frame["n_fragments"] >= least, reason)
+            if name != "atac":
+                least = thresholds["min_genes"]
+                self.drop(
+                    name, "min_genes", frame["n_genes"] >= least, f"fewer than {least} genes with expression"
+                )
+            if name != "rna":
+                least = thresholds["min_tss_enrichment"]
+                if self.tss_from:
+                    enrichment, missing = frame["tss_enrichment"], self.missing["tss_enrichment"]
+                    reason = f"TSS enrichment below {least} (obs column {self.tss_from}{missing})"
+                    self.drop(name, "min_tss_enrichment", (enrichment >= least) | enrichment.isna(), reason)
+                else:
+                    reason = f"not applied: obs has no TSS enrichment (none of {', '.join(TSS_COLUMNS)})"
+                    self.drop(name, "min_tss_enrichment", np.ones(len(frame), bool), reason)
+            if not frame["kept"].any():
+                medians = ", ".join(
+                    f"{column} {frame[column].median():g}"
+                    for column in ("n_fragments", "n_genes", "tss_enrichment")
+                    if frame[column].notna().any()
+                )
+                where = sources["atac" if name == "atac" else "rna"]
+                raise InputError(
+                    f"{where}: none of {len(frame)} cells passes quality_control (medians: {medians}); lower "
+                    "min_fragments, min_genes or min_tss_enrichment"
+                )
+
+    def label(self, modality: str, cell_types: np.ndarray) -> None:
+        """Set the cell types of the kept cells of one frame; the others stay as they are."""
+        frame = self.metrics[modality]
+        frame["cell_type"] = frame["cell_type"].astype(object)
+        frame.loc[frame["kept"], "cell_type"] = cell_types
+
+    def counts(self) -> dict[str, pd.Series]:
+        """Number of kept cells per cell type, for each frame."""
+        return {
+            name: frame.loc[frame["kept"], "cell_type"].value_counts() for name, frame in self.metrics.items()
+        }
+
+    def drop_unusable_types(self, min_cells: int) -> None:
+        """Drop unlabelled cells, types that only one modality has, and types with fewer than `min_cells`.
+
+        Raises
+        ------
+        InputError
+            When no type is in both modalities, or none is large enough.
+        """
+        for name, frame in self.metrics.items():
+            self.drop(
+                name, "cell_type", frame["cell_type"].notna(), "no label, or no marker fits the cluster"
+            )
+        counts = self.counts()
+        shared = set.intersection(*(set(series.index) for series in counts.values()))
+        if not shared:
+            found = "; ".join(
+                f"{name}: {', '.join(map(str, series.index[:8])) or 'none'}"
+                for name, series in counts.items()
+            )
+            raise InputError(
+                f"no cell type is found in both modalities ({found}); unpaired cells need shared labels"
+            )
+        if len(self.metrics) == 2:
+            for name, frame in self.metrics.items():
+                only_here = sorted(set(counts[name].index) - shared)
+                reason = f"types without cells in the other modality: {', '.join(only_here) or 'none'}"
+                self.drop(name, "shared_cell_types", frame["cell_type"].isin(shared), reason)
+        sizes = pd.DataFrame({name: series.loc[list(shared)] for name, series in counts.items()}).min(axis=1)
+        large = sizes.index[sizes >= min_cells]
+        if large.empty:
+            biggest = sizes.idxmax()
+            raise InputError(
+                f"no cell type has quality_control.min_cells_per_type = {min_cells} cells after quality "
+                f"control (largest: '{biggest}' with {sizes.max()}); lower it, or the other thresholds"
+            )
+        small = sorted(set(sizes.index) - set(large))
+        reason = f"types with fewer than {min_cells} cells: {', '.join(small) or 'none'}"
+        for name, frame in self.metrics.items():
+            self.drop(name, "min_cells_per_type", frame["cell_type"].isin(large), reason)
+
+    def losses_of(self, cell_type: str) -> str:
+        """How many cells of a type each step has dropped: ``"30 by min_fragments, 5 by min_genes"``."""
+        frames = [
+            frame[(frame["cell_type"] == cell_type) & ~frame["kept"]] for frame in self.metrics.values()
+        ]
+        lost = pd.concat(frames)["reason"].value_counts()
+        ordered = dict.fromkeys(row["step"] for row in self.steps)
+        return ", ".join(f"{lost[step]} by {step}" for step in ordered if step in lost)
+
+    def table(self) -> pd.DataFrame:
+        """Metrics of every cell, modalities below each other, columns ``METRIC_COLUMNS``."""
+        return pd.concat([frame[METRIC_COLUMNS] for frame in self.metrics.values()], ignore_index=True)
+
+
+def enough_cells(
+    matrix: backed.Rows, min_cells: int, always: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features that are non-zero in enough cells.
+
+    Parameters
+    ----------
+    matrix : csr_matrix or StoredRows, shape (n_cells, n_features), without explicit zeros
+    min_cells : int
+        At least one cell is always asked for.
+    always : array of bool, shape (n_features,), optional
+        Features kept with any non-zero value.
+
+    Returns
+    -------
+    keep : array of bool, shape (n_features,)
+    n_cells : array of int32, shape (n_features,)
+        In how many cells each feature is non-zero.
+    """
+    n_cells = backed.count_columns(matrix).astype(np.int32)
+    keep = n_cells >= max(1, min_cells)
+    if always is not None:
+        keep |= always & (n_cells > 0)
+    return keep, n_cells
+
+
+def _rna_metrics(raw: RawMultiome) -> pd.DataFrame:
+    rna = raw.rna
+    n_genes, n_counts = backed.totals(rna.X)
+    if raw.depth is not None:
+        n_counts = raw.depth
+    return pd.DataFrame(
+        {
+            "cell": rna.obs.index,
+            "cell_type": _labels(rna),
+            "n_fragments": np.nan,
+            "n_genes": n_genes,
+            "n_counts": n_counts,
+            "tss_enrichment": np.nan,
+        }
+    )
+
+
+def _labels(modality: Modality) -> np.ndarray:
+    n_cells = len(modality.obs)
+    labels = modality.obs.get("cell_type")
+    return np.full(n_cells, None, object) if labels is None else labels.to_numpy(object)
+
+
+def _told_missing(raw: RawMultiome, values: np.ndarray | None, column: str | None, instead: str) -> str:
+    """How many cells have no value, and what becomes of them; empty where all have one, or there is no column."""
+    n_missing = 0 if values is None else int(np.isnan(values).sum())
+    if not n_missing:
+        return ""
+    told = f"{n_missing} of {len(values)} cells without {column} {instead}"
+    log.warning("%s: %s", raw.sources["atac"], told)
+    return f"; {told}"
+
+
+def _find(tables: list[pd.DataFrame], names: tuple[str, ...]) -> tuple[np.ndarray | None, str | None]:
+    """The first of the named columns that holds numbers, from the first table that has one."""
+    for table in tables:
+        for name in names:
+            if name in table and pd.api.types.is_numeric_dtype(table[name]) and table[name].notna().any():
+                return table[name].to_numpy(np.float64, na_value=np.nan), name
+    return None, None

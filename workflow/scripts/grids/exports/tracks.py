@@ -1,0 +1,300 @@
+"""Files for genome browsers: members as BED, member-gene arcs as BEDPE and interact, accessibility as bigWig."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from grids.io.errors import InputError, listing
+from grids.io.tables import SET_KEYS, is_forced, number
+from grids.io.writing import whole
+
+MAX_SCORE = 1000
+SIGNIFICANT = 0.05
+# Colours of what stands out and of what does not, as browsers want them.
+BLUE, GREY = "0,114,178", "153,153,153"
+
+
+def write_bed(sets: pd.DataFrame, cell_type: str, path: str | os.PathLike) -> None:
+    """Write the members of a type's sets as BED9, sorted by position.
+
+    A track line and a comment with the columns come first. The name is ``gene|direction|rank``, with
+    ``|surrogate|method`` added where the table holds several, and ``|forced`` where the task did not pass the quality
+    gate. The score, 0 to 1000, is the member's effect in context relative to the largest of its set. Members are
+    blue, those of forced tasks grey.
+
+    Parameters
+    ----------
+    sets : DataFrame
+        Rows of the sets table, see :data:`grids.io.tables.SET_COLUMNS`.
+    cell_type : str
+    path : path
+        Replaced as a whole.
+    """
+    rows = _members(sets, cell_type)
+    bed = pd.DataFrame(
+        {
+            "chrom": rows["chromosome"],
+            "chromStart": rows["start"].astype(np.int64),
+            "chromEnd": rows["end"].astype(np.int64),
+            "name": _names(rows),
+            "score": _scores(rows),
+            "strand": ".",
+            "thickStart": rows["start"].astype(np.int64),
+            "thickEnd": rows["end"].astype(np.int64),
+            "itemRgb": np.where(is_forced(rows), GREY, BLUE),
+        }
+    )
+    bed = bed.sort_values(["chrom", "chromStart", "chromEnd", "name"], kind="stable")
+    what = f"Members of the sets of {cell_type}: gene|direction|rank, score by effect in context{_forced_words(rows)}"
+    _write(bed, path, _track_line(f"{cell_type} members", what, "itemRgb=On"))
+
+
+def write_bedpe(
+    sets: pd.DataFrame, genes: pd.DataFrame, effects: pd.DataFrame, cell_type: str, path: str | os.PathLike
+) -> None:
+    """Write arcs from the members of a type's sets to the TSS of their gene as BEDPE, for IGV and bedtools.
+
+    A comment names the columns. Names and scores as in :func:`write_bed`; the second end is the base of the TSS,
+    with the gene's strand. Seven columns follow the ten of the format: `gene`, `rank`, the member's changes of
+    log-expression `log_effect_alone` and `log_effect_in_context`, the `q_value` of its set and `passed_gate`, with
+    ``.`` where missing, and `color` for IGV, as in :func:`write_interact`. Arcs between chromosomes are
+    kept. Genes without a TSS have no arcs.
+
+    Parameters
+    ----------
+    sets : DataFrame
+    genes : DataFrame
+        `gene chromosome strand tss`.
+    effects : DataFrame
+        `surrogate method cell_type gene direction set_size q_value`.
+    cell_type : str
+    path : path
+
+    Raises
+    ------
+    InputError
+        A gene of the sets is not in `genes`.
+    """
+    arcs = _arcs(sets, genes, effects, cell_type, path)
+    bedpe = pd.DataFrame(
+        {
+            "chrom1": arcs["chromosome"],
+            "start1": arcs["start"],
+            "end1": arcs["end"],
+            "chrom2": arcs["tss_chromosome"],
+            "start2": arcs["tss"],
+            "end2": arcs["tss"] + 1,
+            "name": arcs["name"],
+            "score": arcs["score"],
+            "strand1": ".",
+            "strand2": arcs["strand"],
+        }
+    ).join(
+        arcs[["gene", "rank", "log_effect_alone", "log_effect_in_context", "q_value", "passed_gate", "color"]]
+    )
+    _write(bedpe.sort_values(["chrom1", "start1", "end1", "name"], kind="stable"), path)
+
+
+def write_interact(
+    sets: pd.DataFrame, genes: pd.DataFrame, effects: pd.DataFrame, cell_type: str, path: str | os.PathLike
+) -> None:
+    """Write the arcs of :func:`write_bedpe` in UCSC's interact format (bed5+13), which has no BEDPE.
+
+    The source of an arc is the member, the target the base of the TSS. ``value`` is the member's effect in
+    context, ``exp`` the method; arcs of sets with ``q_value < 0.05`` are blue, others grey, and so are those of tasks
+    that did not pass the quality gate. An arc between
+    chromosomes is a record on each of them, as the format wants it.
+
+    Parameters and errors as in :func:`write_bedpe`.
+    """
+    arcs = _arcs(sets, genes, effects, cell_type, path)
+    together = arcs["chromosome"] == arcs["tss_chromosome"]
+    tss_end = arcs["tss"] + 1
+    at_source = pd.DataFrame(
+        {
+            "chrom": arcs["chromosome"],
+            "chromStart": np.where(together, np.minimum(arcs["start"], arcs["tss"]), arcs["start"]),
+            "chromEnd": np.where(together, np.maximum(arcs["end"], tss_end), arcs["end"]),
+            "name": arcs["name"],
+            "score": arcs["score"],
+            "value": arcs["log_effect_in_context"].fillna(0.0),
+            "exp": arcs["method"].map(_one_word),
+            "color": arcs["color"],
+            "sourceChrom": arcs["chromosome"],
+            "sourceStart": arcs["start"],
+            "sourceEnd": arcs["end"],
+            "sourceName": arcs["peak"].map(_one_word),
+            "sourceStrand": ".",
+            "targetChrom": arcs["tss_chromosome"],
+            "targetStart": arcs["tss"],
+            "targetEnd": tss_end,
+            "targetName": arcs["gene"].map(_one_word),
+            "targetStrand": arcs["strand"],
+        }
+    )
+    place = ["chrom", "chromStart", "chromEnd"]
+    apart = at_source[~together]
+    at_target = apart.assign(
+        chrom=apart["targetChrom"], chromStart=apart["targetStart"], chromEnd=apart["targetEnd"]
+    )
+    interact = pd.concat([at_source, at_target]).sort_values([*place, "name"], kind="stable")
+    header = _track_line(
+        f"{cell_type} sets", f"Members of the sets of {cell_type} and their genes{_forced_words(arcs)}",
+        "type=interact interactDirectional=true useScore=on visibility=full maxHeightPixels=200:100:50",
+    )  # fmt: skip
+    _write(interact, path, header)
+
+
+def _arcs(sets, genes, effects, cell_type: str, path: str | os.PathLike) -> pd.DataFrame:
+    """A row per member of a gene with a TSS: the member's, with the TSS, a name, a score, q-value and colour."""
+    rows = _members(sets, cell_type)
+    missing = sorted(set(rows["gene"]) - set(genes["gene"]))
+    if missing:
+        raise InputError(f"{Path(path).name}: no annotation for the genes of these sets: {listing(missing)}")
+    targets = genes.drop_duplicates("gene").set_index("gene").reindex(rows["gene"])
+    strand = targets["strand"].to_numpy()
+    q_values = effects.drop_duplicates(SET_KEYS)[[*SET_KEYS, "q_value"]]
+    arcs = rows.assign(
+        name=_names(rows),
+        score=_scores(rows),
+        tss_chromosome=targets["chromosome"].to_numpy(),
+        tss=targets["tss"].to_numpy(float),
+        strand=np.where(np.isin(strand, ["+", "-"]), strand, "."),
+    ).merge(q_values, on=SET_KEYS, how="left")
+    arcs = arcs.dropna(subset="tss")
+    stands_out = (arcs["q_value"] < SIGNIFICANT) & ~is_forced(arcs)
+    arcs["color"] = np.where(stands_out, BLUE, GREY)
+    return arcs.astype(dict.fromkeys(("start", "end", "tss"), np.int64))
+
+
+def write_bigwig(
+    accessibility: pd.DataFrame, cell_type: str, chromosome_sizes: dict[str, int], path: str | os.PathLike
+) -> None:
+    """Write a type's accessibility as bigWig.
+
+    Peaks are clipped to their chromosome; where they overlap, a base has the mean of the peaks over it. Bases
+    outside all peaks have no value.
+
+    Parameters
+    ----------
+    accessibility : DataFrame
+        `peak chromosome start end` and a column per cell type: share of its cells in which the peak is open.
+    cell_type : str
+    chromosome_sizes : dict of str to int
+        Length in bp of every chromosome.
+    path : path
+
+    Raises
+    ------
+    InputError
+        The type has no column or no peak, or a chromosome no size.
+    """
+    import pybigtools
+
+    if cell_type not in accessibility.columns:
+        raise InputError(f"{Path(path).name}: accessibility has no column for cell type '{cell_type}'")
+    unknown = sorted(set(accessibility["chromosome"].astype(str)) - set(chromosome_sizes))
+    if unknown:
+        raise InputError(f"{Path(path).name}: no chromosome size for {listing(unknown)}")
+    table = accessibility.assign(value=accessibility[cell_type].astype(float)).dropna(subset="value")
+    # The format wants chromosomes in the order of their names.
+    values = [
+        (chromosome, *interval)
+        for chromosome, rows in table.groupby(table["chromosome"].astype(str), sort=True)
+        for interval in average_overlaps(
+            rows["start"].to_numpy(),
+            rows["end"].to_numpy(),
+            rows["value"].to_numpy(),
+            chromosome_sizes[chromosome],
+        )
+    ]
+    path = Path(path)
+    if not values:
+        raise InputError(
+            f"{path.name}: no peak of cell type '{cell_type}' has an accessibility; expected one at least"
+        )
+    sizes = {str(name): int(size) for name, size in sorted(chromosome_sizes.items())}
+    with whole(path) as temporary:
+        pybigtools.open(str(temporary), "w").write(sizes, iter(values))
+
+
+def average_overlaps(
+    start: np.ndarray, end: np.ndarray, value: np.ndarray, chromosome_size: int
+) -> list[tuple[int, int, float]]:
+    """Disjoint, sorted intervals with the mean value of the peaks over each.
+
+    Parameters
+    ----------
+    start, end : ndarray of int, shape (n_peaks,)
+        On one chromosome, in any order, possibly overlapping or reaching beyond its end.
+    value : ndarray, shape (n_peaks,)
+    chromosome_size : int
+    """
+    start, end = np.clip(start, 0, chromosome_size), np.clip(end, 0, chromosome_size)
+    edges = np.unique(np.concatenate([start, end]))
+    if len(edges) < 2:
+        return []
+    first, last = np.searchsorted(edges, start), np.searchsorted(edges, end)
+    total, depth = np.zeros(len(edges)), np.zeros(len(edges), dtype=int)
+    np.add.at(depth, first, 1)
+    np.add.at(depth, last, -1)
+    np.add.at(total, first, value)
+    np.add.at(total, last, -np.asarray(value))
+    total, depth = np.cumsum(total)[:-1], np.cumsum(depth)[:-1]
+    covered = np.flatnonzero(depth > 0)
+    return [(int(edges[i]), int(edges[i + 1]), float(total[i] / depth[i])) for i in covered]
+
+
+def _members(sets: pd.DataFrame, cell_type: str) -> pd.DataFrame:
+    return sets[sets["cell_type"] == cell_type].reset_index(drop=True)
+
+
+def _one_word(name: str) -> str:
+    """A name without white space, which browsers take for the end of a field."""
+    return re.sub(r"\s", "_", str(name))
+
+
+def _names(rows: pd.DataFrame) -> pd.Series:
+    columns = ["gene", "direction", "rank"]
+    if len(rows[["surrogate", "method"]].drop_duplicates()) > 1:
+        columns += ["surrogate", "method"]
+    names = ["|".join(map(str, fields)) for fields in rows[columns].itertuples(index=False)]
+    forced = np.where(is_forced(rows), "|forced", "")
+    names = [_one_word(name) + word for name, word in zip(names, forced, strict=True)]
+    return pd.Series(names, index=rows.index, dtype=object)
+
+
+def _forced_words(rows: pd.DataFrame) -> str:
+    """What a track says of tasks that did not pass the quality gate, where it has any."""
+    return "; grey and named forced: did not pass the quality gate" if is_forced(rows).any() else ""
+
+
+def _scores(rows: pd.DataFrame) -> pd.Series:
+    """The size of a member's effect in context against the largest of its set, as an integer 0 to 1000."""
+    effect = rows["log_effect_in_context"].astype(float).abs().fillna(0.0)
+    task = [rows[name] for name in ("surrogate", "method", "gene", "direction", "set_size")]
+    largest = effect.groupby(task, dropna=False).transform("max")
+    return (MAX_SCORE * (effect / largest.where(largest > 0, 1.0))).round().astype(int)
+
+
+def _track_line(name: str, description: str, settings: str) -> str:
+    """The first line of a track; text stands in double quotes, so it holds none itself."""
+    name, description = (text.replace('"', "'") for text in (name, description))
+    return f'track name="{name}" description="{description}" {settings}\n'
+
+
+def _write(table: pd.DataFrame, path: str | os.PathLike, track_line: str = "") -> None:
+    """Tab-separated, its columns in a comment, under a temporary name first; these formats know no quotes."""
+    columns = [map(_field, table[name]) for name in table]
+    lines = ["\t".join(fields) + "\n" for fields in zip(*columns, strict=True)]
+    with whole(path) as temporary:
+        temporary.write_text(track_line + "#" + "\t".join(table.columns) + "\n" + "".join(lines))
+
+
+def _field(value: object) -> str:
+    if pd.isna(value):
+        return "."
+    return number(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,121 @@
+"""Parts of a long job that are done, kept on disk until all of it is."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import pandas as pd
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, contiguous_format
+
+from grids.io.errors import InputError
+from grids.io.writing import whole
+
+Content = TypeVar("Content")
+
+
+class KeptParts(ABC, Generic[Content]):
+    """What the parts that are done have made, a file for each.
+
+    Parameters
+    ----------
+    folder : path
+        Made when the first part is kept.
+    """
+
+    suffix: str
+
+    def __init__(self, folder: str | os.PathLike):
+        self.folder = Path(folder)
+
+    def save(self, names: Sequence[str], content: Content) -> None:
+        """Keep what the part that has these names has made; numbers are kept to the last bit."""
+        with whole(self._path(names)) as temporary:
+            self._write(content, temporary)
+
+    def load(self, names: Sequence[str]) -> Content | None:
+        """What the part has made, None when it has not been done.
+
+        Raises
+        ------
+        InputError
+            The file is damaged.
+        """
+        path = self._path(names)
+        if not path.exists():
+            return None
+        try:
+            return self._read(path)
+        except (ValueError, TypeError, KeyError, RecursionError, OSError, SafetensorError) as error:
+            raise InputError(
+                f"{path}: this checkpoint cannot be read ({type(error).__name__}: {str(error)[:200]}); "
+                "delete it and run again"
+            ) from None
+
+    def _path(self, names: Sequence[str]) -> Path:
+        key = hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()[:16]
+        return self.folder / f"{key}.{self.suffix}"
+
+    @abstractmethod
+    def _write(self, content: Content, path: Path) -> None: ...
+
+    @abstractmethod
+    def _read(self, path: Path) -> Content: ...
+
+
+class KeptTables(KeptParts[Sequence[pd.DataFrame]]):
+    """Tables of the parts that are done."""
+
+    suffix = "json"
+
+    def _write(self, content: Sequence[pd.DataFrame], path: Path) -> None:
+        kept = [
+            {**table.to_dict("split", index=False), "dtypes": table.dtypes.astype(str).tolist()}
+            for table in content
+        ]
+        path.write_text(json.dumps(kept), encoding="utf-8")
+
+    def _read(self, path: Path) -> tuple[pd.DataFrame, ...]:
+        return tuple(
+            pd.DataFrame(table["data"], columns=table["columns"], dtype=object).astype(
+                dict(zip(table["columns"], table["dtypes"], strict=True))
+            )
+            for table in json.loads(path.read_text(encoding="utf-8"))
+        )
+
+
+class KeptTensors(KeptParts[Mapping[str, Tensor]]):
+    """Tensors of the parts that are done, by name."""
+
+    suffix = "safetensors"
+
+    def _write(self, content: Mapping[str, Tensor], path: Path) -> None:
+        own = {name: tensor.clone(memory_format=contiguous_format) for name, tensor in content.items()}
+        save_file(own, path)
+
+    def _read(self, path: Path) -> dict[str, Tensor]:
+        return load_file(path)
+
+
+Kept = TypeVar("Kept", KeptTables, KeptTensors)
+
+
+@contextlib.contextmanager
+def kept_parts(snakemake, kind: type[Kept]) -> Iterator[Kept]:
+    """Parts that an earlier start of the same job has done; removed when the job ends well.
+
+    The same job has the same rule, wildcards and params, code and seed among them, and input files of the same size
+    and time.
+    """
+    inputs = [(str(path), os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in snakemake.input]
+    job = [snakemake.rule, dict(snakemake.wildcards.items()), dict(snakemake.params.items()), inputs]
+    folder = Path(f"{snakemake.output[0]}.checkpoints")
+    yield kind(folder / hashlib.sha256(repr(job).encode()).hexdigest()[:16])
+    shutil.rmtree(folder, ignore_errors=True)

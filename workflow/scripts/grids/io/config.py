@@ -1,0 +1,365 @@
+"""What a config may say, and one clear line for each thing it may not."""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from grids.io.config_schema import check_schema, sound_sections
+from grids.io.errors import InputError, check_all, did_you_mean, listing
+from grids.io.evidence_tables import check_evidence
+from grids.io.names import check_names, escape
+
+_VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
+INPUT_FILES = ("multiome", "rna", "atac", "genes")
+
+
+def with_guests(schema: dict, *guests: dict, config: dict) -> dict:
+    """The schema of a run: the study's, and those of the benchmarks that are its guests.
+
+    Parameters
+    ----------
+    schema : dict
+        JSON schema of a study's config.
+    *guests : dict
+        Schemas that add keys. One with `instead_of_study` brings its own data, and the words of it why: no study is
+        then asked for, nor allowed.
+    config : dict
+
+    Returns
+    -------
+    dict
+        With ``instead_of_study``: the words by the keys of such guests.
+    """
+    properties, instead = dict(schema["properties"]), {}
+    for guest in guests:
+        properties |= guest["properties"]
+        if "instead_of_study" in guest:
+            instead |= dict.fromkeys(guest["properties"], guest["instead_of_study"])
+    required = [] if {*instead} & {*config} else ["input", "tasks"]
+    return {**schema, "properties": properties, "required": required, "instead_of_study": instead}
+
+
+def check(config: dict, schema: dict, source: str) -> None:
+    """Refuse a config that no run can use.
+
+    Parameters
+    ----------
+    config : dict
+        As read from YAML; without defaults.
+    schema : dict
+        JSON schema of the config.
+    source : str
+        Where the config comes from, named in the message.
+
+    Raises
+    ------
+    InputError
+        With a line for each thing that is wrong: a key that is unknown or missing, a value that is not allowed, or
+        keys that contradict each other. Of a section that breaks the schema, nothing more is said.
+    """
+    sound = sound_sections(config, schema, source)
+    unsound = {*config} - {*sound}
+    contradictions = _contradictions(config, sound, schema, source)
+    check_all(
+        [
+            partial(check_schema, config, schema, source),
+            *(check for sections, check in contradictions if not unsound & sections),
+        ]
+    )
+
+
+def _contradictions(
+    config: dict, sound: dict, schema: dict, source: str
+) -> Iterator[tuple[set[str], Callable]]:
+    """Checks of keys against each other, each behind the sections that it looks at."""
+    instead = schema.get("instead_of_study", {})
+    if {*instead} & {*config}:
+        yield {"input", "tasks", "benchmark", *instead}, partial(_check_no_study, sound, instead, source)
+    elif "input" in sound:
+        yield {"input"}, partial(_check_input, sound["input"], source)
+    split = sound.get("preprocessing", {}).get("split", {})
+    yield set(), partial(_check_variables, config.get("results", ""), f"{source}: results")
+    yield {"preprocessing"}, partial(_check_split, split, schema, source)
+    yield {"search"}, partial(_check_start, sound.get("search", {}), source)
+    yield {"search", "surrogate"}, partial(_check_scope, sound, schema, source)
+    yield {"states"}, partial(_check_states, sound.get("states", []), source)
+    yield {"evidence"}, partial(check_evidence, sound.get("evidence", []), source)
+    yield {"contacts"}, partial(_check_contacts, sound.get("contacts", {}), source)
+
+
+def expand_paths(config, schema: dict):
+    """The same config with ``~``, ``$NAME`` and ``${NAME}`` in its paths replaced by what they stand for.
+
+    A path is a text whose entry in the schema says ``format: path``. One that is there under its very name stays as
+    it is, as do URLs and variables that are not set.
+    """
+    if isinstance(config, dict):
+        entries = schema.get("properties", {})
+        return {key: expand_paths(value, entries.get(key, {})) for key, value in config.items()}
+    if isinstance(config, list):
+        return [expand_paths(value, schema.get("items", {})) for value in config]
+    is_path = isinstance(config, str) and schema.get("format") == "path"
+    if not is_path or is_url(config) or os.path.lexists(config):
+        return config
+    return os.path.expanduser(os.path.expandvars(config))
+
+
+def check_files(config: dict, schema: dict, source: str, marker_sets: Iterable[str] = ()) -> None:
+    """Refuse local files that are not there: whatever the config names.
+
+    Parameters
+    ----------
+    config : dict
+    schema : dict
+        JSON schema of the config, which says what is expected.
+    source : str
+        Where the config comes from, named in the message.
+    marker_sets : iterable of str
+        Names of the marker tables that ship.
+
+    Raises
+    ------
+    InputError
+        With a line for each file that is missing.
+    """
+    marker_sets = sorted(marker_sets)
+    files = local_files(config, schema, marker_sets)
+    markers = config.get("input", {}).get("markers")
+    checks = []
+    if markers and markers not in marker_sets and not os.path.exists(markers):
+        files.pop("input.markers", None)
+        checks.append(partial(_refuse_markers, markers, marker_sets, source))
+    checks += [
+        partial(check_file, path, f"{source}: {key}", _description(key, schema))
+        for key, path in files.items()
+    ]
+    check_all(checks)
+
+
+def _refuse_markers(markers: str, marker_sets: list[str], source: str) -> None:
+    _check_variables(markers, f"{source}: input.markers")
+    raise InputError(
+        f"{source}: input.markers: '{markers}' is neither a file nor one of {listing(marker_sets)}."
+        f"{did_you_mean(markers, marker_sets)}"
+    )
+
+
+def _description(key: str, schema: dict) -> str:
+    """What the schema says of a key of :func:`local_files`."""
+    key = "evidence.path" if key.startswith("evidence ") else key
+    for part in key.split("."):
+        schema = schema.get("items", schema).get("properties", {}).get(part, {})
+    return schema.get("description", "path of a file")
+
+
+def local_files(config: dict, schema: dict, marker_sets: Iterable[str] = ()) -> dict[str, str]:
+    """The user's files on disk by what names them in the config; neither URLs nor marker tables that ship.
+
+    Parameters
+    ----------
+    config : dict
+    schema : dict
+        JSON schema of the config: what has ``format: path`` is a file, but for the folder of the results.
+    marker_sets : iterable of str
+        Names of the marker tables that ship.
+    """
+    files = {place: path for place, path in _paths(config, schema) if path and not is_url(path)}
+    if files.get("input.markers") in {*marker_sets}:
+        del files["input.markers"]
+    files.pop("results", None)
+    return files
+
+
+def _paths(value, schema: dict, place: str = "") -> Iterator[tuple[str, str]]:
+    """Every path in the config behind its place: keys, or the name of an entry of a list (``evidence 'name'``)."""
+    if isinstance(value, dict):
+        entries = schema.get("properties", {})
+        for key, entry in value.items():
+            yield from _paths(entry, entries.get(key, {}), f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list) and "path" in schema.get("items", {}).get("properties", {}):
+        yield from ((f"{place} '{entry['name']}'", entry["path"]) for entry in value)
+    elif isinstance(value, str) and schema.get("format") == "path":
+        yield place, value
+
+
+def search_scope(config: dict) -> str:
+    """Which peaks may be members: what the config says, else what its surrogate can see.
+
+    Parameters
+    ----------
+    config : dict
+        With its defaults filled in.
+    """
+    by_model = {"window": "window", "cross_modality": "genome"}
+    return config["search"]["scope"] or by_model[config["surrogate"]["model"]]
+
+
+def search_fill(config: dict) -> bool:
+    """Whether peaks that do nothing fill a set: what the config says, else only where every peak does something.
+
+    Parameters
+    ----------
+    config : dict
+        With its defaults filled in.
+    """
+    fill = config["search"]["fill"]
+    return config["surrogate"]["model"] == "cross_modality" if fill is None else fill
+
+
+def is_url(path: str) -> bool:
+    """Whether a path of the config is to be downloaded."""
+    return "://" in str(path)
+
+
+def downloads(inputs: dict) -> dict[str, dict[str, str | None]]:
+    """What to download: file name -> its ``key``, ``url`` and ``checksum``.
+
+    Files of the same name in two places get their key as a prefix.
+    """
+    urls = {key: inputs[key] for key in INPUT_FILES if inputs.get(key) and is_url(inputs[key])}
+    names = {key: escape(unquote(Path(urlsplit(url).path).name) or key) for key, url in urls.items()}
+    return {
+        name if list(names.values()).count(name) == 1 else f"{key}.{name}": {
+            "key": key,
+            "url": urls[key],
+            "checksum": inputs.get("checksums", {}).get(key),
+        }
+        for key, name in names.items()
+    }
+
+
+def check_file(path: str | Path, where: str, expected: str = "path of a file") -> None:
+    """Raise an InputError when there is no such file, or its name cannot be used; the message begins with `where`."""
+    if os.path.isdir(path):
+        raise InputError(f"{where}: '{path}' is a folder; expected the {expected}")
+    _check_variables(path, where)
+    if not os.path.isfile(path):
+        raise InputError(
+            f"{where}: there is no file '{path}' (a relative path starts where snakemake runs, {Path.cwd()})"
+        )
+    check_names([str(path)], f"{where}: file names")
+    if {"{", "}"} & {*str(path)}:
+        raise InputError(
+            f"{where}: '{path}' has a brace, which Snakemake reads as a wildcard; rename the file"
+        )
+
+
+def _check_variables(path: str | Path, where: str) -> None:
+    """Refuse a path in which :func:`expand_paths` has left a variable."""
+    names = [plain or braced for plain, braced in _VARIABLE.findall(str(path))]
+    unset = next((name for name in names if name not in os.environ), None)
+    if unset and not os.path.lexists(path):
+        raise InputError(
+            f"{where}: '{path}' names the variable {unset}, which is not set; set it (export {unset}=...), or write "
+            "the path out"
+        )
+
+
+def _check_no_study(config: dict, instead: dict[str, str], source: str) -> None:
+    """A benchmark that makes or brings its own data stands alone."""
+    name, *others = (name for name in instead if name in config)
+    given = others or [key for key in ("input", "tasks", "benchmark") if key in config]
+    if given:
+        given = " and ".join(given)
+        raise InputError(
+            f"{source}: {name} and {given} exclude each other: {instead[name]}; take {given} out, or {name}"
+        )
+
+
+def _check_input(inputs: dict, source: str) -> None:
+    """Exactly one kind of data, with everything that it needs."""
+    given = [key for key in ("simulation", "multiome", "rna", "atac") if inputs.get(key) is not None]
+    kinds = "one of simulation, multiome, or rna and atac"
+    if not given:
+        raise InputError(
+            f"{source}: input: no data; give {kinds}, for example input: {{multiome: cells.h5mu}}"
+        )
+    if given in (["rna"], ["atac"]):
+        other = "atac" if given == ["rna"] else "rna"
+        raise InputError(f"{source}: input.{given[0]} is given without input.{other}; give both")
+    if len(given) > 1 and given != ["rna", "atac"]:
+        raise InputError(f"{source}: input: {' and '.join(given)} exclude each other; give {kinds}")
+    if "simulation" not in given and not inputs.get("genes"):
+        raise InputError(
+            f"{source}: input.genes is missing; give the path or URL of a GTF or BED file with the genes"
+        )
+    for key in inputs.get("checksums", {}):
+        if not inputs.get(key):
+            raise InputError(f"{source}: input.checksums.{key} is given, but input.{key} is not")
+    for key in INPUT_FILES:
+        path = inputs.get(key)
+        if path and is_url(path) and not _is_address(path):
+            raise InputError(
+                f"{source}: input.{key}: '{path}' is no http or https address; expected https://server/path/file"
+            )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and url.isprintable()
+            and " " not in url
+        )
+    except ValueError:  # for example a bracket that is not closed
+        return False
+
+
+def _check_split(split: dict, schema: dict, source: str) -> None:
+    defaults = schema["properties"]["preprocessing"]["properties"]["split"]["properties"]
+    shares = {name: split.get(name, entry["default"]) for name, entry in defaults.items()}
+    if abs(sum(shares.values()) - 1) > 1e-6:
+        told = ", ".join(f"{name} {share:g}" for name, share in shares.items())
+        total = sum(shares.values())
+        raise InputError(
+            f"{source}: preprocessing.split: the shares must sum to 1, but {told} sum to {total:g}"
+        )
+
+
+def _check_start(search: dict, source: str) -> None:
+    """A given start needs given sets, and given sets are there to start from."""
+    is_given, given = search.get("start") == "given", search.get("given")
+    if is_given and not given:
+        raise InputError(f"{source}: search.start is given; name the table of sets in search.given")
+    if given and not is_given:
+        raise InputError(f"{source}: search.given is '{given}'; write search.start: given to start from it")
+
+
+def _check_scope(config: dict, schema: dict, source: str) -> None:
+    """The window surrogate sees no peaks but those of the window."""
+    surrogate = schema["properties"]["surrogate"]["properties"]
+    model = config.get("surrogate", {}).get("model", surrogate["model"]["default"])
+    if model == "window" and config.get("search", {}).get("scope") == "genome":
+        raise InputError(
+            f"{source}: search.scope is genome, but the window surrogate sees only the peaks in the gene's "
+            "window; leave search.scope out, or write surrogate: {model: cross_modality}"
+        )
+
+
+def _check_states(states: list[dict], source: str) -> None:
+    keys = [entry["key"] for entry in states]
+    twice = [key for key in keys if keys.count(key) > 1]
+    if twice:
+        raise InputError(
+            *(f"{source}: states: key '{key}' stands twice; give every column once" for key in twice)
+        )
+
+
+def _check_contacts(contacts: dict, source: str) -> None:
+    """Contact maps are large and read piece by piece: they have to be there."""
+    for key in ("map", "tads"):
+        path = contacts.get(key)
+        if path and is_url(path):
+            raise InputError(f"{source}: contacts.{key}: '{path}' is a URL; download it and give its path")
+    if "::" in (contacts.get("map") or ""):
+        raise InputError(
+            f"{source}: contacts.map: '{contacts['map']}' names a part of a file; give the path of the .mcool, and "
+            "contacts.resolution_bp"
+        )
+    if contacts.get("resolution_bp") is not None and not contacts.get("map"):
+        raise InputError(f"{source}: contacts.resolution_bp is given without contacts.map; give the map too")

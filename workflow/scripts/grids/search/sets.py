@@ -1,0 +1,210 @@
+"""The sets of all genes of one cell type: of each gene, searches from several starts and the best of them."""
+
+import logging
+import os
+from collections import Counter
+
+import pandas as pd
+from scipy import sparse
+from tqdm import tqdm
+
+from grids.io import tables
+from grids.io.errors import InputError, did_you_mean, listing
+from grids.io.seeds import generator
+from grids.io.tables import SKIPPED_COLUMNS
+from grids.search.search import LEAST_EFFECT, Search, SearchResult
+from grids.search.task_cells import TaskCells
+from grids.search.transitions import VALUE_OF_DIRECTION
+
+log = logging.getLogger("grids")
+
+FOUND_COLUMNS = [
+    "surrogate", "method", "cell_type", "gene", "direction", "set_size", "rank", "peak", "share_of_restarts",
+]  # fmt: skip
+SEARCH_COLUMNS = [
+    "surrogate", "method", "cell_type", "gene", "direction", "set_size", "start", "objective_before",
+    "objective_after", "n_rounds", "n_steps", "n_evaluations", "converged", "seconds",
+]  # fmt: skip
+
+
+def find_sets(
+    surrogate,
+    opened: sparse.csr_matrix,
+    tasks: pd.DataFrame,
+    windows: pd.DataFrame,
+    seed: int,
+    *,
+    set_size: int = 10,
+    fill: bool = False,
+    candidates: int = 32,
+    scope: str = "genome",
+    direction: str = "silence",
+    batch_size: int | None = None,
+    restarts: int = 4,
+    start: str = "greedy",
+    given: pd.DataFrame | None = None,
+    max_rounds: int = 50,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Find the sets of all genes of one cell type.
+
+    Parameters
+    ----------
+    surrogate : PooledSurrogate or WindowSurrogate
+    opened : csr_matrix, shape (n_cells, n_peaks)
+        Training cells of the type.
+    tasks : DataFrame
+        Columns ``cell_type, gene``; one cell type.
+    windows : DataFrame
+        Columns ``peak, gene``; read with ``scope="window"`` only.
+    seed : int
+    set_size : int
+        Peaks that are searched for, as many as there are candidates at most. Those that do nothing
+        (:meth:`Search.unfilled`) are no members.
+    fill : bool
+        Every set has `set_size` members, whatever they do.
+    candidates, batch_size, max_rounds
+        As in :class:`Search`.
+    scope : {"genome", "window"}
+        Candidates: every peak that the surrogate sees for the gene, or those in the gene's window.
+    direction : {"silence", "activate"}
+        Close peaks to lower the gene, or open them to raise it.
+    restarts : int
+        Searches per task: the first from `start`, the second from :meth:`Search.along_path`, the others from random
+        sets. The best one is returned.
+    start : {"greedy", "random", "given"}
+    given : DataFrame, optional
+        Columns ``cell_type, gene, peak``: the sets to start from with ``start="given"``, of `set_size` peaks, or
+        of fewer unless `fill`.
+
+    Returns
+    -------
+    sets : DataFrame
+        :data:`FOUND_COLUMNS`; a row per member in nested order, `set_size` being the number of members.
+        `share_of_restarts`: share of the restarts in whose set the member does something.
+    searches : DataFrame
+        :data:`SEARCH_COLUMNS`; a row per restart, `set_size` being that of the task's set.
+    skipped : DataFrame
+        ``cell_type, gene, reason`` of tasks in which no peak does anything, of those without candidate peaks (with
+        `fill`: with fewer than `set_size`), and of genes that the surrogate does not have.
+
+    Raises
+    ------
+    InputError
+        When there are no cells, or `given` lacks a task's set or names peaks that the surrogate does not see.
+    """
+    task_cells = TaskCells(surrogate, opened, VALUE_OF_DIRECTION[direction], seed=seed, split="train")
+    predicted_genes = set(surrogate.genes)
+    origins = [start, "path"][:restarts] + ["random"] * (restarts - 2)
+    found, searches, skipped = [], [], []
+
+    def skip(cell_type: str, gene: str, reason: str) -> None:
+        log.warning("%s, %s skipped: %s", cell_type, gene, reason)
+        skipped.append([cell_type, gene, reason])
+
+    bar = tqdm(tasks[["cell_type", "gene"]].itertuples(index=False), total=len(tasks), unit="gene")
+    for cell_type, gene in bar:
+        bar.set_description(f"{cell_type} {gene}")
+        if gene not in predicted_genes:
+            reason = f"not among the {len(predicted_genes)} genes of the {surrogate.name} surrogate"
+            skip(cell_type, gene, reason)
+            continue
+        cells, column, peaks = task_cells.of(gene)
+        allowed = task_cells.candidates(gene, windows if scope == "window" else None)
+        if len(allowed) < (set_size if fill else 1):
+            reason = f"{len(allowed)} candidate peaks ({scope})"
+            skip(cell_type, gene, f"{reason}, search.set_size is {set_size}" if fill else reason)
+            continue
+        size = min(set_size, len(allowed))
+        screening = generator(seed, "screening", cell_type, gene)
+        search = Search(cells, column, allowed, candidates, batch_size, screening)
+        results = []
+        for restart, origin in enumerate(origins):
+            rng = generator(seed, "find_sets", cell_type, gene, restart)
+            if origin == "given":
+                names = _given_set(given, cell_type, gene, size, fill)
+                first = task_cells.members(gene, names, where="search.given")
+            else:
+                first = search.start(origin, size, rng)
+            results.append(search.improve(first, rng, max_rounds, nested=False))
+        best, members, shares = _best(search, results, fill)
+        key = [surrogate.name, "grids", cell_type, gene, direction, len(members)]
+        found += [
+            [*key, rank, peaks[member], share]
+            for rank, (member, share) in enumerate(zip(members, shares, strict=True), start=1)
+        ]
+        searches += [
+            [*key, origin, result.objective_before, result.objective_after, result.n_rounds, result.n_steps,
+             result.n_evaluations, result.converged, result.seconds]
+            for origin, result in zip(origins, results, strict=True)
+        ]  # fmt: skip
+        if not members:
+            skip(cell_type, gene, _nothing_found(surrogate, gene, scope, direction))
+        log.info(
+            "%s, %s: mean log-expression %.4f -> %.4f, %d members, %d of %d searches converged (no coordinate "
+            "improves)",
+            cell_type, gene, best.objective_before, best.objective_after, len(members),
+            sum(r.converged for r in results), len(results),
+        )  # fmt: skip
+    return (
+        pd.DataFrame(found, columns=FOUND_COLUMNS),
+        pd.DataFrame(searches, columns=SEARCH_COLUMNS),
+        pd.DataFrame(skipped, columns=SKIPPED_COLUMNS),
+    )
+
+
+def _best(
+    search: Search, results: list[SearchResult], fill: bool
+) -> tuple[SearchResult, list[int], list[float]]:
+    """The best result, its members in nested order, and in which share of the results each does something."""
+    doing = [search.unfilled(result.members) for result in results]
+    best, unfilled = max(
+        zip(results, doing, strict=True), key=lambda one: search.sign * one[0].objective_after
+    )
+    members = search.nested_order(best.members if fill else unfilled).tolist()
+    times = Counter(member for one in doing for member in one.tolist())
+    return best, members, [times[member] / len(results) for member in members]
+
+
+def _nothing_found(surrogate, gene: str, scope: str, direction: str) -> str:
+    """Why a task has no set."""
+    act, what = ("closing", "lowers") if direction == "silence" else ("opening", "raises")
+    where = "of the window" if scope == "window" else "of the genome"
+    reason = (
+        f"nothing found: {act} no peak {where} {what} predicted log-expression by more than {LEAST_EFFECT:g}"
+    )
+    if not hasattr(surrogate, "forms"):
+        return reason
+    chance = surrogate.forms().at[gene, "none"]
+    return f"{reason} (posterior chance that no peak is a member: {chance:.2f})"
+
+
+def read_given(path: str | os.PathLike) -> pd.DataFrame:
+    """Read the sets to start from: a TSV with columns ``cell_type, gene, peak``, a row per member.
+
+    Raises
+    ------
+    InputError
+        It is no such table.
+    """
+    where = f"search.given: '{path}'"
+    try:
+        given = tables.read(path, dtype=str)
+    except tables.UNREADABLE as error:
+        raise InputError(f"{where} cannot be read as a tab-separated table ({error})") from None
+    if missing := [column for column in ("cell_type", "gene", "peak") if column not in given]:
+        raise InputError(
+            f"{where}: column '{missing[0]}' is missing; expected cell_type, gene and peak, it has: "
+            f"{listing(given.columns)}.{did_you_mean(missing[0], given.columns)}"
+        )
+    return given
+
+
+def _given_set(given: pd.DataFrame | None, cell_type: str, gene: str, set_size: int, fill: bool) -> list[str]:
+    """Names of the peaks of the task's given set."""
+    here = given[(given["cell_type"] == cell_type) & (given["gene"] == gene)] if given is not None else ()
+    if not (set_size if fill else 1) <= len(here) <= set_size:
+        raise InputError(
+            f"search.start is given: expected {'' if fill else '1 to '}{set_size} peaks for {cell_type}, {gene} in "
+            f"search.given, found {len(here)}"
+        )
+    return list(here["peak"])

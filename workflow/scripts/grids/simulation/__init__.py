@@ -1,1 +1,0 @@
-"""Parts of the simulated multiome: what is planted, and where it lies."""

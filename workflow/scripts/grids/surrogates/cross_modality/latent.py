@@ -1,0 +1,69 @@
+"""A picture of the latent spaces: test cells of both modalities before and after mapping."""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from grids.io.cells import Multiome
+from grids.io.seeds import derive_seed, generator
+from grids.surrogates.cross_modality.model import CrossModalitySurrogate
+
+LATENT_COLUMNS = ["cell", "modality", "mapping", "cell_type", "umap_1", "umap_2"]
+MAX_CELLS = 4000
+
+
+@torch.no_grad()
+def latent_umap(surrogate: CrossModalitySurrogate, multiome: Multiome, seed: int) -> pd.DataFrame:
+    """UMAP of both latents, before mapping and after (in the RNA latent space).
+
+    Both modalities share one layout: ``before`` shows each one's own latent (the spaces differ, so they lie
+    apart), ``after`` the ATAC latents mapped to the RNA space beside the RNA latents.
+
+    Parameters
+    ----------
+    surrogate : CrossModalitySurrogate
+    multiome : Multiome
+        Its test cells are drawn, at most 4,000 of each modality.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        ``cell, modality, mapping, cell_type, umap_1, umap_2``; a row per cell, modality and mapping.
+    """
+    import umap
+
+    surrogate.eval()
+    cells = {
+        "atac": _some(multiome.atac.stream(split="test"), seed),
+        "rna": _some(multiome.rna.stream(split="test"), seed),
+    }
+    z_atac = surrogate.encode_atac(cells["atac"].X)
+    z_rna = surrogate.rna_encoder(torch.from_numpy(cells["rna"].X.toarray()).to(z_atac.device))
+    tables = []
+    for mapping, atac in (("before", z_atac), ("after", surrogate.atac_to_rna(z_atac))):
+        joined = torch.cat([atac, z_rna]).cpu().numpy()
+        joined = joined / np.maximum(joined.std(), 1e-12)
+        layout = umap.UMAP(
+            n_neighbors=min(15, len(joined) - 1), random_state=derive_seed(seed, "umap") % 2**31, n_jobs=1
+        ).fit_transform(joined)
+        table = pd.concat(
+            [
+                pd.DataFrame(
+                    {"cell": m.obs.index, "modality": name, "cell_type": m.obs["cell_type"].to_numpy()}
+                )
+                for name, m in cells.items()
+            ],
+            ignore_index=True,
+        )
+        tables.append(table.assign(mapping=mapping, umap_1=layout[:, 0], umap_2=layout[:, 1]))
+    return pd.concat(tables, ignore_index=True)[LATENT_COLUMNS]
+
+
+def _some(modality, seed: int):
+    n = len(modality.obs)
+    if n <= MAX_CELLS:
+        return modality.cells()
+    chosen = np.zeros(n, bool)
+    chosen[generator(seed, "latent").choice(n, MAX_CELLS, replace=False)] = True
+    return modality.cells(chosen)

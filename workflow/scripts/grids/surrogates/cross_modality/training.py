@@ -1,0 +1,212 @@
+"""Training of the cross-modality surrogate: three stages for all cells, then one for each cell type."""
+
+import copy
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from grids.io import backed, devices
+from grids.io.cells import Multiome
+from grids.io.errors import InputError
+from grids.io.seeds import derive_seed
+from grids.surrogates.cross_modality.losses import Losses
+from grids.surrogates.cross_modality.model import CrossModalitySurrogate, NormalisedEncoder
+from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.stage import CURVE_COLUMNS, Stage, StageRun
+from grids.surrogates.cross_modality.training_cells import TrainingCells
+
+log = logging.getLogger("grids")
+
+MIN_CELLS_TO_SPECIALISE = 20
+# Cells that tell whether a checkpoint was made from the same data.
+CELLS_OF_CHECKPOINT = 100
+
+
+def _checkpoint_folder(
+    folder: str | os.PathLike | None, multiome: Multiome, settings: Settings, *names
+) -> Path | None:
+    """A folder for this very run: other settings or data get another one, so no stale state is resumed."""
+    if folder is None:
+        return None
+    atac, rna = multiome.atac.X, multiome.rna.X
+    described = json.dumps([vars(settings), names, atac.shape, rna.shape, atac.nnz, rna.nnz], default=str)
+    content = hashlib.sha256(described.encode())
+    for matrix in (atac, rna):
+        content.update(matrix[backed.evenly_spaced(matrix.shape[0], CELLS_OF_CHECKPOINT)].indices.tobytes())
+    return Path(folder) / content.hexdigest()[:16]
+
+
+def build(multiome: Multiome, settings: Settings, seed: int) -> CrossModalitySurrogate:
+    """An untrained surrogate for the peaks, genes and cell types of the data."""
+    train_atac = multiome.atac.stream(split="train")
+    cell_types = sorted(set(train_atac.obs["cell_type"]) & set(multiome.rna.obs["cell_type"]))
+    chromosome, _ = pd.factorize(multiome.atac.var["chromosome"])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "build"))
+        model = CrossModalitySurrogate(
+            multiome.atac.var.index,
+            multiome.rna.var.index,
+            cell_types,
+            chromosome,
+            encoder=settings.encoder,
+            n_latent=settings.n_latent,
+            width=settings.width,
+            n_hidden=settings.n_hidden,
+            rna_hidden=settings.rna_hidden,
+            dropout=settings.dropout,
+        )
+    if isinstance(model.atac_encoder, NormalisedEncoder):
+        model.atac_encoder.start_from(train_atac.X, derive_seed(seed, "lsi"))
+    with torch.no_grad():
+        mean = backed.mean(multiome.rna.stream(split="train").X)
+        model.rna_decoder[-1].bias.copy_(torch.from_numpy(mean))
+    return model.to(devices.find(settings.device))
+
+
+def train_joint(
+    multiome: Multiome, settings: Settings, seed: int, checkpoints: str | os.PathLike | None = None
+) -> tuple[CrossModalitySurrogate, pd.DataFrame]:
+    """Train one surrogate on all cells: ATAC autoencoder, RNA autoencoder, mapping (paper, section 3.1).
+
+    Unpaired cells: the mapping stage trains the maps against fixed autoencoders with cycle, reconstruction
+    and adversarial losses. Paired cells (unless ``supervised: false``): a squared error of the predicted
+    expression is added and everything is trained.
+
+    Parameters
+    ----------
+    multiome : Multiome
+    settings : Settings
+    seed : int
+    checkpoints : path, optional
+        Folder for checkpoints; a run that was killed resumes from them.
+
+    Returns
+    -------
+    surrogate : CrossModalitySurrogate
+        In evaluation mode.
+    curves : DataFrame
+        Columns :data:`CURVE_COLUMNS`.
+    """
+    supervised = settings.is_supervised(multiome.paired)
+    model = build(multiome, settings, seed)
+    train = TrainingCells.of(multiome, "train", model.cell_types)
+    validation = TrainingCells.of(multiome, "validation", model.cell_types)
+    folder = _checkpoint_folder(checkpoints, multiome, settings, "joint", seed)
+    losses = Losses(model, settings, supervised, train)
+
+    def mean_over_validation(terms: Callable, name: str) -> Callable[[], float]:
+        @torch.no_grad()
+        def value() -> float:
+            rng = torch.Generator().manual_seed(derive_seed(seed, "validation"))
+            values, n_cells = [], []
+            for batch in validation.batches(512):
+                values.append(terms(batch, rng)[name].item())
+                n_cells.append(batch.atac.shape[0])
+            return float(np.average(values, weights=n_cells))
+
+        return value
+
+    autoencoders = [model.atac_encoder, model.atac_decoder, model.rna_encoder, model.rna_decoder]
+    maps = [model.atac_to_rna, model.rna_to_atac]
+    if supervised:
+        criterion = "supervised", mean_over_validation(losses.supervised_only, "supervised")
+    else:
+        criterion = "pseudobulk", lambda: losses.pseudobulk_error(validation)
+    reconstruction = "reconstruction"
+    stages = [
+        Stage(
+            "atac",
+            autoencoders[:2],
+            losses.atac,
+            reconstruction,
+            mean_over_validation(losses.atac, reconstruction),
+        ),
+        Stage(
+            "rna",
+            autoencoders[2:],
+            losses.rna,
+            reconstruction,
+            mean_over_validation(losses.rna, reconstruction),
+        ),
+        Stage(
+            "mapping",
+            maps + autoencoders if supervised else maps,
+            losses.mapping,
+            *criterion,
+            adversarial=settings.adversarial_weight > 0,
+        ),
+    ]
+    curves = []
+    for stage in stages:
+        checkpoint = folder and folder / f"{stage.name}.pt"
+        curves += StageRun(stage, model, losses, train, settings, seed, checkpoint).run()
+    if isinstance(model.atac_encoder, NormalisedEncoder):
+        model.atac_encoder.centre(train.atac)
+    return model, pd.DataFrame(curves, columns=CURVE_COLUMNS)
+
+
+def specialise(
+    surrogate: CrossModalitySurrogate,
+    multiome: Multiome,
+    cell_type: str,
+    settings: Settings,
+    seed: int,
+    checkpoints: str | os.PathLike | None = None,
+) -> tuple[CrossModalitySurrogate, pd.DataFrame]:
+    """Train the joint surrogate further on one cell type, judged by that type's validation cells.
+
+    The pooling (what a peak contributes) stays as learned from all cells; the networks behind it move. A type
+    with fewer than 20 training cells, or without validation cells, keeps the joint surrogate, and so does a
+    type whose validation loss does not improve, and every type when ``max_epochs.specialisation`` is 0.
+
+    Parameters and returns as :func:`train_joint`; `surrogate` itself is left unchanged.
+
+    Raises
+    ------
+    InputError
+        When the surrogate does not know the cell type.
+    """
+    if cell_type not in surrogate.cell_types:
+        raise InputError(
+            f"cell type {cell_type!r} is not known to the surrogate; it has {surrogate.cell_types}"
+        )
+    supervised = settings.is_supervised(multiome.paired)
+    model = copy.deepcopy(surrogate).to(devices.find(settings.device)).eval()
+    train = TrainingCells.of(multiome, "train", model.cell_types, cell_type)
+    validation = TrainingCells.of(multiome, "validation", model.cell_types, cell_type)
+    folder = _checkpoint_folder(checkpoints, multiome, settings, "specialise", cell_type, seed)
+    n_train, n_validation = (min(c.atac.shape[0], c.rna.shape[0]) for c in (train, validation))
+    if n_train < MIN_CELLS_TO_SPECIALISE or not n_validation:
+        log.info(
+            "%s: %d training and %d validation cells, joint surrogate kept", cell_type, n_train, n_validation
+        )
+        return model, pd.DataFrame(columns=CURVE_COLUMNS)
+    losses = Losses(model, settings, supervised, train)
+
+    if supervised:
+        modules, terms = [model.atac_encoder, model.atac_to_rna, model.rna_decoder], losses.supervised_only
+        criterion = "supervised", lambda: losses.squared_error(validation)
+    else:
+        modules, terms = [model.atac_to_rna, model.rna_to_atac], losses.mapping
+        criterion = "pseudobulk", lambda: losses.pseudobulk_error(validation)
+    stage = Stage(
+        "specialisation",
+        modules,
+        terms,
+        *criterion,
+        cell_type,
+        frozen=(model.atac_encoder.peak_vectors,),
+        adversarial=settings.adversarial_weight > 0 and not supervised,
+        fixed_statistics=True,
+    )
+    curves = StageRun(
+        stage, model, losses, train, settings, seed, folder and folder / "specialisation.pt"
+    ).run()
+    return model, pd.DataFrame(curves, columns=CURVE_COLUMNS)

@@ -1,0 +1,192 @@
+"""Models of a block of genes fitted to cells: the search for them, their posterior, and draws from it."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from scipy import sparse
+from scipy.special import ndtri
+from torch import Tensor
+
+from grids.surrogates.window.set_models import (
+    LOG_RATIO_SD,
+    MAX_LOG_RATIO,
+    Cells,
+    Fit,
+    Models,
+    WorkingModel,
+    activity,
+    curves,
+    expected_by_state,
+    fit_state,
+    log_likelihood,
+    log_mean,
+    refine,
+    search,
+)
+
+N_ROUNDS = 2
+
+
+def sum_cells(cells: Cells, groups: sparse.csr_matrix | None) -> Cells:
+    """Counts and exposures summed, openness and covariates averaged over groups of cells; None changes nothing."""
+    if groups is None:
+        return cells
+    n = torch.from_numpy(np.asarray(groups.sum(1), dtype=np.float32).ravel())
+
+    def total(values: Tensor) -> Tensor:
+        return torch.from_numpy(groups @ values.numpy())
+
+    openness = torch.stack([total(x) / n[:, None] for x in cells.openness])
+    covariates_ = torch.stack([total(x) / n[:, None] for x in cells.covariates])
+    counts, exposure = total(cells.counts.T).T.contiguous(), total(cells.exposure)
+    return replace(cells, openness=openness, covariates=covariates_, counts=counts, exposure=exposure)
+
+
+def fit_models(cells: Cells, penalty: float) -> tuple[Models, Fit, Tensor]:
+    """Search for the models of a block of genes, around the best ones so far.
+
+    Parameters
+    ----------
+    cells : Cells
+    penalty : float
+        Of each member.
+
+    Returns
+    -------
+    models : Models
+        Best first.
+    fit : Fit
+        Of the best model.
+    curve : Tensor, shape (n_genes, n_cells)
+        Of the best model.
+    """
+    fit = fit_state(cells)
+    curve = torch.zeros_like(cells.counts)
+    for _ in range(N_ROUNDS):
+        models = search(WorkingModel(fit, cells, curve), cells, penalty)
+        best = models.take(torch.zeros(len(curve), 1, dtype=torch.long))
+        curve = curves(cells.openness, best)[:, 0]
+        start = Fit(fit.state_effect, torch.full_like(fit.log_ratio, 0.5), fit.dispersion)
+        fit = refine(start, cells, curve)
+    return models, fit, curve
+
+
+def draw_models(
+    models: Models, cells: Cells, fit: Fit, penalty: float, n_draws: int, rngs: list[np.random.Generator]
+) -> tuple[Models, Tensor, Tensor]:
+    """Models from the posterior, each with a log ratio from its own.
+
+    The state's effect is the best model's, but for the level, which every model has its own of.
+
+    Parameters
+    ----------
+    models : Models
+        Best first.
+    cells : Cells
+    fit : Fit
+        Of the best model.
+    penalty : float
+    n_draws : int
+    rngs : list of Generator
+        One for each gene: what is drawn for it does not depend on the genes that are fitted with it.
+
+    Returns
+    -------
+    drawn : Models
+        `n_draws` of each gene.
+    log_ratio : Tensor, shape (n_genes, n_draws)
+    level : Tensor, shape (n_genes, n_draws)
+        Of the log mean, relative to the fit's.
+    """
+    posterior = torch.softmax(models.log_posterior(penalty, cells.is_candidate.sum(1)).double(), 1)
+    # Systematic sampling: shares of models are as close to the posterior as `n_draws` allows.
+    start = torch.from_numpy(np.array([[rng.random()] for rng in rngs]))
+    place = (torch.arange(n_draws) + start) / n_draws
+    which = torch.searchsorted(posterior.cumsum(1), place).clamp(max=posterior.shape[1] - 1)
+    drawn = models.take(which)
+    curve = curves(cells.openness, drawn)
+    log_ratio, error = fit_curves(curve, cells, fit)
+    if n_draws > 1:
+        quantiles = normal_quantiles(n_draws)
+        noise = torch.from_numpy(np.array([rng.permutation(quantiles) for rng in rngs]))
+        log_ratio = (log_ratio + noise * error).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
+    # With another ratio, the level that keeps the mean.
+    level = level_of(curve, cells, fit, log_ratio)
+    return drawn, log_ratio, level
+
+
+def normal_quantiles(n: int) -> np.ndarray:
+    """`n` evenly spaced quantiles of the normal distribution, scaled to unit variance; float32.
+
+    As draws they have the spread, and reach the tails, that random ones only have on average.
+    """
+    quantiles = ndtri((np.arange(n) + 0.5) / n)
+    return (quantiles / quantiles.std()).astype(np.float32)
+
+
+def fit_curves(curve: Tensor, cells: Cells, fit: Fit) -> tuple[Tensor, Tensor]:
+    """Log ratio of each model with its own level, the state's effect that of a fit, and its standard error.
+
+    Parameters
+    ----------
+    curve : Tensor, shape (n_genes, n_models, n_cells)
+    cells : Cells
+    fit : Fit
+
+    Returns
+    -------
+    log_ratio, error : Tensor, shape (n_genes, n_models)
+        The error allows for the doubt about the state's effect, and is of the sandwich form (White, Econometrica
+        1982): what is hidden about openness and state makes counts vary more in some cells than a common
+        dispersion says.
+    """
+    n_genes, n_models, n_cells = curve.shape
+    by_state = expected_by_state(fit, cells)
+    flat = Cells(
+        curve.new_zeros(n_genes * n_models, n_cells, 0),
+        torch.zeros(n_genes * n_models, 0, dtype=torch.bool),
+        torch.ones(1, n_cells, 1),
+        cells.counts.repeat_interleave(n_models, 0),
+        by_state.repeat_interleave(n_models, 0),
+    )
+    zeros = torch.zeros(n_genes * n_models)
+    start = Fit(zeros[:, None], zeros + 0.5, fit.dispersion.repeat_interleave(n_models))
+    each = refine(start, flat, curve.flatten(0, 1))
+    log_ratio = each.log_ratio.view(n_genes, n_models)
+    relative = activity(log_ratio, curve)
+    by_ratio = torch.exp(log_ratio)[:, :, None] * curve / relative
+    expected = by_state[:, None] * torch.exp(each.state_effect.view(n_genes, n_models, 1)) * relative
+    weight = expected / (1 + fit.dispersion[:, None, None] * expected)
+    # The state's part is taken out with the mean weights of the models, which are close to each other.
+    common = weight.mean(1)
+    states = cells.covariates.expand(n_genes, -1, -1)
+    gram = (states * common[:, :, None]).transpose(1, 2) @ states + torch.eye(states.shape[2])
+    mixed = (by_ratio * common[:, None]) @ states
+    by_states = torch.linalg.solve(gram, mixed.transpose(1, 2)).transpose(1, 2)
+    alone = by_ratio - by_states @ states.transpose(1, 2)
+    precision = (alone * by_ratio * common[:, None]).sum(2).clamp(min=0) + 1 / LOG_RATIO_SD**2
+    residual = (cells.counts[:, None] - expected) / (1 + fit.dispersion[:, None, None] * expected)
+    spread = ((alone * residual) ** 2).sum(2) + 1 / LOG_RATIO_SD**2
+    return log_ratio, torch.sqrt(spread) / precision
+
+
+def level_of(curve: Tensor, cells: Cells, fit: Fit, log_ratio: Tensor) -> Tensor:
+    """Log of the factor that brings each model's expected counts to the observed total, (n_genes, n_models)."""
+    expected = (expected_by_state(fit, cells)[:, None] * activity(log_ratio, curve)).sum(2)
+    return torch.log(cells.counts.sum(1).clamp(min=0.5))[:, None] - torch.log(expected.clamp(min=1e-8))
+
+
+def validation_deviance(cells: Cells, held_out: Cells, penalty: float) -> float:
+    """Sum over genes of the mean deviance on held-out cells of the best models fitted to others."""
+    models, fit, _ = fit_models(cells, penalty)
+    best = models.take(torch.zeros(len(cells.counts), 1, dtype=torch.long))
+    log_mu = log_mean(fit, held_out, curves(held_out.openness, best)[:, 0])
+    return float(-2 * log_likelihood(log_mu, held_out, fit.dispersion).mean(1).sum())
+
+
+def probe(models: Models, cells: Cells, fit: Fit) -> tuple[Models, Tensor]:
+    """The best model with members of each gene, for the gate, and its log ratio, shape (n_genes, 1)."""
+    with_members = (models.size > 0) & torch.isfinite(models.gain)
+    best = models.take(with_members.byte().argmax(1, keepdim=True))
+    return best, fit_curves(curves(cells.openness, best), cells, fit)[0]

@@ -1,0 +1,311 @@
+"""Training of the window surrogate: which sets of peaks control each gene, by how much, and how sure that is."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import sparse
+from torch import Tensor
+from tqdm import tqdm
+
+from grids.io.cells import Multiome
+from grids.io.checkpoints import KeptTensors
+from grids.io.errors import InputError
+from grids.io.seeds import generator
+from grids.surrogates.window.data import WindowData
+from grids.surrogates.window.fits import draw_models, fit_models, probe, sum_cells, validation_deviance
+from grids.surrogates.window.local_control import local_control_moments
+from grids.surrogates.window.model import WindowSurrogate, gate_covariates
+from grids.surrogates.window.openness import N_CURVED
+from grids.surrogates.window.set_models import (
+    FORMS,
+    Cells,
+    activity,
+    curves,
+    expected_by_state,
+    fit_state,
+    single_index,
+)
+
+log = logging.getLogger("grids")
+
+# What is kept per peak of a window; the rest is per gene.
+BY_PAIR = ("intercept", "deviation", "weights", "inclusion", "probe_weights")
+# Regularisation is chosen on this many genes at most, among those with enough counts to tell.
+GENES_TO_CHOOSE_ON = 60
+MIN_COUNTS_TO_CHOOSE = 50
+REGULARISATION_COLUMNS = ["cell_type", "strength", "n_cells_per_metacell", "validation_deviance", "chosen"]
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """How the window surrogate is trained.
+
+    Attributes
+    ----------
+    n_components : int
+        Components of the cells' state that expression may follow without the window.
+    member_penalties : tuple of float
+        Costs of each member, in log prior odds, to choose from on validation cells.
+    metacell_sizes : tuple of int
+        Numbers of neighbouring cells of the type to train on sums of; 1 is single cells. While the size is chosen,
+        training cells are summed alone; test cells never take part.
+    train_on : {"own", "all"}
+        The type's own cells, or all cells with the type as a covariate.
+    n_draws : int
+        Models drawn from the posterior.
+    """
+
+    n_components: int = 20
+    member_penalties: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
+    metacell_sizes: tuple[int, ...] = (1,)
+    train_on: str = "own"
+    n_draws: int = 20
+
+
+def train_window(
+    multiome: Multiome,
+    windows: pd.DataFrame,
+    cell_type: str,
+    settings: WindowSettings,
+    seed: int,
+    candidates: pd.DataFrame | None = None,
+    kept: KeptTensors | None = None,
+) -> tuple[WindowSurrogate, pd.DataFrame]:
+    """Train the window surrogate of one cell type, all its genes together.
+
+    Parameters
+    ----------
+    multiome : Multiome
+        Paired; ``atac.obs["detection"]`` is each cell's chance that an open peak is seen.
+    windows : DataFrame
+        Columns ``peak, gene``.
+    cell_type : str
+    settings : WindowSettings
+    seed : int
+    candidates : DataFrame, optional
+        Columns ``peak, gene``: the pairs of `windows` that may be members; all by default. The others only tell how
+        open the window is. With a column ``bend``, models of the gene have this one of
+        :data:`~grids.surrogates.window.set_models.BENDS`; all of them where it is missing.
+    kept : KeptTensors, optional
+        Blocks of genes that are done are kept there, and what is there is not done again: only for the same data,
+        settings, seed and candidates.
+
+    Returns
+    -------
+    surrogate : WindowSurrogate
+        It saw training and validation cells, never test cells.
+    regularisation : DataFrame
+        :data:`REGULARISATION_COLUMNS`; `strength` is the penalty of a member.
+
+    Raises
+    ------
+    InputError
+        Cells are unpaired, none of the type is a training cell, or no gene has a peak in its window.
+    """
+    if not multiome.paired:
+        raise InputError(
+            "surrogate.model is window, which needs RNA and ATAC of the same cells, but these are unpaired; "
+            "set surrogate.model: cross_modality"
+        )
+    if not len(multiome.atac.cells(cell_type=cell_type, split="train").obs):
+        raise InputError(
+            f"cell type '{cell_type}' has no training cells; raise preprocessing.split.train, relax quality_control, "
+            "or take the type out of tasks"
+        )
+    data = WindowData(
+        multiome, windows, cell_type, seed, candidates, settings.train_on, settings.n_components
+    )
+    penalty, size, table = choose_regularisation(data, settings, kept)
+    log.info("%s: penalty of a member %g, %d cells per metacell", cell_type, penalty, size)
+    n_genes, n_pairs = len(data.genes), len(data.peak_of_pair)
+    n_covariates = data.covariates.shape[1]
+    tensors = {
+        "first_pair": data.first_pair,
+        "peak_of_pair": data.peak_of_pair,
+        "intercept": torch.zeros(n_pairs),
+        "deviation": torch.zeros(n_pairs, n_covariates - 1),
+        "direction": torch.zeros(n_genes, n_covariates - 1),
+        "centre": torch.zeros(n_genes, 2),
+        "shared": torch.zeros(n_genes, n_covariates - 1 + N_CURVED),
+        "weights": torch.zeros(n_pairs, settings.n_draws),
+        "size": torch.zeros(n_genes, settings.n_draws),
+        "state_effect": torch.zeros(n_genes, n_covariates),
+        "inclusion": torch.zeros(n_pairs),
+        "form": torch.zeros(n_genes, len(FORMS)),
+        "probe_weights": torch.zeros(n_pairs),
+        "probe_size": torch.zeros(n_genes),
+        "without_window": torch.zeros(n_genes, n_covariates + 5),
+        "dispersion": torch.zeros(n_genes),
+        "half_moments": torch.zeros(n_genes, 3),
+        "depth_only": torch.zeros(n_genes, 2),
+        "calibration": torch.zeros(n_genes, 2),
+    }
+    groups = data.metacells(size, np.arange(len(data.chance)))
+    groups_of_half = data.metacells(size, data.halves[0])
+    bar = tqdm(total=n_genes, desc=f"{cell_type}: fitting genes", unit="gene")
+    for block in data.blocks(np.arange(n_genes)):
+        fit = partial(_fit_block, data, block, penalty, settings.n_draws, groups, groups_of_half)
+        for name, values in _once(data, kept, "fit", block, fit).items():
+            if name in BY_PAIR:
+                for row, gene in enumerate(block):
+                    pairs = data.pairs(gene)
+                    tensors[name][pairs] = values[row, : pairs.stop - pairs.start]
+            else:
+                tensors[name][block] = values
+        bar.update(len(block))
+    bar.close()
+    surrogate = WindowSurrogate(data.peaks, data.genes, data.cell_types, data.state, tensors, cell_type)
+    return surrogate, table
+
+
+def choose_regularisation(
+    data: WindowData, settings: WindowSettings, kept: KeptTensors | None = None
+) -> tuple[float, int, pd.DataFrame]:
+    """Penalty and metacell size with the smallest deviance on validation cells; the median when none can tell.
+
+    Returns
+    -------
+    penalty : float
+    size : int
+    table : DataFrame
+        :data:`REGULARISATION_COLUMNS`.
+    """
+    penalties, sizes = sorted(settings.member_penalties), settings.metacell_sizes
+    options = [(penalty, size) for size in sizes for penalty in penalties]
+    total = np.asarray(data.counts.sum(0)).ravel()[data.column_of_gene]
+    genes = np.flatnonzero(total >= MIN_COUNTS_TO_CHOOSE)
+    if len(genes) > GENES_TO_CHOOSE_ON:
+        rng = generator(data.seed, "choose", data.cell_type)
+        genes = np.sort(rng.choice(genes, GENES_TO_CHOOSE_ON, replace=False))
+    deviance = np.full(len(options), np.nan)
+    if len(options) > 1 and len(genes) and (data.is_validation & data.of_type).any():
+        deviance = np.zeros(len(options))
+        for block in tqdm(data.blocks(genes), desc="choosing regularisation", unit="block"):
+            judge = partial(_judge_options, data, block, settings)
+            deviance += _once(data, kept, "choice", block, judge)["deviance"].numpy() / len(genes)
+        chosen = int(deviance.argmin())
+    else:
+        chosen = len(penalties) // 2
+    table = pd.DataFrame(options, columns=["strength", "n_cells_per_metacell"])
+    table = table.assign(validation_deviance=deviance, chosen=np.arange(len(options)) == chosen)
+    table.insert(0, "cell_type", data.cell_type)
+    return *options[chosen], table[REGULARISATION_COLUMNS]
+
+
+def _judge_options(data: WindowData, block: np.ndarray, settings: WindowSettings) -> dict[str, Tensor]:
+    """Deviances of a block of genes, by size of metacells and penalty within it."""
+    cells, _ = data.cells(block)
+    train = np.flatnonzero(~data.is_validation)
+    held_out = cells.subset(torch.from_numpy(np.flatnonzero(data.is_validation & data.of_type)))
+    deviance = []
+    for size in settings.metacell_sizes:
+        fitted = sum_cells(cells.subset(torch.from_numpy(train)), data.metacells(size, train))
+        deviance += [
+            validation_deviance(fitted, held_out, penalty) for penalty in sorted(settings.member_penalties)
+        ]
+    return {"deviance": torch.tensor(deviance, dtype=torch.float64)}
+
+
+def _once(
+    data: WindowData,
+    kept: KeptTensors | None,
+    what: str,
+    genes: np.ndarray,
+    compute: Callable[[], dict[str, Tensor]],
+) -> dict[str, Tensor]:
+    """What `compute` makes of a block of genes, or what it made before the job was killed."""
+    if kept is None:
+        return compute()
+    names = [what, *(data.genes[gene] for gene in genes)]
+    if (values := kept.load(names)) is None:
+        values = compute()
+        kept.save(names, values)
+    else:
+        log.info("%s: resumed, %s of %d genes was done", data.cell_type, what, len(genes))
+    return values
+
+
+def _fit_block(
+    data: WindowData,
+    block: np.ndarray,
+    penalty: float,
+    n_draws: int,
+    groups: sparse.csr_matrix | None,
+    groups_of_half: sparse.csr_matrix | None,
+) -> dict[str, Tensor]:
+    """What the surrogate keeps of a block of genes, by name; rows are genes."""
+    single, openness = data.cells(block)
+    cells = sum_cells(single, groups)
+    models, fit, _ = fit_models(cells, penalty)
+    rngs = [generator(data.seed, "draws", data.cell_type, data.genes[g]) for g in block]
+    drawn, log_ratio, level = draw_models(models, cells, fit, penalty, n_draws, rngs)
+    weights, size = single_index(drawn, log_ratio)
+    fit.state_effect[:, 0] += level.mean(1)
+    posterior = torch.softmax(models.log_posterior(penalty, cells.is_candidate.sum(1)), 1)
+    form = torch.zeros(len(block), len(FORMS)).scatter_add_(1, models.form, posterior)
+    best, probe_ratio = probe(models, cells, fit)
+    probe_weights, probe_size = single_index(best, probe_ratio)
+    detailed = gate_covariates(data.covariates, openness.state_of_window(data.covariates))
+    without_window = fit_state(replace(single, covariates=detailed))
+    by_window = torch.log(activity(log_ratio, curves(single.openness, drawn))).mean(1)
+    predicted = (single.covariates @ fit.state_effect[:, :, None])[:, :, 0] + by_window
+    observed = data.expression[:, data.column_of_gene[block]].toarray().T.astype(np.float32)
+    return {
+        **{
+            name: getattr(openness, name)
+            for name in ("intercept", "deviation", "direction", "centre", "shared")
+        },
+        "weights": weights.transpose(1, 2),
+        "size": size,
+        "state_effect": fit.state_effect,
+        "inclusion": (posterior[:, :, None] * models.members).sum(1),
+        "form": form,
+        "probe_weights": probe_weights[:, 0],
+        "probe_size": probe_size[:, 0],
+        "without_window": without_window.state_effect,
+        "dispersion": without_window.dispersion,
+        "half_moments": _judge_half(data, single, detailed, penalty, groups_of_half),
+        "depth_only": fit_state(replace(single, covariates=single.covariates[:, :, :2])).state_effect,
+        "calibration": _calibrate(torch.log1p(torch.exp(predicted)), torch.from_numpy(observed)),
+    }
+
+
+def _judge_half(
+    data: WindowData, single: Cells, detailed: Tensor, penalty: float, groups: sparse.csr_matrix | None
+) -> Tensor:
+    """Moments of the gate's test on one half of the training cells, by a fit to the other: (n_genes, 3).
+
+    Openness is that of all training cells: it does not know the counts, which are what is tested.
+    """
+    known, unseen = (replace(single, covariates=detailed).subset(torch.from_numpy(x)) for x in data.halves)
+    fitted = sum_cells(single.subset(torch.from_numpy(data.halves[0])), groups)
+    models, fit, _ = fit_models(fitted, penalty)
+    best, ratio = probe(models, fitted, fit)
+    by_window = torch.log(activity(ratio, curves(unseen.openness, best)))[:, 0]
+    without_window = fit_state(known)
+    expected = expected_by_state(without_window, unseen)
+    moments = [
+        local_control_moments(*gene)
+        for gene in zip(
+            unseen.counts,
+            expected,
+            by_window,
+            unseen.covariates,
+            without_window.dispersion.tolist(),
+            strict=True,
+        )
+    ]
+    return torch.from_numpy(np.stack(moments).astype(np.float32))
+
+
+def _calibrate(predicted: Tensor, observed: Tensor) -> Tensor:
+    """Intercept and slope of the line from predicted to observed values of each gene, shape (n_genes, 2)."""
+    centred = predicted - predicted.mean(1, keepdim=True)
+    slope = (centred * observed).sum(1) / (centred**2).sum(1).clamp(min=1e-6)
+    slope = slope.clamp(0, 10)
+    return torch.stack([observed.mean(1) - slope * predicted.mean(1), slope], 1)

@@ -1,1 +1,0 @@
-"""The synthetic benchmark: functions of binary features whose best set is known."""
