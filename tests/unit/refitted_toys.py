@@ -43,7 +43,7 @@ class WindowToy(LinearToy):
         part.peaks = [self.peaks[i] for i in columns]
         return part
 
-    def cells(self, opened):
+    def window_cells(self, opened):
         self.n_prepared += 1
         return SimpleNamespace(
             of=lambda gene, rng: (opened[:, self.windows[gene]], torch.zeros(opened.shape[0]))

@@ -1,7 +1,8 @@
 """Find, for every task of one cell type, the set of peaks whose joint perturbation moves the gene most."""
 
 from grids.io import tables
-from grids.io.cells import EXPLAINED_CELLS, read_multiome
+from grids.io.caps import EXPLAINED_CELLS
+from grids.io.cells import read_multiome
 from grids.io.checkpoints import KeptTables, kept_parts
 from grids.io.logging import job
 from grids.io.parallel import over_genes

@@ -2,7 +2,8 @@
 
 from grids.analysis.effects import measure_effects
 from grids.io import tables
-from grids.io.cells import EXPLAINED_CELLS, read_multiome
+from grids.io.caps import EXPLAINED_CELLS
+from grids.io.cells import read_multiome
 from grids.io.logging import job
 from grids.io.parallel import over_genes
 from grids.surrogates import storage

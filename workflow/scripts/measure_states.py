@@ -2,7 +2,8 @@
 
 from grids.analysis.states import measure_states
 from grids.io import tables
-from grids.io.cells import EXPLAINED_CELLS, read_multiome
+from grids.io.caps import EXPLAINED_CELLS
+from grids.io.cells import read_multiome
 from grids.io.logging import job
 from grids.surrogates import storage
 

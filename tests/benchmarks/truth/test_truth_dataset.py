@@ -50,9 +50,9 @@ def test_candidates_hold_the_multiomes_numbers(files, data):
 
 def test_splits_have_their_shares(data):
     cells = data.candidates
-    shares = [len(cells.cells(split).depth) for split in ("train", "validation", "test")]
+    shares = [len(cells.of_splits(split).depth) for split in ("train", "validation", "test")]
     assert shares == [700, 100, 200]
-    both = cells.cells("train", "validation")
+    both = cells.of_splits("train", "validation")
     assert both.opened.shape == (10, 800, 6)
     assert not (both.split == "test").any()
 

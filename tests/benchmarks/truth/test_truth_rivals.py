@@ -53,7 +53,7 @@ def test_no_rival_looks_at_test_cells(name):
 
 
 def test_correlation_is_pearsons():
-    cells = candidates().cells("train", "validation")
+    cells = candidates().of_splits("train", "validation")
     scores = rivals.correlation(cells)
     expected = np.corrcoef(cells.opened[1][:, 3], cells.expression[:, 1])[0, 1]
     assert scores[1, 3] == pytest.approx(abs(expected))
@@ -71,7 +71,7 @@ def test_near_peaks_score_high_and_contact_is_constant_below_5_kb():
 
 
 def test_ridge_from_moments_equals_scikit_learn():
-    cells = candidates().cells("train")
+    cells = candidates().of_splits("train")
     coefficients, center, scale, mean = rivals._ridge(cells, penalty=30.0)
     for gene in range(2):
         standardised = (cells.opened[gene] - center[gene]) / scale[gene]

@@ -9,10 +9,11 @@ from models import N_PEAKS, open_peaks, random_surrogate
 from scipy import sparse
 from toys import AllOfToy, AnyOfToy, LinearToy, SaturatingToy
 
+from grids.io.caps import SCREENED_CELLS
 from grids.search import objective
 from grids.search.objective import PerturbedCells
 from grids.search.screening import MIN_CHANGED, Sample
-from grids.search.search import N_SAMPLED, Search
+from grids.search.search import Search
 from grids.search.transitions import linearise
 
 SURROGATES = {encoder: random_surrogate(encoder) for encoder in ("paper", "normalised")}
@@ -84,7 +85,7 @@ def compensated_cells(n_open, weights, rng, value=0, n_cells=1024, rows=None):
 
 
 def test_a_candidate_that_the_sample_does_not_show_rules_out_no_other():
-    sampled = np.random.default_rng(5).choice(1024, N_SAMPLED, replace=False)
+    sampled = np.random.default_rng(5).choice(1024, SCREENED_CELLS, replace=False)
     unseen = np.setdiff1d(np.arange(1024), sampled)[:8]
     n_open, weights = [8, 700, *[300] * 8], [200.0, 1.0, *[0.01] * 8]
     cells = compensated_cells(n_open, weights, np.random.default_rng(0), rows=unseen)

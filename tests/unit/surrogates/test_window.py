@@ -64,7 +64,7 @@ def test_the_expected_index_averages_over_what_may_be_open(pairs):
 def test_predictions_average_over_drawn_models_and_missed_openings(surrogate):
     surrogate.calibration = torch.tensor([[0.1, 2.0], [0.0, 1.0], [-0.3, 0.5], [0.2, 1.5]])
     predicted = surrogate.predict(CELLS).double().numpy()
-    cells = surrogate.cells(CELLS)
+    cells = surrogate.window_cells(CELLS)
     by_state = (cells.covariates @ surrogate.state_effect.T).double().numpy()
     for column, gene in enumerate(surrogate.genes):
         view = surrogate.for_gene(gene)
@@ -85,7 +85,7 @@ def test_a_permuted_window_changes_the_windows_part_only(surrogate):
     identity, shuffled = np.arange(60), np.random.default_rng(1).permutation(60)
     plain = surrogate.predict(CELLS)
     torch.testing.assert_close(surrogate.predict(CELLS, identity), plain)
-    by_state = surrogate.cells(CELLS).covariates @ surrogate.state_effect.T
+    by_state = surrogate.window_cells(CELLS).covariates @ surrogate.state_effect.T
 
     def of_window(predicted):
         return torch.log(torch.expm1(predicted)) - by_state
@@ -96,7 +96,7 @@ def test_a_permuted_window_changes_the_windows_part_only(surrogate):
 
 
 def test_openness_is_certain_where_seen_and_by_state_and_chance_where_not(surrogate):
-    cells = surrogate.cells(CELLS)
+    cells = surrogate.window_cells(CELLS)
     for column in range(4):
         peaks, pairs = surrogate.window(surrogate.genes[column]).numpy(), surrogate._pairs(column)
         slopes = cells.covariates[:, 1:].double().numpy()
@@ -112,18 +112,18 @@ def test_openness_is_certain_where_seen_and_by_state_and_chance_where_not(surrog
 
 def test_openness_is_drawn_as_often_as_its_chance(surrogate):
     opened = sparse.vstack([CELLS] * 200).tocsr()
-    drawn, by_state = surrogate.cells(opened).of("G3", np.random.default_rng(0))
-    chance = surrogate.cells(CELLS).openness(3)
+    drawn, by_state = surrogate.window_cells(opened).of("G3", np.random.default_rng(0))
+    chance = surrogate.window_cells(CELLS).openness(3)
     frequency = drawn.toarray().reshape(200, 60, 4).mean(0)
     assert drawn.dtype == np.uint8 and set(np.unique(drawn.data)) == {1}
     assert (frequency[chance == 1] == 1).all()
     np.testing.assert_allclose(frequency, chance, atol=4.5 * np.sqrt(0.25 / 200))
     assert np.abs(frequency - chance.numpy()).mean() < 0.04
-    again, _ = surrogate.cells(opened).of("G3", np.random.default_rng(0))
+    again, _ = surrogate.window_cells(opened).of("G3", np.random.default_rng(0))
     assert (again != drawn).nnz == 0
-    expected = surrogate.cells(CELLS).covariates @ surrogate.state_effect[3]
+    expected = surrogate.window_cells(CELLS).covariates @ surrogate.state_effect[3]
     torch.testing.assert_close(by_state[:60], expected)
-    other, _ = surrogate.cells(opened).of("HLA-DQB1", np.random.default_rng(0))
+    other, _ = surrogate.window_cells(opened).of("HLA-DQB1", np.random.default_rng(0))
     assert other.shape == (12000, 4)
 
 
@@ -183,7 +183,7 @@ def test_p_values_are_those_of_the_best_model_on_expected_openness(surrogate):
     counts = torch.from_numpy(rng.poisson(1.5, (60, 4)).astype(np.float32))
     exposure = torch.from_numpy(rng.uniform(0.5, 1.5, 60).astype(np.float32))
     p_values = surrogate.local_control_p_values(CELLS, counts, exposure)
-    cells = surrogate.cells(CELLS)
+    cells = surrogate.window_cells(CELLS)
     for column in range(4):
         openness, pairs = cells.openness(column).double().numpy(), surrogate._pairs(column)
         weights = surrogate.probe_weights[pairs].double().numpy()

@@ -276,7 +276,7 @@ def test_candidate_penalties_are_fitted_to_training_and_judged_on_validation_cel
 def test_drawn_models_expect_the_counts_that_are_observed(few):
     """Whatever is drawn for the ratio, the level makes up for it."""
     data = WindowData(few.multiome, few.windows, "A", 0)
-    cells, _ = data.cells(np.arange(len(data.genes)))
+    cells, _ = data.block(np.arange(len(data.genes)))
     models, fit, _ = fit_models(cells, 1.0)
     rngs = [np.random.default_rng(g) for g in range(len(data.genes))]
     drawn, log_ratio, level = draw_models(models, cells, fit, 1.0, 10, rngs)
@@ -291,7 +291,7 @@ def test_drawn_models_expect_the_counts_that_are_observed(few):
 def test_the_surrogate_expects_as_many_counts_as_are_observed(few, small):
     """The state's effects are those of the best model; the level is that of the drawn ones."""
     data = WindowData(few.multiome, few.windows, "A", 0)
-    cells, _ = data.cells(np.arange(len(data.genes)))
+    cells, _ = data.block(np.arange(len(data.genes)))
     for row, gene in enumerate(data.genes):
         column = small.genes.index(gene)
         weights = small.weights[small._pairs(column)]
@@ -303,7 +303,7 @@ def test_the_surrogate_expects_as_many_counts_as_are_observed(few, small):
 
 def test_the_gate_is_given_the_dispersion_beside_the_state_alone(few, small):
     data = WindowData(few.multiome, few.windows, "A", 0)
-    cells, openness = data.cells(np.arange(len(data.genes)))
+    cells, openness = data.block(np.arange(len(data.genes)))
     detailed = gate_covariates(data.covariates, openness.state_of_window(data.covariates))
     alone = fit_state(replace(cells, covariates=detailed))
     columns = [small.genes.index(gene) for gene in data.genes]
@@ -362,7 +362,7 @@ def test_metacells_are_sums_within_type_and_the_given_cells():
     points = data.components[rows].numpy()
     spread = np.mean([points[groups[g].indices].std(0).mean() for g in range(groups.shape[0])])
     assert spread < 0.5 * points.std(0).mean()
-    cells, _ = data.cells(np.array([0, 3]))
+    cells, _ = data.block(np.array([0, 3]))
     subset = cells.subset(torch.from_numpy(rows))
     summed = sum_cells(subset, groups)
     members = groups[5].indices

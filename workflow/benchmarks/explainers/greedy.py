@@ -1,14 +1,11 @@
 """Forward selection with exact evaluation."""
 
-import logging
-
 import torch
 from torch import Tensor
 
 from benchmarks.explainers.problem import Problem
+from grids.io.logging import log
 from grids.search.search import Search
-
-log = logging.getLogger("grids")
 
 
 def greedy(problem: Problem, n_evaluations_per_step: int = 1_000_000, n_proposals: int = 256) -> Tensor:

@@ -1,15 +1,12 @@
 """The exact scan: what perturbing each peak alone does."""
 
-import logging
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.explainers.problem import Problem
+from grids.io.logging import log
 from grids.search.transitions import addition_gain, direction_sign
-
-log = logging.getLogger("grids")
 
 # Predictions of single perturbations that are in memory at a time.
 PREDICTIONS_PER_BLOCK = 2**22

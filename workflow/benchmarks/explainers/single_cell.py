@@ -1,6 +1,5 @@
 """Every explainer on the tasks of one cell type: which sets it finds, what that costs, and what they do."""
 
-import logging
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -12,12 +11,11 @@ from benchmarks.explainers.run import explain
 from grids.analysis.effects import TASK_KEYS, accessibility_bins, distance_classes, draw_null_sets
 from grids.data.intervals import distance_to_tss
 from grids.io.cells import Multiome
+from grids.io.logging import log
 from grids.io.seeds import generator
 from grids.io.tables import SKIPPED_COLUMNS
 from grids.search.task_cells import TaskCells
 from grids.search.transitions import VALUE_OF_DIRECTION
-
-log = logging.getLogger("grids")
 
 FOUND_COLUMNS = [*TASK_KEYS, "set_size", "rank", "peak", "share_of_restarts"]
 COST_COLUMNS = [

@@ -1,7 +1,6 @@
 """Training of the classifier that is explained (supplement of the paper)."""
 
 import copy
-import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +12,8 @@ from tqdm import tqdm
 from benchmarks.mnist.classifier import Classifier
 from benchmarks.mnist.digits import EXPLAINED, OTHER
 from grids.io.cells import Modality
+from grids.io.logging import log
 from grids.io.seeds import derive_seed, generator
-
-log = logging.getLogger("grids")
 
 LOG_ODDS = f"{EXPLAINED} against {OTHER}"
 QUALITY_COLUMNS = ["split", "n_digits", "accuracy", "cross_entropy", "epochs"]

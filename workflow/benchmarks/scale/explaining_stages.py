@@ -15,7 +15,8 @@ from grids.analysis.redundancy import shapley
 from grids.data.preprocessing import accessibility
 from grids.io import backed
 from grids.io.backed import RunningMean
-from grids.io.cells import EXPLAINED_CELLS, Modality, Multiome, read_multiome
+from grids.io.caps import EXPLAINED_CELLS
+from grids.io.cells import Modality, Multiome, read_multiome
 from grids.io.parallel import over_genes
 from grids.io.seeds import generator
 from grids.search.objective import PerturbedCells

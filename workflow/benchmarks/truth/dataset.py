@@ -61,7 +61,7 @@ class Candidates:
     atac_depth: np.ndarray
     split: np.ndarray
 
-    def cells(self, *splits: str) -> "Candidates":
+    def of_splits(self, *splits: str) -> "Candidates":
         """The cells of these splits."""
         keep = np.isin(self.split, splits)
         per_cell = ("counts", "expression", "depth", "atac_depth", "split")

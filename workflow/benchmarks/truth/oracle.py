@@ -28,18 +28,20 @@ from scipy.special import logsumexp, ndtr, ndtri
 
 from benchmarks.truth.dataset import Candidates, Dataset
 from benchmarks.truth.result import MethodResult
+from grids.io.tables import LOGICS
 
 OPEN_SHARE = 0.5  # of the simulation
 SEARCH_SLOPES = np.array([0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0])
 CALL_SLOPES = np.arange(0, 6.01, 0.05)
-FORMS = ("multiplicative", "redundant", "synergistic")
+# What more than one member can do.
+FORMS = LOGICS[2:]
 MOST_DETECTION = 0.98
 N_NODES = 21  # of Gauss-Hermite quadrature over the state factor
 
 
 def run(dataset: Dataset, seed: int) -> list[MethodResult]:
     """Both oracles; they draw no random numbers."""
-    cells = dataset.candidates.cells("train", "validation")
+    cells = dataset.candidates.of_splits("train", "validation")
     truth = dataset.truth.set_index(["gene", "peak"])
     results = []
     for name, given_seen in (("oracle_observed", given_all_is_seen), ("oracle_hidden", given_some_is_hidden)):

@@ -9,8 +9,8 @@ import pandas as pd
 from benchmarks.truth.dataset import Candidates
 from grids.data.simulation.logics import MEMBERS_OF_LOGIC
 from grids.io.errors import InputError, listing
+from grids.io.tables import LOGICS
 
-LOGICS = ("none", "single", "multiplicative", "redundant", "synergistic")
 SET_SIZES = sorted(set(MEMBERS_OF_LOGIC.values()) - {0})
 GENE_COLUMNS = ["logic_call", "joint_log_effect", "joint_log_effect_low", "joint_log_effect_high", "p_value"]
 SET_COLUMNS = [f"in_set_of_{size}" for size in SET_SIZES]

@@ -22,7 +22,7 @@ def run(dataset: Dataset, seed: int) -> list[MethodResult]:
 
 def correlation(candidates: Candidates) -> np.ndarray:
     """Absolute Pearson correlation of openness and log-expression, shape (n_genes, n_candidates)."""
-    cells = candidates.cells("train", "validation")
+    cells = candidates.of_splits("train", "validation")
     pairs = zip(cells.opened, cells.expression.T, strict=True)
     return np.abs([pearson(opened.astype(float), y[:, None], 0) for opened, y in pairs])
 
@@ -34,7 +34,7 @@ def distance(candidates: Candidates) -> np.ndarray:
 
 def accessibility_over_distance(candidates: Candidates) -> np.ndarray:
     """Share of open cells over distance to the power of 0.87, shape (n_genes, n_candidates)."""
-    share = candidates.cells("train", "validation").opened.mean(1)
+    share = candidates.of_splits("train", "validation").opened.mean(1)
     return share * np.maximum(candidates.distance_to_tss_bp, CONTACT_FLOOR_BP) ** -CONTACT_EXPONENT
 
 
@@ -48,13 +48,13 @@ def ridge(candidates: Candidates) -> np.ndarray:
     -------
     ndarray, shape (n_genes, n_candidates)
     """
-    train, validation = (candidates.cells(split) for split in ("train", "validation"))
+    train, validation = (candidates.of_splits(split) for split in ("train", "validation"))
     fits = np.stack([_ridge(train, penalty)[0] for penalty in RIDGE_PENALTIES])
     center, scale, mean = _ridge(train, 1.0)[1:]
     standardised = (validation.opened - center[:, None]) / scale[:, None]
     predicted = np.einsum("gcp,agp->acg", standardised, fits) + mean
     best = ((predicted - validation.expression) ** 2).mean(1).argmin(0)
-    both = candidates.cells("train", "validation")
+    both = candidates.of_splits("train", "validation")
     refits = np.stack([_ridge(both, penalty)[0] for penalty in RIDGE_PENALTIES])
     return np.abs(refits[best, np.arange(len(best))])
 
@@ -83,7 +83,7 @@ def poisson_ridge(candidates: Candidates) -> np.ndarray:
     ndarray, shape (n_genes, n_candidates)
     """
     train, validation, both = (
-        candidates.cells(*splits) for splits in (("train",), ("validation",), ("train", "validation"))
+        candidates.of_splits(*splits) for splits in (("train",), ("validation",), ("train", "validation"))
     )
     coefficients = np.zeros(candidates.peaks.shape)
     for gene in range(len(coefficients)):

@@ -5,7 +5,8 @@ import pandas as pd
 from benchmarks.explainers.single_cell import matched_random_sets
 from grids.analysis.effects import measure_effects
 from grids.io import tables
-from grids.io.cells import EXPLAINED_CELLS, read_multiome
+from grids.io.caps import EXPLAINED_CELLS
+from grids.io.cells import read_multiome
 from grids.io.logging import job
 from grids.surrogates import storage
 

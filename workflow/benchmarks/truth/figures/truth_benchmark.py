@@ -22,9 +22,9 @@ from grids.figures.style import (
     styled,
     words,
 )
+from grids.io.tables import LOGICS
 
 FACTORS = {"n_cells": "{:,.0f} cells", "coaccessibility": "co-access. {:g}", "detection": "detection {:g}"}
-LOGICS = ("none", "single", "multiplicative", "redundant", "synergistic")
 RECOVERED = ("redundant", "multiplicative", "synergistic", "single")
 WIDE = "redundant"  # where methods differ most
 # These know the members: they have nothing to recover.

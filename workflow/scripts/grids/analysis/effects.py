@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 from grids.data.intervals import distance_to_tss, locate
+from grids.io.caps import NULL_CELLS
 from grids.io.cells import Multiome
 from grids.io.errors import InputError, did_you_mean, listing
 from grids.io.logging import log
@@ -73,7 +74,7 @@ def measure_effects(
     accessibility: np.ndarray,
     *,
     n_null_sets: int = 1000,
-    max_null_cells: int = 500,
+    max_null_cells: int = NULL_CELLS,
     seed: int = 0,
     searches: pd.DataFrame | None = None,
     sizes: Iterable[int] | None = None,
@@ -163,7 +164,7 @@ def measure_effects(
         chance = _expected_by_chance(peaks, gene_row, distance)
         wanted = reported_sizes(len(members)) if sizes is None else sizes
         for size in sorted({*(int(k) for k in wanted if 0 < k <= len(members)), len(members)}):
-            after = of_task.cells(members[:size])
+            after = of_task.predicted(members[:size])
             draws = _first_of_each(null_sets[:, :size])
             null = of_null.log_changes(null_sets[draws, :size])
             found_there = of_null.log_changes(members[None, :size])[0]
@@ -241,7 +242,7 @@ class _Evaluator:
         self.perturbed, self.gene = perturbed, gene
         self.before = _numpy(perturbed.predict(gene))
 
-    def cells(self, members: np.ndarray) -> np.ndarray:
+    def predicted(self, members: np.ndarray) -> np.ndarray:
         """Predicted log-expression of each cell with `members` perturbed, shape (n_cells,)."""
         return _numpy(self.perturbed.predict_sets(self._sets(members[None]), self.gene))[0]
 

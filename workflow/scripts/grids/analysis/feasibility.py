@@ -4,17 +4,14 @@ A gene that has no peak in its window, or is seen in too few test cells, passes 
 asks the same function, so that what is said early is what is said late.
 """
 
-import logging
-
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from grids.io.cells import EXPLAINED_CELLS, Multiome
+from grids.io.caps import EXPLAINED_CELLS
+from grids.io.cells import Multiome
 from grids.io.logging import tell
 from grids.surrogates.quality import MIN_EXPRESSING_CELLS, MIN_TEST_CELLS
-
-log = logging.getLogger("grids")
 
 SPLITS = ["train", "validation", "test"]
 N_CELLS = [f"n_cells_{split}" for split in SPLITS]
@@ -72,7 +69,7 @@ def check_feasibility(
     Parameters
     ----------
     multiome : Multiome
-        Of more than :data:`~grids.io.cells.EXPLAINED_CELLS` cells of a type and split so many, evenly spaced, are
+        Of more than :data:`~grids.io.caps.EXPLAINED_CELLS` cells of a type and split so many, evenly spaced, are
         looked at, as by the gate.
     windows : DataFrame
         Columns ``peak, gene``.

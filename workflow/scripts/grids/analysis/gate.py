@@ -9,8 +9,6 @@ cross-modality surrogate sees the whole genome; what its window adds is the pred
 with windows of other cells. :func:`covariance_p_value` asks whether that covaries with what is observed.
 """
 
-import logging
-
 import numpy as np
 import pandas as pd
 import torch
@@ -19,14 +17,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from grids.analysis.feasibility import NO_PEAK, UNPAIRED, why_untestable
-from grids.io.cells import EXPLAINED_CELLS, Multiome
-from grids.io.logging import tell
+from grids.io.caps import EXPLAINED_CELLS
+from grids.io.cells import Multiome
+from grids.io.logging import log, tell
 from grids.io.seeds import generator
 from grids.io.tables import SKIPPED_COLUMNS
 from grids.surrogates.quality import correlation
 from grids.surrogates.window.data import counts_and_exposure
-
-log = logging.getLogger("grids")
 
 N_PERMUTATIONS = 10
 GATE_COLUMNS = [

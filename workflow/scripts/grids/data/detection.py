@@ -6,15 +6,12 @@ which open peaks are missed (zero-truncated Poisson; compare Miao & Kim, Nature 
 capture of open peaks the same way).
 """
 
-import logging
-
 import numpy as np
 from scipy import sparse
 from scipy.special import lambertw
 
 from grids.io import backed
-
-log = logging.getLogger("grids")
+from grids.io.logging import log
 
 # In fragment counts of one Poisson rate the ratio n2 / n1 is 1.5 times n3 / n2. Counts of cut sites, two to a
 # fragment, have far more twos than that.

@@ -24,10 +24,9 @@ from grids.figures.style import (
     words,
 )
 from grids.figures.tasks import full_sets
-from grids.io.tables import is_forced
+from grids.io.tables import LOGICS, is_forced
 
 # In the order of the figure; others follow in alphabetical order.
-LOGICS = ("single", "multiplicative", "redundant", "synergistic", "none")
 
 
 @styled

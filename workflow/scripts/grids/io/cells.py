@@ -15,10 +15,6 @@ from grids.io import backed
 from grids.io.errors import InputError, did_you_mean, listing
 from grids.io.logging import log
 
-# Cells of one type and split that a gene is explained in, at most. The standard error of a mean over them is 0.7 % of
-# the cells' standard deviation.
-EXPLAINED_CELLS = 20_000
-
 
 @dataclass(frozen=True)
 class Modality:

@@ -12,11 +12,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from grids.io.checkpoints import KeptTables
+from grids.io.logging import log
 from grids.io.tables import concatenate
 
 Tables = TypeVar("Tables")
 
-log = logging.getLogger("grids")
 
 # A process costs some seconds to start: it should have so many genes, in so many parts, to be worth it.
 GENES_PER_WORKER, PARTS_PER_WORKER = 4, 4

@@ -51,6 +51,8 @@ ALTERNATIVE_COLUMNS = [
     "surrogate", "method", "cell_type", "gene", "direction", "alternative", "rank", "peak", "log_change",
     "share_of_first", "reaches_90_percent",
 ]  # fmt: skip
+# How the peaks of a gene may combine, in columns `logic`.
+LOGICS = ("none", "single", "multiplicative", "redundant", "synergistic")
 TASK_KEYS = ["surrogate", "method", "cell_type", "gene", "direction"]
 SET_KEYS = [*TASK_KEYS, "set_size"]
 # What may name a task in a table; whether it passed the gate stands behind.

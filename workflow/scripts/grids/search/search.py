@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grids.io.caps import SCREENED_CELLS
 from grids.io.errors import InputError
 from grids.search.bounds import GainBounds
 from grids.search.objective import PerturbedCells
@@ -30,8 +31,6 @@ LEAST_EFFECT, LEAST_SHARE = 1e-4, 0.01
 N_PATH_STEPS = 20
 MIN_STEPS_PER_CELL = 4
 MIN_STEPS_OF_ALL = 8192
-# Cells in which candidates are evaluated first; not fewer than a quarter of all, or sampling would not pay.
-N_SAMPLED = 128
 # Fewer candidates are evaluated in all cells at once.
 N_WORTH_SCREENING = 10
 
@@ -107,8 +106,9 @@ class Search:
         self._excluded = torch.ones(cells.n_peaks, dtype=torch.bool, device=cells.device)
         self._excluded[self.allowed] = False
         self._n_evaluations = 0
-        is_large = rng is not None and len(cells) >= 4 * N_SAMPLED
-        self._sample = Sample(cells, N_SAMPLED, rng) if is_large else None
+        # A sample of more than a quarter of the cells would not pay.
+        is_large = rng is not None and len(cells) >= 4 * SCREENED_CELLS
+        self._sample = Sample(cells, SCREENED_CELLS, rng) if is_large else None
         self._bounds = GainBounds(cells)
         self._last: Linearised | None = None
         self._effect_alone: dict[int, float] = {}

@@ -1,6 +1,5 @@
 """The sets of all genes of one cell type: of each gene, searches from several starts and the best of them."""
 
-import logging
 import os
 from collections import Counter
 
@@ -10,13 +9,12 @@ from tqdm import tqdm
 
 from grids.io import tables
 from grids.io.errors import InputError, did_you_mean, listing
+from grids.io.logging import log
 from grids.io.seeds import generator
 from grids.io.tables import SKIPPED_COLUMNS
 from grids.search.search import LEAST_EFFECT, Search, SearchResult
 from grids.search.task_cells import TaskCells
 from grids.search.transitions import VALUE_OF_DIRECTION
-
-log = logging.getLogger("grids")
 
 FOUND_COLUMNS = [
     "surrogate", "method", "cell_type", "gene", "direction", "set_size", "rank", "peak", "share_of_restarts",

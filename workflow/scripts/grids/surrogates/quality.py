@@ -21,10 +21,10 @@ import pandas as pd
 from scipy import sparse, stats
 
 from grids.io import backed
+from grids.io.caps import JUDGED_CELLS
 from grids.io.cells import Modality, Multiome
 from grids.io.seeds import derive_seed
 
-JUDGED_CELLS = 10_000
 RANKED_COLUMNS = 128
 CELLS_AVERAGED = 256
 N_COMPONENTS = 50

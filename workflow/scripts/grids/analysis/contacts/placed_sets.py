@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-TASK_KEYS = ["surrogate", "method", "cell_type", "gene", "direction"]
+from grids.io.tables import TASK_KEYS
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import pandas as pd
 from grids.analysis.evidence.agreement import auprc, enrichment, gene_weights
 from grids.analysis.evidence.links import read_links
 from grids.analysis.evidence.pairs import PREDICTORS, absolute_correlation, gene_scope, judge_pairs, predict
-from grids.io.cells import EXPLAINED_CELLS, Multiome
+from grids.io.caps import EXPLAINED_CELLS
+from grids.io.cells import Multiome
 from grids.io.errors import InputError, did_you_mean, listing
 from grids.io.evidence_tables import format_of
 from grids.io.logging import log

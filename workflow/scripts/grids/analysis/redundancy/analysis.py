@@ -4,7 +4,6 @@ Intervals and p-values are of *the surrogate's* answer. With refits of the surro
 hold the doubt about the surrogate and about the cells; without, about the cells only.
 """
 
-import logging
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -28,8 +27,10 @@ from grids.analysis.redundancy.set_tables import (
 from grids.analysis.redundancy.shapley import shapley_values
 from grids.analysis.redundancy.statistics import SUFFICIENT_SHARE, bootstrap_weights
 from grids.analysis.redundancy.subsets import measure_subsets, predictor
+from grids.io.caps import REDUNDANCY_CELLS
 from grids.io.cells import Multiome
 from grids.io.errors import InputError, did_you_mean, listing
+from grids.io.logging import log
 from grids.io.seeds import generator
 from grids.io.tables import (
     ALTERNATIVE_COLUMNS,
@@ -42,8 +43,6 @@ from grids.io.tables import (
 from grids.search.objective import PerturbedCells
 from grids.search.task_cells import TaskCells
 from grids.search.transitions import VALUE_OF_DIRECTION, direction_sign
-
-log = logging.getLogger("grids")
 
 N_BOOTSTRAP_LEAST = 20
 
@@ -82,7 +81,7 @@ def analyse_sets(
     n_stability: int = 20,
     max_alternatives: int = 5,
     n_permutations: int = 100,
-    max_cells: int = 1000,
+    max_cells: int = REDUNDANCY_CELLS,
     candidates: int = 32,
     max_rounds: int = 50,
 ) -> Redundancy:

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from grids.io.caps import LATENT_CELLS
 from grids.io.cells import Multiome
 from grids.io.seeds import derive_seed, generator
 from grids.surrogates.cross_modality.model import CrossModalitySurrogate
 
 LATENT_COLUMNS = ["cell", "modality", "mapping", "cell_type", "umap_1", "umap_2"]
-MAX_CELLS = 4000
 
 
 @torch.no_grad()
@@ -62,8 +62,8 @@ def latent_umap(surrogate: CrossModalitySurrogate, multiome: Multiome, seed: int
 
 def _some(modality, seed: int):
     n = len(modality.obs)
-    if n <= MAX_CELLS:
+    if n <= LATENT_CELLS:
         return modality.cells()
     chosen = np.zeros(n, bool)
-    chosen[generator(seed, "latent").choice(n, MAX_CELLS, replace=False)] = True
+    chosen[generator(seed, "latent").choice(n, LATENT_CELLS, replace=False)] = True
     return modality.cells(chosen)

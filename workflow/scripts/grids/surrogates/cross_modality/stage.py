@@ -1,7 +1,6 @@
 """One stage of training: epochs over batches, early stopping, a checkpoint after every epoch, curves."""
 
 import copy
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from grids.io.errors import InputError
+from grids.io.logging import log
 from grids.io.seeds import derive_seed, generator
 from grids.io.writing import whole
 from grids.surrogates.cross_modality.losses import Losses
 from grids.surrogates.cross_modality.model import CrossModalitySurrogate
 from grids.surrogates.cross_modality.settings import Settings
 from grids.surrogates.cross_modality.training_cells import TrainingCells
-
-log = logging.getLogger("grids")
 
 CURVE_COLUMNS = ["stage", "cell_type", "epoch", "loss", "split", "value"]
 # The discriminators are updated at every n-th step (paper).

@@ -3,7 +3,6 @@
 import copy
 import hashlib
 import json
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,14 +14,13 @@ import torch
 from grids.io import backed, devices
 from grids.io.cells import Multiome
 from grids.io.errors import InputError
+from grids.io.logging import log
 from grids.io.seeds import derive_seed
 from grids.surrogates.cross_modality.losses import Losses
 from grids.surrogates.cross_modality.model import CrossModalitySurrogate, NormalisedEncoder
 from grids.surrogates.cross_modality.settings import Settings
 from grids.surrogates.cross_modality.stage import CURVE_COLUMNS, Stage, StageRun
 from grids.surrogates.cross_modality.training_cells import TrainingCells
-
-log = logging.getLogger("grids")
 
 MIN_CELLS_TO_SPECIALISE = 20
 # Cells that tell whether a checkpoint was made from the same data.

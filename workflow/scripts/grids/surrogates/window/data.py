@@ -6,6 +6,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from grids.io.caps import TRAINED_CELLS
 from grids.io.cells import Modality, Multiome
 from grids.io.errors import InputError
 from grids.io.seeds import generator
@@ -16,7 +17,6 @@ from grids.surrogates.window.set_models import BENDS, N_EXTENDED, Cells
 
 ENTRIES_PER_BLOCK = 2**23
 # Training and validation cells that a model learns from, at most.
-MAX_CELLS = 50_000
 CELLS_PER_COMPONENT = 25
 
 
@@ -87,7 +87,7 @@ class WindowData:
         chosen = {"split": ["train", "validation"]}
         if train_on == "own":
             chosen["cell_type"] = cell_type
-        cells = multiome.cells(**chosen, most=MAX_CELLS)
+        cells = multiome.cells(**chosen, most=TRAINED_CELLS)
         rna, atac = cells.rna, cells.atac
         self.cell_types = atac.cell_types
         self.type_code = pd.Index(self.cell_types).get_indexer(atac.obs["cell_type"])
@@ -152,7 +152,7 @@ class WindowData:
                 start = end
         return blocks
 
-    def cells(self, genes: np.ndarray) -> tuple[Cells, WindowOpenness]:
+    def block(self, genes: np.ndarray) -> tuple[Cells, WindowOpenness]:
         """The data of a block of genes, windows unpacked and padded to the largest of them, and their openness."""
         windows = [self.peak_of_pair[self.pairs(g)].numpy() for g in genes]
         size = np.array([len(window) for window in windows])

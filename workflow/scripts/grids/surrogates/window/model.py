@@ -178,7 +178,7 @@ class WindowSurrogate(nn.Module):
         """Posterior chance that each peak of a gene's window is a member, shape (n_window_peaks,)."""
         return self.inclusion[self._pairs(column)]
 
-    def cells(self, opened: sparse.spmatrix) -> "WindowCells":
+    def window_cells(self, opened: sparse.spmatrix) -> "WindowCells":
         """Cells as the genes' windows see them; shape of `opened` (n_cells, n_peaks)."""
         return WindowCells(self, check_opened(opened, len(self.peaks)))
 
@@ -206,7 +206,7 @@ class WindowSurrogate(nn.Module):
         window_of : ndarray of int, shape (n_cells,), optional
             The cell whose windows each cell gets; its state stays its own.
         """
-        cells = self.cells(opened)
+        cells = self.window_cells(opened)
         log_mean = cells.covariates @ self.state_effect.T
         for column in range(len(self.genes)):
             openness = cells.openness(column)
@@ -244,7 +244,7 @@ class WindowSurrogate(nn.Module):
         --------
         grids.surrogates.window.local_control.local_control_p_value
         """
-        cells = self.cells(opened)
+        cells = self.window_cells(opened)
         p_values = np.ones(len(self.genes))
         for column in range(len(self.genes)):
             index = expected_index(cells.openness(column), self.probe_weights[self._pairs(column)])

@@ -29,8 +29,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from grids.io.tables import LOGICS
+
 BENDS = (-6.0, -1.5, -0.4, 0.35, 0.7, 1.2, 2.5, 6.0)
-FORMS = ("none", "single", "multiplicative", "redundant", "synergistic")
+FORMS = LOGICS
 # The form of a set of two or more members with each bend.
 FORM_OF_BEND = torch.tensor([3, 3, 2, 2, 2, 2, 4, 4])
 # Before any counts are seen, the forms are as likely as each other, and so are the bends of a form.

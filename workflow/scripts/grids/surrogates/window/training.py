@@ -1,6 +1,5 @@
 """Training of the window surrogate: which sets of peaks control each gene, by how much, and how sure that is."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +14,7 @@ from tqdm import tqdm
 from grids.io.cells import Multiome
 from grids.io.checkpoints import KeptTensors
 from grids.io.errors import InputError
+from grids.io.logging import log
 from grids.io.seeds import generator
 from grids.surrogates.window.data import WindowData
 from grids.surrogates.window.fits import draw_models, fit_models, probe, sum_cells, validation_deviance
@@ -30,8 +30,6 @@ from grids.surrogates.window.set_models import (
     fit_state,
     single_index,
 )
-
-log = logging.getLogger("grids")
 
 # What is kept per peak of a window; the rest is per gene.
 BY_PAIR = ("intercept", "deviation", "weights", "inclusion", "probe_weights")
@@ -199,7 +197,7 @@ def choose_regularisation(
 
 def _judge_options(data: WindowData, block: np.ndarray, settings: WindowSettings) -> dict[str, Tensor]:
     """Deviances of a block of genes, by size of metacells and penalty within it."""
-    cells, _ = data.cells(block)
+    cells, _ = data.block(block)
     train = np.flatnonzero(~data.is_validation)
     held_out = cells.subset(torch.from_numpy(np.flatnonzero(data.is_validation & data.of_type)))
     deviance = []
@@ -239,7 +237,7 @@ def _fit_block(
     groups_of_half: sparse.csr_matrix | None,
 ) -> dict[str, Tensor]:
     """What the surrogate keeps of a block of genes, by name; rows are genes."""
-    single, openness = data.cells(block)
+    single, openness = data.block(block)
     cells = sum_cells(single, groups)
     models, fit, _ = fit_models(cells, penalty)
     rngs = [generator(data.seed, "draws", data.cell_type, data.genes[g]) for g in block]
