@@ -1,7 +1,5 @@
 """Linear surrogates that have refits, or a part for each gene, as the window surrogate does."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import torch
 from toys import LinearToy
@@ -43,11 +41,9 @@ class WindowToy(LinearToy):
         part.peaks = [self.peaks[i] for i in columns]
         return part
 
-    def window_cells(self, opened):
+    def observe(self, opened, seed, split):
         self.n_prepared += 1
-        return SimpleNamespace(
-            of=lambda gene, rng: (opened[:, self.windows[gene]], torch.zeros(opened.shape[0]))
-        )
+        return lambda gene: (opened[:, self.windows[gene]], None)
 
 
 def window_surrogate():

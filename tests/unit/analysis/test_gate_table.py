@@ -9,10 +9,12 @@ from scipy import sparse, stats
 from toys import LinearToy
 
 from grids.analysis import gate as gate_table
-from grids.analysis.gate import choose_tasks, covariance_p_value, judge
+from grids.analysis.gate import choose_tasks, judge
 from grids.io.cells import Modality, Multiome
+from grids.surrogates.judged_windows import _moved, covariance_p_value
 from grids.surrogates.quality import correlation
-from grids.surrogates.window.data import counts_and_exposure
+from grids.surrogates.window.counts import counts_and_exposure
+from grids.surrogates.window.model import WindowSurrogate
 
 PEAKS = [3, 7, 9]
 
@@ -47,7 +49,7 @@ def windows(multiome):
 class Windows:
     """A window surrogate: gene 0 follows whether any of its peaks is open, gene 2 nothing, gene 5 a constant."""
 
-    name = "window"
+    judged_genes, judge_windows = WindowSurrogate.judged_genes, WindowSurrogate.judge_windows
 
     def __init__(self, multiome):
         self.peaks, self.genes = list(multiome.atac.var.index), ["G0", "G2", "G5"]
@@ -184,7 +186,7 @@ def test_the_depth_of_a_cell_stays_when_its_window_is_permuted(multiome, windows
     pooled = surrogate.pool(opened).detach()
     seen = opened[:, PEAKS].toarray().astype(np.float32)
     spread = surrogate.shift[PEAKS].detach()[:, None]
-    moved = gate_table._moved(pooled, seen[order] - seen, spread)
+    moved = _moved(pooled, seen[order] - seen, spread)
     shuffled = opened.toarray()
     shuffled[:, PEAKS] = shuffled[order][:, PEAKS]
     expected = surrogate.pool(sparse.csr_matrix(shuffled)).detach()

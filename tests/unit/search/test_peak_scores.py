@@ -34,7 +34,7 @@ def test_a_window_surrogate_is_scored_on_openness_that_was_seen_or_missed():
     tasks = pd.DataFrame({"cell_type": ["A"], "gene": ["G3"]})
     scores = score_peaks(surrogate, opened, tasks, windows, seed=5)
     rng = generator(5, "openness", "test", "L2/3", "G3")
-    drawn, _ = surrogate.window_cells(opened).of("G3", rng)
+    drawn, _ = surrogate.window_cells(opened).draw("G3", rng)
     before = view.predict(drawn).mean()
     for peak, score in zip(scores["peak"], scores["score"], strict=True):
         closed = drawn.toarray()

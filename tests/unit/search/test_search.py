@@ -277,7 +277,7 @@ def test_peaks_that_do_nothing_are_no_members():
 
 def test_a_gene_of_which_no_set_model_has_a_member_is_skipped_with_that_chance():
     surrogate = named(WindowToy([0.0, 0.0], {"G0": [0, 1]}))
-    surrogate.forms = lambda: pd.DataFrame({"none": [0.966]}, index=["G0"])
+    surrogate.chance_of_no_member = {"G0": 0.966}.get
     tasks, opened = pd.DataFrame({"cell_type": ["T"], "gene": ["G0"]}), sparse.csr_matrix(np.ones((5, 2)))
     windows = pd.DataFrame({"peak": surrogate.peaks, "gene": "G0"})
     sets, _, skipped = find_sets(surrogate, opened.astype(np.uint8), tasks, windows, 1, scope="window")

@@ -74,7 +74,7 @@ def test_the_window_surrogate_equals_dense_evaluation_on_the_drawn_openness():
     surrogate.intercept = torch.zeros(5)
     surrogate.state.chance_line = torch.tensor([0.1, 0.0, 1.0])  # many an open peak is missed
     opened = sparse.csr_matrix((rng.random((400, 4)) < 0.4).astype(np.uint8))
-    drawn, by_state = surrogate.window_cells(opened).of(
+    drawn, by_state = surrogate.window_cells(opened).draw(
         gene, generator(0, "openness", "test", "Oligo/OPC", gene)
     )
     z = drawn.toarray().astype(bool)

@@ -37,7 +37,7 @@ def test_a_stored_window_surrogate_predicts_the_same(tmp_path):
     assert again.for_gene("HLA-DQB1").peaks == model.for_gene("HLA-DQB1").peaks
     assert torch.equal(again.replicate(1).weights, model.replicate(1).weights)
     (mine, my_state), (theirs, their_state) = (
-        m.window_cells(open_peaks(9)).of("G3", np.random.default_rng(0)) for m in (again, model)
+        m.window_cells(open_peaks(9)).draw("G3", np.random.default_rng(0)) for m in (again, model)
     )
     assert (mine != theirs).nnz == 0 and torch.equal(my_state, their_state)
     metadata = storage.read_metadata(path)

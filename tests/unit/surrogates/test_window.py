@@ -112,18 +112,18 @@ def test_openness_is_certain_where_seen_and_by_state_and_chance_where_not(surrog
 
 def test_openness_is_drawn_as_often_as_its_chance(surrogate):
     opened = sparse.vstack([CELLS] * 200).tocsr()
-    drawn, by_state = surrogate.window_cells(opened).of("G3", np.random.default_rng(0))
+    drawn, by_state = surrogate.window_cells(opened).draw("G3", np.random.default_rng(0))
     chance = surrogate.window_cells(CELLS).openness(3)
     frequency = drawn.toarray().reshape(200, 60, 4).mean(0)
     assert drawn.dtype == np.uint8 and set(np.unique(drawn.data)) == {1}
     assert (frequency[chance == 1] == 1).all()
     np.testing.assert_allclose(frequency, chance, atol=4.5 * np.sqrt(0.25 / 200))
     assert np.abs(frequency - chance.numpy()).mean() < 0.04
-    again, _ = surrogate.window_cells(opened).of("G3", np.random.default_rng(0))
+    again, _ = surrogate.window_cells(opened).draw("G3", np.random.default_rng(0))
     assert (again != drawn).nnz == 0
     expected = surrogate.window_cells(CELLS).covariates @ surrogate.state_effect[3]
     torch.testing.assert_close(by_state[:60], expected)
-    other, _ = surrogate.window_cells(opened).of("HLA-DQB1", np.random.default_rng(0))
+    other, _ = surrogate.window_cells(opened).draw("HLA-DQB1", np.random.default_rng(0))
     assert other.shape == (12000, 4)
 
 

@@ -15,7 +15,8 @@ from grids.io.errors import InputError
 from grids.surrogates import storage
 from grids.surrogates.window import data as window_data
 from grids.surrogates.window import training as window_training
-from grids.surrogates.window.data import WindowData, counts_and_exposure
+from grids.surrogates.window.counts import counts_and_exposure
+from grids.surrogates.window.data import WindowData
 from grids.surrogates.window.fits import draw_models, fit_models, sum_cells
 from grids.surrogates.window.model import expected_index, gate_covariates, log_activity
 from grids.surrogates.window.set_models import Cells, curves, fit_state

@@ -17,7 +17,7 @@ from grids.search.search import Search
 from grids.search.task_cells import TaskCells
 from grids.surrogates.cross_modality.settings import Settings
 from grids.surrogates.cross_modality.training import specialise, train_joint
-from grids.surrogates.window.data import counts_and_exposure
+from grids.surrogates.window.counts import counts_and_exposure
 from grids.surrogates.window.model import WindowSurrogate
 from grids.surrogates.window.training import WindowSettings, train_window
 

@@ -2,19 +2,13 @@
 
 A gene passes in a cell type when its window tells something that the rest of the cell does not (a false discovery
 rate), and the surrogate predicts it better than the cell's depth, than itself with the windows of other cells, and
-than the mean of the cell type.
-
-The window surrogate has its own test of the window (:mod:`grids.surrogates.window.local_control`). The
-cross-modality surrogate sees the whole genome; what its window adds is the prediction less the mean of predictions
-with windows of other cells. :func:`covariance_p_value` asks whether that covaries with what is observed.
+than the mean of the cell type. What windows tell, each surrogate says by a test of its own
+(:meth:`~grids.surrogates.pooling.Surrogate.judge_windows`).
 """
 
 import numpy as np
 import pandas as pd
-import torch
-from scipy import sparse, stats
-from torch import Tensor
-from tqdm import tqdm
+from scipy import stats
 
 from grids.analysis.feasibility import NO_PEAK, UNPAIRED, why_untestable
 from grids.io.caps import EXPLAINED_CELLS
@@ -22,8 +16,8 @@ from grids.io.cells import Multiome
 from grids.io.logging import log, tell
 from grids.io.seeds import generator
 from grids.io.tables import SKIPPED_COLUMNS
+from grids.surrogates.pooling import Surrogate
 from grids.surrogates.quality import correlation
-from grids.surrogates.window.data import counts_and_exposure
 
 N_PERMUTATIONS = 10
 GATE_COLUMNS = [
@@ -33,7 +27,7 @@ GATE_COLUMNS = [
 
 
 def judge(
-    surrogates: dict,
+    surrogates: dict[str, Surrogate],
     multiome: Multiome,
     windows: pd.DataFrame,
     tasks: pd.DataFrame,
@@ -44,8 +38,8 @@ def judge(
 
     Parameters
     ----------
-    surrogates : dict of str to surrogate
-        The surrogate of each cell type: of a window surrogate all genes are judged, of another one the tasks'.
+    surrogates : dict of str to Surrogate
+        The surrogate of each cell type, which says which genes are judged beside those of the tasks.
     multiome : Multiome
         Unpaired cells cannot be judged: no prediction meets its own observation.
     windows : DataFrame
@@ -64,9 +58,7 @@ def judge(
     """
     parts = []
     for cell_type, surrogate in surrogates.items():
-        genes = list(tasks.loc[tasks["cell_type"] == cell_type, "gene"])
-        if surrogate.name == "window":
-            genes = surrogate.genes
+        genes = surrogate.judged_genes(list(tasks.loc[tasks["cell_type"] == cell_type, "gene"]))
         inside = windows[windows["gene"].isin(genes) & windows["peak"].isin(surrogate.peaks)]
         n_peaks = inside["gene"].value_counts().reindex(genes, fill_value=0).to_numpy()
         named = {"cell_type": cell_type, "gene": genes, "n_peaks": n_peaks}
@@ -114,34 +106,8 @@ def choose_tasks(gate: pd.DataFrame, tasks: pd.DataFrame, force: bool) -> tuple[
     return known.loc[passes, ["cell_type", "gene", "passed_gate"]], skipped[SKIPPED_COLUMNS]
 
 
-def covariance_p_value(adds: np.ndarray, observed: np.ndarray, covariates: np.ndarray) -> float:
-    """One-sided p-value that what the window adds does not covary with what is observed, given covariates.
-
-    Both are reduced to residuals of linear regression on the covariates. Without a relation beyond these the mean
-    of the residuals' products is zero; it is compared with its standard error (generalised covariance measure,
-    Shah & Peters, Annals of Statistics 2020).
-
-    Parameters
-    ----------
-    adds, observed : ndarray, shape (n_cells,)
-    covariates : ndarray, shape (n_cells, n_covariates)
-        With an intercept.
-
-    Returns
-    -------
-    float
-        1 where the window adds nothing that covariates do not tell.
-    """
-    both = np.stack([adds, observed], 1).astype(float)
-    both -= covariates @ np.linalg.lstsq(covariates, both, rcond=None)[0]
-    both[:, np.abs(both).max(0) <= 1e-6 * max(np.abs(adds).max(), 1e-6)] = 0
-    product = both.prod(1)
-    error = product.std(ddof=1) / np.sqrt(len(product))
-    return float(stats.norm.sf(product.mean() / error)) if error > 0 else 1.0
-
-
 def _measure(
-    surrogate,
+    surrogate: Surrogate,
     multiome: Multiome,
     windows: pd.DataFrame,
     cell_type: str,
@@ -157,91 +123,19 @@ def _measure(
     known, observed = (part.rna.X[:, columns].toarray() for part in (train, test))
     rng = generator(seed, "gate", cell_type)
     orders = [rng.permutation(len(observed)) for _ in range(N_PERMUTATIONS)]
-    if surrogate.name == "window":
-        predicted, by_depth, r_permuted, p_value = _judge_windows(surrogate, test, columns, orders)
-    else:
-        by_depth = _regress_on_depth(train.atac.X, known, test.atac.X)
-        judged = _judge_whole(surrogate, test.atac.X, observed, windows, genes, orders)
-        predicted, r_permuted, p_value = judged
-    error = ((predicted - observed) ** 2).mean(0)
+    judged = surrogate.judge_windows(train, test, windows, genes, orders)
+    error = ((judged.predicted - observed) ** 2).mean(0)
     error_of_mean = ((known.mean(0) - observed) ** 2).mean(0)
     reason = why_untestable(n_peaks, (observed > 0).sum(0), len(observed))
     return {
         "n_cells": len(observed),
-        "r": correlation(predicted, observed, 0),
-        "r_depth": correlation(by_depth, observed, 0),
-        "r_permuted_window": np.mean(r_permuted, 0),
+        "r": correlation(judged.predicted, observed, 0),
+        "r_depth": correlation(judged.by_depth, observed, 0),
+        "r_permuted_window": np.mean(judged.r_permuted, 0),
         "skill": 1 - error / np.where(error_of_mean > 0, error_of_mean, np.nan),
-        "p_value": np.where(reason == "", p_value, np.nan),
+        "p_value": np.where(reason == "", judged.p_value, np.nan),
         "reason": reason,
     }
-
-
-def _judge_windows(surrogate, cells: Multiome, columns: np.ndarray, orders: list[np.ndarray]) -> tuple:
-    """Predictions, predictions by depth, correlations with permuted windows, p-values."""
-    opened, observed = cells.atac.X, cells.rna.X[:, columns].toarray()
-    counts, exposure = counts_and_exposure(cells.rna)
-    p_value = surrogate.local_control_p_values(
-        opened, torch.from_numpy(counts[:, columns].toarray()), torch.from_numpy(exposure.astype(np.float32))
-    )
-    r_permuted = [
-        correlation(surrogate.predict(opened, window_of=order).numpy(), observed, 0)
-        for order in tqdm(orders, desc="permuted windows")
-    ]
-    return surrogate.predict(opened).numpy(), surrogate.predict_by_depth(opened).numpy(), r_permuted, p_value
-
-
-def _judge_whole(
-    surrogate,
-    opened: sparse.csr_matrix,
-    observed: np.ndarray,
-    windows: pd.DataFrame,
-    genes: list[str],
-    orders: list[np.ndarray],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Predictions, correlations with permuted windows, p-values."""
-    surrogate.eval()
-    pooled, log_depth = surrogate.pool(opened).detach(), _log_depth(opened)
-    peak_index, by_peak = pd.Index(surrogate.peaks), opened.tocsc()
-    predicted = np.empty(observed.shape, np.float32)
-    r_permuted, p_values = np.empty((len(orders), len(genes))), np.empty(len(genes))
-    for i, gene in enumerate(tqdm(genes, desc="permuted windows", unit="gene")):
-        column = torch.tensor([surrogate.genes.index(gene)], device=pooled.device)
-        peaks = peak_index.get_indexer(windows.loc[windows["gene"] == gene, "peak"])
-        seen = by_peak[:, peaks].toarray().astype(np.float32)
-        spread = pooled.new_zeros(len(peaks), *pooled.shape[1:])
-        spread[torch.arange(len(peaks)), surrogate.group_of_peak[peaks]] = surrogate.shift[peaks].detach()
-        predicted[:, i] = _tail(surrogate, pooled, column)
-        permuted = np.stack([
-            _tail(surrogate, _moved(pooled, seen[order] - seen, spread), column) for order in orders
-        ])  # fmt: skip
-        r_permuted[:, i] = correlation(permuted.T, observed[:, [i]], 0)
-        mean = permuted.mean(0)
-        covariates = np.stack([np.ones_like(mean), mean, log_depth], 1)
-        p_values[i] = covariance_p_value(predicted[:, i] - mean, observed[:, i], covariates)
-    return predicted, r_permuted, p_values
-
-
-def _moved(pooled: Tensor, change: np.ndarray, spread: Tensor) -> Tensor:
-    """Pooled states after peaks have changed, shape of `pooled`; a cell's depth stays as it was measured."""
-    return pooled + (torch.from_numpy(change).to(pooled) @ spread.flatten(1)).view_as(pooled)
-
-
-@torch.no_grad()
-def _tail(surrogate, pooled: Tensor, column: Tensor) -> np.ndarray:
-    return surrogate.tail(pooled, column)[:, 0].cpu().numpy()
-
-
-def _log_depth(opened: sparse.csr_matrix) -> np.ndarray:
-    return np.log(np.maximum(np.diff(opened.indptr), 1))
-
-
-def _regress_on_depth(
-    train: sparse.csr_matrix, expression: np.ndarray, test: sparse.csr_matrix
-) -> np.ndarray:
-    """Expression of test cells by linear regression on the log number of open peaks, (n_cells, n_genes)."""
-    known, asked = (np.stack([np.ones(x.shape[0]), _log_depth(x)], 1) for x in (train, test))
-    return asked @ np.linalg.lstsq(known, expression, rcond=None)[0]
 
 
 def _decide(gate: pd.DataFrame, is_asked: np.ndarray, q_value: float) -> pd.DataFrame:

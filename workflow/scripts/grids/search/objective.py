@@ -48,6 +48,8 @@ class PerturbedCells:
         Non-zero where the peak is open.
     value : {0, 1}
         What a perturbed peak is set to: 0 closed, 1 open.
+    by_state : Tensor, shape (n_cells,), optional
+        As of :meth:`~grids.surrogates.pooling.PooledSurrogate.with_state`.
 
     Attributes
     ----------
@@ -58,7 +60,13 @@ class PerturbedCells:
     """
 
     @torch.no_grad()
-    def __init__(self, surrogate: PooledSurrogate, opened: sparse.csr_matrix, value: int = 0):
+    def __init__(
+        self,
+        surrogate: PooledSurrogate,
+        opened: sparse.csr_matrix,
+        value: int = 0,
+        by_state: Tensor | None = None,
+    ):
         opened = check_opened(opened, len(surrogate.peaks))
         if value not in (0, 1):
             raise ValueError(f"value: expected 0 (closed) or 1 (open), got {value!r}")
@@ -68,7 +76,7 @@ class PerturbedCells:
         self.shift = surrogate.shift.detach()
         self.group_of_peak = surrogate.group_of_peak
         self._step = self.shift if value else -self.shift
-        self.pooled = surrogate.pool(opened).detach()
+        self.pooled = surrogate.with_state(surrogate.pool(opened), by_state).detach()
         self._by_group = split_rows_by_group(opened, self.group_of_peak.cpu().numpy(), surrogate.n_groups)
         self._by_peak = self._by_group.T.tocsr()
 

@@ -15,6 +15,7 @@ from grids.io.tables import SKIPPED_COLUMNS
 from grids.search.search import LEAST_EFFECT, Search, SearchResult
 from grids.search.task_cells import TaskCells
 from grids.search.transitions import VALUE_OF_DIRECTION
+from grids.surrogates.pooling import Surrogate
 
 FOUND_COLUMNS = [
     "surrogate", "method", "cell_type", "gene", "direction", "set_size", "rank", "peak", "share_of_restarts",
@@ -26,7 +27,7 @@ SEARCH_COLUMNS = [
 
 
 def find_sets(
-    surrogate,
+    surrogate: Surrogate,
     opened: sparse.csr_matrix,
     tasks: pd.DataFrame,
     windows: pd.DataFrame,
@@ -47,7 +48,7 @@ def find_sets(
 
     Parameters
     ----------
-    surrogate : PooledSurrogate or WindowSurrogate
+    surrogate : Surrogate
     opened : csr_matrix, shape (n_cells, n_peaks)
         Training cells of the type.
     tasks : DataFrame
@@ -163,17 +164,15 @@ def _best(
     return best, members, [times[member] / len(results) for member in members]
 
 
-def _nothing_found(surrogate, gene: str, scope: str, direction: str) -> str:
+def _nothing_found(surrogate: Surrogate, gene: str, scope: str, direction: str) -> str:
     """Why a task has no set."""
     act, what = ("closing", "lowers") if direction == "silence" else ("opening", "raises")
     where = "of the window" if scope == "window" else "of the genome"
     reason = (
         f"nothing found: {act} no peak {where} {what} predicted log-expression by more than {LEAST_EFFECT:g}"
     )
-    if not hasattr(surrogate, "forms"):
-        return reason
-    chance = surrogate.forms().at[gene, "none"]
-    return f"{reason} (posterior chance that no peak is a member: {chance:.2f})"
+    chance = surrogate.chance_of_no_member(gene)
+    return reason if chance is None else f"{reason} (posterior chance that no peak is a member: {chance:.2f})"
 
 
 def read_given(path: str | os.PathLike) -> pd.DataFrame:

@@ -9,25 +9,22 @@ from scipy import sparse
 from torch import Tensor
 
 from grids.io.errors import InputError
-from grids.io.seeds import generator
 from grids.search.objective import PerturbedCells
+from grids.surrogates.pooling import PooledSurrogate, Surrogate
 
 
 class TaskCells:
     """The cells of one type as each gene's part of the surrogate sees them.
 
-    A surrogate with a part for each gene is looked at through it: ``for_gene(gene)`` is a pooled surrogate, and
-    ``cells(opened).of(gene, rng)`` what it is evaluated on, openness drawn for the cells and a term of the last
-    column of the pooled state. Any other surrogate is looked at whole.
+    Each gene is looked at through ``surrogate.for_gene(gene)``, evaluated on what ``surrogate.observe`` shows it of
+    the cells: openness drawn for them, or the cells as they are.
 
     The draw depends on seed, split, cell type and gene only: every step of a run that looks at the same cells sees the
     same openness, and what was drawn for the cells that sets are found in is independent of what they are measured on.
 
     Parameters
     ----------
-    surrogate : PooledSurrogate or WindowSurrogate
-        Its refits on resampled training cells, if it has any, are ``replicate(0)`` to
-        ``replicate(n_replicates - 1)``.
+    surrogate : Surrogate
     opened : sparse matrix, shape (n_cells, n_peaks)
         Non-zero where the peak is open; columns in the order of ``surrogate.peaks``.
     value : {0, 1}
@@ -38,10 +35,9 @@ class TaskCells:
         That of the cells.
     """
 
-    def __init__(self, surrogate, opened: sparse.spmatrix, value: int, *, seed: int, split: str):
-        self.surrogate, self.value, self.seed, self.split = surrogate, value, seed, split
-        self._windows = surrogate.window_cells(opened) if hasattr(surrogate, "for_gene") else None
-        self._opened, self._by_state = opened, None
+    def __init__(self, surrogate: Surrogate, opened: sparse.spmatrix, value: int, *, seed: int, split: str):
+        self.surrogate, self.value = surrogate, value
+        self._observe = surrogate.observe(opened, seed, split)
         self._gene = self._cells = self._refits = None
 
     def of(self, gene: str) -> tuple[PerturbedCells, int, list[str]]:
@@ -55,13 +51,13 @@ class TaskCells:
         peaks : list of str
             Names of the peaks that the cells' peak indices count.
         """
-        if self._cells is None or (self._windows is not None and gene != self._gene):
-            if self._windows is not None:
-                rng = generator(self.seed, "openness", self.split, self.surrogate.cell_type, gene)
-                self._opened, self._by_state = self._windows.of(gene, rng)
-            self._gene, self._refits = gene, None
-            self._cells = self._seen_by(self.surrogate)
-            self._position = pd.Index(self._cells.surrogate.peaks)
+        if gene != self._gene:
+            view, self._gene = self.surrogate.for_gene(gene), gene
+            # A surrogate that is its own view shows every gene the same cells.
+            if self._cells is None or view is not self.surrogate:
+                self._observed, self._refits = self._observe(gene), None
+                self._cells = self._seen_by(view)
+                self._position = pd.Index(view.peaks)
         view = self._cells.surrogate
         return self._cells, view.genes.index(gene), view.peaks
 
@@ -69,16 +65,13 @@ class TaskCells:
         """The same cells in the eyes of each refit of the surrogate; column and peaks are those of :meth:`of`."""
         self.of(gene)
         if self._refits is None:
-            n_refits = getattr(self.surrogate, "n_replicates", 0)
-            self._refits = [self._seen_by(self.surrogate.replicate(b)) for b in range(n_refits)]
+            views = (self.surrogate.replicate(b).for_gene(gene) for b in range(self.surrogate.n_replicates))
+            self._refits = [self._seen_by(view) for view in views]
         return self._refits
 
-    def _seen_by(self, surrogate) -> PerturbedCells:
-        if self._windows is None:
-            return PerturbedCells(surrogate, self._opened, self.value)
-        cells = PerturbedCells(surrogate.for_gene(self._gene), self._opened, self.value)
-        cells.pooled[:, 0, -1] += self._by_state.to(cells.device)
-        return cells
+    def _seen_by(self, view: PooledSurrogate) -> PerturbedCells:
+        opened, by_state = self._observed
+        return PerturbedCells(view, opened, self.value, by_state)
 
     def members(self, gene: str, peaks: Sequence[str], where: str = "sets") -> Tensor:
         """Indices of named peaks, shape (n,), on the cells' device.

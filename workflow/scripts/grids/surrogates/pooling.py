@@ -6,14 +6,18 @@ needs an array of cells x peaks.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy import sparse
 from torch import Tensor, nn
 
 from grids.io import backed
+from grids.io.cells import Multiome
 from grids.io.errors import InputError
+from grids.surrogates.judged_windows import JudgedWindows, judge_by_permutation
 from grids.surrogates.sparse_products import SumRows, sum_entries
 
 
@@ -98,15 +102,91 @@ def check_opened(opened, n_peaks: int) -> sparse.csr_matrix:
     return opened.tocsr()
 
 
-class PooledSurrogate(nn.Module, ABC):
-    """A function from a cell's open peaks to its log-expression that starts with a linear pooling.
+class Surrogate(nn.Module, ABC):
+    """What a run asks of the surrogate of a cell type, whichever it is.
 
-    Search, single-peak scans and set statistics see every model through the three members below.
+    A surrogate is explained gene by gene: :meth:`for_gene` is the pooled surrogate that a gene depends on, evaluated on
+    the cells that :meth:`observe` shows it.
 
     Attributes
     ----------
+    name : str
+        The kind of surrogate, as in the config.
     peaks, genes : list of str
         Names of the inputs and outputs, in order.
+    n_replicates : int
+        Refits on resampled training cells, or draws from a posterior: ``replicate(0)`` to
+        ``replicate(n_replicates - 1)``. None by default.
+    """
+
+    name: str
+    peaks: list[str]
+    genes: list[str]
+    n_replicates = 0
+
+    @abstractmethod
+    def predict(self, opened: sparse.csr_matrix) -> Tensor:
+        """Predicted log-expression, shape (n_cells, n_genes), of cells x peaks that are non-zero where open."""
+
+    @abstractmethod
+    def for_gene(self, gene: str) -> "PooledSurrogate":
+        """The part of the surrogate that one gene depends on."""
+
+    def replicate(self, b: int) -> "Surrogate":
+        """One of the refits."""
+        raise IndexError(f"the {self.name} surrogate has {self.n_replicates} refits, none of number {b}")
+
+    @abstractmethod
+    def observe(self, opened: sparse.spmatrix, seed: int, split: str) -> Callable[[str], "Observed"]:
+        """Cells as genes see them.
+
+        Parameters
+        ----------
+        opened : sparse matrix, shape (n_cells, n_peaks)
+            Non-zero where the peak was seen open.
+        seed, split
+            Of the run and the cells: what is drawn depends on them, the cell type and the gene only.
+
+        Returns
+        -------
+        function
+            From a gene to :data:`Observed`, what ``for_gene(gene)`` is evaluated on.
+        """
+
+    def judged_genes(self, asked: list[str]) -> list[str]:
+        """The genes that the quality gate judges: those asked for by default."""
+        return asked
+
+    @abstractmethod
+    def judge_windows(
+        self,
+        train: Multiome,
+        test: Multiome,
+        windows: pd.DataFrame,
+        genes: list[str],
+        orders: list[np.ndarray],
+    ) -> JudgedWindows:
+        """Judge genes by what their windows tell; arguments as of
+        :func:`~grids.surrogates.judged_windows.judge_by_permutation`.
+        """
+
+    def chance_of_no_member(self, gene: str) -> float | None:
+        """Posterior chance that no peak controls the gene; None where the surrogate does not say."""
+        return None
+
+
+# Cells x peaks of a gene's surrogate (CSR), and the log-expression that each cell's state adds, (n_cells,) or None.
+Observed = tuple[sparse.csr_matrix, Tensor | None]
+
+
+class PooledSurrogate(Surrogate):
+    """A function from a cell's open peaks to its log-expression that starts with a linear pooling.
+
+    Search, single-peak scans and set statistics see every model through the three members below. As a surrogate of
+    many genes, it is looked at whole for each of them.
+
+    Attributes
+    ----------
     shift : Tensor, shape (n_peaks, width)
         What opening one peak adds to the pooled state of its group.
     group_of_peak : LongTensor, shape (n_peaks,)
@@ -114,11 +194,22 @@ class PooledSurrogate(nn.Module, ABC):
     n_groups : int
     """
 
-    peaks: list[str]
-    genes: list[str]
     shift: Tensor
     group_of_peak: Tensor
     n_groups: int
+
+    def for_gene(self, gene: str) -> "PooledSurrogate":
+        """This surrogate itself."""
+        return self
+
+    def observe(self, opened: sparse.spmatrix, seed: int, split: str) -> Callable[[str], Observed]:
+        """The cells as they are, the same for every gene."""
+        observed = check_opened(opened, len(self.peaks)), None
+        return lambda gene: observed
+
+    def judge_windows(self, train, test, windows, genes, orders) -> JudgedWindows:
+        """What permuting the genes' windows over cells tells."""
+        return judge_by_permutation(self, train, test, windows, genes, orders)
 
     def pool(self, opened: sparse.csr_matrix) -> Tensor:
         """Pooled state of each cell.
@@ -133,6 +224,19 @@ class PooledSurrogate(nn.Module, ABC):
         Tensor, shape (n_cells, n_groups, width)
         """
         return self._pooled(opened, self.shift)
+
+    def with_state(self, pooled: Tensor, by_state: Tensor | None) -> Tensor:
+        """Pooled states that hold what each cell's state adds, where the surrogate is told it beside the peaks.
+
+        Parameters
+        ----------
+        pooled : Tensor, shape (n_cells, n_groups, width)
+        by_state : Tensor, shape (n_cells,), or None
+            The second part of :data:`Observed`.
+        """
+        if by_state is not None:
+            raise ValueError(f"the {self.name} surrogate is told nothing beside the peaks")
+        return pooled
 
     def _pooled(self, opened: sparse.csr_matrix, peak_vectors: Tensor) -> Tensor:
         opened = check_opened(opened, len(self.peaks))

@@ -7,10 +7,11 @@ from scipy import sparse
 from torch import Tensor
 
 from grids.io.caps import TRAINED_CELLS
-from grids.io.cells import Modality, Multiome
+from grids.io.cells import Multiome
 from grids.io.errors import InputError
 from grids.io.seeds import generator
 from grids.surrogates.window.cell_state import CellState
+from grids.surrogates.window.counts import counts_and_exposure
 from grids.surrogates.window.model import covariates, window_pairs
 from grids.surrogates.window.openness import WindowOpenness, expected_openness, fit_openness
 from grids.surrogates.window.set_models import BENDS, N_EXTENDED, Cells
@@ -18,37 +19,6 @@ from grids.surrogates.window.set_models import BENDS, N_EXTENDED, Cells
 ENTRIES_PER_BLOCK = 2**23
 # Training and validation cells that a model learns from, at most.
 CELLS_PER_COMPONENT = 25
-
-
-def counts_and_exposure(rna: Modality) -> tuple[sparse.csr_matrix, np.ndarray]:
-    """Counts behind log-normalised expression, and each cell's normalising factor.
-
-    Parameters
-    ----------
-    rna : Modality
-        Cells in memory: `X`, log1p of normalised counts, shape (n_cells, n_genes), and `obs["size_factor"]`.
-
-    Returns
-    -------
-    counts : csr_matrix, shape (n_cells, n_genes), float32
-    exposure : ndarray, shape (n_cells,)
-        ``counts = exposure * normalised counts``.
-
-    Raises
-    ------
-    InputError
-        The values came normalised and their counts are not known.
-    """
-    if "size_factor" not in rna.obs:
-        raise InputError(
-            "the window surrogate needs RNA counts, and these are not known: input.rna_values is normalized; give "
-            "counts (input.counts_layer), or each cell's total counts (input.depth_key), or set surrogate.model: "
-            "cross_modality"
-        )
-    exposure = rna.obs["size_factor"].to_numpy(np.float64)
-    counts = rna.X.astype(np.float64)
-    counts.data = np.rint(np.expm1(counts.data) * np.repeat(exposure, np.diff(counts.indptr)))
-    return counts.astype(np.float32), exposure
 
 
 class WindowData:

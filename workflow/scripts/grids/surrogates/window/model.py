@@ -7,6 +7,7 @@ from its chance given what was seen, so that closing a peak also closes it where
 """
 
 import copy
+from collections.abc import Callable
 from dataclasses import fields
 
 import numpy as np
@@ -14,10 +15,15 @@ import pandas as pd
 import torch
 from scipy import sparse
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from grids.io.errors import InputError, did_you_mean
-from grids.surrogates.pooling import PooledSurrogate, check_opened
+from grids.io.seeds import generator
+from grids.surrogates.judged_windows import JudgedWindows
+from grids.surrogates.pooling import Observed, PooledSurrogate, Surrogate, check_opened
+from grids.surrogates.quality import correlation
 from grids.surrogates.window.cell_state import CellState
+from grids.surrogates.window.counts import counts_and_exposure
 from grids.surrogates.window.local_control import local_control_moments, local_control_p_value
 from grids.surrogates.window.openness import WindowOpenness, expected_openness
 from grids.surrogates.window.set_models import FORMS, MIN_ACTIVITY
@@ -73,13 +79,19 @@ class GeneWindow(PooledSurrogate):
         self.register_buffer("shift", torch.cat([weights, weights.new_zeros(len(peaks), 1)], 1))
         self.register_buffer("group_of_peak", torch.zeros(len(peaks), dtype=torch.long))
 
+    def with_state(self, pooled: Tensor, by_state: Tensor | None) -> Tensor:
+        """Index in each drawn model and, in the last column, log-expression by state, (n_cells, 1, n_draws + 1)."""
+        if by_state is None:
+            return pooled
+        return torch.cat([pooled[..., :-1], by_state.to(pooled).view(-1, 1, 1)], 2)
+
     def tail(self, pooled: Tensor, genes: Tensor | None = None) -> Tensor:
         """Log of expected normalised counts: the state's part and the models' mean log activity."""
         index, by_state = pooled[:, 0, :-1], pooled[:, 0, -1]
         return (by_state + log_activity(index, self.size).mean(1))[:, None]
 
 
-class WindowSurrogate(nn.Module):
+class WindowSurrogate(Surrogate):
     """All genes of a cell type, each with its window.
 
     Parameters
@@ -177,6 +189,36 @@ class WindowSurrogate(nn.Module):
     def inclusion_of(self, column: int) -> Tensor:
         """Posterior chance that each peak of a gene's window is a member, shape (n_window_peaks,)."""
         return self.inclusion[self._pairs(column)]
+
+    def chance_of_no_member(self, gene: str) -> float:
+        """Posterior chance that no peak of the gene's window is a member."""
+        return self.forms().at[gene, "none"]
+
+    def observe(self, opened: sparse.spmatrix, seed: int, split: str) -> Callable[[str], Observed]:
+        """Openness drawn for the cells, gene by gene, and their log-expression by state."""
+        cells = self.window_cells(opened)
+        return lambda gene: cells.draw(gene, generator(seed, "openness", split, self.cell_type, gene))
+
+    def judged_genes(self, asked: list[str]) -> list[str]:
+        """All genes: each test is of its own window, and cheap."""
+        return self.genes
+
+    def judge_windows(self, train, test, windows, genes, orders) -> JudgedWindows:
+        """What the windows tell beyond the state (:meth:`local_control_p_values`), of all genes."""
+        opened, columns = test.atac.X, test.rna.var.index.get_indexer(genes)
+        observed = test.rna.X[:, columns].toarray()
+        counts, exposure = counts_and_exposure(test.rna)
+        p_value = self.local_control_p_values(
+            opened,
+            torch.from_numpy(counts[:, columns].toarray()),
+            torch.from_numpy(exposure.astype(np.float32)),
+        )
+        r_permuted = [
+            correlation(self.predict(opened, window_of=order).numpy(), observed, 0)
+            for order in tqdm(orders, desc="permuted windows")
+        ]
+        predicted, by_depth = self.predict(opened).numpy(), self.predict_by_depth(opened).numpy()
+        return JudgedWindows(predicted, by_depth, np.array(r_permuted), p_value)
 
     def window_cells(self, opened: sparse.spmatrix) -> "WindowCells":
         """Cells as the genes' windows see them; shape of `opened` (n_cells, n_peaks)."""
@@ -301,7 +343,7 @@ class WindowCells:
         """The state as far as it opens the gene's window, shape (n_cells,)."""
         return self.surrogate.openness_of(column).state_of_window(self.covariates)[0]
 
-    def of(self, gene: str, rng: np.random.Generator) -> tuple[sparse.csr_matrix, Tensor]:
+    def draw(self, gene: str, rng: np.random.Generator) -> Observed:
         """Openness drawn given what was seen, and log-expression by state.
 
         Parameters
