@@ -1,4 +1,4 @@
-"""Models of sets: curves against enumeration, gains against dense least squares, the search against brute force."""
+"""Models of sets: rises against enumeration, gains against dense least squares, the search against brute force."""
 
 import itertools
 import math
@@ -10,7 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grids.surrogates.window import set_models
-from grids.surrogates.window.model import expected_index, log_activity
+from grids.surrogates.window.curve import (
+    expected_index,
+    expected_rise,
+    log_activity,
+)
 from grids.surrogates.window.set_models import (
     BENDS,
     FORMS,
@@ -22,14 +26,12 @@ from grids.surrogates.window.set_models import (
     Fit,
     Models,
     WorkingModel,
-    curves,
-    expected_curve,
     fit_state,
     log_likelihood,
     log_mean,
     refine,
+    rises,
     search,
-    single_index,
 )
 
 
@@ -48,7 +50,7 @@ def sets_of_peaks(draw):
 
 
 @given(sets_of_peaks())
-def test_the_expected_curve_is_the_mean_over_all_openings(drawn):
+def test_the_expected_rise_is_the_mean_over_all_openings(drawn):
     openness, members, bend = drawn
     expected = np.zeros(len(openness))
     for z in itertools.product([0, 1], repeat=len(members)):
@@ -56,7 +58,7 @@ def test_the_expected_curve_is_the_mean_over_all_openings(drawn):
         expected += chance * planted_curve(sum(z), bend, len(members))
     is_member = torch.zeros(openness.shape[1], dtype=torch.bool)
     is_member[members] = True
-    actual = expected_curve(torch.from_numpy(openness).float(), is_member, bend)
+    actual = expected_rise(torch.from_numpy(openness).float(), is_member, bend)
     np.testing.assert_allclose(actual, expected, atol=2e-5)
 
 
@@ -66,22 +68,22 @@ def test_the_single_index_is_the_same_curve(drawn, log_ratio):
     n_peaks = openness.shape[1]
     is_member = torch.isin(torch.arange(n_peaks), torch.tensor(members))
     models = Models(is_member[None, None], torch.tensor([[BENDS.index(bend)]]), torch.zeros(1, 1))
-    weights, size = single_index(models, torch.tensor([[log_ratio]]))
+    weights, size = models.index(torch.tensor([[log_ratio]]))
     z = torch.tensor(list(itertools.product([0.0, 1.0], repeat=n_peaks)))
     curve = planted_curve(z[:, members].sum(1).numpy(), bend, len(members))
     np.testing.assert_allclose(
         log_activity(z @ weights[0, 0], size[0]), np.log(1 + math.expm1(log_ratio) * curve), atol=1e-3
     )
     by_chance = expected_index(torch.from_numpy(openness).float(), weights[0, 0])
-    expected = math.expm1(log_ratio) * curves(torch.from_numpy(openness).float()[None], models)[0, 0]
+    expected = math.expm1(log_ratio) * rises(torch.from_numpy(openness).float()[None], models)[0, 0]
     np.testing.assert_allclose(log_activity(by_chance, size[0]), torch.log1p(expected), atol=1e-3)
 
 
 def test_a_model_without_members_is_flat():
     openness = torch.rand(5, 3)
     models = Models(torch.zeros(1, 1, 3, dtype=torch.bool), torch.tensor([[4]]), torch.zeros(1, 1))
-    weights, size = single_index(models, torch.ones(1, 1))
-    assert not curves(openness[None], models).any() and not weights.any() and not size.any()
+    weights, size = models.index(torch.ones(1, 1))
+    assert not rises(openness[None], models).any() and not weights.any() and not size.any()
 
 
 def test_forms_follow_from_size_and_bend():
@@ -124,7 +126,7 @@ def simulated(n_peaks: list[int], n_cells: int, seed: int, planted=None, log_rat
     if planted:
         members, bend = planted
         is_member = torch.isin(torch.arange(widest), torch.tensor(members))
-        curve = expected_curve(torch.from_numpy(openness[0]), is_member, bend).numpy()
+        curve = expected_rise(torch.from_numpy(openness[0]), is_member, bend).numpy()
         mean[0] *= 1 + math.expm1(log_ratio) * curve
     counts = rng.poisson(mean * rng.gamma(4.0, 0.25, mean.shape))
     openness, covariates, counts, exposure = (
@@ -161,13 +163,13 @@ def test_gains_equal_dense_weighted_least_squares(with_members):
     cells = simulated([7, 7], 250, seed=1, planted=([1, 4], 0.7))
     fit, curve = fit_state(cells), torch.zeros_like(cells.counts)
     if with_members:
-        curve = expected_curve(cells.openness[0], torch.arange(7) == 4, -6.0).expand(2, -1)
+        curve = expected_rise(cells.openness[0], torch.arange(7) == 4, -6.0).expand(2, -1)
         fit = refine(fit, cells, curve)
     found = search(WorkingModel(fit, cells, curve), cells, penalty=0.5)
     sizes = set()
     for gene in range(2):
         for m, bend, gain in zip(found.members[gene], found.bend[gene], found.gain[gene], strict=True):
-            candidate = expected_curve(cells.openness[gene], m, BENDS[bend])
+            candidate = expected_rise(cells.openness[gene], m, BENDS[bend])
             expected = dense_gain(cells, fit, curve[gene], gene, candidate) if m.any() else 0.0
             assert float(gain) == pytest.approx(expected, rel=5e-3, abs=0.02)
             sizes.add(int(m.sum()))
@@ -188,7 +190,7 @@ def test_the_search_finds_the_best_models_of_all(monkeypatch, seed):
         for members in itertools.combinations(range(8), size):
             is_member = torch.isin(torch.arange(8), torch.tensor(members))
             for b, bend in enumerate(BENDS if size > 1 else BENDS[:1]):
-                candidate = expected_curve(cells.openness[0], is_member, bend)
+                candidate = expected_rise(cells.openness[0], is_member, bend)
                 of_bend = (1 / 6, 1 / 6, 1 / 12, 1 / 12, 1 / 12, 1 / 12, 1 / 6, 1 / 6)[b] if size > 1 else 1
                 prior = -penalty * size + math.log(of_bend / math.comb(8, size))
                 scores[members, b] = dense_gain(cells, fit, curve[0], 0, candidate) + prior
@@ -255,7 +257,7 @@ def test_refine_recovers_the_parameters():
     """3000 cells: the errors of maximum likelihood are a few percent."""
     members, bend, log_ratio = [1, 4], -1.5, 1.2
     cells = simulated([6, 6], 3000, seed=2, planted=(members, bend), log_ratio=log_ratio)
-    curve = expected_curve(cells.openness[0], torch.isin(torch.arange(6), torch.tensor(members)), bend)
+    curve = expected_rise(cells.openness[0], torch.isin(torch.arange(6), torch.tensor(members)), bend)
     start = fit_state(cells)
     start = Fit(start.state_effect, torch.full((2,), 0.5), start.dispersion)
     fit = refine(start, cells, curve.expand(2, -1))
@@ -271,7 +273,7 @@ def test_refine_recovers_the_parameters():
 def test_of_few_cells_the_fit_is_where_likelihood_and_priors_balance(log_ratio):
     """State effects and the log ratio have normal priors of variance 1 and 4, the intercept has none."""
     cells = simulated([4], 25, seed=3, planted=([0, 1], 0.7), log_ratio=log_ratio)
-    curve = expected_curve(cells.openness[0], torch.arange(4) < 2, 0.7)[None]
+    curve = expected_rise(cells.openness[0], torch.arange(4) < 2, 0.7)[None]
     start = Fit(torch.zeros(1, cells.covariates.shape[2]), torch.zeros(1), torch.tensor([0.4]))
     fit = set_models._score(start, cells, curve)
     found = [fit.state_effect.clone().requires_grad_(), fit.log_ratio.clone().requires_grad_()]

@@ -12,16 +12,14 @@ from models import open_peaks, small_window_surrogate
 from scipy import sparse
 
 from grids.io.errors import InputError
+from grids.surrogates.window.curve import MIN_ACTIVITY, expected_index, log_activity
 from grids.surrogates.window.local_control import local_control_moments, local_control_p_value
 from grids.surrogates.window.model import (
     WindowSurrogate,
     covariates,
-    expected_index,
     gate_covariates,
-    log_activity,
     window_pairs,
 )
-from grids.surrogates.window.set_models import MIN_ACTIVITY
 
 CELLS = open_peaks(60)
 

@@ -10,7 +10,7 @@ from scipy import stats
 
 from grids.surrogates.window.fits import (
     draw_models,
-    fit_curves,
+    fit_rises,
     level_of,
     normal_quantiles,
     probe,
@@ -59,7 +59,7 @@ def test_the_error_is_that_of_two_means_however_unlike_the_spreads(n_models):
     )
     cells = cells_of(counts, np.ones((4000, 1)), is_open[:, None])
     curve = torch.from_numpy(is_open.astype(float)).expand(1, n_models, -1)
-    log_ratio, error = fit_curves(curve, cells, fit_of([np.log(2.0)]))
+    log_ratio, error = fit_rises(curve, cells, fit_of([np.log(2.0)]))
     means, variances = (np.array([f(counts[is_open]), f(counts[~is_open])]) for f in (np.mean, np.var))
     assert_allclose(log_ratio, np.log(means[0] / means[1]), rtol=0.005)
     expected = np.sqrt((variances / means**2 / [1500, 2500]).sum())
@@ -79,7 +79,7 @@ def test_the_error_allows_for_the_state_as_the_jackknife_does():
     cells = cells_of(counts, np.stack([np.ones(n), state], 1), curve[:, None])
     curve = torch.from_numpy(curve)[None]
     fit = refine(fit_of([1.0, 0.0]), cells, curve)
-    log_ratio, error = fit_curves(curve[:, None], cells, fit)
+    log_ratio, error = fit_rises(curve[:, None], cells, fit)
     assert float(log_ratio) == pytest.approx(float(fit.log_ratio), abs=0.05)
     left = 1 - torch.eye(n)  # a cell of hardly any exposure, without counts, is not there
     without = replace(
@@ -97,7 +97,7 @@ def test_the_error_allows_for_the_state_as_the_jackknife_does():
 def test_of_what_the_cells_do_not_tell_the_error_is_that_of_the_prior():
     rng = np.random.default_rng(4)
     cells = cells_of(rng.poisson(2, 50), np.ones((50, 1)), np.zeros((50, 1)))
-    log_ratio, error = fit_curves(torch.zeros(1, 1, 50), cells, fit_of([0.7]))
+    log_ratio, error = fit_rises(torch.zeros(1, 1, 50), cells, fit_of([0.7]))
     assert_allclose(log_ratio, 0, atol=1e-3)
     assert_allclose(error, LOG_RATIO_SD)
 
@@ -145,7 +145,7 @@ def test_log_ratios_are_drawn_with_their_error_and_levels_keep_the_total():
     models = models.take(torch.zeros(1, 1, dtype=torch.long))
     fit = fit_of([0.7])
     curve = cells.openness[..., 0][:, None]
-    log_ratio, error = fit_curves(curve, cells, fit)
+    log_ratio, error = fit_rises(curve, cells, fit)
     assert float(log_ratio) == pytest.approx(1.0, abs=0.15)
     _, drawn, level = draw_models(models, cells, fit, 1.0, 40, [np.random.default_rng(0)])
     assert float(drawn.mean()) == pytest.approx(float(log_ratio), abs=1e-4)
@@ -171,7 +171,7 @@ def test_the_probe_is_the_first_model_with_members():
     order = torch.tensor([[2, 3, 0, 1]])
     best, log_ratio = probe(models.take(order), cells, fit_of([0.7]))
     assert best.members.tolist() == [[[False, True]]]
-    expected, _ = fit_curves(cells.openness[..., 1][:, None], cells, fit_of([0.7]))
+    expected, _ = fit_rises(cells.openness[..., 1][:, None], cells, fit_of([0.7]))
     assert_allclose(log_ratio, expected)
 
 

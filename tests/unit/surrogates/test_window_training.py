@@ -16,10 +16,11 @@ from grids.surrogates import storage
 from grids.surrogates.window import data as window_data
 from grids.surrogates.window import training as window_training
 from grids.surrogates.window.counts import counts_and_exposure
+from grids.surrogates.window.curve import expected_index, log_activity
 from grids.surrogates.window.data import WindowData
 from grids.surrogates.window.fits import draw_models, fit_models, sum_cells
-from grids.surrogates.window.model import expected_index, gate_covariates, log_activity
-from grids.surrogates.window.set_models import Cells, curves, fit_state
+from grids.surrogates.window.model import gate_covariates
+from grids.surrogates.window.set_models import Cells, fit_state, rises
 from grids.surrogates.window.training import (
     REGULARISATION_COLUMNS,
     WindowSettings,
@@ -283,7 +284,7 @@ def test_drawn_models_expect_the_counts_that_are_observed(few):
     drawn, log_ratio, level = draw_models(models, cells, fit, 1.0, 10, rngs)
     assert float(log_ratio[0].std()) > 0.02 and float(level[0].std()) > 0.005
     by_state = (cells.covariates[0] @ fit.state_effect.T).T
-    activity = 1 + torch.expm1(log_ratio)[:, :, None] * curves(cells.openness, drawn)
+    activity = 1 + torch.expm1(log_ratio)[:, :, None] * rises(cells.openness, drawn)
     expected = cells.exposure * torch.exp(by_state[:, None] + level[:, :, None]) * activity
     total = cells.counts.sum(1, keepdim=True).expand(-1, 10)
     torch.testing.assert_close(expected.sum(2), total, rtol=1e-3, atol=1e-3)

@@ -15,13 +15,13 @@ from grids.surrogates.window.set_models import (
     Fit,
     Models,
     WorkingModel,
-    activity,
-    curves,
+    activity_of_ratio,
     expected_by_state,
     fit_state,
     log_likelihood,
     log_mean,
     refine,
+    rises,
     search,
 )
 
@@ -58,18 +58,18 @@ def fit_models(cells: Cells, penalty: float) -> tuple[Models, Fit, Tensor]:
         Best first.
     fit : Fit
         Of the best model.
-    curve : Tensor, shape (n_genes, n_cells)
+    rise : Tensor, shape (n_genes, n_cells)
         Of the best model.
     """
     fit = fit_state(cells)
-    curve = torch.zeros_like(cells.counts)
+    rise = torch.zeros_like(cells.counts)
     for _ in range(N_ROUNDS):
-        models = search(WorkingModel(fit, cells, curve), cells, penalty)
-        best = models.take(torch.zeros(len(curve), 1, dtype=torch.long))
-        curve = curves(cells.openness, best)[:, 0]
+        models = search(WorkingModel(fit, cells, rise), cells, penalty)
+        best = models.take(torch.zeros(len(rise), 1, dtype=torch.long))
+        rise = rises(cells.openness, best)[:, 0]
         start = Fit(fit.state_effect, torch.full_like(fit.log_ratio, 0.5), fit.dispersion)
-        fit = refine(start, cells, curve)
-    return models, fit, curve
+        fit = refine(start, cells, rise)
+    return models, fit, rise
 
 
 def draw_models(
@@ -105,14 +105,14 @@ def draw_models(
     place = (torch.arange(n_draws) + start) / n_draws
     which = torch.searchsorted(posterior.cumsum(1), place).clamp(max=posterior.shape[1] - 1)
     drawn = models.take(which)
-    curve = curves(cells.openness, drawn)
-    log_ratio, error = fit_curves(curve, cells, fit)
+    rise = rises(cells.openness, drawn)
+    log_ratio, error = fit_rises(rise, cells, fit)
     if n_draws > 1:
         quantiles = normal_quantiles(n_draws)
         noise = torch.from_numpy(np.array([rng.permutation(quantiles) for rng in rngs]))
         log_ratio = (log_ratio + noise * error).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
     # With another ratio, the level that keeps the mean.
-    level = level_of(curve, cells, fit, log_ratio)
+    level = level_of(rise, cells, fit, log_ratio)
     return drawn, log_ratio, level
 
 
@@ -125,12 +125,12 @@ def normal_quantiles(n: int) -> np.ndarray:
     return (quantiles / quantiles.std()).astype(np.float32)
 
 
-def fit_curves(curve: Tensor, cells: Cells, fit: Fit) -> tuple[Tensor, Tensor]:
+def fit_rises(rise: Tensor, cells: Cells, fit: Fit) -> tuple[Tensor, Tensor]:
     """Log ratio of each model with its own level, the state's effect that of a fit, and its standard error.
 
     Parameters
     ----------
-    curve : Tensor, shape (n_genes, n_models, n_cells)
+    rise : Tensor, shape (n_genes, n_models, n_cells)
     cells : Cells
     fit : Fit
 
@@ -141,10 +141,10 @@ def fit_curves(curve: Tensor, cells: Cells, fit: Fit) -> tuple[Tensor, Tensor]:
         1982): what is hidden about openness and state makes counts vary more in some cells than a common
         dispersion says.
     """
-    n_genes, n_models, n_cells = curve.shape
+    n_genes, n_models, n_cells = rise.shape
     by_state = expected_by_state(fit, cells)
     flat = Cells(
-        curve.new_zeros(n_genes * n_models, n_cells, 0),
+        rise.new_zeros(n_genes * n_models, n_cells, 0),
         torch.zeros(n_genes * n_models, 0, dtype=torch.bool),
         torch.ones(1, n_cells, 1),
         cells.counts.repeat_interleave(n_models, 0),
@@ -152,10 +152,10 @@ def fit_curves(curve: Tensor, cells: Cells, fit: Fit) -> tuple[Tensor, Tensor]:
     )
     zeros = torch.zeros(n_genes * n_models)
     start = Fit(zeros[:, None], zeros + 0.5, fit.dispersion.repeat_interleave(n_models))
-    each = refine(start, flat, curve.flatten(0, 1))
+    each = refine(start, flat, rise.flatten(0, 1))
     log_ratio = each.log_ratio.view(n_genes, n_models)
-    relative = activity(log_ratio, curve)
-    by_ratio = torch.exp(log_ratio)[:, :, None] * curve / relative
+    relative = activity_of_ratio(log_ratio, rise)
+    by_ratio = torch.exp(log_ratio)[:, :, None] * rise / relative
     expected = by_state[:, None] * torch.exp(each.state_effect.view(n_genes, n_models, 1)) * relative
     weight = expected / (1 + fit.dispersion[:, None, None] * expected)
     # The state's part is taken out with the mean weights of the models, which are close to each other.
@@ -171,9 +171,9 @@ def fit_curves(curve: Tensor, cells: Cells, fit: Fit) -> tuple[Tensor, Tensor]:
     return log_ratio, torch.sqrt(spread) / precision
 
 
-def level_of(curve: Tensor, cells: Cells, fit: Fit, log_ratio: Tensor) -> Tensor:
+def level_of(rise: Tensor, cells: Cells, fit: Fit, log_ratio: Tensor) -> Tensor:
     """Log of the factor that brings each model's expected counts to the observed total, (n_genes, n_models)."""
-    expected = (expected_by_state(fit, cells)[:, None] * activity(log_ratio, curve)).sum(2)
+    expected = (expected_by_state(fit, cells)[:, None] * activity_of_ratio(log_ratio, rise)).sum(2)
     return torch.log(cells.counts.sum(1).clamp(min=0.5))[:, None] - torch.log(expected.clamp(min=1e-8))
 
 
@@ -181,7 +181,7 @@ def validation_deviance(cells: Cells, held_out: Cells, penalty: float) -> float:
     """Sum over genes of the mean deviance on held-out cells of the best models fitted to others."""
     models, fit, _ = fit_models(cells, penalty)
     best = models.take(torch.zeros(len(cells.counts), 1, dtype=torch.long))
-    log_mu = log_mean(fit, held_out, curves(held_out.openness, best)[:, 0])
+    log_mu = log_mean(fit, held_out, rises(held_out.openness, best)[:, 0])
     return float(-2 * log_likelihood(log_mu, held_out, fit.dispersion).mean(1).sum())
 
 
@@ -189,4 +189,4 @@ def probe(models: Models, cells: Cells, fit: Fit) -> tuple[Models, Tensor]:
     """The best model with members of each gene, for the gate, and its log ratio, shape (n_genes, 1)."""
     with_members = (models.size > 0) & torch.isfinite(models.gain)
     best = models.take(with_members.byte().argmax(1, keepdim=True))
-    return best, fit_curves(curves(cells.openness, best), cells, fit)[0]
+    return best, fit_rises(rises(cells.openness, best), cells, fit)[0]

@@ -24,36 +24,10 @@ from grids.surrogates.pooling import Observed, PooledSurrogate, Surrogate, check
 from grids.surrogates.quality import correlation
 from grids.surrogates.window.cell_state import CellState
 from grids.surrogates.window.counts import counts_and_exposure
+from grids.surrogates.window.curve import expected_index, log_activity
 from grids.surrogates.window.local_control import local_control_moments, local_control_p_value
 from grids.surrogates.window.openness import WindowOpenness, expected_openness
-from grids.surrogates.window.set_models import FORMS, MIN_ACTIVITY
-
-MAX_INDEX = 30.0
-
-
-def log_activity(index: Tensor, size: Tensor) -> Tensor:
-    """The curve: ``log(1 + size * (exp(index) - 1))``, kept above ``log(0.001)``.
-
-    Parameters
-    ----------
-    index : Tensor
-        ``weights . z`` with the peaks' openness z.
-    size : Tensor
-        Broadcast against `index`.
-    """
-    return torch.log((1 + size * torch.expm1(index.clamp(max=MAX_INDEX))).clamp(min=MIN_ACTIVITY))
-
-
-def expected_index(openness: Tensor, weights: Tensor) -> Tensor:
-    """``log E exp(weights . z)`` over openings independent with chance `openness`, shape (n_cells,).
-
-    Parameters
-    ----------
-    openness : Tensor, shape (n_cells, n_peaks)
-    weights : Tensor, shape (n_peaks,)
-    """
-    used = weights != 0
-    return torch.log1p(torch.expm1(weights[used]) * openness[:, used]).sum(1)
+from grids.surrogates.window.set_models import FORMS
 
 
 class GeneWindow(PooledSurrogate):
@@ -66,7 +40,7 @@ class GeneWindow(PooledSurrogate):
     gene : str
     weights : Tensor, shape (n_peaks, n_draws)
     size : Tensor, shape (n_draws,)
-        Of the curves, see :func:`log_activity`.
+        Of the curves, see :func:`~grids.surrogates.window.curve.log_activity`.
     """
 
     name = "window"

@@ -3,26 +3,23 @@
 With ``n`` the number of open peaks of a set S of k peaks, and ``C`` the cell's state, the expected counts of a gene
 per unit of exposure are
 
-    mu = exp(C . state_effect) * (1 + (ratio - 1) * f(n)),    f(n) = (exp(bend * n) - 1) / (exp(bend * k) - 1)
+    mu = exp(C . state_effect) * activity(n)
 
-so expression rises from 1 with no member open to `ratio` with all of them. The bend tells the logic:
+by a curve (:mod:`grids.surrogates.window.curve`) whose bend tells the logic:
 
 - strongly negative: the first open member does it all (a redundant group);
 - about ``log(ratio) / k``: effects multiply;
 - strongly positive: nothing happens until all are open (synergy).
 
-What is observed is not ``n`` but who was seen. Given the chance ``pi`` that each peak is open (independent given the
-state), ``E exp(bend * n)`` is the product over members of ``1 + (exp(bend) - 1) * pi``: missed openings are averaged
-over, not taken for closed peaks.
+What is observed is not ``n`` but who was seen: missed openings are averaged over, not taken for closed peaks.
 
 Models of one to four members are searched for by forward extension of the best smaller ones. Around the best model
-so far, counts are a linear function of ``f`` and the state with known variance, so the gain of adding *every* peak
+so far, counts are a linear function of the curve's rise and the state with known variance, so the gain of adding *every* peak
 to a set is a few matrix products: no model is fitted on its own. The product over members is a polynomial in the
 bend's ``exp(bend) - 1`` whose coefficients, the elementary symmetric polynomials of the members' ``pi``, know no
 bend: all bends share these products. All genes of a block go through together.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -30,6 +27,14 @@ import torch
 from torch import Tensor
 
 from grids.io.tables import LOGICS
+from grids.surrogates.window.curve import (
+    activity,
+    ends_of_power,
+    expected_rise,
+    line_of_power,
+    symmetric_polynomials,
+    weights_and_size,
+)
 
 BENDS = (-6.0, -1.5, -0.4, 0.35, 0.7, 1.2, 2.5, 6.0)
 FORMS = LOGICS
@@ -47,7 +52,6 @@ STATE_PRECISION = 1.0
 GAIN_PRECISION = 0.1
 LOG_RATIO_SD = 2.0
 MAX_LOG_RATIO = 4.6
-MIN_ACTIVITY = 1e-3
 N_DISPERSIONS = 2
 SCORING_STEPS = 10
 MAX_STEP = 1.0
@@ -121,6 +125,15 @@ class Models:
         """Position in :data:`FORMS`, shape (n_genes, n_models)."""
         return torch.where(self.size > 1, FORM_OF_BEND.to(self.bend)[self.bend], self.size.clamp(max=1))
 
+    def index(self, log_ratio: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights and size of the index (:func:`~grids.surrogates.window.curve.weights_and_size`).
+
+        Parameters
+        ----------
+        log_ratio : Tensor, shape (n_genes, n_models)
+        """
+        return weights_and_size(torch.tensor(BENDS)[self.bend], self.members, log_ratio)
+
     def log_posterior(self, penalty: float, n_peaks: Tensor) -> Tensor:
         """Gain with the prior ``exp(-penalty * size)``, all sets and forms of a size alike; up to a constant."""
         prior = -penalty * self.size - log_choose(n_peaks[:, None], self.size)
@@ -148,6 +161,17 @@ class Fit:
     log_ratio: Tensor
     dispersion: Tensor
 
+    def at_level(self, level: Tensor) -> "Fit":
+        """With expression by state times ``exp(level)``, `level` of shape (n_genes,)."""
+        return replace(
+            self,
+            state_effect=torch.cat([self.state_effect[:, :1] + level[:, None], self.state_effect[:, 1:]], 1),
+        )
+
+    def activity(self, rise: Tensor) -> Tensor:
+        """Expression relative to no member open, shape of `rise`: (n_genes, n_cells)."""
+        return activity_of_ratio(self.log_ratio, rise)
+
 
 def log_choose(n: Tensor, k: Tensor) -> Tensor:
     """Log of the number of ways to choose k of n."""
@@ -155,70 +179,11 @@ def log_choose(n: Tensor, k: Tensor) -> Tensor:
     return (torch.lgamma(n + 1) - torch.lgamma(k + 1) - torch.lgamma((n - k).clamp(min=0) + 1)).float()
 
 
-def line_of_power(bend: float) -> tuple[float, float]:
-    """``E exp(bend * z)`` of a peak as intercept and slope over its openness.
-
-    Both are divided by ``exp(bend)`` for positive bends, so that products over members stay finite.
-    """
-    if bend > 0:
-        return math.exp(-bend), -math.expm1(-bend)
-    return 1.0, math.expm1(bend)
-
-
-def ends_of_power(bend: float, size: int) -> tuple[float, float]:
-    """Product of :func:`line_of_power` over the members with none open, and how much all of them open add."""
-    if bend > 0:
-        return math.exp(-bend * size), -math.expm1(-bend * size)
-    return 1.0, math.expm1(bend * size)
-
-
-def expected_curve(openness: Tensor, members: Tensor, bend: float) -> Tensor:
-    """``E f(n)``, shape (..., n_cells): 0 with no member open, 1 with all.
-
-    Parameters
-    ----------
-    openness : Tensor, shape (n_cells, n_peaks)
-    members : Tensor of bool, shape (n_peaks,)
-    bend : float
-    """
-    size = int(members.sum())
-    if size == 0:
-        return openness.new_zeros(len(openness))
-    intercept, slope = line_of_power(bend)
-    none, step = ends_of_power(bend, size)
-    return ((intercept + slope * openness[:, members]).prod(1) - none) / step
-
-
-def symmetric_polynomials(openness: Tensor, sets: Tensor, size: int) -> Tensor:
-    """Elementary symmetric polynomials of the members' openness, of order 0 to `size`.
-
-    Parameters
-    ----------
-    openness : Tensor, shape (n_genes, n_cells, n_peaks)
-    sets : Tensor of bool, shape (n_genes, n_sets, n_peaks)
-    size : int
-        Members of each set.
-
-    Returns
-    -------
-    Tensor, shape (n_genes, n_sets, size + 1, n_cells)
-    """
-    n_genes, n_cells, _ = openness.shape
-    polynomials = openness.new_zeros(n_genes, sets.shape[1], size + 1, n_cells)
-    polynomials[:, :, 0] = 1
-    if size:
-        by_peak, gene = openness.transpose(1, 2), torch.arange(n_genes)[:, None]
-        members = sets.byte().topk(size, 2).indices
-        for j in range(size):
-            polynomials[:, :, 1:] += polynomials[:, :, :-1] * by_peak[gene, members[:, :, j]][:, :, None]
-    return polynomials
-
-
-def curves(openness: Tensor, models: Models) -> Tensor:
-    """:func:`expected_curve` of the models of each gene, shape (n_genes, n_models, n_cells)."""
+def rises(openness: Tensor, models: Models) -> Tensor:
+    """Expected rises of the models of each gene, shape (n_genes, n_models, n_cells)."""
     rows = [
         [
-            expected_curve(x, m, BENDS[b])
+            expected_rise(x, m, BENDS[b])
             for m, b in zip(models.members[g], models.bend[g].tolist(), strict=True)
         ]
         for g, x in enumerate(openness)
@@ -226,39 +191,14 @@ def curves(openness: Tensor, models: Models) -> Tensor:
     return torch.stack([torch.stack(row) for row in rows])
 
 
-def single_index(models: Models, log_ratio: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights and size of ``1 + size * (exp(weights . z) - 1)``, the same curve as a function of open peaks.
-
-    Parameters
-    ----------
-    models : Models
-    log_ratio : Tensor, shape (n_genes, n_models)
-
-    Returns
-    -------
-    weights : Tensor, shape (n_genes, n_models, n_peaks)
-    size : Tensor, shape (n_genes, n_models)
-    """
-    bend = torch.tensor(BENDS)[models.bend]
-    # A single member has no bend: any will do.
-    size = torch.expm1(log_ratio) / torch.expm1(bend * models.size.clamp(min=1))
-    return models.members * bend[:, :, None], torch.where(models.size > 0, size, torch.zeros_like(size))
+def activity_of_ratio(log_ratio: Tensor, rise: Tensor) -> Tensor:
+    """:func:`~grids.surrogates.window.curve.activity` by the log ratio, (...,), and the rise, (..., n_cells)."""
+    return activity(torch.expm1(log_ratio)[..., None], rise)
 
 
-def log_mean(fit: Fit, cells: Cells, curve: Tensor) -> Tensor:
+def log_mean(fit: Fit, cells: Cells, rise: Tensor) -> Tensor:
     """Log of the expected counts per unit of exposure, shape (n_genes, n_cells)."""
-    return _by_state(fit, cells) + torch.log(activity(fit.log_ratio, curve))
-
-
-def activity(log_ratio: Tensor, curve: Tensor) -> Tensor:
-    """Expression relative to no member open, ``1 + (ratio - 1) * f``, kept above :data:`MIN_ACTIVITY`.
-
-    Parameters
-    ----------
-    log_ratio : Tensor, shape (...,)
-    curve : Tensor, shape (..., n_cells)
-    """
-    return (1 + torch.expm1(log_ratio)[..., None] * curve).clamp(min=MIN_ACTIVITY)
+    return _by_state(fit, cells) + torch.log(fit.activity(rise))
 
 
 def expected_by_state(fit: Fit, cells: Cells) -> Tensor:
@@ -287,8 +227,8 @@ def fit_state(cells: Cells) -> Fit:
     return refine(fit, cells, torch.zeros_like(cells.counts))
 
 
-def refine(fit: Fit, cells: Cells, curve: Tensor) -> Fit:
-    """Penalised likelihood of the parameters by damped Fisher scoring, the model (its curve) given.
+def refine(fit: Fit, cells: Cells, rise: Tensor) -> Fit:
+    """Penalised likelihood of the parameters by damped Fisher scoring, the model (its rise) given.
 
     Normal priors of the state's effects and of the log ratio; the dispersion by moments, in turns with the rest.
 
@@ -297,21 +237,21 @@ def refine(fit: Fit, cells: Cells, curve: Tensor) -> Fit:
     fit : Fit
         To start from.
     cells : Cells
-    curve : Tensor, shape (n_genes, n_cells)
+    rise : Tensor, shape (n_genes, n_cells)
 
     Returns
     -------
     Fit
     """
     for _ in range(N_DISPERSIONS):
-        fit = _score(fit, cells, curve)
-        expected = torch.exp(log_mean(fit, cells, curve)) * cells.exposure
+        fit = _score(fit, cells, rise)
+        expected = torch.exp(log_mean(fit, cells, rise)) * cells.exposure
         excess = ((cells.counts - expected) ** 2 - expected).sum(1) / (expected**2).sum(1).clamp(min=1e-12)
         fit = Fit(fit.state_effect, fit.log_ratio, excess.clamp(*DISPERSION))
     return fit
 
 
-def _score(fit: Fit, cells: Cells, curve: Tensor) -> Fit:
+def _score(fit: Fit, cells: Cells, rise: Tensor) -> Fit:
     """Fisher scoring with a given dispersion; a step that does not gain is damped more and tried again."""
     n = fit.state_effect.shape[1]
     prior = torch.full((n + 1,), STATE_PRECISION)
@@ -321,13 +261,13 @@ def _score(fit: Fit, cells: Cells, curve: Tensor) -> Fit:
 
     def at(theta: Tensor) -> tuple[Fit, Tensor]:
         proposed = Fit(theta[:, :n], theta[:, n], fit.dispersion)
-        likelihood = log_likelihood(log_mean(proposed, cells, curve), cells, fit.dispersion).sum(1)
+        likelihood = log_likelihood(log_mean(proposed, cells, rise), cells, fit.dispersion).sum(1)
         return proposed, likelihood - 0.5 * (prior * theta**2).sum(1)
 
     here, objective = at(theta)
     for _ in range(SCORING_STEPS):
-        expected = torch.exp(log_mean(here, cells, curve)) * cells.exposure
-        by_ratio = torch.exp(here.log_ratio)[:, None] * curve / activity(here.log_ratio, curve)
+        expected = torch.exp(log_mean(here, cells, rise)) * cells.exposure
+        by_ratio = torch.exp(here.log_ratio)[:, None] * rise / here.activity(rise)
         states = cells.covariates.expand(len(theta), -1, -1)
         jacobian = torch.cat([states, by_ratio[:, :, None]], 2).transpose(1, 2)
         noise = 1 + fit.dispersion[:, None] * expected
@@ -348,23 +288,23 @@ def _score(fit: Fit, cells: Cells, curve: Tensor) -> Fit:
 
 
 class WorkingModel:
-    """Counts as a linear function of a curve and of the state, around a fit.
+    """Counts as a linear function of a rise and of the state, around a fit.
 
     ``counts ~ level * m + slope * m * f + mu * C . change`` with weights ``1 / variance(mu)``: `m` is expected
-    with no member open, `mu` by the fit. Level and change of state are eliminated, so the gain of a curve `f` takes
+    with no member open, `mu` by the fit. Level and change of state are eliminated, so the gain of a rise `f` takes
     its products with the rest only.
 
     Parameters
     ----------
     fit : Fit
     cells : Cells
-    curve : Tensor, shape (n_genes, n_cells)
+    rise : Tensor, shape (n_genes, n_cells)
         Of the fit's own model.
     """
 
-    def __init__(self, fit: Fit, cells: Cells, curve: Tensor):
+    def __init__(self, fit: Fit, cells: Cells, rise: Tensor):
         alone = expected_by_state(fit, cells)
-        expected = alone * activity(fit.log_ratio, curve)
+        expected = alone * fit.activity(rise)
         root = 1 / torch.sqrt((expected * (1 + fit.dispersion[:, None] * expected)).clamp(min=1e-8))
         design = ((expected * root)[:, :, None] * cells.covariates).transpose(1, 2)
         scaled = alone * root
@@ -377,7 +317,7 @@ class WorkingModel:
         response = cells.counts * root
         self.response_in_basis = (basis @ response[:, :, None])[:, :, 0]
         self.root_weight = scaled
-        # A curve's products with these rows, and of its square with the weight, are all that is needed.
+        # A rise's products with these rows, and of its square with the weight, are all that is needed.
         self.rows = torch.cat(
             [basis * scaled[:, None], (scaled * response)[:, None], scaled[:, None] ** 2], 1
         )
@@ -423,14 +363,14 @@ class WorkingModel:
             sums = self.row_sums[:, None, :, None]
             in_basis = (products[:, :, :-2] - none * sums[:, :, :-2]) / step
             with_response = (products[:, :, -2] - none * sums[:, :, -2]) / step
-            of_curve = (square - 2 * none * products[:, :, -1] + none**2 * sums[:, :, -1]) / step**2
-            gains.append(self._gain(in_basis, with_response, of_curve))
+            of_rise = (square - 2 * none * products[:, :, -1] + none**2 * sums[:, :, -1]) / step**2
+            gains.append(self._gain(in_basis, with_response, of_rise))
         return torch.stack(gains, 3)
 
-    def _gain(self, in_basis: Tensor, with_response: Tensor, of_curve: Tensor) -> Tensor:
-        """Gain of curves by their products with the basis (on axis 2), the response and themselves."""
+    def _gain(self, in_basis: Tensor, with_response: Tensor, of_rise: Tensor) -> Tensor:
+        """Gain of rises by their products with the basis (on axis 2), the response and themselves."""
         score = with_response - (in_basis * self.response_in_basis[:, None, :, None]).sum(2)
-        information = (of_curve - (in_basis**2).sum(2)).clamp(min=0)
+        information = (of_rise - (in_basis**2).sum(2)).clamp(min=0)
         shrunk = score**2 / (2 * (information + GAIN_PRECISION))
         return shrunk - 0.5 * torch.log1p(information / GAIN_PRECISION)
 

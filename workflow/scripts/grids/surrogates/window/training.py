@@ -24,11 +24,10 @@ from grids.surrogates.window.openness import N_CURVED
 from grids.surrogates.window.set_models import (
     FORMS,
     Cells,
-    activity,
-    curves,
+    activity_of_ratio,
     expected_by_state,
     fit_state,
-    single_index,
+    rises,
 )
 
 # What is kept per peak of a window; the rest is per gene.
@@ -242,15 +241,15 @@ def _fit_block(
     models, fit, _ = fit_models(cells, penalty)
     rngs = [generator(data.seed, "draws", data.cell_type, data.genes[g]) for g in block]
     drawn, log_ratio, level = draw_models(models, cells, fit, penalty, n_draws, rngs)
-    weights, size = single_index(drawn, log_ratio)
-    fit.state_effect[:, 0] += level.mean(1)
+    weights, size = drawn.index(log_ratio)
+    fit = fit.at_level(level.mean(1))
     posterior = torch.softmax(models.log_posterior(penalty, cells.is_candidate.sum(1)), 1)
     form = torch.zeros(len(block), len(FORMS)).scatter_add_(1, models.form, posterior)
     best, probe_ratio = probe(models, cells, fit)
-    probe_weights, probe_size = single_index(best, probe_ratio)
+    probe_weights, probe_size = best.index(probe_ratio)
     detailed = gate_covariates(data.covariates, openness.state_of_window(data.covariates))
     without_window = fit_state(replace(single, covariates=detailed))
-    by_window = torch.log(activity(log_ratio, curves(single.openness, drawn))).mean(1)
+    by_window = torch.log(activity_of_ratio(log_ratio, rises(single.openness, drawn))).mean(1)
     predicted = (single.covariates @ fit.state_effect[:, :, None])[:, :, 0] + by_window
     observed = data.expression[:, data.column_of_gene[block]].toarray().T.astype(np.float32)
     return {
@@ -284,7 +283,7 @@ def _judge_half(
     fitted = sum_cells(single.subset(torch.from_numpy(data.halves[0])), groups)
     models, fit, _ = fit_models(fitted, penalty)
     best, ratio = probe(models, fitted, fit)
-    by_window = torch.log(activity(ratio, curves(unseen.openness, best)))[:, 0]
+    by_window = torch.log(activity_of_ratio(ratio, rises(unseen.openness, best)))[:, 0]
     without_window = fit_state(known)
     expected = expected_by_state(without_window, unseen)
     moments = [
