@@ -6,7 +6,7 @@ from grids.io.cells import read_multiome
 from grids.io.checkpoints import KeptTables, kept_parts
 from grids.io.logging import job
 from grids.io.parallel import over_genes
-from grids.search.sets import find_sets, read_given
+from grids.search.sets import Question, find_sets, read_given
 from grids.surrogates import storage
 
 with job(snakemake) as log, kept_parts(snakemake, KeptTables) as kept:
@@ -17,9 +17,9 @@ with job(snakemake) as log, kept_parts(snakemake, KeptTables) as kept:
     opened = atac.cells(cell_type=cell_type, split="train", most=EXPLAINED_CELLS).X
     windows = tables.read(snakemake.input.windows, usecols=["peak", "gene"])
     given = read_given(snakemake.input.given) if snakemake.input.given else None
-    question = {"seed": snakemake.params.seed, "given": given, **snakemake.params.search}
+    question, seed = Question(**snakemake.params.search), snakemake.params.seed
     sets, searches, skipped = over_genes(
-        lambda part: find_sets(surrogate, opened, part, windows, **question),
+        lambda part: find_sets(surrogate, opened, part, windows, seed, question, given),
         tasks[tasks["cell_type"] == cell_type],
         snakemake.threads,
         kept,

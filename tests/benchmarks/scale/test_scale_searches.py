@@ -11,7 +11,7 @@ from benchmarks.scale.question import PAPER_ENCODER, cell_type_and_gene, tasks_o
 from benchmarks.scale.storage import write_cells
 from grids.io.cells import read_multiome
 from grids.search.objective import PerturbedCells
-from grids.search.sets import find_sets
+from grids.search.sets import Question, find_sets
 from grids.surrogates import storage
 from grids.surrogates.cross_modality.settings import Settings
 from grids.surrogates.cross_modality.training import train_joint
@@ -48,7 +48,9 @@ def test_the_result_is_the_mean_effect_of_the_best_set_of_every_task(files, stag
     for cell_type in multiome.rna.cell_types[:n_types]:
         opened = multiome.atac.cells(cell_type=cell_type, split="train").X
         for _, task in tasks_of(multiome, cell_type, n_genes).groupby("gene"):
-            _, searches, _ = find_sets(surrogate, opened, task, None, 1, set_size=2, candidates=4, restarts=2)
+            _, searches, _ = find_sets(
+                surrogate, opened, task, None, 1, Question(set_size=2, candidates=4, restarts=2)
+            )
             effects.append((searches["objective_after"] - searches["objective_before"]).min())
     assert len(effects) == n_types * n_genes and max(effects) <= 0 and min(effects) < 0
     found = getattr(explaining_stages, stage)(files, POINT, 1)()

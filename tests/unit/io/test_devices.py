@@ -24,7 +24,7 @@ from grids.analysis.specificity import measure_specificity
 from grids.io import devices
 from grids.io.errors import InputError
 from grids.search.objective import PerturbedCells
-from grids.search.sets import find_sets
+from grids.search.sets import Question, find_sets
 from grids.search.transitions import linearise
 from grids.surrogates import storage
 from grids.surrogates.cross_modality.losses import Losses
@@ -119,7 +119,7 @@ def sets(cells_of_type, windows):
 
 def search(surrogate, opened, windows):
     question = {"set_size": 3, "candidates": 11, "restarts": 2, "direction": "activate"}
-    return find_sets(surrogate, opened, TASKS, windows, 1, **question)
+    return find_sets(surrogate, opened, TASKS, windows, 1, Question(**question))
 
 
 def test_the_pretended_device_does_not_meet_the_cpu():

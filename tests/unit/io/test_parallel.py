@@ -14,7 +14,7 @@ from models import open_peaks, random_surrogate
 from grids.io import parallel
 from grids.io.checkpoints import KeptTables
 from grids.io.errors import InputError
-from grids.search.sets import find_sets
+from grids.search.sets import Question, find_sets
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,9 @@ def test_searches_find_the_same_in_one_process_and_in_two(encoder, monkeypatch):
     tasks = pd.DataFrame({"cell_type": "A", "gene": surrogate.genes})
     one, two = (
         parallel.over_genes(
-            lambda part: find_sets(surrogate, opened, part, None, 1, set_size=3, candidates=8, restarts=3),
+            lambda part: find_sets(
+                surrogate, opened, part, None, 1, Question(set_size=3, candidates=8, restarts=3)
+            ),
             tasks,
             n_workers,
         )

@@ -19,8 +19,13 @@ from grids.io.tables import SKIPPED_COLUMNS
 from grids.search import objective
 from grids.search.objective import PerturbedCells
 from grids.search.search import LEAST_EFFECT, LEAST_SHARE, Search
-from grids.search.sets import FOUND_COLUMNS, SEARCH_COLUMNS, find_sets
+from grids.search.sets import FOUND_COLUMNS, SEARCH_COLUMNS, Question, find_sets
 from grids.search.transitions import transition_gain
+
+
+def found_sets(surrogate, opened, tasks, windows, seed, given=None, **question):
+    return find_sets(surrogate, opened, tasks, windows, seed, Question(**question), given)
+
 
 SURROGATES = {encoder: random_surrogate(encoder) for encoder in ("paper", "normalised")}
 EXACT_FORWARD_GREEDY = [1.9914, 2.1975, 0.9911, 1.6028, 2.3206]
@@ -246,7 +251,7 @@ def test_share_of_restarts_of_find_sets_counts_members_that_do_something():
     tasks, windows, peaks = task_tables()
     opened = sparse.csr_matrix(np.ones((5, 20), dtype=np.uint8))
     options = {"set_size": 4, "restarts": 3, "fill": True}
-    sets, *_ = find_sets(named(LinearToy(weights)), opened, tasks, windows, 1, **options)
+    sets, *_ = found_sets(named(LinearToy(weights)), opened, tasks, windows, 1, **options)
     assert sets["share_of_restarts"].tolist() == [1, 1, 0, 0, 1, 0, 0, 0]
     assert sets["peak"].tolist()[:2] == [peaks[4], peaks[11]] and sets["peak"][4] == peaks[7]
 
@@ -260,7 +265,7 @@ def test_peaks_that_do_nothing_are_no_members():
     tasks = pd.concat([tasks, tasks[:1].assign(gene="G2")])
     opened = sparse.csr_matrix(np.ones((5, 20), dtype=np.uint8))
     options = {"set_size": 4, "restarts": 3}
-    sets, searches, skipped = find_sets(named(LinearToy(weights)), opened, tasks, windows, 1, **options)
+    sets, searches, skipped = found_sets(named(LinearToy(weights)), opened, tasks, windows, 1, **options)
     assert sets["peak"].tolist() == [peaks[4], peaks[11], peaks[7]]
     assert sets["set_size"].tolist() == [2, 2, 1] and sets["rank"].tolist() == [1, 2, 1]
     assert (sets["share_of_restarts"] == 1).all()
@@ -269,7 +274,7 @@ def test_peaks_that_do_nothing_are_no_members():
         "nothing found: closing no peak of the genome lowers predicted log-expression by more than 0.0001"
     )
     assert skipped.to_numpy().tolist() == [["T", "G2", reason]]
-    up, *_ = find_sets(
+    up, *_ = found_sets(
         named(LinearToy(weights)), opened * 0, tasks[2:], windows, 1, direction="activate", **options
     )
     assert up.empty  # opening raises by as little
@@ -280,7 +285,7 @@ def test_a_gene_of_which_no_set_model_has_a_member_is_skipped_with_that_chance()
     surrogate.chance_of_no_member = {"G0": 0.966}.get
     tasks, opened = pd.DataFrame({"cell_type": ["T"], "gene": ["G0"]}), sparse.csr_matrix(np.ones((5, 2)))
     windows = pd.DataFrame({"peak": surrogate.peaks, "gene": "G0"})
-    sets, _, skipped = find_sets(surrogate, opened.astype(np.uint8), tasks, windows, 1, scope="window")
+    sets, _, skipped = found_sets(surrogate, opened.astype(np.uint8), tasks, windows, 1, scope="window")
     assert sets.empty and list(sets.columns) == FOUND_COLUMNS
     assert skipped["reason"].item() == (
         "nothing found: closing no peak of the window lowers predicted log-expression by more than 0.0001 "
@@ -490,7 +495,7 @@ def named(toy):
 def test_find_sets_of_several_genes_in_both_scopes():
     tasks, windows, peaks = task_tables()
     opened = sparse.csr_matrix(np.ones((5, 20), dtype=np.uint8))
-    sets, searches, skipped = find_sets(
+    sets, searches, skipped = found_sets(
         named(linear_two_genes()), opened, tasks, windows, 1, set_size=3, restarts=2
     )
     assert sets.query("gene == 'G0'")["peak"].tolist() == [peaks[19], peaks[18], peaks[17]]
@@ -500,17 +505,17 @@ def test_find_sets_of_several_genes_in_both_scopes():
     assert skipped.empty
     assert searches["start"].tolist() == ["greedy", "path"] * 2
     assert searches["converged"].all()
-    sets, _, skipped = find_sets(
+    sets, _, skipped = found_sets(
         named(linear_two_genes()), opened, tasks, windows, 1, set_size=3, scope="window", restarts=2
     )
     assert sets["peak"].tolist() == [peaks[5], peaks[4], peaks[3], peaks[0], peaks[1]]
     assert skipped.empty
-    sets, _, skipped = find_sets(
+    sets, _, skipped = found_sets(
         named(linear_two_genes()), opened, tasks, windows, 1, set_size=3, scope="window", fill=True
     )
     assert sets["peak"].tolist() == [peaks[5], peaks[4], peaks[3]]
     assert skipped.values.tolist() == [["T", "G1", "2 candidate peaks (window), search.set_size is 3"]]
-    *_, skipped = find_sets(
+    *_, skipped = found_sets(
         named(linear_two_genes()), opened, tasks, windows[:6], 1, set_size=3, scope="window"
     )
     assert skipped.values.tolist() == [["T", "G1", "0 candidate peaks (window)"]]
@@ -523,7 +528,7 @@ def test_find_sets_of_genes_with_a_window_each():
     windows = pd.DataFrame({"peak": [peaks[i] for i in (0, 3, 5, 1, 2)], "gene": ["G0"] * 3 + ["G1"] * 2})
     tasks = pd.DataFrame({"cell_type": "T", "gene": ["G0", "G1", "G2", "G3"]})
     opened = sparse.csr_matrix(np.ones((5, 6), dtype=np.uint8))
-    sets, searches, skipped = find_sets(surrogate, opened, tasks, windows, 1, set_size=2, restarts=2)
+    sets, searches, skipped = found_sets(surrogate, opened, tasks, windows, 1, set_size=2, restarts=2)
     assert sets["gene"].tolist() == ["G0", "G0", "G1", "G1", "G2"]
     assert sets["peak"].tolist() == [peaks[i] for i in (4, 3, 1, 3, 5)]
     before, after = searches[["objective_before", "objective_after"]].to_numpy().T
@@ -531,18 +536,18 @@ def test_find_sets_of_genes_with_a_window_each():
     assert skipped.values.tolist() == [["T", "G3", "not among the 3 genes of the toy surrogate"]]
     assert surrogate.n_prepared == 1
     assert sets["set_size"].tolist() == [2, 2, 2, 2, 1]
-    sets, *_ = find_sets(surrogate, opened, tasks[:2], windows, 1, set_size=2, scope="window", restarts=1)
+    sets, *_ = found_sets(surrogate, opened, tasks[:2], windows, 1, set_size=2, scope="window", restarts=1)
     assert sets["peak"].tolist() == [peaks[i] for i in (3, 0, 1, 2)]  # of those in sight, those in `windows`
     given = pd.DataFrame({"cell_type": "T", "gene": "G1", "peak": [peaks[1], peaks[0]]})
     with pytest.raises(InputError, match=r"search\.given: peak 'chr1:0-500' is not among the 3 peaks"):
-        find_sets(surrogate, opened, tasks[1:2], windows, 1, set_size=2, start="given", given=given)
+        found_sets(surrogate, opened, tasks[1:2], windows, 1, set_size=2, start="given", given=given)
 
 
 def test_no_tasks_give_empty_tables():
     tasks, windows, _ = task_tables()
     for n_cells in (5, 0):
         opened = sparse.csr_matrix(np.ones((n_cells, 20), dtype=np.uint8))
-        tables = find_sets(named(linear_two_genes()), opened, tasks[:0], windows, 1)
+        tables = found_sets(named(linear_two_genes()), opened, tasks[:0], windows, 1)
         columns = (FOUND_COLUMNS, SEARCH_COLUMNS, SKIPPED_COLUMNS)
         for table, names in zip(tables, columns, strict=True):
             assert table.empty and list(table.columns) == names
@@ -552,7 +557,7 @@ def test_find_sets_is_deterministic():
     tasks, windows, _ = task_tables()
     opened = open_peaks(30, 20)
     runs = [
-        find_sets(
+        found_sets(
             named(linear_two_genes()), opened, tasks, windows, 7, set_size=4, start="random", batch_size=8
         )
         for _ in range(2)
@@ -566,23 +571,23 @@ def test_find_sets_starts_from_given_sets():
     opened = sparse.csr_matrix(np.ones((5, 20), dtype=np.uint8))
     given_sets = pd.DataFrame({"cell_type": "T", "gene": "G0", "peak": peaks[:2]})
     options = {"set_size": 2, "start": "given", "restarts": 1}
-    sets, searches, _ = find_sets(
+    sets, searches, _ = found_sets(
         named(linear_two_genes()), opened, tasks[:1], windows, 1, given=given_sets, **options
     )
     assert sets["peak"].tolist() == [peaks[19], peaks[18]]
     assert searches["start"].tolist() == ["given"]
-    smaller, *_ = find_sets(
+    smaller, *_ = found_sets(
         named(linear_two_genes()), opened, tasks[:1], windows, 1, given=given_sets[:1], **options
     )
     assert smaller["peak"].tolist() == [peaks[19]]
     with pytest.raises(InputError, match="expected 1 to 2 peaks for T, G1"):
-        find_sets(named(linear_two_genes()), opened, tasks[1:], windows, 1, given=given_sets, **options)
+        found_sets(named(linear_two_genes()), opened, tasks[1:], windows, 1, given=given_sets, **options)
     with pytest.raises(InputError, match=r"expected 2 peaks for T, G0 in search\.given, found 1"):
         options["fill"] = True
-        find_sets(named(linear_two_genes()), opened, tasks[:1], windows, 1, given=given_sets[:1], **options)
+        found_sets(named(linear_two_genes()), opened, tasks[:1], windows, 1, given=given_sets[:1], **options)
     with pytest.raises(InputError, match=r"search\.given: peak 'chr9:1-2' is not among the 20 peaks"):
         wrong = given_sets.assign(peak=["chr9:1-2", peaks[0]])
-        find_sets(named(linear_two_genes()), opened, tasks[:1], windows, 1, given=wrong, **options)
+        found_sets(named(linear_two_genes()), opened, tasks[:1], windows, 1, given=wrong, **options)
 
 
 def test_bad_starts_are_refused():

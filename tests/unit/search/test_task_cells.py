@@ -17,7 +17,7 @@ from grids.analysis.states import measure_states
 from grids.io.cells import Modality, Multiome
 from grids.io.errors import InputError
 from grids.io.seeds import generator
-from grids.search.sets import find_sets
+from grids.search.sets import Question, find_sets
 from grids.search.task_cells import TaskCells
 
 
@@ -155,7 +155,7 @@ def test_sets_are_found_in_draws_of_training_cells_and_measured_in_those_of_test
         {"gene": ["G0", "G1"], "chromosome": "chr1", "start": 0, "end": 900, "strand": "+", "tss": 0}
     )
     windows = pd.DataFrame({"peak": surrogate.peaks, "gene": "G1"})
-    sets, _, _ = find_sets(surrogate, train.atac.X, tasks, windows, 7, set_size=2)
+    sets, _, _ = find_sets(surrogate, train.atac.X, tasks, windows, 7, Question(set_size=2))
     measure_effects(surrogate, test, sets, genes, peaks, np.full(4, 0.5), n_null_sets=0, seed=7)
     analyse_sets(surrogate, test, train.atac.X, sets, windows, seed=7, n_bootstrap=20, n_stability=0)
     measure_specificity(surrogate, test.atac, "A", sets, n_bootstrap=20, seed=7)

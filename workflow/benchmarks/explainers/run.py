@@ -18,7 +18,7 @@ from benchmarks.explainers.problem import Problem
 from benchmarks.explainers.sage import sage
 from benchmarks.explainers.simple import correlation, distance, random
 from benchmarks.explainers.subset_sampler import subset_sampler
-from grids.search.search import Search
+from grids.search.search import Search, origins
 
 EXPLAINERS = {
     "greedy": greedy,
@@ -133,8 +133,6 @@ def search(
     """
     searcher = Search(problem.cells, problem.gene, problem.allowed, candidates, batch_size, problem.rng)
     searcher.check_size(problem.set_size)
-    origins = ["greedy", "path", *["random"] * restarts][:restarts]
-    starts = [searcher.start(origin, problem.set_size, problem.rng) for origin in origins]
-    results = [searcher.improve(start, problem.rng, max_rounds, nested=False) for start in starts]
-    best = max(results, key=lambda result: searcher.sign * result.objective_after)
-    return searcher.nested_order(best.members)
+    starts = [searcher.start(origin, problem.set_size, problem.rng) for origin in origins(restarts)]
+    results = searcher.from_each(starts, [problem.rng] * restarts, max_rounds)
+    return searcher.nested_order(searcher.best(results).members)

@@ -21,7 +21,7 @@ from grids.io.parallel import over_genes
 from grids.io.seeds import generator
 from grids.search.objective import PerturbedCells
 from grids.search.search import Search
-from grids.search.sets import FOUND_COLUMNS, find_sets
+from grids.search.sets import FOUND_COLUMNS, Question, find_sets
 from grids.surrogates import storage
 from grids.surrogates.quality import evaluate
 
@@ -143,7 +143,9 @@ def _find_all(multiome: Multiome, files: Mapping, tasks: pd.DataFrame, point: Ma
         effects = []
         for cell_type, of_type in tasks.groupby("cell_type", sort=False):
             opened = multiome.atac.cells(cell_type=cell_type, split="train", most=EXPLAINED_CELLS).X
-            explain = partial(find_sets, surrogate, opened, windows=None, seed=seed, **question)
+            explain = partial(
+                find_sets, surrogate, opened, windows=None, seed=seed, question=Question(**question)
+            )
             _, searches, _ = over_genes(explain, of_type, torch.get_num_threads())
             change = searches["objective_after"] - searches["objective_before"]
             effects += change.groupby(searches["gene"], sort=False).min().tolist()

@@ -7,6 +7,7 @@ as a pair.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -35,7 +36,12 @@ MIN_STEPS_OF_ALL = 8192
 N_WORTH_SCREENING = 10
 
 
-@dataclass
+def origins(restarts: int, first: str = "greedy") -> list[str]:
+    """Where the searches for one set start: from `first`, from :meth:`Search.along_path`, the others at random."""
+    return [first, "path", *["random"] * restarts][:restarts]
+
+
+@dataclass(eq=False)
 class SearchResult:
     """One set and how it was found.
 
@@ -234,6 +240,19 @@ class Search:
         if origin == "random":
             return self.random(set_size, rng)
         return self.greedy(set_size) if origin == "greedy" else self.along_path(set_size)
+
+    def from_each(
+        self, starts: Sequence[Tensor], rngs: Sequence[np.random.Generator], max_rounds: int = 50
+    ) -> list[SearchResult]:
+        """:meth:`improve` each of several sets, by a generator each; not in nested order."""
+        return [
+            self.improve(start, rng, max_rounds, nested=False)
+            for start, rng in zip(starts, rngs, strict=True)
+        ]
+
+    def best(self, results: Sequence[SearchResult]) -> SearchResult:
+        """The result that goes furthest in the direction asked; the first of equal ones."""
+        return max(results, key=lambda result: self.sign * result.objective_after)
 
     def improve(
         self, members: Tensor, rng: np.random.Generator, max_rounds: int = 50, nested: bool = True

@@ -2,9 +2,11 @@
 
 import os
 from collections import Counter
+from dataclasses import dataclass
 
 import pandas as pd
 from scipy import sparse
+from torch import Tensor
 from tqdm import tqdm
 
 from grids.io import tables
@@ -12,7 +14,7 @@ from grids.io.errors import InputError, did_you_mean, listing
 from grids.io.logging import log
 from grids.io.seeds import generator
 from grids.io.tables import SKIPPED_COLUMNS
-from grids.search.search import LEAST_EFFECT, Search, SearchResult
+from grids.search.search import LEAST_EFFECT, Search, SearchResult, origins
 from grids.search.task_cells import TaskCells
 from grids.search.transitions import VALUE_OF_DIRECTION
 from grids.surrogates.pooling import Surrogate
@@ -26,36 +28,12 @@ SEARCH_COLUMNS = [
 ]  # fmt: skip
 
 
-def find_sets(
-    surrogate: Surrogate,
-    opened: sparse.csr_matrix,
-    tasks: pd.DataFrame,
-    windows: pd.DataFrame,
-    seed: int,
-    *,
-    set_size: int = 10,
-    fill: bool = False,
-    candidates: int = 32,
-    scope: str = "genome",
-    direction: str = "silence",
-    batch_size: int | None = None,
-    restarts: int = 4,
-    start: str = "greedy",
-    given: pd.DataFrame | None = None,
-    max_rounds: int = 50,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Find the sets of all genes of one cell type.
+@dataclass(frozen=True)
+class Question:
+    """What is searched for, and how hard: the config's `search`.
 
-    Parameters
+    Attributes
     ----------
-    surrogate : Surrogate
-    opened : csr_matrix, shape (n_cells, n_peaks)
-        Training cells of the type.
-    tasks : DataFrame
-        Columns ``cell_type, gene``; one cell type.
-    windows : DataFrame
-        Columns ``peak, gene``; read with ``scope="window"`` only.
-    seed : int
     set_size : int
         Peaks that are searched for, as many as there are candidates at most. Those that do nothing
         (:meth:`Search.unfilled`) are no members.
@@ -68,9 +46,43 @@ def find_sets(
     direction : {"silence", "activate"}
         Close peaks to lower the gene, or open them to raise it.
     restarts : int
-        Searches per task: the first from `start`, the second from :meth:`Search.along_path`, the others from random
-        sets. The best one is returned.
+        Searches per task, see :func:`~grids.search.search.origins`. The best one is returned.
     start : {"greedy", "random", "given"}
+    """
+
+    set_size: int = 10
+    fill: bool = False
+    candidates: int = 32
+    scope: str = "genome"
+    direction: str = "silence"
+    batch_size: int | None = None
+    restarts: int = 4
+    start: str = "greedy"
+    max_rounds: int = 50
+
+
+def find_sets(
+    surrogate: Surrogate,
+    opened: sparse.csr_matrix,
+    tasks: pd.DataFrame,
+    windows: pd.DataFrame | None,
+    seed: int,
+    question: Question,
+    given: pd.DataFrame | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Find the sets of all genes of one cell type.
+
+    Parameters
+    ----------
+    surrogate : Surrogate
+    opened : csr_matrix, shape (n_cells, n_peaks)
+        Training cells of the type.
+    tasks : DataFrame
+        Columns ``cell_type, gene``; one cell type.
+    windows : DataFrame, optional
+        Columns ``peak, gene``; read with ``scope="window"`` only.
+    seed : int
+    question : Question
     given : DataFrame, optional
         Columns ``cell_type, gene, peak``: the sets to start from with ``start="given"``, of `set_size` peaks, or
         of fewer unless `fill`.
@@ -91,59 +103,24 @@ def find_sets(
     InputError
         When there are no cells, or `given` lacks a task's set or names peaks that the surrogate does not see.
     """
-    task_cells = TaskCells(surrogate, opened, VALUE_OF_DIRECTION[direction], seed=seed, split="train")
+    task_cells = TaskCells(
+        surrogate, opened, VALUE_OF_DIRECTION[question.direction], seed=seed, split="train"
+    )
     predicted_genes = set(surrogate.genes)
-    origins = [start, "path"][:restarts] + ["random"] * (restarts - 2)
     found, searches, skipped = [], [], []
-
-    def skip(cell_type: str, gene: str, reason: str) -> None:
-        log.warning("%s, %s skipped: %s", cell_type, gene, reason)
-        skipped.append([cell_type, gene, reason])
-
     bar = tqdm(tasks[["cell_type", "gene"]].itertuples(index=False), total=len(tasks), unit="gene")
     for cell_type, gene in bar:
         bar.set_description(f"{cell_type} {gene}")
         if gene not in predicted_genes:
             reason = f"not among the {len(predicted_genes)} genes of the {surrogate.name} surrogate"
-            skip(cell_type, gene, reason)
-            continue
-        cells, column, peaks = task_cells.of(gene)
-        allowed = task_cells.candidates(gene, windows if scope == "window" else None)
-        if len(allowed) < (set_size if fill else 1):
-            reason = f"{len(allowed)} candidate peaks ({scope})"
-            skip(cell_type, gene, f"{reason}, search.set_size is {set_size}" if fill else reason)
-            continue
-        size = min(set_size, len(allowed))
-        screening = generator(seed, "screening", cell_type, gene)
-        search = Search(cells, column, allowed, candidates, batch_size, screening)
-        results = []
-        for restart, origin in enumerate(origins):
-            rng = generator(seed, "find_sets", cell_type, gene, restart)
-            if origin == "given":
-                names = _given_set(given, cell_type, gene, size, fill)
-                first = task_cells.members(gene, names, where="search.given")
-            else:
-                first = search.start(origin, size, rng)
-            results.append(search.improve(first, rng, max_rounds, nested=False))
-        best, members, shares = _best(search, results, fill)
-        key = [surrogate.name, "grids", cell_type, gene, direction, len(members)]
-        found += [
-            [*key, rank, peaks[member], share]
-            for rank, (member, share) in enumerate(zip(members, shares, strict=True), start=1)
-        ]
-        searches += [
-            [*key, origin, result.objective_before, result.objective_after, result.n_rounds, result.n_steps,
-             result.n_evaluations, result.converged, result.seconds]
-            for origin, result in zip(origins, results, strict=True)
-        ]  # fmt: skip
-        if not members:
-            skip(cell_type, gene, _nothing_found(surrogate, gene, scope, direction))
-        log.info(
-            "%s, %s: mean log-expression %.4f -> %.4f, %d members, %d of %d searches converged (no coordinate "
-            "improves)",
-            cell_type, gene, best.objective_before, best.objective_after, len(members),
-            sum(r.converged for r in results), len(results),
-        )  # fmt: skip
+        elif not (reason := _too_few(task_cells, gene, windows, question)):
+            of_task, of_searches = _find_set(task_cells, (cell_type, gene), windows, seed, question, given)
+            found += of_task
+            searches += of_searches
+            reason = None if of_task else _nothing_found(surrogate, gene, question)
+        if reason:
+            log.warning("%s, %s skipped: %s", cell_type, gene, reason)
+            skipped.append([cell_type, gene, reason])
     return (
         pd.DataFrame(found, columns=FOUND_COLUMNS),
         pd.DataFrame(searches, columns=SEARCH_COLUMNS),
@@ -151,23 +128,81 @@ def find_sets(
     )
 
 
+def _allowed(task_cells: TaskCells, gene: str, windows: pd.DataFrame | None, question: Question) -> Tensor:
+    return task_cells.candidates(gene, windows if question.scope == "window" else None)
+
+
+def _too_few(
+    task_cells: TaskCells, gene: str, windows: pd.DataFrame | None, question: Question
+) -> str | None:
+    """Why a gene's candidate peaks are too few, where they are."""
+    n_allowed = len(_allowed(task_cells, gene, windows, question))
+    if n_allowed >= (question.set_size if question.fill else 1):
+        return None
+    reason = f"{n_allowed} candidate peaks ({question.scope})"
+    return f"{reason}, search.set_size is {question.set_size}" if question.fill else reason
+
+
+def _find_set(
+    task_cells: TaskCells,
+    task: tuple[str, str],
+    windows: pd.DataFrame | None,
+    seed: int,
+    question: Question,
+    given: pd.DataFrame | None,
+) -> tuple[list[list], list[list]]:
+    """Rows of a task's members, and of the searches for them."""
+    cell_type, gene = task
+    cells, column, peaks = task_cells.of(gene)
+    allowed = _allowed(task_cells, gene, windows, question)
+    size = min(question.set_size, len(allowed))
+    screening = generator(seed, "screening", *task)
+    search = Search(cells, column, allowed, question.candidates, question.batch_size, screening)
+    starts, rngs = origins(question.restarts, question.start), []
+    first = []
+    for restart, origin in enumerate(starts):
+        rngs.append(generator(seed, "find_sets", *task, restart))
+        if origin == "given":
+            names = _given_set(given, task, size, question.fill)
+            first.append(task_cells.members(gene, names, where="search.given"))
+        else:
+            first.append(search.start(origin, size, rngs[-1]))
+    results = search.from_each(first, rngs, question.max_rounds)
+    best, members, shares = _best(search, results, question.fill)
+    key = [task_cells.surrogate.name, "grids", cell_type, gene, question.direction, len(members)]
+    found = [
+        [*key, rank, peaks[member], share]
+        for rank, (member, share) in enumerate(zip(members, shares, strict=True), start=1)
+    ]
+    searches = [
+        [*key, origin, result.objective_before, result.objective_after, result.n_rounds, result.n_steps,
+         result.n_evaluations, result.converged, result.seconds]
+        for origin, result in zip(starts, results, strict=True)
+    ]  # fmt: skip
+    log.info(
+        "%s, %s: mean log-expression %.4f -> %.4f, %d members, %d of %d searches converged (no coordinate improves)",
+        cell_type, gene, best.objective_before, best.objective_after, len(members),
+        sum(r.converged for r in results), len(results),
+    )  # fmt: skip
+    return found, searches
+
+
 def _best(
     search: Search, results: list[SearchResult], fill: bool
 ) -> tuple[SearchResult, list[int], list[float]]:
     """The best result, its members in nested order, and in which share of the results each does something."""
     doing = [search.unfilled(result.members) for result in results]
-    best, unfilled = max(
-        zip(results, doing, strict=True), key=lambda one: search.sign * one[0].objective_after
-    )
+    best = search.best(results)
+    unfilled = doing[results.index(best)]
     members = search.nested_order(best.members if fill else unfilled).tolist()
     times = Counter(member for one in doing for member in one.tolist())
     return best, members, [times[member] / len(results) for member in members]
 
 
-def _nothing_found(surrogate: Surrogate, gene: str, scope: str, direction: str) -> str:
+def _nothing_found(surrogate: Surrogate, gene: str, question: Question) -> str:
     """Why a task has no set."""
-    act, what = ("closing", "lowers") if direction == "silence" else ("opening", "raises")
-    where = "of the window" if scope == "window" else "of the genome"
+    act, what = ("closing", "lowers") if question.direction == "silence" else ("opening", "raises")
+    where = f"of the {question.scope}"
     reason = (
         f"nothing found: {act} no peak {where} {what} predicted log-expression by more than {LEAST_EFFECT:g}"
     )
@@ -196,8 +231,9 @@ def read_given(path: str | os.PathLike) -> pd.DataFrame:
     return given
 
 
-def _given_set(given: pd.DataFrame | None, cell_type: str, gene: str, set_size: int, fill: bool) -> list[str]:
+def _given_set(given: pd.DataFrame | None, task: tuple[str, str], set_size: int, fill: bool) -> list[str]:
     """Names of the peaks of the task's given set."""
+    cell_type, gene = task
     here = given[(given["cell_type"] == cell_type) & (given["gene"] == gene)] if given is not None else ()
     if not (set_size if fill else 1) <= len(here) <= set_size:
         raise InputError(

@@ -14,10 +14,10 @@ by a curve (:mod:`grids.surrogates.window.curve`) whose bend tells the logic:
 What is observed is not ``n`` but who was seen: missed openings are averaged over, not taken for closed peaks.
 
 Models of one to four members are searched for by forward extension of the best smaller ones. Around the best model
-so far, counts are a linear function of the curve's rise and the state with known variance, so the gain of adding *every* peak
-to a set is a few matrix products: no model is fitted on its own. The product over members is a polynomial in the
-bend's ``exp(bend) - 1`` whose coefficients, the elementary symmetric polynomials of the members' ``pi``, know no
-bend: all bends share these products. All genes of a block go through together.
+so far, counts are a linear function of the curve's rise and the state with known variance, so the gain of adding
+*every* peak to a set is a few matrix products: no model is fitted on its own. The product over members is a
+polynomial in the bend's ``exp(bend) - 1`` whose coefficients, the elementary symmetric polynomials of the chances
+that members are open, know no bend: all bends share these products. All genes of a block go through together.
 """
 
 from collections.abc import Sequence
