@@ -116,7 +116,7 @@ except InputError as error:
     folder.mkdir(mode=0o555)
     for parent in folder.parents[:3]:  # pytest's folders are for their owner only
         parent.chmod(0o755)
-    scripts = Path(provenance.__file__).parents[1]
+    scripts = Path(provenance.__file__).parents[2]
     told = subprocess.run(
         [sys.executable, "-c", code, str(scripts), str(folder / "a.tsv")], capture_output=True, text=True
     )

@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import os
 import re
 import shutil
 import subprocess
@@ -504,7 +505,9 @@ def test_killed_training_resumes_and_ends_in_the_same_tables(demo, tmp_path):
     targets = [f"{step}/Excitatory/{step}.tsv" for step in ("redundancy", "effects")]
 
     def checkpoint():
-        return next(results.glob("surrogate/joint.safetensors.checkpoints/*/mapping.pt"), None)
+        """That of the last of three stages."""
+        kept = sorted(results.glob("surrogate/joint.safetensors.checkpoints/*/*.pt"), key=os.path.getmtime)
+        return kept[-1] if len(kept) == 3 else None
 
     def training_job(process):
         for child in psutil.Process(process.pid).children(recursive=True):

@@ -28,7 +28,6 @@ rule train_surrogate:
         runtime=minutes(120, per_input_mb=2),
     params:
         settings=SURROGATE,
-        checkpoints=lambda wildcards, output: f"{output.surrogate}.checkpoints",
         seed=seed_for("train_surrogate"),
         code=code_of("train_surrogate"),
     script:
@@ -56,7 +55,6 @@ rule specialise_surrogate:
     params:
         cell_type=cell_type_of,
         settings=SURROGATE,
-        checkpoints=lambda wildcards, output: f"{output.surrogate}.checkpoints",
         seed=seed_for("specialise_surrogate"),
         code=code_of("specialise_surrogate"),
     script:

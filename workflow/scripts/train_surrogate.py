@@ -1,23 +1,21 @@
 """Train the surrogate on all cell types together."""
 
-import shutil
-
 from grids.io import tables
 from grids.io.cells import read_multiome
+from grids.io.checkpoints import KeptStates, kept_parts
 from grids.io.logging import job
 from grids.io.threads import THREADS, compute_with
 from grids.surrogates import storage
 from grids.surrogates.cross_modality.settings import Settings
 from grids.surrogates.cross_modality.training import train_joint
 
-with job(snakemake):
+with job(snakemake), kept_parts(snakemake, KeptStates) as kept:
     compute_with(THREADS)
     surrogate, curves = train_joint(
         read_multiome(snakemake.input.multiome),
         Settings(**snakemake.params.settings, device=snakemake.resources.device),
         snakemake.params.seed,
-        snakemake.params.checkpoints,
+        kept,
     )
     storage.save(surrogate, snakemake.output.surrogate, cell_type="all", seed=snakemake.params.seed)
     tables.write(curves, snakemake.output.curves)
-    shutil.rmtree(snakemake.params.checkpoints, ignore_errors=True)

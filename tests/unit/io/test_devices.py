@@ -22,6 +22,7 @@ from grids.analysis.evidence.scores import score_peaks
 from grids.analysis.redundancy.analysis import analyse_sets
 from grids.analysis.specificity import measure_specificity
 from grids.io import devices
+from grids.io.checkpoints import KeptStates
 from grids.io.errors import InputError
 from grids.search.objective import PerturbedCells
 from grids.search.sets import Question, find_sets
@@ -263,7 +264,7 @@ def test_training_ends_as_on_the_cpu(elsewhere, unfused, tmp_path, paired):
     multiome, runs = toy_multiome(100, paired), []
     for device in ("cpu", elsewhere.device):
         settings = replace(SETTINGS, device=device)
-        joint, curves = train_joint(multiome, settings, 1, tmp_path / torch.device(device).type)
+        joint, curves = train_joint(multiome, settings, 1, KeptStates(tmp_path / torch.device(device).type))
         path = tmp_path / "joint.safetensors"
         storage.save(joint, path)
         own, of_type = specialise(storage.load(path), multiome, "A", settings, 1)

@@ -8,6 +8,7 @@ import gzip
 import json
 import os
 import zipfile
+from types import SimpleNamespace
 
 import anndata
 import h5py
@@ -30,6 +31,7 @@ from grids.data.download import download
 from grids.data.multiome import read_raw
 from grids.data.peaks import parse_peaks
 from grids.io import config as configs
+from grids.io.checkpoints import KeptStates
 from grids.io.config_schema import check_duplicates, read_text_values
 from grids.io.errors import LONGEST, InputError
 from grids.io.tasks import read_tasks
@@ -176,14 +178,14 @@ def surrogate(spoil):
 
 
 def checkpoint(write):
-    def run(folder):
-        stage = object.__new__(StageRun)
-        stage.checkpoint = folder / "mapping.pt"
-        stage.model = stage.optimiser = stage.critic_optimiser = torch.nn.Linear(1, 1)
-        write(stage.checkpoint)
-        stage._restore()
+    def resume(folder):
+        run = object.__new__(StageRun)
+        run.stage, run.types, run.kept = SimpleNamespace(name="mapping"), "all", KeptStates(folder)
+        run.model = run.optimiser = run.critic_optimiser = torch.nn.Linear(1, 1)
+        write(run.kept._path(["mapping", "all"]))
+        run._resumed()
 
-    return run
+    return resume
 
 
 def put(path, value):

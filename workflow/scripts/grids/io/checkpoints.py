@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import pandas as pd
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, contiguous_format
@@ -54,10 +55,14 @@ class KeptParts(ABC, Generic[Content]):
         try:
             return self._read(path)
         except (ValueError, TypeError, KeyError, RecursionError, OSError, SafetensorError) as error:
-            raise InputError(
-                f"{path}: this checkpoint cannot be read ({type(error).__name__}: {str(error)[:200]}); "
-                "delete it and run again"
-            ) from None
+            raise self.damaged(names, error) from None
+
+    def damaged(self, names: Sequence[str], error: Exception) -> InputError:
+        """What to tell of a part whose file is not what it should be."""
+        return InputError(
+            f"{self._path(names)}: this checkpoint cannot be read ({type(error).__name__}: {str(error)[:200]}); "
+            "delete it and run again"
+        )
 
     def _path(self, names: Sequence[str]) -> Path:
         key = hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()[:16]
@@ -104,7 +109,22 @@ class KeptTensors(KeptParts[Mapping[str, Tensor]]):
         return load_file(path)
 
 
-Kept = TypeVar("Kept", KeptTables, KeptTensors)
+class KeptStates(KeptParts[Mapping]):
+    """What a training needs to go on: tensors and plain data, nested."""
+
+    suffix = "pt"
+
+    def _write(self, content: Mapping, path: Path) -> None:
+        torch.save(dict(content), path)
+
+    def _read(self, path: Path) -> dict:
+        try:
+            return torch.load(path, weights_only=True, map_location="cpu")  # runs no code of the file
+        except Exception as error:  # a damaged file can raise anything
+            raise ValueError(f"{type(error).__name__}: {error}") from None
+
+
+Kept = TypeVar("Kept", KeptTables, KeptTensors, KeptStates)
 
 
 @contextlib.contextmanager

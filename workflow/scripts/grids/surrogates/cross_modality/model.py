@@ -5,6 +5,7 @@ Liu et al., ACML 2024, section 3.1. In evaluation mode
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -197,15 +198,12 @@ class PeakDecoder(nn.Module):
         return torch.einsum("npw,pw->np", state, self.peak_weight[peaks]) + self.peak_bias[peaks]
 
 
-class CrossModalitySurrogate(PooledSurrogate):
-    """ATAC and RNA autoencoders joined by maps between their latent spaces.
+@dataclass(frozen=True)
+class Architecture:
+    """The sizes of the cross-modality surrogate.
 
-    Parameters
+    Attributes
     ----------
-    peaks, genes, cell_types : sequence of str
-        Names of the inputs, the outputs, and the cell types the maps and discriminators know.
-    chromosome_of_peak : sequence of int, shape (n_peaks,)
-        Chromosome codes 0, 1, ...
     encoder : {"normalised", "paper"}
         See :class:`NormalisedEncoder` and :class:`PaperEncoder`.
     n_latent : int
@@ -226,6 +224,32 @@ class CrossModalitySurrogate(PooledSurrogate):
     discriminator_hidden : (int, int)
     """
 
+    encoder: str = "normalised"
+    n_latent: int = 20
+    width: int = 64
+    n_hidden: int = 128
+    rna_hidden: Sequence[int] = (640, 320)
+    dropout: float = 0.3
+    decoder_width: int = 16
+    decoder_hidden: int = 32
+    gate_hidden: int = 128
+    n_maps: int = 3
+    discriminator_hidden: Sequence[int] = (20, 10)
+
+
+class CrossModalitySurrogate(PooledSurrogate):
+    """ATAC and RNA autoencoders joined by maps between their latent spaces.
+
+    Parameters
+    ----------
+    peaks, genes, cell_types : sequence of str
+        Names of the inputs, the outputs, and the cell types the maps and discriminators know.
+    chromosome_of_peak : sequence of int, shape (n_peaks,)
+        Chromosome codes 0, 1, ...
+    **options
+        Of :class:`Architecture`.
+    """
+
     name = "cross_modality"
 
     def __init__(
@@ -234,47 +258,37 @@ class CrossModalitySurrogate(PooledSurrogate):
         genes: Sequence[str],
         cell_types: Sequence[str],
         chromosome_of_peak: Sequence[int],
-        *,
-        encoder: str = "normalised",
-        n_latent: int = 20,
-        width: int = 64,
-        n_hidden: int = 128,
-        rna_hidden: Sequence[int] = (640, 320),
-        dropout: float = 0.3,
-        decoder_width: int = 16,
-        decoder_hidden: int = 32,
-        gate_hidden: int = 128,
-        n_maps: int = 3,
-        discriminator_hidden: Sequence[int] = (20, 10),
+        **options,
     ):
         super().__init__()
         self.peaks, self.genes, self.cell_types = list(peaks), list(genes), list(cell_types)
+        of = Architecture(**options)
         self.options = {
-            "encoder": encoder, "n_latent": n_latent, "width": width, "n_hidden": n_hidden,
-            "rna_hidden": list(rna_hidden), "dropout": dropout, "decoder_width": decoder_width,
-            "decoder_hidden": decoder_hidden, "gate_hidden": gate_hidden, "n_maps": n_maps,
-            "discriminator_hidden": list(discriminator_hidden),
-        }  # fmt: skip
+            name: list(value) if name.endswith("_hidden") and not isinstance(value, int) else value
+            for name, value in vars(of).items()
+        }
         chromosome = torch.as_tensor(np.asarray(chromosome_of_peak), dtype=torch.long)
         if len(chromosome) != len(self.peaks):
             raise InputError(
                 f"chromosome_of_peak: expected one code per peak ({len(self.peaks)}), got {len(chromosome)}"
             )
-        if encoder == "paper":
-            self.atac_encoder = PaperEncoder(chromosome, n_latent, width, n_hidden)
-        elif encoder == "normalised":
-            self.atac_encoder = NormalisedEncoder(len(self.peaks), n_latent, width, n_hidden, dropout)
+        if of.encoder == "paper":
+            self.atac_encoder = PaperEncoder(chromosome, of.n_latent, of.width, of.n_hidden)
+        elif of.encoder == "normalised":
+            self.atac_encoder = NormalisedEncoder(
+                len(self.peaks), of.n_latent, of.width, of.n_hidden, of.dropout
+            )
         else:
-            raise InputError(f"encoder: expected 'normalised' or 'paper', got {encoder!r}")
-        self.atac_decoder = PeakDecoder(chromosome, n_latent, decoder_width, decoder_hidden)
-        sizes = [len(self.genes), *rna_hidden, n_latent]
-        self.rna_encoder = dense_stack(sizes, dropout)
-        self.rna_decoder = dense_stack(sizes[::-1], dropout)
+            raise InputError(f"encoder: expected 'normalised' or 'paper', got {of.encoder!r}")
+        self.atac_decoder = PeakDecoder(chromosome, of.n_latent, of.decoder_width, of.decoder_hidden)
+        sizes = [len(self.genes), *of.rna_hidden, of.n_latent]
+        self.rna_encoder = dense_stack(sizes, of.dropout)
+        self.rna_decoder = dense_stack(sizes[::-1], of.dropout)
         n_types = len(self.cell_types)
-        self.atac_to_rna = AffineMixture(n_latent, n_types, gate_hidden, n_maps)
-        self.rna_to_atac = AffineMixture(n_latent, n_types, gate_hidden, n_maps)
-        self.atac_discriminator = Discriminator(n_latent, n_types, discriminator_hidden)
-        self.rna_discriminator = Discriminator(n_latent, n_types, discriminator_hidden)
+        self.atac_to_rna = AffineMixture(of.n_latent, n_types, of.gate_hidden, of.n_maps)
+        self.rna_to_atac = AffineMixture(of.n_latent, n_types, of.gate_hidden, of.n_maps)
+        self.atac_discriminator = Discriminator(of.n_latent, n_types, of.discriminator_hidden)
+        self.rna_discriminator = Discriminator(of.n_latent, n_types, of.discriminator_hidden)
 
     @property
     def n_groups(self) -> int:

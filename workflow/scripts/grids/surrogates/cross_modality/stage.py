@@ -3,17 +3,16 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from grids.io.checkpoints import KeptStates
 from grids.io.errors import InputError
 from grids.io.logging import log
 from grids.io.seeds import derive_seed, generator
-from grids.io.writing import whole
 from grids.surrogates.cross_modality.losses import Losses
 from grids.surrogates.cross_modality.model import CrossModalitySurrogate
 from grids.surrogates.cross_modality.settings import Settings
@@ -77,8 +76,8 @@ class StageRun:
     train : TrainingCells
     settings : Settings
     seed : int
-    checkpoint : Path, optional
-        Written after every epoch; read if it exists.
+    kept : KeptStates, optional
+        Where the state is kept after every epoch, and what is there is gone on from.
     """
 
     def __init__(
@@ -89,11 +88,11 @@ class StageRun:
         train: TrainingCells,
         settings: Settings,
         seed: int,
-        checkpoint: Path | None = None,
+        kept: KeptStates | None = None,
     ):
         self.stage, self.model, self.losses, self.train = stage, model, losses, train
         self.types = stage.cell_type or "all"  # for seeds and messages
-        self.settings, self.seed, self.checkpoint = settings, seed, checkpoint
+        self.settings, self.seed, self.kept = settings, seed, kept
         frozen = {id(parameter) for parameter in stage.frozen}
         self.parameters = [p for module in stage.modules for p in module.parameters() if id(p) not in frozen]
         self.optimiser = self._optimiser()
@@ -133,9 +132,7 @@ class StageRun:
         stage, max_epochs = self.stage, self.settings.max_epochs[self.stage.name]
         if not max_epochs:
             return []
-        if self.checkpoint is not None and self.checkpoint.exists():
-            self._restore()
-        else:
+        if not self._resumed():
             self._judge()
         bar = tqdm(total=max_epochs, initial=self.epoch, desc=f"{stage.name} {self.types}", unit="epoch")
         while self.epoch < max_epochs and self.epoch - self.best_epoch < self.settings.patience:
@@ -144,8 +141,7 @@ class StageRun:
                 torch.manual_seed(derive_seed(self.seed, stage.name, self.types, self.epoch))
                 self._train_epoch()
             self._judge()
-            if self.checkpoint is not None:
-                self._save()
+            self._keep()
             bar.set_postfix(best=f"{self.best_loss:.4f}")
             bar.update()
         bar.close()
@@ -205,24 +201,27 @@ class StageRun:
         optimiser.step()
 
     _PROGRESS = ("curves", "epoch", "best_epoch", "best_loss", "best")
+    _STATES = ("model", "optimiser", "critic_optimiser")
 
-    def _save(self) -> None:
+    def _keep(self) -> None:
+        if self.kept is None:
+            return
         saved = {name: getattr(self, name) for name in self._PROGRESS}
-        for name in ("model", "optimiser", "critic_optimiser"):
+        for name in self._STATES:
             saved[name] = getattr(self, name).state_dict()
-        with whole(self.checkpoint) as temporary:
-            torch.save(saved, temporary)
+        self.kept.save([self.stage.name, self.types], saved)
 
-    def _restore(self) -> None:
+    def _resumed(self) -> bool:
+        """Go on from what is kept; whether there was anything."""
+        names = [self.stage.name, self.types]
+        if self.kept is None or (saved := self.kept.load(names)) is None:
+            return False
         try:
-            saved = torch.load(self.checkpoint, weights_only=True)  # runs no code of the file
-            for name in ("model", "optimiser", "critic_optimiser"):
+            for name in self._STATES:
                 getattr(self, name).load_state_dict(saved[name])
             for name in self._PROGRESS:
                 setattr(self, name, saved[name])
-        except Exception as error:  # a damaged file can raise anything
-            raise InputError(
-                f"{self.checkpoint}: this checkpoint cannot be read ({type(error).__name__}: {str(error)[:200]}); "
-                "delete it and run again"
-            ) from None
+        except Exception as error:  # another model's state can raise anything
+            raise self.kept.damaged(names, error) from None
         log.info("%s (%s): resumed after epoch %d", self.stage.name, self.types, self.epoch)
+        return True

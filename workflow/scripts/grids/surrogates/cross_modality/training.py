@@ -1,11 +1,7 @@
 """Training of the cross-modality surrogate: three stages for all cells, then one for each cell type."""
 
 import copy
-import hashlib
-import json
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +9,7 @@ import torch
 
 from grids.io import backed, devices
 from grids.io.cells import Multiome
+from grids.io.checkpoints import KeptStates
 from grids.io.errors import InputError
 from grids.io.logging import log
 from grids.io.seeds import derive_seed
@@ -23,22 +20,6 @@ from grids.surrogates.cross_modality.stage import CURVE_COLUMNS, Stage, StageRun
 from grids.surrogates.cross_modality.training_cells import TrainingCells
 
 MIN_CELLS_TO_SPECIALISE = 20
-# Cells that tell whether a checkpoint was made from the same data.
-CELLS_OF_CHECKPOINT = 100
-
-
-def _checkpoint_folder(
-    folder: str | os.PathLike | None, multiome: Multiome, settings: Settings, *names
-) -> Path | None:
-    """A folder for this very run: other settings or data get another one, so no stale state is resumed."""
-    if folder is None:
-        return None
-    atac, rna = multiome.atac.X, multiome.rna.X
-    described = json.dumps([vars(settings), names, atac.shape, rna.shape, atac.nnz, rna.nnz], default=str)
-    content = hashlib.sha256(described.encode())
-    for matrix in (atac, rna):
-        content.update(matrix[backed.evenly_spaced(matrix.shape[0], CELLS_OF_CHECKPOINT)].indices.tobytes())
-    return Path(folder) / content.hexdigest()[:16]
 
 
 def build(multiome: Multiome, settings: Settings, seed: int) -> CrossModalitySurrogate:
@@ -69,7 +50,7 @@ def build(multiome: Multiome, settings: Settings, seed: int) -> CrossModalitySur
 
 
 def train_joint(
-    multiome: Multiome, settings: Settings, seed: int, checkpoints: str | os.PathLike | None = None
+    multiome: Multiome, settings: Settings, seed: int, kept: KeptStates | None = None
 ) -> tuple[CrossModalitySurrogate, pd.DataFrame]:
     """Train one surrogate on all cells: ATAC autoencoder, RNA autoencoder, mapping (paper, section 3.1).
 
@@ -82,8 +63,9 @@ def train_joint(
     multiome : Multiome
     settings : Settings
     seed : int
-    checkpoints : path, optional
-        Folder for checkpoints; a run that was killed resumes from them.
+    kept : KeptStates, optional
+        Stages keep their state there after every epoch, and go on from what is there: only for the same data,
+        settings and seed.
 
     Returns
     -------
@@ -96,7 +78,6 @@ def train_joint(
     model = build(multiome, settings, seed)
     train = TrainingCells.of(multiome, "train", model.cell_types)
     validation = TrainingCells.of(multiome, "validation", model.cell_types)
-    folder = _checkpoint_folder(checkpoints, multiome, settings, "joint", seed)
     losses = Losses(model, settings, supervised, train)
 
     def mean_over_validation(terms: Callable, name: str) -> Callable[[], float]:
@@ -143,8 +124,7 @@ def train_joint(
     ]
     curves = []
     for stage in stages:
-        checkpoint = folder and folder / f"{stage.name}.pt"
-        curves += StageRun(stage, model, losses, train, settings, seed, checkpoint).run()
+        curves += StageRun(stage, model, losses, train, settings, seed, kept).run()
     if isinstance(model.atac_encoder, NormalisedEncoder):
         model.atac_encoder.centre(train.atac)
     return model, pd.DataFrame(curves, columns=CURVE_COLUMNS)
@@ -156,7 +136,7 @@ def specialise(
     cell_type: str,
     settings: Settings,
     seed: int,
-    checkpoints: str | os.PathLike | None = None,
+    kept: KeptStates | None = None,
 ) -> tuple[CrossModalitySurrogate, pd.DataFrame]:
     """Train the joint surrogate further on one cell type, judged by that type's validation cells.
 
@@ -179,7 +159,6 @@ def specialise(
     model = copy.deepcopy(surrogate).to(devices.find(settings.device)).eval()
     train = TrainingCells.of(multiome, "train", model.cell_types, cell_type)
     validation = TrainingCells.of(multiome, "validation", model.cell_types, cell_type)
-    folder = _checkpoint_folder(checkpoints, multiome, settings, "specialise", cell_type, seed)
     n_train, n_validation = (min(c.atac.shape[0], c.rna.shape[0]) for c in (train, validation))
     if n_train < MIN_CELLS_TO_SPECIALISE or not n_validation:
         log.info(
@@ -204,7 +183,5 @@ def specialise(
         adversarial=settings.adversarial_weight > 0 and not supervised,
         fixed_statistics=True,
     )
-    curves = StageRun(
-        stage, model, losses, train, settings, seed, folder and folder / "specialisation.pt"
-    ).run()
+    curves = StageRun(stage, model, losses, train, settings, seed, kept).run()
     return model, pd.DataFrame(curves, columns=CURVE_COLUMNS)

@@ -119,29 +119,7 @@ def train_window(
     )
     penalty, size, table = choose_regularisation(data, settings, kept)
     log.info("%s: penalty of a member %g, %d cells per metacell", cell_type, penalty, size)
-    n_genes, n_pairs = len(data.genes), len(data.peak_of_pair)
-    n_covariates = data.covariates.shape[1]
-    tensors = {
-        "first_pair": data.first_pair,
-        "peak_of_pair": data.peak_of_pair,
-        "intercept": torch.zeros(n_pairs),
-        "deviation": torch.zeros(n_pairs, n_covariates - 1),
-        "direction": torch.zeros(n_genes, n_covariates - 1),
-        "centre": torch.zeros(n_genes, 2),
-        "shared": torch.zeros(n_genes, n_covariates - 1 + N_CURVED),
-        "weights": torch.zeros(n_pairs, settings.n_draws),
-        "size": torch.zeros(n_genes, settings.n_draws),
-        "state_effect": torch.zeros(n_genes, n_covariates),
-        "inclusion": torch.zeros(n_pairs),
-        "form": torch.zeros(n_genes, len(FORMS)),
-        "probe_weights": torch.zeros(n_pairs),
-        "probe_size": torch.zeros(n_genes),
-        "without_window": torch.zeros(n_genes, n_covariates + 5),
-        "dispersion": torch.zeros(n_genes),
-        "half_moments": torch.zeros(n_genes, 3),
-        "depth_only": torch.zeros(n_genes, 2),
-        "calibration": torch.zeros(n_genes, 2),
-    }
+    tensors, n_genes = _unfitted(data, settings.n_draws), len(data.genes)
     groups = data.metacells(size, np.arange(len(data.chance)))
     groups_of_half = data.metacells(size, data.halves[0])
     bar = tqdm(total=n_genes, desc=f"{cell_type}: fitting genes", unit="gene")
@@ -158,6 +136,33 @@ def train_window(
     bar.close()
     surrogate = WindowSurrogate(data.peaks, data.genes, data.cell_types, data.state, tensors, cell_type)
     return surrogate, table
+
+
+def _unfitted(data: WindowData, n_draws: int) -> dict[str, Tensor]:
+    """The tensors of a surrogate before any gene is fitted."""
+    n_genes, n_pairs = len(data.genes), len(data.peak_of_pair)
+    n_covariates = data.covariates.shape[1]
+    return {
+        "first_pair": data.first_pair,
+        "peak_of_pair": data.peak_of_pair,
+        "intercept": torch.zeros(n_pairs),
+        "deviation": torch.zeros(n_pairs, n_covariates - 1),
+        "direction": torch.zeros(n_genes, n_covariates - 1),
+        "centre": torch.zeros(n_genes, 2),
+        "shared": torch.zeros(n_genes, n_covariates - 1 + N_CURVED),
+        "weights": torch.zeros(n_pairs, n_draws),
+        "size": torch.zeros(n_genes, n_draws),
+        "state_effect": torch.zeros(n_genes, n_covariates),
+        "inclusion": torch.zeros(n_pairs),
+        "form": torch.zeros(n_genes, len(FORMS)),
+        "probe_weights": torch.zeros(n_pairs),
+        "probe_size": torch.zeros(n_genes),
+        "without_window": torch.zeros(n_genes, n_covariates + 5),
+        "dispersion": torch.zeros(n_genes),
+        "half_moments": torch.zeros(n_genes, 3),
+        "depth_only": torch.zeros(n_genes, 2),
+        "calibration": torch.zeros(n_genes, 2),
+    }
 
 
 def choose_regularisation(
