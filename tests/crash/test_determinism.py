@@ -34,7 +34,7 @@ import torch
 
 scripts, results, n_threads, path = sys.argv[1:]
 sys.path.insert(0, scripts)
-from grids import tables
+from grids.io import tables
 from grids.io.cells import read_multiome
 from grids.surrogates.cross_modality.settings import Settings
 from grids.surrogates.cross_modality.training import train_joint

@@ -103,7 +103,7 @@ def test_a_folder_of_somebody_else(tmp_path):
     code = """
 import os, sys, pandas
 sys.path.insert(0, sys.argv[1])
-from grids import tables
+from grids.io import tables
 from grids.io.errors import InputError
 if os.geteuid() == 0:
     os.setgid(65534), os.setuid(65534)
