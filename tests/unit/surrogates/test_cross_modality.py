@@ -9,6 +9,7 @@ from models import CHROMOSOMES, open_peaks, random_surrogate
 from reference_code import ReferenceModel
 from scipy import sparse
 
+from benchmarks.reference.checkpoint import surrogate_of
 from grids.io.errors import InputError
 from grids.surrogates import storage
 from grids.surrogates.cross_modality.layers import PReLU
@@ -94,14 +95,14 @@ def test_a_broken_reference_checkpoint_is_refused_with_the_weight_named(referenc
     sizes = reference["chromosome_dims"].tolist()
     change(weights, sizes)
     with pytest.raises(InputError, match=message):
-        CrossModalitySurrogate.from_reference_state(weights, sizes)
+        surrogate_of(weights, sizes)
 
 
 @pytest.mark.parametrize(("what", "n"), [("peaks", 800), ("genes", 50), ("cell_types", 3)])
 def test_names_are_as_many_as_the_checkpoint_has(reference, what, n):
     weights = {k.removeprefix("weight/"): reference[k] for k in reference.files if k.startswith("weight/")}
     with pytest.raises(InputError, match=f"{what}: 2 names given, but the checkpoint has {n}"):
-        CrossModalitySurrogate.from_reference_state(weights, **{what: ["a", "b"]})
+        surrogate_of(weights, **{what: ["a", "b"]})
 
 
 def reference_of(reference) -> ReferenceModel:
@@ -143,7 +144,7 @@ def test_a_checkpoint_of_any_size_predicts_as_the_reference_code_does(
     theirs = ReferenceModel(chromosomes, n_genes, n_types, **sizes)
     if half:  # as stored to save space
         theirs = theirs.bfloat16()
-    ours = CrossModalitySurrogate.from_reference_state(theirs.state_dict(keep_vars=True), chromosomes)
+    ours = surrogate_of(theirs.state_dict(keep_vars=True), chromosomes)
     theirs = theirs.float()
     path = tmp_path_factory.mktemp("checkpoint") / "model.safetensors"
     storage.save(ours, path)

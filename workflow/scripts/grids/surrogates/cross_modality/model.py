@@ -4,7 +4,7 @@ Liu et al., ACML 2024, section 3.1. In evaluation mode
 ``F(x) = max(0, decode_rna(atac_to_rna(encode_atac(x))))``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,7 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from grids.io import backed
-from grids.io.errors import InputError, listing
-from grids.surrogates.cross_modality import reference_checkpoint
+from grids.io.errors import InputError
 from grids.surrogates.cross_modality.folding import folded, with_modules
 from grids.surrogates.cross_modality.layers import (
     AffineMixture,
@@ -340,55 +339,3 @@ class CrossModalitySurrogate(PooledSurrogate):
             atac_to_rna=self.atac_to_rna.folded(),
             rna_decoder=folded(self.rna_decoder),
         )
-
-    @classmethod
-    def from_reference_state(
-        cls,
-        weights: Mapping[str, Tensor | np.ndarray],
-        chromosome_sizes: Sequence[int] | None = None,
-        *,
-        peaks: Sequence[str] | None = None,
-        genes: Sequence[str] | None = None,
-        cell_types: Sequence[str] | None = None,
-    ) -> "CrossModalitySurrogate":
-        """The surrogate held by a state dict of the paper's public reference implementation.
-
-        Parameters
-        ----------
-        weights : mapping of str to array
-            The state dict under the reference's own names (``atac_model.embedding.weight``, ...), of any sizes.
-        chromosome_sizes : sequence of int, optional
-            Number of peaks of each chromosome, to be held against the checkpoint's; peaks are in chromosome order.
-        peaks, genes, cell_types : sequence of str, optional
-            Names; numbered ones by default.
-
-        Returns
-        -------
-        CrossModalitySurrogate
-            In evaluation mode, ``encoder="paper"``.
-
-        Raises
-        ------
-        InputError
-            When an entry is missing, unknown or of another shape than the others imply, or names or chromosome sizes
-            are not as many as the checkpoint has.
-        """
-        w = reference_checkpoint.as_tensors(weights)
-        sizes = reference_checkpoint.read_sizes(w)
-        if chromosome_sizes is not None and list(chromosome_sizes) != sizes.chromosomes:
-            raise InputError(
-                f"chromosome_sizes: {listing(chromosome_sizes)} given, but the checkpoint's chromosomes have "
-                f"{listing(sizes.chromosomes)} peaks"
-            )
-        n_of = {"peak": sum(sizes.chromosomes), "gene": sizes.n_genes, "type": sizes.n_types}
-        names = [
-            [f"{kind}_{i}" for i in range(n)] if given is None else list(given)
-            for (kind, n), given in zip(n_of.items(), (peaks, genes, cell_types), strict=True)
-        ]
-        for what, given, n in zip(("peaks", "genes", "cell_types"), names, n_of.values(), strict=True):
-            if len(given) != n:
-                raise InputError(f"{what}: {len(given)} names given, but the checkpoint has {n} of them")
-        chromosome = np.repeat(np.arange(len(sizes.chromosomes)), sizes.chromosomes)
-        model = cls(*names, chromosome, encoder="paper", dropout=0.0, **sizes.options)
-        model.load_state_dict(model.state_dict() | reference_checkpoint.renamed(w, sizes))
-        return model.eval()

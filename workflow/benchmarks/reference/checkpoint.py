@@ -6,7 +6,7 @@ shapes, and no others: then the checkpoint is of the architecture of Liu et al.,
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from grids.io.errors import InputError, did_you_mean, listing
+from grids.surrogates.cross_modality.model import CrossModalitySurrogate
 
 WHERE = "reference checkpoint"
 # Counters of batch normalisation, which no prediction depends on.
@@ -246,3 +247,54 @@ def renamed(w: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:
     state["atac_decoder.peak_weight"] = stacked("out_split_layer.*.3.weight")
     state["atac_decoder.peak_bias"] = stacked("out_split_layer.*.3.bias")
     return state
+
+
+def surrogate_of(
+    weights: Mapping[str, Tensor | np.ndarray],
+    chromosome_sizes: Sequence[int] | None = None,
+    *,
+    peaks: Sequence[str] | None = None,
+    genes: Sequence[str] | None = None,
+    cell_types: Sequence[str] | None = None,
+) -> CrossModalitySurrogate:
+    """The surrogate held by a state dict of the paper's public reference implementation.
+
+    Parameters
+    ----------
+    weights : mapping of str to array
+        The state dict under the reference's own names (``atac_model.embedding.weight``, ...), of any sizes.
+    chromosome_sizes : sequence of int, optional
+        Number of peaks of each chromosome, to be held against the checkpoint's; peaks are in chromosome order.
+    peaks, genes, cell_types : sequence of str, optional
+        Names; numbered ones by default.
+
+    Returns
+    -------
+    CrossModalitySurrogate
+        In evaluation mode, ``encoder="paper"``.
+
+    Raises
+    ------
+    InputError
+        When an entry is missing, unknown or of another shape than the others imply, or names or chromosome sizes
+        are not as many as the checkpoint has.
+    """
+    w = as_tensors(weights)
+    sizes = read_sizes(w)
+    if chromosome_sizes is not None and list(chromosome_sizes) != sizes.chromosomes:
+        raise InputError(
+            f"chromosome_sizes: {listing(chromosome_sizes)} given, but the checkpoint's chromosomes have "
+            f"{listing(sizes.chromosomes)} peaks"
+        )
+    n_of = {"peak": sum(sizes.chromosomes), "gene": sizes.n_genes, "type": sizes.n_types}
+    names = [
+        [f"{kind}_{i}" for i in range(n)] if given is None else list(given)
+        for (kind, n), given in zip(n_of.items(), (peaks, genes, cell_types), strict=True)
+    ]
+    for what, given, n in zip(("peaks", "genes", "cell_types"), names, n_of.values(), strict=True):
+        if len(given) != n:
+            raise InputError(f"{what}: {len(given)} names given, but the checkpoint has {n} of them")
+    chromosome = np.repeat(np.arange(len(sizes.chromosomes)), sizes.chromosomes)
+    model = CrossModalitySurrogate(*names, chromosome, encoder="paper", dropout=0.0, **sizes.options)
+    model.load_state_dict(model.state_dict() | renamed(w, sizes))
+    return model.eval()
