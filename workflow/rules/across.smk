@@ -109,7 +109,7 @@ rule summarise_atlas:
     input:
         redundancy="<results>/redundancy.tsv",
         windows="<results>/windows.tsv.gz",
-        gene_classes=gene_classes,
+        gene_classes=file_of("redundancy", "gene_classes"),
     output:
         atlas=report(
             "<results>/atlas_summary.tsv",

@@ -192,24 +192,9 @@ def stamps(*keys):
     return {key: (file.st_size, int(file.st_mtime)) for key, file in found.items()}
 
 
-def given_sets(wildcards):
-    """The table of sets that the search starts from, if the config names one."""
-    return config["search"]["given"] or []
-
-
-def gene_classes(wildcards):
-    """The table of gene classes that the atlas compares, if the config names one."""
-    return config["redundancy"]["gene_classes"] or []
-
-
-def contact_map(wildcards):
-    """The Hi-C contact map, if the config names one."""
-    return config["contacts"]["map"] or []
-
-
-def tad_file(wildcards):
-    """The BED file of TADs, if the config names one."""
-    return config["contacts"]["tads"] or []
+def file_of(section, key):
+    """A file that the config may name; none otherwise."""
+    return config[section][key] or []
 
 
 def cell_type_of(wildcards):

@@ -13,8 +13,8 @@ rule measure_contacts:
         sets="<results>/sets.tsv",
         genes="<results>/genes.tsv.gz",
         accessibility="<results>/accessibility.tsv.gz",
-        contacts=contact_map,
-        tads=tad_file,
+        contacts=file_of("contacts", "map"),
+        tads=file_of("contacts", "tads"),
     output:
         contacts=report(
             "<results>/contacts.tsv",

@@ -55,8 +55,8 @@ rule figure_locus:
         windows="<results>/windows.tsv.gz",
         accessibility="<results>/accessibility.tsv.gz",
         alternatives="<results>/alternative_sets.tsv",
-        contacts=contact_map,
-        tads=tad_file,
+        contacts=file_of("contacts", "map"),
+        tads=file_of("contacts", "tads"),
     output:
         folder=report(
             directory("<results>/figures/locus/{cell_type}"),

@@ -7,7 +7,7 @@ rule find_sets:
         windows="<results>/windows.tsv.gz",
         surrogate="<results>/surrogate/{cell_type}.safetensors",
         tasks="<results>/explained_tasks.tsv",
-        given=given_sets,
+        given=file_of("search", "given"),
     output:
         sets="<results>/sets/{cell_type}.tsv",
         searches="<results>/searches/{cell_type}.tsv",
