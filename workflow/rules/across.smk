@@ -32,11 +32,11 @@ rule collect_specificity:
         tasks="<results>/explained_tasks.tsv",
         gate="<results>/gate.tsv",
     output:
-        specificity=report(
-            "<results>/specificity.tsv",
-            caption="../report/specificity_table.rst",
-            category="5. Across types and states",
-            labels={"what": "Sets in other cell types, table"},
+        specificity=shown(
+            "specificity.tsv",
+            "5. Across types and states",
+            "Sets in other cell types",
+            caption="specificity_table",
         ),
     log:
         "<results>/logs/collect_specificity.log",
@@ -84,11 +84,10 @@ rule collect_states:
         states=per_cell_type("<results>/states/{cell_type}.tsv"),
         tasks="<results>/explained_tasks.tsv",
     output:
-        states=report(
-            "<results>/state_redundancy.tsv",
-            caption="../report/state_redundancy.rst",
-            category="5. Across types and states",
-            labels={"what": "Redundancy along states, table"},
+        states=shown(
+            "state_redundancy.tsv",
+            "5. Across types and states",
+            "Redundancy along states",
         ),
     log:
         "<results>/logs/collect_states.log",
@@ -111,11 +110,10 @@ rule summarise_atlas:
         windows="<results>/windows.tsv.gz",
         gene_classes=file_of("redundancy", "gene_classes"),
     output:
-        atlas=report(
-            "<results>/atlas_summary.tsv",
-            caption="../report/atlas_summary.rst",
-            category="5. Across types and states",
-            labels={"what": "Redundancy over the whole run, table"},
+        atlas=shown(
+            "atlas_summary.tsv",
+            "5. Across types and states",
+            "Redundancy over the whole run",
         ),
         gene_classes="<results>/gene_classes.tsv",
     log:

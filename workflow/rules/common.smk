@@ -252,6 +252,18 @@ def plain_figures(has):
     }
 
 
+def shown(path, category, label, subcategory=None, caption=None):
+    """A table of the results that the report shows; its caption has the table's name, or another."""
+    caption = caption or Path(path).name.partition(".")[0]
+    return report(
+        f"<results>/{path}",
+        caption=str(ROOT / "workflow" / "report" / f"{caption}.rst"),
+        category=category,
+        subcategory=subcategory,
+        labels={"what": f"{label}, table"},
+    )
+
+
 def drawn(name):
     """The files of a plain figure."""
     return expand(f"<results>/figures/{name}.{{suffix}}", suffix=("pdf", "png", "svg"))

@@ -16,18 +16,15 @@ rule measure_contacts:
         contacts=file_of("contacts", "map"),
         tads=file_of("contacts", "tads"),
     output:
-        contacts=report(
-            "<results>/contacts.tsv",
-            caption="../report/contacts_table.rst",
-            category="6. Validation",
-            labels={"what": "Contacts of the sets, table"},
+        contacts=shown(
+            "contacts.tsv",
+            "6. Validation",
+            "Contacts of the sets",
+            caption="contacts_table",
         ),
         members="<results>/contact_members.tsv",
-        summary=report(
-            "<results>/contacts_summary.tsv",
-            caption="../report/contacts_summary.rst",
-            category="6. Validation",
-            labels={"what": "Contacts of all sets together, table"},
+        summary=shown(
+            "contacts_summary.tsv", "6. Validation", "Contacts of all sets together"
         ),
     log:
         "<results>/logs/measure_contacts.log",

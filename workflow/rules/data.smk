@@ -51,18 +51,17 @@ rule preprocess:
         multiome="<results>/preprocessed.h5mu",
         genes="<results>/genes.tsv.gz",
         accessibility="<results>/accessibility.tsv.gz",
-        cells=report(
-            "<results>/quality_control/cells.tsv",
-            caption="../report/quality_control_cells.rst",
-            category="1. Data",
-            labels={"what": "Steps of quality control, table"},
+        cells=shown(
+            "quality_control/cells.tsv",
+            "1. Data",
+            "Steps of quality control",
+            caption="quality_control_cells",
         ),
         metrics="<results>/quality_control/metrics.tsv.gz",
-        harmonisation=report(
-            "<results>/quality_control/harmonisation.tsv",
-            caption="../report/harmonisation.rst",
-            category="1. Data",
-            labels={"what": "How the inputs fit together, table"},
+        harmonisation=shown(
+            "quality_control/harmonisation.tsv",
+            "1. Data",
+            "How the inputs fit together",
         ),
         annotation="<results>/quality_control/annotation.tsv",
         tasks="<results>/tasks.tsv",
@@ -119,18 +118,8 @@ rule check_feasibility:
         tasks="<results>/tasks.tsv",
         dropped="<results>/quality_control/skipped.tsv",
     output:
-        feasibility=report(
-            "<results>/feasibility.tsv",
-            caption="../report/feasibility.rst",
-            category="1. Data",
-            labels={"what": "Whether tasks can be tested, table"},
-        ),
-        testable=report(
-            "<results>/testable_genes.tsv",
-            caption="../report/testable_genes.rst",
-            category="1. Data",
-            labels={"what": "Genes that can be tested, table"},
-        ),
+        feasibility=shown("feasibility.tsv", "1. Data", "Whether tasks can be tested"),
+        testable=shown("testable_genes.tsv", "1. Data", "Genes that can be tested"),
     log:
         "<results>/logs/check_feasibility.log",
     benchmark:

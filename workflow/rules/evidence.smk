@@ -36,11 +36,11 @@ rule measure_evidence:
         scores=per_cell_type("<results>/scores/{cell_type}.tsv.gz"),
         tasks="<results>/explained_tasks.tsv",
     output:
-        evidence=report(
-            "<results>/evidence.tsv",
-            caption="../report/evidence_table.rst",
-            category="6. Validation",
-            labels={"what": "Agreement with outside evidence, table"},
+        evidence=shown(
+            "evidence.tsv",
+            "6. Validation",
+            "Agreement with outside evidence",
+            caption="evidence_table",
         ),
         pairs="<results>/evidence_pairs.tsv.gz",
     log:

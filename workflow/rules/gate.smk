@@ -8,11 +8,11 @@ rule apply_gate:
         tasks="<results>/tasks.tsv",
         surrogates=per_cell_type("<results>/surrogate/{cell_type}.safetensors"),
     output:
-        gate=report(
-            "<results>/gate.tsv",
-            caption="../report/gate_table.rst",
-            category="2. Surrogate",
-            labels={"what": "Genes judged by the quality gate, table"},
+        gate=shown(
+            "gate.tsv",
+            "2. Surrogate",
+            "Genes judged by the quality gate",
+            caption="gate_table",
         ),
         tasks="<results>/explained_tasks.tsv",
         skipped="<results>/gate_skipped.tsv",

@@ -53,31 +53,16 @@ rule collect_redundancy:
         ),
         tasks="<results>/explained_tasks.tsv",
     output:
-        redundancy=report(
-            "<results>/redundancy.tsv",
-            caption="../report/redundancy.rst",
-            category="4. Redundancy",
-            labels={"what": "Redundancy of the sets, table"},
-        ),
-        members=report(
-            "<results>/members.tsv",
-            caption="../report/members.rst",
-            category="4. Redundancy",
-            labels={"what": "Members alone and in context, table"},
-        ),
-        interactions=report(
-            "<results>/interactions.tsv",
-            caption="../report/interactions_table.rst",
-            category="4. Redundancy",
-            labels={"what": "Interactions in pairs, table"},
+        redundancy=shown("redundancy.tsv", "4. Redundancy", "Redundancy of the sets"),
+        members=shown("members.tsv", "4. Redundancy", "Members alone and in context"),
+        interactions=shown(
+            "interactions.tsv",
+            "4. Redundancy",
+            "Interactions in pairs",
+            caption="interactions_table",
         ),
         knock_down="<results>/knock_down.tsv",
-        alternatives=report(
-            "<results>/alternative_sets.tsv",
-            caption="../report/alternative_sets.rst",
-            category="4. Redundancy",
-            labels={"what": "Alternative sets, table"},
-        ),
+        alternatives=shown("alternative_sets.tsv", "4. Redundancy", "Alternative sets"),
     log:
         "<results>/logs/collect_redundancy.log",
     benchmark:

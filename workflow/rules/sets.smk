@@ -85,30 +85,23 @@ rule collect_effects:
         ],
         tasks="<results>/explained_tasks.tsv",
     output:
-        effects=report(
-            "<results>/effects.tsv",
-            caption="../report/effects.rst",
-            category="3. Sets and effects",
+        effects=shown(
+            "effects.tsv",
+            "3. Sets and effects",
+            "Effects of the sets",
             subcategory="All tasks",
-            labels={"what": "Effects of the sets, table"},
         ),
-        sets=report(
-            "<results>/sets.tsv",
-            caption="../report/sets.rst",
-            category="3. Sets and effects",
+        sets=shown(
+            "sets.tsv",
+            "3. Sets and effects",
+            "Members of the sets",
             subcategory="All tasks",
-            labels={"what": "Members of the sets, table"},
         ),
         locations="<results>/locations.tsv",
         null="<results>/null.tsv.gz",
         cells="<results>/cells.tsv.gz",
         searches="<results>/searches.tsv",
-        skipped=report(
-            "<results>/skipped.tsv",
-            caption="../report/skipped.rst",
-            category="1. Data",
-            labels={"what": "Tasks not run, table"},
-        ),
+        skipped=shown("skipped.tsv", "1. Data", "Tasks not run"),
     log:
         "<results>/logs/collect_effects.log",
     benchmark:

@@ -70,11 +70,8 @@ rule evaluate_surrogate:
         curves=per_cell_type("<results>/surrogate/curves/{cell_type}.tsv"),
     output:
         quality="<results>/surrogate/quality.tsv",
-        summary=report(
-            "<results>/surrogate/quality_summary.tsv",
-            caption="../report/quality_summary.rst",
-            category="2. Surrogate",
-            labels={"what": "Quality on test cells, table"},
+        summary=shown(
+            "surrogate/quality_summary.tsv", "2. Surrogate", "Quality on test cells"
         ),
         curves="<results>/surrogate/curves.tsv",
     log:

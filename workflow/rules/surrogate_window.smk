@@ -36,11 +36,8 @@ rule evaluate_window_surrogate:
         ),
     output:
         quality="<results>/surrogate/quality.tsv",
-        summary=report(
-            "<results>/surrogate/quality_summary.tsv",
-            caption="../report/quality_summary.rst",
-            category="2. Surrogate",
-            labels={"what": "Quality on test cells, table"},
+        summary=shown(
+            "surrogate/quality_summary.tsv", "2. Surrogate", "Quality on test cells"
         ),
         regularisation="<results>/surrogate/regularisation.tsv",
     log:
