@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from grids.data.intervals import overlapping
 from grids.data.normalisation import log_normalise, variable_genes
 from grids.io import tables
 from grids.io.errors import InputError, did_you_mean, listing
@@ -74,25 +75,12 @@ def gene_activity(
     genes : array of str
     """
     minus = (genes["strand"] == "-").to_numpy()
-    start = genes["start"].to_numpy(np.int64) - np.where(minus, 0, upstream_bp)
-    end = genes["end"].to_numpy(np.int64) + np.where(minus, upstream_bp, 0)
-    peak_rows, gene_columns = [], []
-    gene_groups = genes.groupby(genes["chromosome"].astype(str)).indices
-    for chromosome, on in peaks.groupby(peaks["chromosome"].astype(str)).indices.items():
-        of_chromosome = gene_groups.get(chromosome)
-        if of_chromosome is None:
-            continue
-        on = on[np.argsort(peaks["start"].to_numpy()[on], kind="stable")]
-        peak_start, peak_end = peaks["start"].to_numpy()[on], peaks["end"].to_numpy()[on]
-        longest = (peak_end - peak_start).max()
-        first = np.searchsorted(peak_start, start[of_chromosome] - longest)
-        last = np.searchsorted(peak_start, end[of_chromosome])
-        for gene, a, b in zip(of_chromosome, first, last, strict=True):
-            inside = on[a:b][peak_end[a:b] > start[gene]]
-            peak_rows.append(inside)
-            gene_columns.append(np.full(len(inside), gene))
-    rows = np.concatenate(peak_rows) if peak_rows else np.empty(0, int)
-    columns = np.concatenate(gene_columns) if gene_columns else np.empty(0, int)
+    reach = {
+        "chromosome": genes["chromosome"].to_numpy(),
+        "start": np.maximum(genes["start"].to_numpy(np.int64) - np.where(minus, 0, upstream_bp), 0),
+        "end": genes["end"].to_numpy(np.int64) + np.where(minus, upstream_bp, 0),
+    }
+    rows, columns = overlapping(peaks, pd.DataFrame(reach))
     with_peak, columns = np.unique(columns, return_inverse=True)
     membership = sparse.csr_matrix(
         (np.ones(len(rows), np.float32), (rows, columns)), shape=(len(peaks), len(with_peak))
@@ -100,20 +88,8 @@ def gene_activity(
     return (opened @ membership).tocsr(), genes["gene"].to_numpy()[with_peak].astype(str)
 
 
-def cluster_cells(logged: sparse.csr_matrix, seed: int) -> np.ndarray:
-    """Leiden clusters (resolution 1.0) of 20 principal components of the variable genes.
-
-    Parameters
-    ----------
-    logged : csr_matrix, shape (n_cells, n_genes)
-        Log-normalised expression (natural log).
-    seed : int
-
-    Returns
-    -------
-    array of int, shape (n_cells,)
-        One cluster, 0, for data that are too few or do not vary.
-    """
+def _cluster_cells(logged: sparse.csr_matrix, seed: int) -> np.ndarray:
+    """Leiden clusters of principal components of the variable genes; one, 0, of data that are too few or flat."""
     n_cells = logged.shape[0]
     variable = logged[:, variable_genes(logged, N_VARIABLE_GENES)]
     n_components = min(N_COMPONENTS, min(variable.shape) - 1)
@@ -125,12 +101,15 @@ def cluster_cells(logged: sparse.csr_matrix, seed: int) -> np.ndarray:
 
     data = anndata.AnnData(variable)
     scanpy.pp.pca(data, n_comps=n_components, random_state=seed)
-    n_neighbours = min(N_NEIGHBOURS, n_cells - 1)
     # Exact neighbours: the default approximate search of large data depends on the number of threads.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sparse.SparseEfficiencyWarning)
         scanpy.pp.neighbors(
-            data, n_neighbors=n_neighbours, use_rep="X_pca", transformer="sklearn", random_state=seed
+            data,
+            n_neighbors=min(N_NEIGHBOURS, n_cells - 1),
+            use_rep="X_pca",
+            transformer="sklearn",
+            random_state=seed,
         )
     scanpy.tl.leiden(
         data, resolution=RESOLUTION, flavor="igraph", n_iterations=2, directed=False, random_state=seed
@@ -225,7 +204,7 @@ def annotate_cell_types(
             "input.markers must be of the same species and name genes like the data"
         )
     logged = log_normalise(counts, size_factor)
-    clusters = cluster_cells(logged, derive_seed(seed, "annotate_cell_types") % 2**31)
+    clusters = _cluster_cells(logged, derive_seed(seed, "annotate_cell_types") % 2**31)
     scores = score_clusters(logged, np.asarray(genes, str), clusters, markers)
     n_markers = markers[markers["gene"].isin(known)]["cell_type"].value_counts()
     rows = []
