@@ -28,8 +28,9 @@ from grids.analysis.effects import CELL_COLUMNS, LOCATION_COLUMNS, NULL_COLUMNS,
 from grids.analysis.feasibility import FEASIBILITY_COLUMNS, TESTABLE_COLUMNS
 from grids.analysis.gate import GATE_COLUMNS
 from grids.analysis.summary import SUMMARY_COLUMNS as TASK_SUMMARY_COLUMNS
+from grids.data.cell_types import ANNOTATION_COLUMNS
 from grids.data.intervals import WINDOW_COLUMNS
-from grids.data.preprocessing import ANNOTATION_COLUMNS, GENE_COLUMNS
+from grids.data.preprocessing import GENE_COLUMNS
 from grids.data.quality_control import METRIC_COLUMNS, STEP_COLUMNS
 from grids.data.simulation.simulate import TRUTH_COLUMNS
 from grids.io.tables import (

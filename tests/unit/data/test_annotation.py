@@ -493,12 +493,6 @@ def test_a_missing_file_is_told(tmp_path):
 # --- matching with expression ----------------------------------------------------------------------
 
 
-def test_only_wanted_genes_are_kept(read):
-    assert rows(read(GENCODE, gene_names=["B-B/2", "zzz"])) == [BBB]
-    assert rows(read(GENCODE, gene_names=["ENSG1"])) == [AAA]
-    assert rows(read(GENCODE, gene_names=["zzz"])) == []
-
-
 def table(*rows):
     """Genes as read_genes gives them: gene, chromosome, start, end, strand, gene_id, gene_type."""
     columns = ["gene", "chromosome", "start", "end", "strand", "gene_id", "gene_type"]

@@ -28,7 +28,7 @@ _DECORATED = re.compile(
 )
 
 
-def read_genes(path: str | os.PathLike, gene_names: Sequence[str] | None = None) -> pd.DataFrame:
+def read_genes(path: str | os.PathLike) -> pd.DataFrame:
     """Read genes from a GTF, GFF3 or BED file, gzipped or not.
 
     Rows with the same name and id that lie on one strand less than 1 Mb apart become one. A name may stand
@@ -40,8 +40,6 @@ def read_genes(path: str | os.PathLike, gene_names: Sequence[str] | None = None)
         The dialect and the compression are told from the content. A GTF without ``gene`` lines is read
         from its transcripts and exons. A BED file needs a name column; a header line (``#chr start end
         name ...``) may name the columns, in any order.
-    gene_names : sequence of str, optional
-        Keep only these names or ids.
 
     Returns
     -------
@@ -62,10 +60,6 @@ def read_genes(path: str | os.PathLike, gene_names: Sequence[str] | None = None)
     )
     if table.empty:
         raise InputError(f"{path}: no gene in this file, only a header")
-    if gene_names is not None:
-        wanted = set(map(str, gene_names))
-        ids = table.gene_id
-        table = table[table.gene.isin(wanted) | ids.isin(wanted) | ids.map(_bare_id).isin(wanted)]
     for column in ("gene", "chromosome", "gene_id"):
         check_names(table[column].unique(), f"{path}: {column} names")
     genes = _one_row_per_place(table)

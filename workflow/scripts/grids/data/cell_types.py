@@ -9,12 +9,18 @@ import pandas as pd
 from scipy import sparse
 
 from grids.data.intervals import overlapping
-from grids.data.normalisation import log_normalise, variable_genes
-from grids.io import tables
+from grids.data.multiome import RawMultiome
+from grids.data.normalisation import log_normalise, size_factors, variable_genes
+from grids.data.quality_control import CellFilter
+from grids.data.raw_files import match_row
+from grids.io import backed, tables
 from grids.io.errors import InputError, did_you_mean, listing
 from grids.io.seeds import derive_seed
 
 MARKER_SETS = Path(__file__).resolve().parents[4] / "resources" / "markers"
+ANNOTATION_COLUMNS = [
+    "modality", "cluster", "n_cells", "cell_type", "score", "n_markers", "second", "second_score",
+]  # fmt: skip
 UNASSIGNED = "unassigned"
 UPSTREAM_BP = 2_000
 N_COMPONENTS = 20
@@ -229,3 +235,52 @@ def annotate_cell_types(
             "give more markers, or set input.cell_type_key to a column with cell types"
         )
     return summary["cell_type"].to_numpy(object)[clusters], summary
+
+
+def annotate(
+    raw: RawMultiome,
+    kept: CellFilter,
+    peaks: pd.DataFrame,
+    genes: pd.DataFrame,
+    markers: str | os.PathLike,
+    size_factor: np.ndarray | None,
+    seed: int,
+) -> tuple[pd.DataFrame, list[dict]]:
+    """Cell types from markers for modalities that have none; paired cells take those of the RNA.
+
+    Returns
+    -------
+    clusters : DataFrame
+        Columns :data:`ANNOTATION_COLUMNS`; empty where all cells have types.
+    report : list of dict
+    """
+    missing = [name for name in ("rna", "atac") if "cell_type" not in getattr(raw, name).obs]
+    if not missing:
+        return pd.DataFrame(columns=ANNOTATION_COLUMNS), []
+    table, labels, summaries, report = read_markers(markers), {}, [], []
+    for name in missing:
+        modality, cells = getattr(raw, name), kept.kept(name)
+        values, names = modality.X[cells], modality.var.index.to_numpy(str)
+        factor = None if size_factor is None else size_factor[cells]
+        if name == "atac":
+            values, names = gene_activity(values, peaks, genes)
+            _, sums = backed.totals(values)
+            factor = size_factors(sums, sums.mean())
+        labels[name], summary = annotate_cell_types(
+            values, names, table, size_factor=factor, seed=seed, where=raw.sources[name]
+        )
+        summaries.append(summary.assign(modality=name))
+        unassigned = labels[name] == UNASSIGNED
+        present = table["gene"].isin(set(names))
+        report.append(match_row(f"marker genes in {name}", len(table), present.sum()))
+        report.append(match_row(f"{name} cells annotated", len(unassigned), (~unassigned).sum()))
+        labels[name][unassigned] = None
+    if raw.paired:
+        both = pd.notna(labels["rna"]) & pd.notna(labels["atac"])
+        agree = (labels["rna"] == labels["atac"])[both]
+        what = "cells whose RNA label equals the label from ATAC gene activity"
+        report.append(match_row(what, both.sum(), agree.sum()))
+        labels = {"paired": labels["rna"]}
+    for name, of_cells in labels.items():
+        kept.label(name, of_cells)
+    return pd.concat(summaries, ignore_index=True)[ANNOTATION_COLUMNS], report

@@ -76,8 +76,7 @@ def detection_chance(counts: backed.Rows, cell_type: np.ndarray) -> np.ndarray:
 
 
 def _row_sums(block: sparse.csr_matrix, values: np.ndarray) -> np.ndarray:
-    """Sum over each row's entries of `values`, which stand in the place of its data."""
-    return np.asarray(sparse.csr_matrix((values, block.indices, block.indptr), block.shape).sum(1)).ravel()
+    return np.asarray(backed.with_data(block, values).sum(1)).ravel()
 
 
 def _mean_chance_from_counts(n_seen: np.ndarray, n_fragments: np.ndarray) -> float | None:
@@ -85,11 +84,6 @@ def _mean_chance_from_counts(n_seen: np.ndarray, n_fragments: np.ndarray) -> flo
 
     ``rate / (1 - exp(-rate))`` is the mean count of seen peaks, so ``rate`` is ``mean + W(-mean * exp(-mean))``
     with Lambert's W.
-
-    Parameters
-    ----------
-    n_seen, n_fragments : ndarray, shape (n_cells,)
-        Seen peaks of each cell, and the fragments in them.
     """
     twice = n_fragments > n_seen
     if not twice.any():

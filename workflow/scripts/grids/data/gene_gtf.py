@@ -38,12 +38,8 @@ def is_gtf(fields: list[bytes]) -> bool:
 
 
 def read_gtf(lines: Lines) -> tuple[list[list], dict[tuple, array]]:
-    """Genes, one row per gene line or per transcript where there is none, and their exons.
-
-    Returns
-    -------
-    rows : list of [gene, chromosome, start, end, strand, gene_id, gene_type]
-    exons : dict of (gene_id, chromosome) to array of int64: start, end, start, end, ...
+    """Genes, one row per gene line or per transcript where there is none, and their exons, as from
+    :func:`grids.data.gene_bed.read_bed`.
     """
     reader = _Reader(lines)
     for line in lines:
@@ -60,20 +56,9 @@ def read_gtf(lines: Lines) -> tuple[list[list], dict[tuple, array]]:
 class _Reader:
     """What has been read so far.
 
-    Attributes
-    ----------
-    genes : list
-        A row per gene line.
-    known : set of (gene_id, chromosome)
-        Their keys.
-    transcripts : dict of (key, strand, transcript) to row
-        Transcripts of genes whose line has not been read yet, or never comes.
-    exons : dict of key to array of int64: start, end, start, end, ...
-    gene_of : dict of str
-        GFF3: the gene_id by the ID of a gene or transcript.
-    other_features : set of bytes
-    n_orphans : int
-        Lines that belong to no gene.
+    Genes are keyed by (gene_id, chromosome). `transcripts` are those, by (key, strand, transcript), of genes whose line
+    has not been read yet, or never comes; `gene_of` is GFF3's gene_id by the ID of a gene or transcript; `n_orphans`
+    counts lines that belong to no gene.
     """
 
     def __init__(self, lines: Lines):

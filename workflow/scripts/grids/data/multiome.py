@@ -123,10 +123,9 @@ def gene_ids(var: pd.DataFrame) -> np.ndarray | None:
 
 
 def _name_genes(rna: Part, key: str | None, harmonisation: list[dict]) -> None:
-    """Name genes by a column of `var`, and tell genes of one name apart where there is something to do it by.
+    """Name genes by a column of `var`, and tell genes of one name apart.
 
-    The copy with most counts keeps the name. Others, and genes without one, keep that of `var`; without a column
-    they take their ids.
+    The copy with most counts keeps the name; others and genes without one keep that of `var`, or take their ids.
     """
     names, ids = rna.var.index.to_numpy(object), gene_ids(rna.var)
     if key:
@@ -232,9 +231,8 @@ def _pair(rna: Part, atac: Part, paired: bool | None, harmonisation: list[dict],
 def _alike_names(rna: pd.Index, atac: pd.Index) -> tuple[str, str, str] | None:
     """How many cells have the same name in both but for what stands before or after it, in words, with an example.
 
-    Names are cut at everything that is no letter or digit, and the pieces at one place, counted from the left or
-    from the right, are compared without regard to case. None where few agree, or only numbers do. Of many names
-    some are looked for.
+    Names are cut at what is no letter or digit, and the pieces at one place are compared. None where few agree, or only
+    numbers do.
     """
     looked_for = rna[backed.evenly_spaced(len(rna), MOST_NAMES)]
     name_of_piece: list[dict[str, str]] = [{} for _ in PLACES]

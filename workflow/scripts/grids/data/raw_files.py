@@ -83,8 +83,6 @@ class Values:
     ----------
     n, n_whole : int
         Values, and whole numbers among them.
-    finite : bool
-    largest : float
     fraction, negative : float or None
         The first value that is not whole, and the first below zero.
     """
@@ -136,19 +134,12 @@ def _is_group(file: h5py.Group, name: str) -> bool:
 
 
 def read_one_file(path: Path, source: Mapping, harmonisation: list[dict]) -> tuple[Part, Part]:
-    """Both modalities of a MuData or 10x multiome file.
+    """Both modalities of a MuData or 10x multiome file; `harmonisation` gets a :func:`match_row` for what is left out.
 
     Parameters
     ----------
-    path : Path
     source : mapping
         The config's `input`: `rna_values`, `counts_layer`.
-    harmonisation : list of dict
-        Gets a :func:`match_row` for everything that is left out.
-
-    Returns
-    -------
-    rna, atac : Part
 
     Raises
     ------
@@ -198,16 +189,7 @@ def _join_shared_obs(obs: pd.DataFrame, shared: pd.DataFrame) -> None:
 
 
 def read_h5ad(path: Path, key: str, source: Mapping, harmonisation: list[dict]) -> Part:
-    """One modality of an AnnData file.
-
-    Parameters
-    ----------
-    path : Path
-    key : {"rna", "atac"}
-    source : mapping
-        The config's `input`: `rna_values`, `counts_layer`.
-    harmonisation : list of dict
-        Gets a :func:`match_row` for everything that is left out.
+    """One modality ("rna" or "atac") of an AnnData file; `source` and `harmonisation` as of :func:`read_one_file`.
 
     Raises
     ------

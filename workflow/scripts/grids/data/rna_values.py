@@ -95,9 +95,8 @@ def settle_rna(rna: Part, source: Mapping, harmonisation: list[dict]) -> None:
 
 
 def _depth_columns(rna: Part, key: str | None) -> dict[str, np.ndarray]:
-    """Columns of `obs` that may be the depth, shape (n_cells,) each: the one asked for, or those of the usual names.
-
-    A MuData's own `obs` counts only where the name says that it is the RNA's.
+    """Columns of `obs` that may be the depth: the one asked for, or those of usual names (in a MuData's own `obs`, only
+    those that say that they are the RNA's).
     """
     if key:
         if key not in rna.obs:
@@ -130,9 +129,8 @@ def _numbers(column: pd.Series) -> np.ndarray | None:
 def _depth(
     rna: Part, columns: Mapping[str, np.ndarray], key: str | None, harmonisation: list[dict]
 ) -> np.ndarray:
-    """Counts of each cell over all genes: of the column that can be it and has most, else of the matrix.
-
-    Size factors are scaled to the mean of the matrix' sums.
+    """Counts of each cell over all genes: of the column that can be it and has most, else of size factors, scaled to
+    the mean of the matrix' sums, else of the matrix.
     """
     _, sums = backed.totals(rna.X)
     factors = {name for name in columns if "size_factor" in name}
@@ -178,7 +176,9 @@ def _log_base(rna: Part) -> tuple[float | None, str]:
 
 
 def _unlogged(rows: sparse.csr_matrix, base: float | None) -> sparse.csr_matrix:
-    return rows if base is None else _with_data(rows, np.expm1(rows.data * np.log(base), dtype=np.float64))
+    return (
+        rows if base is None else backed.with_data(rows, np.expm1(rows.data * np.log(base), dtype=np.float64))
+    )
 
 
 def _are_equal(sums: np.ndarray) -> bool:
@@ -230,11 +230,7 @@ def _factors(
 
 
 def _rounded(rows: sparse.csr_matrix) -> sparse.csr_matrix:
-    return _with_data(rows, np.rint(rows.data).astype(np.float32))
-
-
-def _with_data(rows: sparse.csr_matrix, data: np.ndarray) -> sparse.csr_matrix:
-    return sparse.csr_matrix((data, rows.indices, rows.indptr), rows.shape)
+    return backed.with_data(rows, np.rint(rows.data).astype(np.float32))
 
 
 def _smallest(matrix: backed.Rows) -> tuple[np.ndarray, np.ndarray]:

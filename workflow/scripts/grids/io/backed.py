@@ -182,18 +182,16 @@ def then(matrix: Rows, step: Step, n_columns: int | None = None) -> Rows:
     return matrix.then(step, n_columns) if isinstance(matrix, StoredRows) else step(matrix)
 
 
-def scale(matrix: Rows, factors: np.ndarray) -> Rows:
-    """Each row times its factor, computed in float64.
+def with_data(rows: sparse.csr_matrix, data: np.ndarray) -> sparse.csr_matrix:
+    """The same entries with other values, which stand in the place of theirs."""
+    return sparse.csr_matrix((data, rows.indices, rows.indptr), rows.shape)
 
-    Parameters
-    ----------
-    matrix : csr_matrix or StoredRows, shape (n_rows, n_columns)
-    factors : ndarray, shape (n_rows,)
-    """
+
+def scale(matrix: Rows, factors: np.ndarray) -> Rows:
+    """Each row of shape (n_columns,) times its factor, of shape (n_rows,), computed in float64."""
     if isinstance(matrix, StoredRows):
         return matrix.scale(factors)
-    values = matrix.data * np.repeat(np.asarray(factors, np.float64), np.diff(matrix.indptr))
-    return sparse.csr_matrix((values, matrix.indices, matrix.indptr), matrix.shape)
+    return with_data(matrix, matrix.data * np.repeat(np.asarray(factors, np.float64), np.diff(matrix.indptr)))
 
 
 def in_memory(matrix: Rows) -> sparse.csr_matrix:
@@ -233,19 +231,13 @@ def mean(matrix: Rows) -> np.ndarray:
 
 
 def group_means(matrix: Rows, group_of_row: np.ndarray, n_groups: int) -> np.ndarray:
-    """Mean of each column over the rows of each group.
+    """Mean of each column over the rows of each group, shape (n_groups, n_columns); NaN for groups without rows.
 
     Parameters
     ----------
     matrix : csr_matrix or StoredRows, shape (n_rows, n_columns)
     group_of_row : ndarray of int, shape (n_rows,)
         Rows of no group have -1.
-    n_groups : int
-
-    Returns
-    -------
-    ndarray, shape (n_groups, n_columns)
-        NaN for groups without rows.
     """
     running = [RunningMean() for _ in range(n_groups)]
     for rows, block in blocks(matrix):
@@ -260,14 +252,7 @@ def group_means(matrix: Rows, group_of_row: np.ndarray, n_groups: int) -> np.nda
 
 
 class RunningMean:
-    """A weighted mean of values that come one after the other; of one value exactly that value.
-
-    Attributes
-    ----------
-    value : number or ndarray
-    weight : number
-        Sum of the weights so far.
-    """
+    """A weighted mean of values, numbers or arrays, that come one after the other; of one value exactly that value."""
 
     def __init__(self):
         self.value, self.weight = None, 0
@@ -282,16 +267,7 @@ class RunningMean:
 
 
 class CsrWriter:
-    """A CSR matrix in anndata's layout that grows by blocks of rows.
-
-    Parameters
-    ----------
-    group : h5py.Group
-        Empty.
-    dtype : dtype
-        Of the values.
-    n_columns : int
-    """
+    """A CSR matrix of values of `dtype` in anndata's layout that grows by blocks of rows in an empty group."""
 
     def __init__(self, group: h5py.Group, dtype: np.dtype, n_columns: int):
         self.group, self.n_columns, self.n_stored = group, n_columns, 0

@@ -98,16 +98,10 @@ def number(value: float) -> str:
 
 
 def write(table: pd.DataFrame, path: str | os.PathLike) -> None:
-    """Write a table under a temporary name, then rename: a path either holds a whole table or nothing.
+    """Write a table without its index under a temporary name, then rename: a path holds a whole table or nothing.
 
-    Gzip output carries no time stamp, so equal tables are equal bytes. Numbers are written as by :func:`number`.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Written without its index; missing values as empty fields.
-    path : path
-        Ending in .tsv or .tsv.gz; its folder is made when missing.
+    Gzip output (.tsv.gz) carries no time stamp, so equal tables are equal bytes. Numbers are written as by
+    :func:`number`, missing values as empty fields.
     """
     path = Path(path)
     text = table.to_csv(sep="\t", index=False, float_format=number, lineterminator="\n").encode()
@@ -116,16 +110,10 @@ def write(table: pd.DataFrame, path: str | os.PathLike) -> None:
 
 
 def read(path: str | os.PathLike, **options) -> pd.DataFrame:
-    """Read a table.
+    """Read a table; `options` are those of :func:`pandas.read_csv`.
 
     Columns of :data:`NAME_COLUMNS` stay text: a cluster called ``1`` is not the number 1, and a gene called ``NA`` is
     not missing. Only an empty field is.
-
-    Parameters
-    ----------
-    path : path
-    **options
-        For :func:`pandas.read_csv`.
     """
     options.setdefault("dtype", dict.fromkeys(NAME_COLUMNS, str))
     return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], **options)

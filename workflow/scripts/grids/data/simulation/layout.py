@@ -68,7 +68,6 @@ def place_peaks(
 
     Parameters
     ----------
-    rng : Generator
     genes, sizes
         As from :func:`place_genes`.
     planted : Series of str
