@@ -191,10 +191,6 @@ def match_genes(
         Chromosomes of the peaks. Places on other contigs than these do not count if there are more; those on
         chromosomes (1, 2, ..., X, Y, M) always do. None: all do.
 
-    Returns
-    -------
-    Match
-
     Raises
     ------
     InputError
@@ -226,7 +222,9 @@ class _Index:
     def __init__(self, genes: pd.DataFrame, contigs: Collection[str] | None):
         self.genes = genes.reset_index(drop=True)
         self.names, self.ids = genes.gene.tolist(), genes.gene_id.tolist()
-        self.by_name, self.by_id = _rows_by(self.names), _rows_by(self.ids)
+        self.by_name, self.by_id = (
+            _grouped((value, row) for row, value in enumerate(values)) for values in (self.names, self.ids)
+        )
         self.by_bare_id = {
             bare: self.by_id[ids[0]]
             for bare, ids in _grouped((_bare_id(identifier), identifier) for identifier in self.by_id).items()
@@ -328,10 +326,6 @@ class _Index:
         first = part.iloc[0]
         known = f" ({first.gene_id})" if first.gene_id != first.gene else ""
         return f"{first.chromosome}:{part.start.min()}-{part.end.max()}{known}"
-
-
-def _rows_by(values: list[str]) -> dict[str, list[int]]:
-    return _grouped((value, row) for row, value in enumerate(values))
 
 
 def _grouped(pairs: Iterable[tuple]) -> dict:

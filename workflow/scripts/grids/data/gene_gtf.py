@@ -11,14 +11,8 @@ from grids.io.errors import InputError, listing
 from grids.io.logging import log
 
 _SUB_FEATURES = {
-    b"CDS",
-    b"UTR",
-    b"five_prime_UTR",
-    b"three_prime_UTR",
-    b"start_codon",
-    b"stop_codon",
-    b"intron",
-}
+    b"CDS", b"UTR", b"five_prime_UTR", b"three_prime_UTR", b"start_codon", b"stop_codon", b"intron",
+}  # fmt: skip
 _NAME_KEYS = ("gene_name", "gene", "gene_symbol", "symbol")
 _GENE_NAME_KEYS = (*_NAME_KEYS, "Name", "locus_tag")  # the Name of other features is their own
 _TYPE_KEYS = ("gene_type", "gene_biotype", "biotype", "ebi_biotype")

@@ -73,10 +73,6 @@ def read_raw(source: Mapping) -> RawMultiome:
         paths; optionally `paired`, `cell_type_key`, `markers`, `gene_name_key`, `rna_values`, `counts_layer`,
         `depth_key`.
 
-    Returns
-    -------
-    RawMultiome
-
     Raises
     ------
     InputError
@@ -97,7 +93,10 @@ def read_raw(source: Mapping) -> RawMultiome:
         _check_shape_and_names(part, kind)
     _check_finite_and_positive(rna, "RNA")
     settle_rna(rna, source, harmonisation)
-    _check_atac_values(atac, harmonisation)
+    _check_finite_and_positive(atac, "ATAC")
+    if not atac.values.whole:
+        row = match_row("non-zero ATAC values that are whole numbers", atac.values.n, atac.values.n_whole)
+        harmonisation.append(row)
     paired = _pair(rna, atac, source.get("paired"), harmonisation, steps)
     _attach_cell_types(rna, atac, paired, source, harmonisation)
     return RawMultiome(
@@ -169,13 +168,6 @@ def _check_shape_and_names(part: Part, kind: str) -> None:
                 f"{part.where}: {len(repeated)} duplicated {what} names ({listing(repeated, 3)}); "
                 f"make them unique{fix}"
             )
-
-
-def _check_atac_values(atac: Part, harmonisation: list[dict]) -> None:
-    _check_finite_and_positive(atac, "ATAC")
-    found = atac.values
-    if not found.whole:
-        harmonisation.append(match_row("non-zero ATAC values that are whole numbers", found.n, found.n_whole))
 
 
 def _check_finite_and_positive(part: Part, kind: str) -> None:

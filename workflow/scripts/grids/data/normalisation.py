@@ -35,11 +35,7 @@ def log_normalise(values: backed.Rows, size_factor: np.ndarray | None) -> backed
     csr_matrix or StoredRows, shape (n_cells, n_genes), float32
     """
     scaled = values if size_factor is None else backed.scale(values, 1 / size_factor)
-    return backed.then(scaled, _log1p)
-
-
-def _log1p(rows: sparse.csr_matrix) -> sparse.csr_matrix:
-    return backed.with_data(rows, np.log1p(rows.data).astype(np.float32))
+    return backed.then(scaled, lambda rows: backed.with_data(rows, np.log1p(rows.data).astype(np.float32)))
 
 
 def variable_genes(logged: sparse.csr_matrix, n_genes: int) -> np.ndarray:

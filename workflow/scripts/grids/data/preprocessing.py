@@ -89,10 +89,6 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
     **paths
         Local files that take the place of config entries: `multiome`, `rna`, `atac`, `genes`.
 
-    Returns
-    -------
-    Preprocessed
-
     Raises
     ------
     InputError
@@ -127,7 +123,9 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
         elif size_factor is not None:
             modality.obs["n_counts"] = cells["n_counts"].to_numpy(np.float64)
             modality.obs["size_factor"] = size_factor[kept.kept("rna")]
-    atac = _as_openness(counts)
+    counts.obs["detection"] = detection_chance(counts.X, counts.obs["cell_type"].to_numpy(str))
+    opened = backed.then(counts.X, lambda rows: backed.with_data(rows, np.ones(rows.nnz, np.uint8)))
+    atac = Modality(opened, counts.obs, counts.var)
     _split(rna, atac, raw.paired, settings["split"], seed)
 
     explained = set(tasks["gene"]) - set(skipped["gene"])
@@ -142,6 +140,7 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
     data.var["explained"] = data.var.index.isin(tasks["gene"])
     multiome, stored = _assemble(data, rna_counts, atac, raw.paired, seed)
     steps = pd.DataFrame([*kept.steps, *rna_steps, gene_step, *atac_steps], columns=STEP_COLUMNS)
+    fit = pd.DataFrame([*report, *annotated], columns=["what", "n_total", "n_matched"])
     log.info("kept %d genes and %d peaks", len(data.var), len(atac.var))
     return Preprocessed(
         multiome=multiome,
@@ -149,7 +148,7 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
         accessibility=accessibility(atac, peaks),
         cells=steps,
         metrics=kept.table(),
-        harmonisation=_shares([*report, *annotated]),
+        harmonisation=fit.assign(share_matched=fit["n_matched"] / fit["n_total"].where(fit["n_total"] > 0)),
         annotation=clusters,
         tasks=tasks,
         skipped=skipped,
@@ -285,18 +284,6 @@ def _columns(matrix: backed.Rows, columns: np.ndarray) -> backed.Rows:
     return backed.then(matrix, step, len(columns))
 
 
-def _as_openness(atac: Modality) -> Modality:
-    """Counts made binary; what they tell of detection is kept as `obs["detection"]`."""
-    atac.obs["detection"] = detection_chance(atac.X, atac.obs["cell_type"].to_numpy(str))
-    return Modality(backed.then(atac.X, _opened), atac.obs, atac.var)
-
-
-def _opened(counts: sparse.csr_matrix) -> sparse.csr_matrix:
-    opened = backed.with_data(counts, np.ones(counts.nnz, np.uint8))
-    opened.has_sorted_indices = True
-    return opened
-
-
 def _split(rna: Modality, atac: Modality, paired: bool, shares: Mapping[str, float], seed: int) -> None:
     """Set `obs["split"]`; paired cells are split once."""
     for name, modality in (("rna", rna), ("atac", atac)):
@@ -355,8 +342,3 @@ def _assemble(
         multiome = mudata.MuData(data)
     multiome.uns["grids"] = {"paired": bool(paired), "version": __version__, "seed": int(seed)}
     return multiome, stored
-
-
-def _shares(report: list[dict]) -> pd.DataFrame:
-    table = pd.DataFrame(report, columns=["what", "n_total", "n_matched"])
-    return table.assign(share_matched=table["n_matched"] / table["n_total"].where(table["n_total"] > 0))

@@ -174,18 +174,12 @@ def _read_mudata(
             )
         location = f"{where}, modality '{found[0]}'"
         part = _read_anndata(file["mod"][found[0]], location, kind, source, harmonisation)
-        if shared is not None:
-            _join_shared_obs(part.obs, shared)
+        if shared is not None and shared.index.is_unique:
+            for column in shared.columns.difference(part.obs.columns):
+                part.obs[column] = shared[column].reindex(part.obs.index)
         part.assembly = part.assembly or _assembly(file, part.var)
         parts.append(part)
     return parts[0], parts[1]
-
-
-def _join_shared_obs(obs: pd.DataFrame, shared: pd.DataFrame) -> None:
-    """Give a modality the columns that stand in the MuData's own `obs` only."""
-    if shared.index.is_unique:
-        for column in shared.columns.difference(obs.columns):
-            obs[column] = shared[column].reindex(obs.index)
 
 
 def read_h5ad(path: Path, key: str, source: Mapping, harmonisation: list[dict]) -> Part:

@@ -4,6 +4,7 @@ Steps over cells take a csr_matrix or :class:`StoredRows` and go through it by :
 block, so that data which fit in memory are computed at once.
 """
 
+import copy
 import os
 from collections.abc import Callable, Iterator
 
@@ -72,8 +73,8 @@ class StoredRows:
         return int(self.n_entries.sum())
 
     def _changed(self, **attributes) -> "StoredRows":
-        other = object.__new__(StoredRows)
-        other.__dict__.update(self.__dict__, **attributes)
+        other = copy.copy(self)
+        other.__dict__.update(attributes)
         return other
 
     def select(self, rows: slice | np.ndarray) -> "StoredRows":
@@ -82,16 +83,16 @@ class StoredRows:
 
     def then(self, step: Step, n_columns: int | None = None) -> "StoredRows":
         """The same rows with `step` applied to what is read, row by row; `n_columns` where it changes their number."""
-        return self._with_step(lambda rows, _: step(rows), n_columns or self._n_columns)
+        return self._with_step(lambda rows, _: step(rows), n_columns)
 
     def scale(self, factors: np.ndarray) -> "StoredRows":
         """The same rows times their factors, float64, shape (n_rows,)."""
         in_file = np.ones(len(self._indptr) - 1)
         in_file[self._rows] = factors
-        return self._with_step(lambda rows, places: scale(rows, in_file[places]), self._n_columns)
+        return self._with_step(lambda rows, places: scale(rows, in_file[places]))
 
-    def _with_step(self, step: Callable, n_columns: int) -> "StoredRows":
-        return self._changed(_steps=(*self._steps, step), _n_columns=n_columns)
+    def _with_step(self, step: Callable, n_columns: int | None = None) -> "StoredRows":
+        return self._changed(_steps=(*self._steps, step), _n_columns=n_columns or self._n_columns)
 
     def __getitem__(self, rows: slice | np.ndarray) -> sparse.csr_matrix:
         """Rows in memory: a slice, positions in any order, or a mask."""
@@ -136,16 +137,6 @@ class StoredRows:
         rows = (plain(group["data"][entries]), indices, (indptr - indptr[0]).astype(np.int32))
         return sparse.csr_matrix(rows, shape=(end - first, self._width))
 
-    def slices(self) -> Iterator[slice]:
-        """Neighbouring rows with at most :data:`ENTRIES_PER_BLOCK` entries together, or one row."""
-        total, first = np.cumsum(self.n_entries), 0
-        while first < len(total):
-            before = total[first - 1] if first else 0
-            end = np.searchsorted(total, before + ENTRIES_PER_BLOCK, side="right")
-            end = max(int(end), first + 1)
-            yield slice(first, end)
-            first = end
-
 
 Rows = sparse.csr_matrix | StoredRows
 
@@ -164,12 +155,19 @@ def read(group: h5py.Group) -> Rows:
 
 
 def blocks(matrix: Rows) -> Iterator[tuple[slice, sparse.csr_matrix]]:
-    """All rows in order, some at a time, with their places: a csr_matrix at once."""
-    if isinstance(matrix, StoredRows):
-        for rows in matrix.slices():
-            yield rows, matrix[rows]
-    else:
+    """All rows in order, at most :data:`ENTRIES_PER_BLOCK` entries or one row at a time, with their places.
+
+    A csr_matrix comes at once.
+    """
+    if not isinstance(matrix, StoredRows):
         yield slice(0, matrix.shape[0]), matrix
+        return
+    total, first = np.cumsum(matrix.n_entries), 0
+    while first < len(total):
+        before = total[first - 1] if first else 0
+        end = max(int(np.searchsorted(total, before + ENTRIES_PER_BLOCK, side="right")), first + 1)
+        yield slice(first, end), matrix[first:end]
+        first = end
 
 
 def select(matrix: Rows, rows: np.ndarray) -> Rows:
@@ -290,13 +288,8 @@ class CsrWriter:
         indptr = np.concatenate(self.indptr)
         indptr = indptr.astype(np.int32 if indptr[-1] <= np.iinfo(np.int32).max else np.int64)
         self.group.create_dataset("indptr", data=indptr)
-        self.group.attrs.update(
-            {
-                "encoding-type": "csr_matrix",
-                "encoding-version": "0.1.0",
-                "shape": (len(indptr) - 1, self.n_columns),
-            }
-        )
+        shape = (len(indptr) - 1, self.n_columns)
+        self.group.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": shape})
 
 
 def write(matrix: StoredRows, group: h5py.Group) -> None:

@@ -1,5 +1,6 @@
 """A config against its schema: what it may not say, in the user's words, and text values as what they mean."""
 
+import contextlib
 import json
 import math
 from collections import Counter
@@ -250,11 +251,10 @@ def _read_text_value(value, entry: dict):
 
 
 def _from_text(text: str):
-    if text in ("null", "true", "false"):
-        return {"null": None, "true": True, "false": False}[text]
+    words = {"null": None, "true": True, "false": False}
+    if text in words:
+        return words[text]
     for number in (int, float):
-        try:
+        with contextlib.suppress(ValueError):
             return number(text)
-        except ValueError:
-            continue
     return text

@@ -132,10 +132,9 @@ def writable(table: pd.DataFrame) -> pd.DataFrame:
             continue
         text = column.astype(object)
         text = text.where(text.isna(), text.astype(str))
-        columns[name] = text.astype("category") if not is_category else _as_text(column)
+        columns[name] = text.astype("category")
+        if is_category:  # as plain text, in their order
+            columns[name] = column.cat.rename_categories(
+                column.cat.categories.astype(object).map(str).astype(object)
+            )
     return pd.DataFrame(columns, index=table.index.rename(None))
-
-
-def _as_text(column: pd.Series) -> pd.Series:
-    """Categories as plain text, in their order."""
-    return column.cat.rename_categories(column.cat.categories.astype(object).map(str).astype(object))
