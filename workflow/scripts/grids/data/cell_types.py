@@ -267,7 +267,7 @@ def annotate(
             _, sums = backed.totals(values)
             factor = size_factors(sums, sums.mean())
         labels[name], summary = annotate_cell_types(
-            values, names, table, size_factor=factor, seed=seed, where=raw.sources[name]
+            values, names, table, size_factor=factor, seed=seed, where=modality.where
         )
         summaries.append(summary.assign(modality=name))
         unassigned = labels[name] == UNASSIGNED

@@ -34,16 +34,18 @@ def harmonise(
         raw.atac.var.index,
         raw.atac.var,
         inputs.get("peak_name_key"),
-        raw.sources["atac"],
+        raw.atac.where,
         inputs.get("peak_coordinates"),
     )
     genes, matches = harmonise_chromosomes(read_genes(inputs["genes"]), peaks)
     declared = inputs.get("assembly")
-    assembly = agree_on_assembly({"input.assembly": declared, raw.sources["atac"]: raw.assembly})
+    assembly = agree_on_assembly(
+        {"input.assembly": declared, raw.atac.where: raw.atac.assembly or raw.rna.assembly}
+    )
     if not declared and assembly not in CHROMOSOME_SIZES:
         assembly = None  # a file may name an assembly whose chromosome sizes are not known here
     for warning in check_assembly(peaks, genes, assembly):
-        log.warning("%s and input.genes: %s", raw.sources["atac"], warning)
+        log.warning("%s and input.genes: %s", raw.atac.where, warning)
     names = raw.rna.var.index
     match = match_genes(genes, names, gene_ids(raw.rna.var), set(peaks["chromosome"].astype(str)))
     found = (
@@ -95,7 +97,7 @@ def named_tasks(asked: Mapping, raw: RawMultiome, found: pd.DataFrame, source: s
     for gene in dict.fromkeys(gene for _, gene in pairs):
         if gene not in known:
             problems.append(
-                f"{source}: tasks: gene '{gene}' is not in the RNA data of {raw.sources['rna']}."
+                f"{source}: tasks: gene '{gene}' is not in the RNA data of {raw.rna.where}."
                 f"{did_you_mean(gene, known)} (names come from var_names; set input.gene_name_key to use "
                 "another column)"
             )

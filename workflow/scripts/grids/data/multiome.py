@@ -11,7 +11,6 @@ import pandas as pd
 from grids.data.raw_files import Part, match_row, read_h5ad, read_one_file
 from grids.data.rna_values import settle_rna
 from grids.io import backed
-from grids.io.cells import Modality
 from grids.io.errors import InputError, did_you_mean, listing
 from grids.io.logging import log
 from grids.io.names import check_names
@@ -34,33 +33,21 @@ class RawMultiome:
 
     Attributes
     ----------
-    rna, atac : Modality
-        `X`, CSR without explicit zeros, on disk if it is large (:mod:`grids.io.backed`): counts of the RNA where they
-        are known, ATAC as in the file;
-        `obs["cell_type"]` (str, missing where unlabelled) unless cell types are still to be annotated.
-        When `paired`, rows correspond.
+    rna, atac : Part
+        Counts of the RNA where they are known, ATAC as in the file; `obs["cell_type"]` (str, missing where
+        unlabelled) unless cell types are still to be annotated. When `paired`, rows correspond.
     paired : bool
-    sources : dict
-        Where each modality comes from, for messages: ``{"rna": "input.rna: 'a.h5ad'", ...}``.
-    assembly : str or None
-        Genome assembly of the peaks, where the file names one.
     harmonisation : list of dict
         Rows `what, n_total, n_matched` on how well the parts of the input fit each other.
     steps : list of dict
         Rows `what, modality, step, n_before, n_after, reason` on what reading has dropped.
-    depth : ndarray or None
-        RNA counts of each cell over all genes, shape (n_rna_cells,); None where counts are not known and the RNA
-        has normalised values.
     """
 
-    rna: Modality
-    atac: Modality
+    rna: Part
+    atac: Part
     paired: bool
-    sources: dict[str, str]
-    assembly: str | None = None
     harmonisation: list[dict] = field(default_factory=list)
     steps: list[dict] = field(default_factory=list)
-    depth: np.ndarray | None = None
 
 
 def read_raw(source: Mapping) -> RawMultiome:
@@ -99,16 +86,7 @@ def read_raw(source: Mapping) -> RawMultiome:
         harmonisation.append(row)
     paired = _pair(rna, atac, source.get("paired"), harmonisation, steps)
     _attach_cell_types(rna, atac, paired, source, harmonisation)
-    return RawMultiome(
-        Modality(rna.X, rna.obs, rna.var),
-        Modality(atac.X, atac.obs, atac.var),
-        paired,
-        {"rna": rna.where, "atac": atac.where},
-        atac.assembly or rna.assembly,
-        harmonisation,
-        steps,
-        rna.depth,
-    )
+    return RawMultiome(rna, atac, paired, harmonisation, steps)
 
 
 def gene_ids(var: pd.DataFrame) -> np.ndarray | None:

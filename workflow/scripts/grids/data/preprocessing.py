@@ -19,6 +19,7 @@ from grids.data.multiome import read_raw, step_row
 from grids.data.normalisation import log_normalise, size_factors, variable_genes
 from grids.data.peaks import peak_names
 from grids.data.quality_control import STEP_COLUMNS, CellFilter, enough_cells
+from grids.data.raw_files import Part
 from grids.io import backed, tables
 from grids.io.cells import Modality
 from grids.io.errors import InputError, listing
@@ -102,27 +103,20 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
     peaks, genes, found, report = harmonise(raw, inputs)
     asked = read_tasks(config.get("tasks") or {}, source)
     tasks = named_tasks(asked, raw, found, source)
-    size_factor = None if raw.depth is None else size_factors(raw.depth, settings["target_sum"])
+    depth = raw.rna.depth
+    size_factor = None if depth is None else size_factors(depth, settings["target_sum"])
 
     kept = CellFilter(raw)
-    kept.apply_thresholds(quality, raw.sources)
+    kept.apply_thresholds(quality)
     clusters, annotated = annotate(raw, kept, peaks, genes, inputs.get("markers"), size_factor, seed)
     kept.drop_unusable_types(quality["min_cells_per_type"])
     kept.check_types(asked, source)
 
     rna, skipped, rna_steps = _prepare_rna(raw.rna, kept.kept("rna"), tasks, quality["min_cells_per_gene"])
     counts, peaks, atac_steps = _prepare_atac(
-        raw.atac, kept.kept("atac"), peaks, quality["min_cells_per_peak"], raw.sources["atac"]
+        raw.atac, kept.kept("atac"), peaks, quality["min_cells_per_peak"]
     )
-    for modality, frame in ((rna, "rna"), (counts, "atac")):
-        cells = kept.metrics.get("paired", kept.metrics.get(frame))
-        cells = cells[cells["kept"]]
-        modality.obs["cell_type"] = cells["cell_type"].to_numpy(str).astype(object)
-        if frame == "atac":
-            modality.obs["n_fragments"] = cells["n_fragments"].to_numpy(np.float64)
-        elif size_factor is not None:
-            modality.obs["n_counts"] = cells["n_counts"].to_numpy(np.float64)
-            modality.obs["size_factor"] = size_factor[kept.kept("rna")]
+    _describe_cells(rna.obs, counts.obs, kept, size_factor)
     counts.obs["detection"] = detection_chance(counts.X, counts.obs["cell_type"].to_numpy(str))
     opened = backed.then(counts.X, lambda rows: backed.with_data(rows, np.ones(rows.nnz, np.uint8)))
     atac = Modality(opened, counts.obs, counts.var)
@@ -227,7 +221,7 @@ def accessibility(atac: Modality, peaks: pd.DataFrame) -> pd.DataFrame:
 
 
 def _prepare_rna(
-    rna: Modality, cells: np.ndarray, tasks: pd.DataFrame, min_cells: int
+    rna: Part, cells: np.ndarray, tasks: pd.DataFrame, min_cells: int
 ) -> tuple[Modality, pd.DataFrame, list[dict]]:
     """Kept cells and expressed genes; tasks whose gene no kept cell expresses are skipped."""
     matrix = backed.select(rna.X, cells)
@@ -251,14 +245,14 @@ def _prepare_rna(
 
 
 def _prepare_atac(
-    atac: Modality, cells: np.ndarray, peaks: pd.DataFrame, min_cells: int, where: str
+    atac: Part, cells: np.ndarray, peaks: pd.DataFrame, min_cells: int
 ) -> tuple[Modality, pd.DataFrame, list[dict]]:
     """Kept cells and open peaks, sorted by position, under canonical names; still with their counts."""
     matrix = backed.select(atac.X, cells)
     keep, n_cells = enough_cells(matrix, min_cells)
     if not keep.any():
         raise InputError(
-            f"{where}: no peak is open in quality_control.min_cells_per_peak = {min_cells} of {len(cells)} "
+            f"{atac.where}: no peak is open in quality_control.min_cells_per_peak = {min_cells} of {len(cells)} "
             f"cells (at most {n_cells.max()}); lower it"
         )
     step = step_row(
@@ -271,6 +265,21 @@ def _prepare_atac(
     peaks.index = peak_names(peaks)
     var = peaks[["chromosome", "start", "end"]].assign(n_cells=n_cells[order])
     return Modality(matrix, atac.obs.iloc[cells].copy(), var), peaks, [step]
+
+
+def _describe_cells(
+    rna: pd.DataFrame, atac: pd.DataFrame, kept: CellFilter, size_factor: np.ndarray | None
+) -> None:
+    """Give the kept cells their types, fragments, counts and size factors."""
+    for name, obs in (("rna", rna), ("atac", atac)):
+        cells = kept.metrics.get("paired", kept.metrics.get(name))
+        cells = cells[cells["kept"]]
+        obs["cell_type"] = cells["cell_type"].to_numpy(str).astype(object)
+        if name == "atac":
+            obs["n_fragments"] = cells["n_fragments"].to_numpy(np.float64)
+        elif size_factor is not None:
+            obs["n_counts"] = cells["n_counts"].to_numpy(np.float64)
+            obs["size_factor"] = size_factor[kept.kept("rna")]
 
 
 def _columns(matrix: backed.Rows, columns: np.ndarray) -> backed.Rows:

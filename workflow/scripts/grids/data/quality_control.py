@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from grids.data.multiome import RawMultiome, step_row
+from grids.data.raw_files import Part
 from grids.io import backed
-from grids.io.cells import Modality
 from grids.io.errors import InputError, did_you_mean, listing
 from grids.io.logging import log
 
@@ -36,9 +36,12 @@ class CellFilter:
 
     def __init__(self, raw: RawMultiome):
         self.steps: list[dict] = list(raw.steps)
+        self._where = {"rna": raw.rna.where, "atac": raw.atac.where}
         self.fragments_from, self.tss_from = "sum of ATAC counts", None
         n_genes, n_counts = backed.totals(raw.rna.X)
-        rna = _metrics(raw.rna, n_genes=n_genes, n_counts=n_counts if raw.depth is None else raw.depth)
+        rna = _metrics(
+            raw.rna, n_genes=n_genes, n_counts=n_counts if raw.rna.depth is None else raw.rna.depth
+        )
         atac = self._atac_metrics(raw)
         if raw.paired:
             joined = rna.assign(**{name: atac[name] for name in ("n_fragments", "tss_enrichment")})
@@ -91,7 +94,7 @@ class CellFilter:
         frame["kept"] = before & passes
         self.steps.append(step_row("cells", modality, step, before.sum(), (before & passes).sum(), reason))
 
-    def apply_thresholds(self, thresholds: Mapping, sources: Mapping[str, str]) -> None:
+    def apply_thresholds(self, thresholds: Mapping) -> None:
         """Keep cells with enough fragments, genes and TSS enrichment (all thresholds inclusive).
 
         Raises
@@ -123,7 +126,7 @@ class CellFilter:
                     for column in ("n_fragments", "n_genes", "tss_enrichment")
                     if frame[column].notna().any()
                 )
-                where = sources["atac" if name == "atac" else "rna"]
+                where = self._where["atac" if name == "atac" else "rna"]
                 raise InputError(
                     f"{where}: none of {len(frame)} cells passes quality_control (medians: {medians}); lower "
                     "min_fragments, min_genes or min_tss_enrichment"
@@ -235,7 +238,7 @@ def enough_cells(
     return keep, n_cells
 
 
-def _metrics(modality: Modality, **known) -> pd.DataFrame:
+def _metrics(modality: Part, **known) -> pd.DataFrame:
     """A row per cell; what is not known is missing."""
     obs = modality.obs
     labels = obs["cell_type"].to_numpy(object) if "cell_type" in obs else np.full(len(obs), None, object)
@@ -249,7 +252,7 @@ def _told_missing(raw: RawMultiome, values: np.ndarray | None, column: str | Non
     if not n_missing:
         return ""
     told = f"{n_missing} of {len(values)} cells without {column} {instead}"
-    log.warning("%s: %s", raw.sources["atac"], told)
+    log.warning("%s: %s", raw.atac.where, told)
     return f"; {told}"
 
 
