@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from grids.data.annotation import GENE_COLUMNS, match_genes, read_genes
 from grids.io.errors import InputError
 
+COLUMNS = [*GENE_COLUMNS, "gene_id", "gene_type"]
+
 GENCODE = """\
 ##description: evidence-based annotation
 ##provider: GENCODE
@@ -40,7 +42,7 @@ def read(tmp_path):
 
 
 def rows(genes):
-    assert list(genes.columns) == GENE_COLUMNS
+    assert list(genes.columns) == COLUMNS
     return genes.to_numpy().tolist()
 
 
@@ -499,7 +501,7 @@ def table(*rows):
     genes = pd.DataFrame(rows, columns=columns)
     tss = np.where(genes.strand == "-", genes.end - 1, genes.start)
     exons = {"exon_starts": genes.start.astype(str), "exon_ends": genes.end.astype(str)}
-    return genes.assign(tss=tss, **exons)[GENE_COLUMNS]
+    return genes.assign(tss=tss, **exons)[COLUMNS]
 
 
 def places(genes):

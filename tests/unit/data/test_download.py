@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from grids.data import download as downloads
-from grids.data.download import download, is_url
+from grids.data.download import download
+from grids.io.config import is_address
 from grids.io.errors import InputError
 
 CONTENT = bytes(range(256)) * 400  # 102,400 bytes
@@ -227,7 +228,7 @@ def test_a_checksum_that_cannot_be_read_is_refused_before_any_request(server, ge
 
 
 def test_only_web_addresses_are_urls(tmp_path):
-    assert is_url("https://example.org/a.h5") and is_url("HTTP://example.org/a.h5")
+    assert is_address("https://example.org/a.h5") and is_address("HTTP://example.org/a.h5")
     for path in (
         "data/cells.h5mu",
         "/data/cells.h5mu",
@@ -236,6 +237,6 @@ def test_only_web_addresses_are_urls(tmp_path):
         "https:/a",
         "http://",
     ):
-        assert not is_url(path)
+        assert not is_address(path)
     with pytest.raises(InputError, match="starts with http"):
         download("ftp://example.org/a", tmp_path / "a")

@@ -16,9 +16,7 @@ from grids.data.gene_lines import Lines, header_of, is_integer, split
 from grids.io.errors import InputError, listing
 from grids.io.names import check_names
 
-GENE_COLUMNS = [
-    "gene", "chromosome", "start", "end", "strand", "tss", "exon_starts", "exon_ends", "gene_id", "gene_type",
-]  # fmt: skip
+GENE_COLUMNS = ["gene", "chromosome", "start", "end", "strand", "tss", "exon_starts", "exon_ends"]
 NEAR_BP = 1_000_000  # rows of one gene closer than this are one place
 
 # An id as files decorate it: ``gene:`` before it (GFF3), its version after it. Names of clones (AC012345.1,
@@ -72,7 +70,7 @@ def read_genes(path: str | os.PathLike) -> pd.DataFrame:
     ]
     genes["exon_starts"] = [starts for starts, _ in merged]
     genes["exon_ends"] = [ends for _, ends in merged]
-    return genes[GENE_COLUMNS]
+    return genes[[*GENE_COLUMNS, "gene_id", "gene_type"]]
 
 
 def _read(path: str | os.PathLike) -> tuple[list[list], dict[tuple, array]]:

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from grids.data.chromosomes import COORDINATES, LARGEST
+from grids.data.gene_lines import LONGEST_LINE
 from grids.io.errors import InputError
 from grids.io.logging import log
 
 _NUMBER = re.compile(r"^-?[0-9]")
-LONGEST_LINE = 1 << 20  # characters
 MISSING = ("", ".", "NA", "NaN", "nan", "None", "-")
 
 

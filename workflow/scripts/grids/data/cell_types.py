@@ -18,7 +18,7 @@ from grids.io.errors import InputError, did_you_mean, listing
 from grids.io.seeds import derive_seed
 
 MARKER_SETS = Path(__file__).resolve().parents[4] / "resources" / "markers"
-ANNOTATION_COLUMNS = [
+CLUSTER_COLUMNS = [
     "modality", "cluster", "n_cells", "cell_type", "score", "n_markers", "second", "second_score",
 ]  # fmt: skip
 UNASSIGNED = "unassigned"
@@ -237,7 +237,7 @@ def annotate_cell_types(
     return summary["cell_type"].to_numpy(object)[clusters], summary
 
 
-def annotate(
+def label_by_markers(
     raw: RawMultiome,
     kept: CellFilter,
     peaks: pd.DataFrame,
@@ -251,12 +251,12 @@ def annotate(
     Returns
     -------
     clusters : DataFrame
-        Columns :data:`ANNOTATION_COLUMNS`; empty where all cells have types.
+        Columns :data:`CLUSTER_COLUMNS`; empty where all cells have types.
     report : list of dict
     """
     missing = [name for name in ("rna", "atac") if "cell_type" not in getattr(raw, name).obs]
     if not missing:
-        return pd.DataFrame(columns=ANNOTATION_COLUMNS), []
+        return pd.DataFrame(columns=CLUSTER_COLUMNS), []
     table, labels, summaries, report = read_markers(markers), {}, [], []
     for name in missing:
         modality, cells = getattr(raw, name), kept.kept(name)
@@ -283,4 +283,4 @@ def annotate(
         labels = {"paired": labels["rna"]}
     for name, of_cells in labels.items():
         kept.label(name, of_cells)
-    return pd.concat(summaries, ignore_index=True)[ANNOTATION_COLUMNS], report
+    return pd.concat(summaries, ignore_index=True)[CLUSTER_COLUMNS], report

@@ -12,6 +12,7 @@ import requests
 import urllib3
 from tqdm import tqdm
 
+from grids.io.config import is_address
 from grids.io.errors import InputError
 from grids.io.logging import log
 
@@ -24,11 +25,6 @@ _DIGEST_LENGTH = {"md5": 32, "sha256": 64}
 
 class _Retry(Exception):
     """The attempt failed for a reason that may pass."""
-
-
-def is_url(text: str) -> bool:
-    """Whether `text` is an http or https address; anything else is a path."""
-    return re.match(r"https?://[^/]", str(text), flags=re.IGNORECASE) is not None
 
 
 def download(
@@ -64,7 +60,7 @@ def download(
         Not a URL, a refusal by the server (404, 403), a wrong checksum (the download is removed), or no
         success in `attempts` attempts (the part is kept for the next call).
     """
-    if not is_url(url):
+    if not is_address(url):
         raise InputError(
             f"'{url}' cannot be downloaded: expected an address that starts with http:// or https://"
         )

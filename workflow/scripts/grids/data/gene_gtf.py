@@ -87,7 +87,7 @@ class _Reader:
         attributes = _attributes(text)
         of_gene = self.gene_of.get(attributes.get("Parent", ""))
         if feature == "gene" or (of_gene is None and feature.endswith(("_gene", "pseudogene"))):
-            self._add_gene(fields, feature, attributes or _bare_id(text))
+            self._add_gene(fields, feature, attributes or _lone_id(text))
         elif feature in ("exon", "transcript") or of_gene is not None:
             self._add_part(fields, feature, attributes, of_gene)
         else:
@@ -172,7 +172,7 @@ def _attributes(text: str) -> dict[str, str]:
     return attributes
 
 
-def _bare_id(text: str) -> dict[str, str]:
+def _lone_id(text: str) -> dict[str, str]:
     """AUGUSTUS and BRAKER write nothing but the id of a gene."""
     identifier = text.strip().rstrip(";").strip('"')
     return {"gene_id": identifier} if re.fullmatch(r"[^\s;=.][^\s;=]*", identifier) else {}

@@ -126,9 +126,15 @@ def _of_columns(var: pd.DataFrame | None, columns: Mapping[str, str]) -> pd.Data
         name: next((columns[c] for c in spellings if c in columns), None)
         for name, spellings in _COLUMN_DIALECTS.items()
     }
-    if all(dialect.values()):
-        return _from_columns(var, dialect)
-    return _split_names(var[columns["interval"]]) if "interval" in columns else None
+    if not all(dialect.values()):
+        return _split_names(var[columns["interval"]]) if "interval" in columns else None
+    chromosome = var[dialect["chromosome"]].astype(object)
+    chromosome = chromosome.where(chromosome.notna() & chromosome.astype(str).str.fullmatch(r"\S+"), None)
+    table = pd.DataFrame({"chromosome": [None if c is None else str(c) for c in chromosome]}, dtype=object)
+    for name in ("start", "end"):
+        values = pd.to_numeric(var[dialect[name]].astype(object), errors="coerce").to_numpy(float)
+        table[name] = np.where((values == np.floor(values)) & (np.abs(values) <= LARGEST), values, np.nan)
+    return table
 
 
 def _check_agreement(by_name: pd.DataFrame, by_columns: pd.DataFrame, index: pd.Index, where: str) -> None:
@@ -148,16 +154,6 @@ def _check_agreement(by_name: pd.DataFrame, by_columns: pd.DataFrame, index: pd.
         f"'{index[first]}' lies at {place.chromosome}:{place.start:.0f}-{place.end:.0f} by its columns); set "
         "input.peak_coordinates to names or columns"
     )
-
-
-def _from_columns(var: pd.DataFrame, dialect: Mapping[str, str]) -> pd.DataFrame:
-    chromosome = var[dialect["chromosome"]].astype(object)
-    chromosome = chromosome.where(chromosome.notna() & chromosome.astype(str).str.fullmatch(r"\S+"), None)
-    table = pd.DataFrame({"chromosome": [None if c is None else str(c) for c in chromosome]}, dtype=object)
-    for name in ("start", "end"):
-        values = pd.to_numeric(var[dialect[name]].astype(object), errors="coerce").to_numpy(float)
-        table[name] = np.where((values == np.floor(values)) & (np.abs(values) <= LARGEST), values, np.nan)
-    return table
 
 
 def _examples(names) -> str:

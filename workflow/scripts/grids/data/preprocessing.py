@@ -11,7 +11,8 @@ import pandas as pd
 from scipy import sparse
 
 from grids import __version__
-from grids.data.cell_types import annotate
+from grids.data.annotation import GENE_COLUMNS
+from grids.data.cell_types import label_by_markers
 from grids.data.chromosomes import sort_order
 from grids.data.detection import detection_chance
 from grids.data.harmonisation import harmonise, named_tasks, with_all_genes
@@ -31,8 +32,6 @@ from grids.io.writing import whole
 
 if TYPE_CHECKING:
     from mudata import MuData
-
-GENE_COLUMNS = ["gene", "chromosome", "start", "end", "strand", "tss", "exon_starts", "exon_ends"]
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
 
     kept = CellFilter(raw)
     kept.apply_thresholds(quality)
-    clusters, annotated = annotate(raw, kept, peaks, genes, inputs.get("markers"), size_factor, seed)
+    clusters, annotated = label_by_markers(raw, kept, peaks, genes, inputs.get("markers"), size_factor, seed)
     kept.drop_unusable_types(quality["min_cells_per_type"])
     kept.check_types(asked, source)
 

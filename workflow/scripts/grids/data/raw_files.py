@@ -229,7 +229,7 @@ def _read_anndata(
             part = other
             break
     if part.where == where:
-        part.log_base = _log_base(group)
+        part.log_base = _declared_log_base(group)
     part.whole_elsewhere = [
         place
         for place, name in places.items()
@@ -289,7 +289,7 @@ def _var_of(group: h5py.Group, place: str, where: str) -> pd.DataFrame | None:
     return of_raw
 
 
-def _log_base(group: h5py.Group) -> float | None:
+def _declared_log_base(group: h5py.Group) -> float | None:
     """The base of the logarithm that ``uns["log1p"]`` tells, of the modality or of the whole file."""
     for place in (group, group.file):
         if _is_group(place, "uns/log1p"):

@@ -105,17 +105,14 @@ def check_files(config: dict, schema: dict, source: str, marker_sets: Iterable[s
     InputError
         With a line for each file that is missing, and what the schema says of it.
     """
-    marker_sets = sorted(marker_sets)
-    files = local_files(config, schema, marker_sets)
-    markers = config.get("input", {}).get("markers")
-    checks = []
-    if markers and markers not in marker_sets and not os.path.exists(markers):
-        files.pop("input.markers", None)
-        checks.append(partial(_refuse_markers, markers, marker_sets, source))
-    checks += [
-        partial(check_file, path, f"{source}: {key}", _description(key, schema))
-        for key, path in files.items()
-    ]
+    marker_sets, checks = sorted(marker_sets), []
+    for place, path, entry in _local_paths(config, schema, marker_sets):
+        if place == "input.markers" and not os.path.exists(path):
+            checks.append(partial(_refuse_markers, path, marker_sets, source))
+        else:
+            checks.append(
+                partial(check_file, path, f"{source}: {place}", entry.get("description", "path of a file"))
+            )
     check_all(checks)
 
 
@@ -127,36 +124,33 @@ def _refuse_markers(markers: str, marker_sets: list[str], source: str) -> None:
     )
 
 
-def _description(key: str, schema: dict) -> str:
-    """What the schema says of a key of :func:`local_files`."""
-    key = "evidence.path" if key.startswith("evidence ") else key
-    for part in key.split("."):
-        schema = schema.get("items", schema).get("properties", {}).get(part, {})
-    return schema.get("description", "path of a file")
-
-
 def local_files(config: dict, schema: dict, marker_sets: Iterable[str] = ()) -> dict[str, str]:
     """The user's files on disk by what names them in the config; neither URLs nor marker tables that ship.
 
     What has ``format: path`` in the schema is a file, but for the folder of the results.
     """
-    files = {place: path for place, path in _paths(config, schema) if path and not is_url(path)}
-    if files.get("input.markers") in {*marker_sets}:
-        del files["input.markers"]
-    files.pop("results", None)
-    return files
+    return {place: path for place, path, _ in _local_paths(config, schema, marker_sets)}
 
 
-def _paths(value, schema: dict, place: str = "") -> Iterator[tuple[str, str]]:
-    """Every path in the config behind its place: keys, or the name of an entry of a list (``evidence 'name'``)."""
+def _local_paths(config: dict, schema: dict, marker_sets: Iterable[str]) -> Iterator[tuple[str, str, dict]]:
+    shipped = {("input.markers", name) for name in marker_sets}
+    for place, path, entry in _paths(config, schema):
+        to_download = is_url(path) and place != "input.markers"
+        if path and place != "results" and not to_download and (place, path) not in shipped:
+            yield place, path, entry
+
+
+def _paths(value, schema: dict, place: str = "") -> Iterator[tuple[str, str, dict]]:
+    """Every path in the config with its entry in the schema, behind its place (``evidence 'name'`` in a list)."""
     if isinstance(value, dict):
         entries = schema.get("properties", {})
         for key, entry in value.items():
             yield from _paths(entry, entries.get(key, {}), f"{place}.{key}" if place else str(key))
     elif isinstance(value, list) and "path" in schema.get("items", {}).get("properties", {}):
-        yield from ((f"{place} '{entry['name']}'", entry["path"]) for entry in value)
+        entry = schema["items"]["properties"]["path"]
+        yield from ((f"{place} '{named['name']}'", named["path"], entry) for named in value)
     elif isinstance(value, str) and schema.get("format") == "path":
-        yield place, value
+        yield place, value, schema
 
 
 def search_scope(config: dict) -> str:
@@ -255,13 +249,14 @@ def _check_input(inputs: dict, source: str) -> None:
             raise InputError(f"{source}: input.checksums.{key} is given, but input.{key} is not")
     for key in INPUT_FILES:
         path = inputs.get(key)
-        if path and is_url(path) and not _is_address(path):
+        if path and is_url(path) and not is_address(path):
             raise InputError(
                 f"{source}: input.{key}: '{path}' is no http or https address; expected https://server/path/file"
             )
 
 
-def _is_address(url: str) -> bool:
+def is_address(url: str) -> bool:
+    """Whether a URL is one of http or https that can be asked for."""
     try:
         parts = urlsplit(url)
     except ValueError:  # for example a bracket that is not closed
