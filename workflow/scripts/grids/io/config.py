@@ -106,13 +106,14 @@ def check_files(config: dict, schema: dict, source: str, marker_sets: Iterable[s
         With a line for each file that is missing, and what the schema says of it.
     """
     marker_sets, checks = sorted(marker_sets), []
-    for place, path, entry in _local_paths(config, schema, marker_sets):
-        if place == "input.markers" and not os.path.exists(path):
-            checks.append(partial(_refuse_markers, path, marker_sets, source))
-        else:
-            checks.append(
-                partial(check_file, path, f"{source}: {place}", entry.get("description", "path of a file"))
-            )
+    files = _local_paths(config, schema, marker_sets)
+    markers, _ = files.get("input.markers", ("", {}))
+    if markers and not os.path.exists(markers):
+        del files["input.markers"]
+        checks.append(partial(_refuse_markers, markers, marker_sets, source))
+    for place, (path, entry) in files.items():
+        expected = entry.get("description", "path of a file")
+        checks.append(partial(check_file, path, f"{source}: {place}", expected))
     check_all(checks)
 
 
@@ -129,15 +130,18 @@ def local_files(config: dict, schema: dict, marker_sets: Iterable[str] = ()) -> 
 
     What has ``format: path`` in the schema is a file, but for the folder of the results.
     """
-    return {place: path for place, path, _ in _local_paths(config, schema, marker_sets)}
+    return {place: path for place, (path, _) in _local_paths(config, schema, marker_sets).items()}
 
 
-def _local_paths(config: dict, schema: dict, marker_sets: Iterable[str]) -> Iterator[tuple[str, str, dict]]:
+def _local_paths(config: dict, schema: dict, marker_sets: Iterable[str]) -> dict[str, tuple[str, dict]]:
+    """Paths of :func:`local_files`, and their entries in the schema."""
     shipped = {("input.markers", name) for name in marker_sets}
-    for place, path, entry in _paths(config, schema):
-        to_download = is_url(path) and place != "input.markers"
-        if path and place != "results" and not to_download and (place, path) not in shipped:
-            yield place, path, entry
+    return {
+        place: (path, entry)
+        for place, path, entry in _paths(config, schema)
+        if path and place != "results" and (place, path) not in shipped
+        if place == "input.markers" or not is_url(path)
+    }
 
 
 def _paths(value, schema: dict, place: str = "") -> Iterator[tuple[str, str, dict]]:
