@@ -3,12 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from grids.data.raw_files import Part, match_row, read_h5ad, read_one_file
+from grids.data.raw_files import Part, match_row, read_parts
 from grids.data.rna_values import settle_rna
 from grids.io import backed
 from grids.io.errors import InputError, did_you_mean, listing
@@ -67,20 +66,11 @@ def read_raw(source: Mapping) -> RawMultiome:
     """
     harmonisation: list[dict] = []
     steps: list[dict] = []
-    if source.get("multiome"):
-        rna, atac = read_one_file(Path(source["multiome"]), source, harmonisation)
-    elif source.get("rna") and source.get("atac"):
-        rna, atac = (read_h5ad(Path(source[name]), name, source, harmonisation) for name in ("rna", "atac"))
-    else:
-        raise InputError(
-            "input: no data; set either input.multiome, or both input.rna and input.atac, or input.simulation"
-        )
+    rna, atac = read_parts(source, harmonisation)
     _name_genes(rna, source.get("gene_name_key"), harmonisation)
-    for part, kind in ((rna, "RNA"), (atac, "ATAC")):
-        _check_shape_and_names(part, kind)
-    _check_finite_and_positive(rna, "RNA")
+    _check_part(rna, "RNA")
+    _check_part(atac, "ATAC")
     settle_rna(rna, source, harmonisation)
-    _check_finite_and_positive(atac, "ATAC")
     if not atac.values.whole:
         row = match_row("non-zero ATAC values that are whole numbers", atac.values.n, atac.values.n_whole)
         harmonisation.append(row)
@@ -129,7 +119,8 @@ def _name_genes(rna: Part, key: str | None, harmonisation: list[dict]) -> None:
     rna.var.index = pd.Index(np.where(has_name, wanted, otherwise), dtype=object)
 
 
-def _check_shape_and_names(part: Part, kind: str) -> None:
+def _check_part(part: Part, kind: str) -> None:
+    """Refuse a modality without values or with values that no counts are, and names that do not tell apart."""
     n_cells, n_features = part.X.shape
     feature = "gene" if kind == "RNA" else "peak"
     if not n_cells or not n_features or not part.values.n:
@@ -146,9 +137,6 @@ def _check_shape_and_names(part: Part, kind: str) -> None:
                 f"{part.where}: {len(repeated)} duplicated {what} names ({listing(repeated, 3)}); "
                 f"make them unique{fix}"
             )
-
-
-def _check_finite_and_positive(part: Part, kind: str) -> None:
     if not part.values.finite:
         raise InputError(f"{part.where}: {kind} values hold NaN or infinity; expected finite values >= 0")
     if part.values.negative is not None:
@@ -233,8 +221,8 @@ def _attach_cell_types(
 ) -> None:
     """Set `obs["cell_type"]` from the configured column, or leave it out where it is to be annotated."""
     key = source.get("cell_type_key") or "cell_type"
-    labels = {id(part): _labels(part.obs, key) for part in (rna, atac)}
-    missing = [part for part in (rna, atac) if labels[id(part)] is None]
+    of_rna, of_atac = _labels(rna.obs, key), _labels(atac.obs, key)
+    missing = [part for part, labels in ((rna, of_rna), (atac, of_atac)) if labels is None]
     needed = len(missing) == 2 if paired else bool(missing)
     if needed and not source.get("markers"):
         columns = missing[0].obs.columns
@@ -243,7 +231,6 @@ def _attach_cell_types(
             f"it has: {listing(columns) or 'no columns'}.{did_you_mean(key, columns)} "
             "Set input.cell_type_key, or input.markers to annotate cell types"
         )
-    of_rna, of_atac = labels[id(rna)], labels[id(atac)]
     if paired and not needed:
         if of_rna is not None and of_atac is not None:
             both = of_rna.notna() & of_atac.notna()

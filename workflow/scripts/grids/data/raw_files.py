@@ -133,19 +133,40 @@ def _is_group(file: h5py.Group, name: str) -> bool:
     return isinstance(file.get(name), h5py.Group)
 
 
-def read_one_file(path: Path, source: Mapping, harmonisation: list[dict]) -> tuple[Part, Part]:
-    """Both modalities of a MuData or 10x multiome file; `harmonisation` gets a :func:`match_row` for what is left out.
+def read_parts(source: Mapping, harmonisation: list[dict]) -> tuple[Part, Part]:
+    """RNA and ATAC of a MuData or 10x multiome file, or of two AnnData files.
 
     Parameters
     ----------
     source : mapping
-        The config's `input`: `rna_values`, `counts_layer`.
+        The config's `input`: `multiome`, or `rna` and `atac`; `rna_values`, `counts_layer`.
+    harmonisation : list of dict
+        Gets a :func:`match_row` for everything that is left out.
 
     Raises
     ------
     InputError
-        The file is missing, damaged or of another format, or lacks a modality.
+        A file is missing, damaged or of another format, or lacks a modality.
     """
+    if source.get("multiome"):
+        return _read_one_file(Path(source["multiome"]), source, harmonisation)
+    if not (source.get("rna") and source.get("atac")):
+        raise InputError(
+            "input: no data; set either input.multiome, or both input.rna and input.atac, or input.simulation"
+        )
+    parts = []
+    for key in ("rna", "atac"):
+        where = f"input.{key}: '{source[key]}'"
+        with opened(Path(source[key]), where) as file:
+            kind = _kind(file)
+            if kind != "AnnData":
+                hint = "" if kind.startswith("unknown") else "; give it as input.multiome"
+                raise InputError(f"{where}: format is {kind}; expected AnnData (.h5ad){hint}")
+            parts.append(_read_anndata(file, where, key.upper(), source, harmonisation))
+    return parts[0], parts[1]
+
+
+def _read_one_file(path: Path, source: Mapping, harmonisation: list[dict]) -> tuple[Part, Part]:
     where = f"input.multiome: '{path}'"
     with opened(path, where) as file:
         kind = _kind(file)
@@ -180,23 +201,6 @@ def _read_mudata(
         part.assembly = part.assembly or _assembly(file, part.var)
         parts.append(part)
     return parts[0], parts[1]
-
-
-def read_h5ad(path: Path, key: str, source: Mapping, harmonisation: list[dict]) -> Part:
-    """One modality ("rna" or "atac") of an AnnData file; `source` and `harmonisation` as of :func:`read_one_file`.
-
-    Raises
-    ------
-    InputError
-        The file is missing, damaged or of another format.
-    """
-    where = f"input.{key}: '{path}'"
-    with opened(path, where) as file:
-        kind = _kind(file)
-        if kind != "AnnData":
-            hint = "" if kind.startswith("unknown") else "; give it as input.multiome"
-            raise InputError(f"{where}: format is {kind}; expected AnnData (.h5ad){hint}")
-        return _read_anndata(file, where, key.upper(), source, harmonisation)
 
 
 def _read_anndata(
@@ -436,17 +440,14 @@ def _read_10x(file: h5py.File, path: Path, where: str, harmonisation: list[dict]
     for wanted in ("Gene Expression", "Peaks"):
         columns = np.flatnonzero(features == wanted)
         totals = np.asarray(matrix.sum(axis=0)).ravel()[columns]
-        genomes = (
-            data.var["genome"].astype(str).to_numpy()[columns] if "genome" in data.var else np.array([""])
-        )
+        # Without the column all features are of one genome, as they are of one type.
+        genomes = data.var.get("genome", features).astype(str).to_numpy()[columns]
         if len(set(genomes)) > 1:
             main = pd.Series(totals).groupby(genomes).sum().idxmax()
-            harmonisation.append(
-                match_row(
-                    f"features '{wanted}' of the main genome, {main}", len(columns), (genomes == main).sum()
-                )
-            )
-            columns = columns[genomes == main]
+            of_main = genomes == main
+            what = f"features '{wanted}' of the main genome, {main}"
+            harmonisation.append(match_row(what, len(columns), of_main.sum()))
+            columns = columns[of_main]
         part = _tidy(matrix[:, columns])
         var = data.var.iloc[columns].copy()
         parts.append(Part(part, data.obs.copy(), var, f"{where}, '{wanted}'", _assembly(file, var)))

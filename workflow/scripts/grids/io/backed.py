@@ -101,11 +101,7 @@ class StoredRows:
             return sparse.csr_matrix((0, self._n_columns), dtype=self._read(np.arange(0, 1)).dtype)
         order = np.argsort(wanted, kind="stable")
         matrix = self._read(wanted[order])
-        if np.array_equal(order, np.arange(len(order))):
-            return matrix
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
-        return matrix[place]
+        return matrix if np.array_equal(order, np.arange(len(order))) else matrix[np.argsort(order)]
 
     def _read(self, rows: np.ndarray) -> sparse.csr_matrix:
         """Rows of the file in ascending order."""
@@ -143,11 +139,10 @@ Rows = sparse.csr_matrix | StoredRows
 
 def read(group: h5py.Group) -> Rows:
     """A matrix of an open file as it is: in memory, or left on disk if it is a large CSR matrix."""
-    is_csr = group.attrs.get("encoding-type") == "csr_matrix"
-    if is_csr and len(group["indices"]) > ENTRIES_IN_MEMORY:
+    encoding = group.attrs.get("encoding-type")
+    if encoding == "csr_matrix" and len(group["indices"]) > ENTRIES_IN_MEMORY:
         return StoredRows(group.file.filename, group.name)
-    layouts = {"csr_matrix": sparse.csr_matrix, "csc_matrix": sparse.csc_matrix}
-    layout = layouts.get(group.attrs.get("encoding-type"))
+    layout = {"csr_matrix": sparse.csr_matrix, "csc_matrix": sparse.csc_matrix}.get(encoding)
     if layout is not None and group["data"].dtype.kind in "iuf":  # of half precision scipy takes none
         arrays = plain(group["data"][:]), group["indices"][:], group["indptr"][:]
         return layout(arrays, shape=tuple(group.attrs["shape"]))
