@@ -181,7 +181,7 @@ def with_data(rows: sparse.csr_matrix, data: np.ndarray) -> sparse.csr_matrix:
 
 
 def scale(matrix: Rows, factors: np.ndarray) -> Rows:
-    """Each row of shape (n_columns,) times its factor, of shape (n_rows,), computed in float64."""
+    """Each row times its factor, computed in float64; `factors` have shape (n_rows,)."""
     if isinstance(matrix, StoredRows):
         return matrix.scale(factors)
     return with_data(matrix, matrix.data * np.repeat(np.asarray(factors, np.float64), np.diff(matrix.indptr)))

@@ -98,7 +98,9 @@ def _expanded(value, entry: dict):
 
 
 def check_files(config: dict, schema: dict, source: str, marker_sets: Iterable[str] = ()) -> None:
-    """Refuse local files that the config names and that are not there, nor marker tables that ship (`marker_sets`).
+    """Refuse local files that the config names and that are not there.
+
+    `marker_sets` are the names of the marker tables that ship.
 
     Raises
     ------
@@ -158,14 +160,14 @@ def _paths(value, schema: dict, place: str = "") -> Iterator[tuple[str, str, dic
 
 
 def search_scope(config: dict) -> str:
-    """Which peaks may be members: what the config, its defaults filled in, says, else what its surrogate can see."""
+    """Which peaks may be members: what the config (with its defaults) says, else what its surrogate can see."""
     by_model = {"window": "window", "cross_modality": "genome"}
     return config["search"]["scope"] or by_model[config["surrogate"]["model"]]
 
 
 def search_fill(config: dict) -> bool:
-    """Whether peaks that do nothing fill a set: what the config, its defaults filled in, says, else only where every
-    peak does something.
+    """Whether peaks that do nothing fill a set: what the config (with its defaults) says, else only where every peak
+    does something.
     """
     fill = config["search"]["fill"]
     return config["surrogate"]["model"] == "cross_modality" if fill is None else fill
