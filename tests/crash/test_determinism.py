@@ -39,7 +39,7 @@ from grids.io.cells import read_multiome
 from grids.surrogates.cross_modality.settings import Settings
 from grids.surrogates.cross_modality.training import train_joint
 from grids.surrogates.window.training import WindowSettings, train_window
-from grids.io.threads import compute_with
+from grids.io.devices import compute_with
 
 compute_with(int(n_threads))
 multiome = read_multiome(f"{results}/preprocessed.h5mu")

@@ -13,7 +13,7 @@ from disks import remount, small_disk
 from kill_runs import STUDIES, STUDY, leftovers, tables_of
 from running import OPTIONS, command, run, succeed, write_config
 
-from grids.data.simulation.simulate import simulate_multiome, write_simulation
+from grids.data.simulation.simulate import Design, simulate_multiome, write_simulation
 
 pytestmark = pytest.mark.workflow
 
@@ -40,7 +40,7 @@ def data(tmp_path_factory):
     """Two sets of input files."""
     folders = [tmp_path_factory.mktemp(f"data{seed}") for seed in (1, 2)]
     for seed, folder in enumerate(folders, 1):
-        simulation = simulate_multiome(**STUDY["input"]["simulation"], seed=seed)
+        simulation = simulate_multiome(Design(**STUDY["input"]["simulation"]), seed)
         write_simulation(simulation, folder / "cells.h5mu", folder / "genes.bed", folder / "truth.tsv")
     return folders
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.mnist import digits
 from benchmarks.mnist.classifier import Classifier
-from grids.data.simulation.simulate import simulate_multiome, write_simulation
+from grids.data.simulation.simulate import Design, simulate_multiome, write_simulation
 from grids.exports import provenance, tracks
 from grids.figures.save import save as save_figure
 from grids.io import tables
@@ -59,7 +59,7 @@ WRITERS = {
     ),
     "checkpoint.pt": write_torch,
     "cells.h5mu": lambda path: write_simulation(
-        simulate_multiome(300, 400, 40, 2, seed=1), path, path.with_name("g.bed"), path.with_name("t.tsv")
+        simulate_multiome(Design(300, 400, 40, 2), 1), path, path.with_name("g.bed"), path.with_name("t.tsv")
     ),
     "digits.h5ad": write_digits,
     "track.bw": write_track,

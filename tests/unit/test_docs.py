@@ -28,8 +28,9 @@ from grids.analysis.effects import CELL_COLUMNS, LOCATION_COLUMNS, NULL_COLUMNS,
 from grids.analysis.feasibility import FEASIBILITY_COLUMNS, TESTABLE_COLUMNS
 from grids.analysis.gate import GATE_COLUMNS
 from grids.analysis.summary import SUMMARY_COLUMNS as TASK_SUMMARY_COLUMNS
+from grids.data.annotation import GENE_COLUMNS
+from grids.data.cell_types import CLUSTER_COLUMNS
 from grids.data.intervals import WINDOW_COLUMNS
-from grids.data.preprocessing import ANNOTATION_COLUMNS, GENE_COLUMNS
 from grids.data.quality_control import METRIC_COLUMNS, STEP_COLUMNS
 from grids.data.simulation.simulate import TRUTH_COLUMNS
 from grids.io.tables import (
@@ -97,7 +98,7 @@ COLUMNS = {
     "truth.tsv": TRUTH_COLUMNS,
     "windows.tsv.gz": WINDOW_COLUMNS,
     "genes.tsv.gz": GENE_COLUMNS,
-    "quality_control/": [*STEP_COLUMNS, *METRIC_COLUMNS, *ANNOTATION_COLUMNS],
+    "quality_control/": [*STEP_COLUMNS, *METRIC_COLUMNS, *CLUSTER_COLUMNS],
     "surrogate/": [
         *QUALITY_COLUMNS, *SUMMARY_COLUMNS, *REGULARISATION_COLUMNS, *CURVE_COLUMNS, *LATENT_COLUMNS,
     ],

@@ -14,7 +14,7 @@ from grids.analysis.contacts.measurement import (
     CONTACT_MEMBER_COLUMNS,
     CONTACT_SUMMARY_COLUMNS,
 )
-from grids.data.simulation.simulate import simulate_multiome
+from grids.data.simulation.simulate import Design, simulate_multiome
 
 pytestmark = pytest.mark.workflow
 
@@ -37,7 +37,7 @@ LOCUS = "figures/locus/Excitatory"
 
 def write_inputs(folder):
     """Simulated cells; a map of their chromosomes, named without ``chr``, and TADs around every gene."""
-    simulation = simulate_multiome(450, 600, 60, 3, seed=3)
+    simulation = simulate_multiome(Design(450, 600, 60, 3), 3)
     write_h5mu(folder / "cells.h5mu", *(simulation.mdata[name].copy() for name in ("rna", "atac")))
     genes = simulation.genes
     genes.to_csv(folder / "genes.bed", sep="\t", index=False, header=False)

@@ -20,7 +20,7 @@ from running import run, succeed, updated
 from grids.data.intervals import link_windows
 from grids.data.preprocessing import preprocess
 from grids.data.preprocessing import write as write_parts
-from grids.data.simulation.simulate import simulate_multiome
+from grids.data.simulation.simulate import Design, simulate_multiome
 from grids.io import tables
 from grids.io.cells import read_multiome
 
@@ -38,7 +38,7 @@ CONFIG = {
 
 @pytest.fixture(scope="module")
 def simulation():
-    return simulate_multiome(450, 600, 60, 3, seed=3)
+    return simulate_multiome(Design(450, 600, 60, 3), 3)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from running import marked, succeed, updated
 
 from grids.analysis.gate import GATE_COLUMNS
-from grids.data.simulation.simulate import simulate_multiome
+from grids.data.simulation.simulate import Design, simulate_multiome
 from grids.io import tables
 from grids.io.cells import read_multiome
 from grids.surrogates import storage
@@ -55,7 +55,7 @@ FIGURES = [
 @pytest.fixture(scope="module")
 def simulation():
     planted = {"n_candidates": 12, "coaccessibility": 0.3, "planted_mean_counts": 10.0}
-    return simulate_multiome(1600, 900, 80, 2, seed=1, detection=0.6, **planted)
+    return simulate_multiome(Design(1600, 900, 80, 2, detection=0.6, **planted), 1)
 
 
 @pytest.fixture(scope="module")

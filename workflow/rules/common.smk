@@ -47,7 +47,7 @@ from grids.exports.provenance import code_hash, config_of
 from grids.exports.report import font_warnings, last_words, what_went_wrong
 from grids.io.seeds import derive_seed
 from grids.io.tasks import ALL_GENES, checked_tasks
-from grids.io.threads import THREADS
+from grids.io.devices import THREADS
 from grids.io.writing import check_writable
 
 MARKER_SETS = {

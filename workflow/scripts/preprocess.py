@@ -3,8 +3,8 @@
 import os
 
 from grids.data.preprocessing import preprocess, write
+from grids.io.devices import THREADS, compute_with
 from grids.io.logging import job
-from grids.io.threads import THREADS, compute_with
 
 with job(snakemake):
     compute_with(THREADS)

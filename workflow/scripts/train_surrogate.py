@@ -3,8 +3,8 @@
 from grids.io import tables
 from grids.io.cells import read_multiome
 from grids.io.checkpoints import KeptStates, kept_parts
+from grids.io.devices import THREADS, compute_with
 from grids.io.logging import job
-from grids.io.threads import THREADS, compute_with
 from grids.surrogates import storage
 from grids.surrogates.cross_modality.settings import Settings
 from grids.surrogates.cross_modality.training import train_joint

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from grids.data.annotation import GENE_COLUMNS, match_genes, read_genes
 from grids.io.errors import InputError
 
+COLUMNS = [*GENE_COLUMNS, "gene_id", "gene_type"]
+
 GENCODE = """\
 ##description: evidence-based annotation
 ##provider: GENCODE
@@ -40,7 +42,7 @@ def read(tmp_path):
 
 
 def rows(genes):
-    assert list(genes.columns) == GENE_COLUMNS
+    assert list(genes.columns) == COLUMNS
     return genes.to_numpy().tolist()
 
 
@@ -493,19 +495,13 @@ def test_a_missing_file_is_told(tmp_path):
 # --- matching with expression ----------------------------------------------------------------------
 
 
-def test_only_wanted_genes_are_kept(read):
-    assert rows(read(GENCODE, gene_names=["B-B/2", "zzz"])) == [BBB]
-    assert rows(read(GENCODE, gene_names=["ENSG1"])) == [AAA]
-    assert rows(read(GENCODE, gene_names=["zzz"])) == []
-
-
 def table(*rows):
     """Genes as read_genes gives them: gene, chromosome, start, end, strand, gene_id, gene_type."""
     columns = ["gene", "chromosome", "start", "end", "strand", "gene_id", "gene_type"]
     genes = pd.DataFrame(rows, columns=columns)
     tss = np.where(genes.strand == "-", genes.end - 1, genes.start)
     exons = {"exon_starts": genes.start.astype(str), "exon_ends": genes.end.astype(str)}
-    return genes.assign(tss=tss, **exons)[GENE_COLUMNS]
+    return genes.assign(tss=tss, **exons)[COLUMNS]
 
 
 def places(genes):

@@ -6,7 +6,9 @@ import threading
 
 import pytest
 
-from grids.data.download import download, is_url
+from grids.data import download as downloads
+from grids.data.download import download
+from grids.io.config import is_address
 from grids.io.errors import InputError
 
 CONTENT = bytes(range(256)) * 400  # 102,400 bytes
@@ -78,10 +80,12 @@ def server():
 
 
 @pytest.fixture
-def get(server, tmp_path):
+def get(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "TIMEOUT", 10)
+    monkeypatch.setattr(downloads, "CHUNK_BYTES", 1000)
+
     def get(checksum=None, **options):
-        options = {"backoff": 0, "timeout": 10, "chunk_bytes": 1000, "progress": False} | options
-        return download(server.url, tmp_path / "in" / "data.bin", checksum, **options)
+        return download(server.url, tmp_path / "in" / "data.bin", checksum, backoff=0, **options)
 
     return get
 
@@ -92,7 +96,7 @@ def files(tmp_path):
 
 @pytest.mark.parametrize("algorithm", ["md5", "sha256"])
 def test_a_verified_file_arrives_and_nothing_else(server, get, tmp_path, algorithm):
-    path = get(f"{algorithm}:{hashlib.new(algorithm, CONTENT).hexdigest().upper()}", progress=True)
+    path = get(f"{algorithm}:{hashlib.new(algorithm, CONTENT).hexdigest().upper()}")
     assert path.read_bytes() == CONTENT
     assert files(tmp_path) == ["data.bin"]
     assert len(server.requests) == 1
@@ -128,7 +132,7 @@ def test_a_part_of_another_address_is_not_continued(server, get, tmp_path):
     with pytest.raises(InputError):
         get(attempts=1)
     server.behaviours = ["ranges"]
-    path = download(f"{server.url}?other", tmp_path / "in" / "data.bin", backoff=0, progress=False)
+    path = download(f"{server.url}?other", tmp_path / "in" / "data.bin", backoff=0)
     assert path.read_bytes() == CONTENT
     assert server.requests[-1]["range"] is None
 
@@ -213,7 +217,7 @@ def test_nobody_listening_is_an_error_after_all_attempts(server, tmp_path):
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as closed:
         port = closed.server_address[1]
     with pytest.raises(InputError, match="in 2 attempts; the last one: the connection failed"):
-        download(f"http://127.0.0.1:{port}/x", tmp_path / "x", attempts=2, backoff=0, progress=False)
+        download(f"http://127.0.0.1:{port}/x", tmp_path / "x", attempts=2, backoff=0)
 
 
 @pytest.mark.parametrize("checksum", ["d41d8cd98f00b204e9800998ecf8427e", "md5:123", "crc32:0", "md5:", ":"])
@@ -224,7 +228,7 @@ def test_a_checksum_that_cannot_be_read_is_refused_before_any_request(server, ge
 
 
 def test_only_web_addresses_are_urls(tmp_path):
-    assert is_url("https://example.org/a.h5") and is_url("HTTP://example.org/a.h5")
+    assert is_address("https://example.org/a.h5") and is_address("HTTP://example.org/a.h5")
     for path in (
         "data/cells.h5mu",
         "/data/cells.h5mu",
@@ -233,6 +237,6 @@ def test_only_web_addresses_are_urls(tmp_path):
         "https:/a",
         "http://",
     ):
-        assert not is_url(path)
+        assert not is_address(path)
     with pytest.raises(InputError, match="starts with http"):
         download("ftp://example.org/a", tmp_path / "a")

@@ -51,7 +51,7 @@ def test_every_format_yields_the_same_data(tmp_path, pair):
     for raw in (raws[0], raws[1], raws[3]):
         assert list(raw.rna.obs["cell_type"]) == list(raw.atac.obs["cell_type"]) == list(rna.obs["cell_type"])
     assert "cell_type" not in raws[2].rna.obs
-    assert raws[2].assembly == "GRCh38"
+    assert raws[2].rna.assembly == "GRCh38"
 
 
 def test_dense_and_column_sparse_matrices_become_csr(tmp_path, pair, monkeypatch):
@@ -348,7 +348,7 @@ def test_only_genes_are_genes(tmp_path, pair, column, genes, other):
     raw = read_pair(tmp_path, both, atac)
     assert list(raw.rna.var.index) == list(rna.var_names)
     assert_array_equal(raw.rna.X.toarray(), rna.X.toarray())
-    assert_array_equal(raw.depth, np.asarray(rna.X.sum(1)).ravel())
+    assert_array_equal(raw.rna.depth, np.asarray(rna.X.sum(1)).ravel())
     assert rows(raw.harmonisation)[f"RNA features used; left out: {other}"] == (32, 30)
     as_atac = both.copy()
     as_atac.var[column] = other

@@ -10,10 +10,9 @@ from scipy import sparse
 
 from grids.data.multiome import RawMultiome
 from grids.data.quality_control import METRIC_COLUMNS, CellFilter, enough_cells
-from grids.io.cells import Modality
+from grids.data.raw_files import Part
 from grids.io.errors import InputError
 
-SOURCES = {"rna": "input.rna: 'r'", "atac": "input.atac: 'a'"}
 LOOSE = {"min_fragments": 0, "min_genes": 0, "min_tss_enrichment": 2}
 
 
@@ -22,11 +21,11 @@ def modality(values, labels=None, **columns):
     obs = pd.DataFrame(columns, index=cells)
     if labels is not None:
         obs["cell_type"] = labels
-    return Modality(sparse.csr_matrix(np.array(values)), obs, pd.DataFrame(index=range(len(values[0]))))
+    return Part(sparse.csr_matrix(np.array(values)), obs, pd.DataFrame(index=range(len(values[0]))), "a file")
 
 
 def raw(rna, atac, paired=True):
-    return RawMultiome(rna, atac, paired, SOURCES)
+    return RawMultiome(rna, atac, paired)
 
 
 def steps_of(kept):
@@ -40,7 +39,7 @@ def test_a_paired_cell_must_pass_both_modalities():
     # fragments 5 1 5 5, genes 2 2 1 2: the second and the third cell go, each for its own reason
     rna, atac = modality([[1, 2], [3, 1], [0, 9], [1, 1]]), modality([[2, 3], [1, 0], [5, 0], [0, 5]])
     kept = CellFilter(raw(rna, atac))
-    kept.apply_thresholds({**LOOSE, "min_fragments": 5, "min_genes": 2}, SOURCES)
+    kept.apply_thresholds({**LOOSE, "min_fragments": 5, "min_genes": 2})
     assert_array_equal(kept.kept("rna"), [0, 3])
     assert_array_equal(kept.kept("atac"), [0, 3])
     assert steps_of(kept) == [
@@ -60,7 +59,7 @@ def test_a_paired_cell_must_pass_both_modalities():
 def test_unpaired_modalities_are_filtered_separately():
     rna, atac = modality([[1, 2], [0, 1]]), modality([[4], [9], [1]])
     kept = CellFilter(raw(rna, atac, paired=False))
-    kept.apply_thresholds({**LOOSE, "min_fragments": 4, "min_genes": 2}, SOURCES)
+    kept.apply_thresholds({**LOOSE, "min_fragments": 4, "min_genes": 2})
     assert_array_equal(kept.kept("rna"), [0])
     assert_array_equal(kept.kept("atac"), [0, 1])
     table = kept.table()
@@ -71,18 +70,18 @@ def test_unpaired_modalities_are_filtered_separately():
 def test_tss_enrichment_is_used_where_a_column_has_it_and_its_absence_is_said():
     rna = modality([[1]] * 3)
     kept = CellFilter(raw(rna, modality([[1]] * 3, **{"TSS.enrichment": [3.0, 1.9, np.nan]})))
-    kept.apply_thresholds(LOOSE, SOURCES)
+    kept.apply_thresholds(LOOSE)
     assert_array_equal(kept.kept("atac"), [0, 2])  # what is missing is not below
     assert "TSS.enrichment" in kept.steps[-1]["reason"]
     kept = CellFilter(raw(rna, modality([[1]] * 3)))
-    kept.apply_thresholds(LOOSE, SOURCES)
+    kept.apply_thresholds(LOOSE)
     assert_array_equal(kept.kept("atac"), [0, 1, 2])
     assert kept.steps[-1]["reason"].startswith("not applied")
 
 
 def test_fragment_counts_of_the_user_come_before_the_sum():
     kept = CellFilter(raw(modality([[1]] * 2), modality([[1]] * 2, nCount_ATAC=[1500, 900])))
-    kept.apply_thresholds({**LOOSE, "min_fragments": 1000}, SOURCES)
+    kept.apply_thresholds({**LOOSE, "min_fragments": 1000})
     assert_array_equal(kept.kept("rna"), [0])
     assert "nCount_ATAC" in kept.steps[0]["reason"]
 
@@ -90,7 +89,7 @@ def test_fragment_counts_of_the_user_come_before_the_sum():
 def test_no_cell_left_tells_the_medians():
     kept = CellFilter(raw(modality([[1, 1], [1, 0], [1, 0]]), modality([[3], [4], [11]])))
     with pytest.raises(InputError, match=r"none of 3 cells passes .*medians: n_fragments 4, n_genes 1"):
-        kept.apply_thresholds({**LOOSE, "min_fragments": 1000}, SOURCES)
+        kept.apply_thresholds({**LOOSE, "min_fragments": 1000})
 
 
 def test_unlabelled_cells_and_small_types_are_dropped_and_counted():
@@ -132,9 +131,7 @@ def test_no_shared_type_and_no_large_type():
 
 
 def test_steps_of_reading_come_first():
-    data = RawMultiome(
-        modality([[1]]), modality([[1]]), True, SOURCES, steps=[{"step": "pairing", "modality": "rna"}]
-    )
+    data = RawMultiome(modality([[1]]), modality([[1]]), True, steps=[{"step": "pairing", "modality": "rna"}])
     kept = CellFilter(data)
     kept.drop("paired", "mine", [True], "none")
     assert [row["step"] for row in kept.steps] == ["pairing", "mine"]
@@ -170,7 +167,7 @@ def test_a_missing_metric_is_neither_below_nor_above():
         [[9], [1], [1], [9]], n_fragments=[np.nan, np.nan, 8.0, 2.0], tss_enrichment=[3.0, np.nan, 1.0, 5.0]
     )
     kept = CellFilter(raw(modality([[1]] * 4), atac))
-    kept.apply_thresholds({**LOOSE, "min_fragments": 5}, SOURCES)
+    kept.apply_thresholds({**LOOSE, "min_fragments": 5})
     assert list(kept.metrics["paired"]["reason"]) == [
         "",
         "min_fragments",

@@ -222,7 +222,7 @@ def test_counts_are_found_wherever_they_are(tmp_path, place):
     rna.X = None if "no X" in place else np.log1p(rna.X.astype(np.float32))
     raw = read_raw({"multiome": write_h5mu(tmp_path / "a.h5mu", rna, atac), **source})
     assert_array_equal(raw.rna.X.toarray(), counts.toarray())
-    assert_array_equal(raw.depth, np.asarray(counts.sum(1)).ravel())
+    assert_array_equal(raw.rna.depth, np.asarray(counts.sum(1)).ravel())
     assert list(raw.rna.var.index) == [f"G{j}" for j in range(30)]
 
 
@@ -270,8 +270,8 @@ def test_real_counts_come_back_from_a_panel_of_three_genes():
 def test_the_depth_of_a_real_panel_is_that_of_the_cells():
     raw = read_raw({"multiome": DATA / "bmmc_two_batches.h5mu"})
     _, obs, _ = read_modality("bmmc_two_batches.h5mu")
-    assert_array_equal(raw.depth, obs["n_counts"])
-    assert raw.rna.X.sum() < 0.2 * raw.depth.sum()
+    assert_array_equal(raw.rna.depth, obs["n_counts"])
+    assert raw.rna.X.sum() < 0.2 * raw.rna.depth.sum()
 
 
 @real_data
@@ -295,10 +295,10 @@ def test_the_depth_follows_the_cells_and_is_the_rnas(tmp_path):
         "atac": write_h5ad(tmp_path / "atac.h5ad", atac[order].copy()),
     }
     raw = read_raw({**paths, "paired": True})
-    assert_array_equal(raw.depth, [1000 + int(name.removeprefix("cell")) for name in raw.rna.obs.index])
+    assert_array_equal(raw.rna.depth, [1000 + int(name.removeprefix("cell")) for name in raw.rna.obs.index])
     del rna.obs["n_counts"]
     sums = np.asarray(rna.X.sum(1)).ravel()
     for column, depth in (("n_counts", sums), ("rna:n_counts", sums + 500), ("nCount_RNA", sums + 500)):
         # A column of the whole MuData may be of the ATAC.
         path = write_h5mu(tmp_path / "a.h5mu", rna, atac, obs={column: sums + 500})
-        assert_array_equal(read_raw({"multiome": path}).depth, depth)
+        assert_array_equal(read_raw({"multiome": path}).rna.depth, depth)

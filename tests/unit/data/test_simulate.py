@@ -8,7 +8,7 @@ import pytest
 
 from grids.data.peaks import parse_peaks
 from grids.data.simulation.logics import MEMBERS_OF_LOGIC, closing_effects, log_activity
-from grids.data.simulation.simulate import TRUTH_COLUMNS, simulate_multiome, write_simulation
+from grids.data.simulation.simulate import TRUTH_COLUMNS, Design, simulate_multiome, write_simulation
 from grids.io import tables
 from grids.io.errors import InputError
 
@@ -23,15 +23,7 @@ def demo():
 @pytest.fixture(scope="module")
 def many_cells():
     """One cell type, many cells, few genes: planted relations are visible in plain means."""
-    return simulate_multiome(
-        n_cells=20_000,
-        n_peaks=300,
-        n_genes=12,
-        n_cell_types=1,
-        n_planted_per_logic=1,
-        n_markers_per_type=2,
-        seed=3,
-    )
+    return simulate_multiome(Design(20_000, 300, 12, 1, n_planted_per_logic=1, n_markers_per_type=2), seed=3)
 
 
 def rna(simulation, gene):
@@ -125,10 +117,11 @@ def test_truth_matches_the_counts_of_cells_with_open_and_closed_members(many_cel
 
 
 def test_truth_of_large_populations_is_what_open_shares_imply():
-    simulation = simulate_multiome(
+    design = Design(
         n_cells=30_000, n_peaks=120, n_genes=10, n_cell_types=1, n_planted_per_logic=1, n_candidates=4,
         coaccessibility=0.0, n_markers_per_type=0, log_effect=-2.0,
     )  # fmt: skip
+    simulation = simulate_multiome(design)
     joint = simulation.truth.groupby("gene")["joint_log_effect"].first()
     assert joint["SINGLE1"] == pytest.approx(-2 * 0.5, abs=0.02)
     assert joint["MULTI1"] == pytest.approx(-2 * 0.5, abs=0.02)
@@ -138,10 +131,11 @@ def test_truth_of_large_populations_is_what_open_shares_imply():
 
 @pytest.mark.parametrize("coaccessibility", [0.2, 0.8])
 def test_coaccessibility_and_detection_are_as_asked(coaccessibility):
-    simulation = simulate_multiome(
+    design = Design(
         n_cells=20_000, n_peaks=80, n_genes=10, n_cell_types=1, n_planted_per_logic=1, n_candidates=5,
         coaccessibility=coaccessibility, detection=0.3, logics=("redundant",),
     )  # fmt: skip
+    simulation = simulate_multiome(design)
     is_open = simulation.accessible.toarray()
     np.testing.assert_allclose(is_open.mean(axis=0), 0.5, atol=0.02)
     # For medians split at 0, the correlation of the signs of normals with correlation c is 2 asin(c) / pi.
@@ -219,10 +213,7 @@ def test_places_are_valid(demo):
 
 
 def test_the_same_seed_gives_the_same_data_and_another_seed_other_data():
-    first, second, other = (
-        simulate_multiome(n_cells=60, n_peaks=500, n_genes=20, n_cell_types=2, seed=seed)
-        for seed in (5, 5, 6)
-    )
+    first, second, other = (simulate_multiome(Design(60, 500, 20, 2), seed) for seed in (5, 5, 6))
     for name in ("rna", "atac"):
         assert (first.mdata[name].X != second.mdata[name].X).nnz == 0
         pd.testing.assert_frame_equal(first.mdata[name].obs, second.mdata[name].obs)
@@ -233,7 +224,7 @@ def test_the_same_seed_gives_the_same_data_and_another_seed_other_data():
 
 
 def test_written_files_read_back(tmp_path):
-    simulation = simulate_multiome(n_cells=50, n_peaks=500, n_genes=20, n_cell_types=4)
+    simulation = simulate_multiome(Design(50, 500, 20, 4))
     paths = tmp_path / "a" / "m.h5mu", tmp_path / "b" / "genes.bed.gz", tmp_path / "truth.tsv"
     write_simulation(simulation, *paths)
     mdata = mudata.read_h5mu(paths[0])
@@ -269,4 +260,4 @@ def test_written_files_read_back(tmp_path):
 )
 def test_impossible_numbers_are_refused_by_name(asked, message):
     with pytest.raises(InputError, match=message):
-        simulate_multiome(**asked)
+        Design(**asked)

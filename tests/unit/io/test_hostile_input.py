@@ -131,7 +131,7 @@ def cells(spoil=None, change=None, **options):
             with edited(path) as file:
                 spoil(file)
         raw = read_raw({"multiome": path, **options})
-        parse_peaks(raw.atac.var.index, raw.atac.var, where=raw.sources["atac"])
+        parse_peaks(raw.atac.var.index, raw.atac.var, where=raw.atac.where)
 
     return run
 
@@ -623,7 +623,7 @@ def cells_exchanged(folder):
     rna, atac = multiome()
     path = write_h5mu(folder / "cells.h5mu", atac, rna)
     raw = read_raw({"multiome": path})
-    parse_peaks(raw.atac.var.index, raw.atac.var, where=raw.sources["atac"])
+    parse_peaks(raw.atac.var.index, raw.atac.var, where=raw.atac.where)
 
 
 def pickled(path, read):

@@ -15,7 +15,7 @@ from scipy import sparse
 from grids.data import intervals
 from grids.data.preprocessing import Preprocessed, preprocess
 from grids.data.simulation.logics import genes_of_logics
-from grids.data.simulation.simulate import simulate_multiome, write_simulation
+from grids.data.simulation.simulate import Design, simulate_multiome, write_simulation
 from grids.io import tables
 from grids.io.cells import Multiome, read_multiome
 from grids.io.errors import InputError
@@ -109,7 +109,7 @@ def simulate(
     Parameters
     ----------
     n_cells, coaccessibility, detection, seed
-        As for :func:`grids.data.simulation.simulate.simulate_multiome`.
+        As for :class:`grids.data.simulation.simulate.Design`.
     n_genes_per_logic : int or mapping of str to int
         Planted genes of each logic; one number for all of them, or by logic.
     n_candidates : int
@@ -127,12 +127,11 @@ def simulate(
     truth : DataFrame
     """
     n_planted = sum(genes_of_logics(n_genes_per_logic).values())
-    simulation = simulate_multiome(
+    design = Design(
         n_cells,
         n_peaks=n_planted * (n_candidates + 1) + N_OTHER_GENES + N_OTHER_PEAKS,
         n_genes=n_planted + N_OTHER_GENES,
         n_cell_types=1,
-        seed=seed,
         n_planted_per_logic=n_genes_per_logic,
         n_candidates=n_candidates,
         coaccessibility=coaccessibility,
@@ -140,6 +139,7 @@ def simulate(
         planted_mean_counts=mean_counts,
         n_factors=n_factors,
     )
+    simulation = simulate_multiome(design, seed)
     with TemporaryDirectory() as folder:
         multiome, genes, truth = (Path(folder, name) for name in ("raw.h5mu", "genes.bed", "truth.tsv"))
         write_simulation(simulation, multiome, genes, truth)

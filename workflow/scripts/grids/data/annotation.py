@@ -16,9 +16,7 @@ from grids.data.gene_lines import Lines, header_of, is_integer, split
 from grids.io.errors import InputError, listing
 from grids.io.names import check_names
 
-GENE_COLUMNS = [
-    "gene", "chromosome", "start", "end", "strand", "tss", "exon_starts", "exon_ends", "gene_id", "gene_type",
-]  # fmt: skip
+GENE_COLUMNS = ["gene", "chromosome", "start", "end", "strand", "tss", "exon_starts", "exon_ends"]
 NEAR_BP = 1_000_000  # rows of one gene closer than this are one place
 
 # An id as files decorate it: ``gene:`` before it (GFF3), its version after it. Names of clones (AC012345.1,
@@ -28,7 +26,7 @@ _DECORATED = re.compile(
 )
 
 
-def read_genes(path: str | os.PathLike, gene_names: Sequence[str] | None = None) -> pd.DataFrame:
+def read_genes(path: str | os.PathLike) -> pd.DataFrame:
     """Read genes from a GTF, GFF3 or BED file, gzipped or not.
 
     Rows with the same name and id that lie on one strand less than 1 Mb apart become one. A name may stand
@@ -40,8 +38,6 @@ def read_genes(path: str | os.PathLike, gene_names: Sequence[str] | None = None)
         The dialect and the compression are told from the content. A GTF without ``gene`` lines is read
         from its transcripts and exons. A BED file needs a name column; a header line (``#chr start end
         name ...``) may name the columns, in any order.
-    gene_names : sequence of str, optional
-        Keep only these names or ids.
 
     Returns
     -------
@@ -62,10 +58,6 @@ def read_genes(path: str | os.PathLike, gene_names: Sequence[str] | None = None)
     )
     if table.empty:
         raise InputError(f"{path}: no gene in this file, only a header")
-    if gene_names is not None:
-        wanted = set(map(str, gene_names))
-        ids = table.gene_id
-        table = table[table.gene.isin(wanted) | ids.isin(wanted) | ids.map(_bare_id).isin(wanted)]
     for column in ("gene", "chromosome", "gene_id"):
         check_names(table[column].unique(), f"{path}: {column} names")
     genes = _one_row_per_place(table)
@@ -78,7 +70,7 @@ def read_genes(path: str | os.PathLike, gene_names: Sequence[str] | None = None)
     ]
     genes["exon_starts"] = [starts for starts, _ in merged]
     genes["exon_ends"] = [ends for _, ends in merged]
-    return genes[GENE_COLUMNS]
+    return genes[[*GENE_COLUMNS, "gene_id", "gene_type"]]
 
 
 def _read(path: str | os.PathLike) -> tuple[list[list], dict[tuple, array]]:
@@ -197,10 +189,6 @@ def match_genes(
         Chromosomes of the peaks. Places on other contigs than these do not count if there are more; those on
         chromosomes (1, 2, ..., X, Y, M) always do. None: all do.
 
-    Returns
-    -------
-    Match
-
     Raises
     ------
     InputError
@@ -232,7 +220,9 @@ class _Index:
     def __init__(self, genes: pd.DataFrame, contigs: Collection[str] | None):
         self.genes = genes.reset_index(drop=True)
         self.names, self.ids = genes.gene.tolist(), genes.gene_id.tolist()
-        self.by_name, self.by_id = _rows_by(self.names), _rows_by(self.ids)
+        self.by_name, self.by_id = (
+            _grouped((value, row) for row, value in enumerate(values)) for values in (self.names, self.ids)
+        )
         self.by_bare_id = {
             bare: self.by_id[ids[0]]
             for bare, ids in _grouped((_bare_id(identifier), identifier) for identifier in self.by_id).items()
@@ -334,10 +324,6 @@ class _Index:
         first = part.iloc[0]
         known = f" ({first.gene_id})" if first.gene_id != first.gene else ""
         return f"{first.chromosome}:{part.start.min()}-{part.end.max()}{known}"
-
-
-def _rows_by(values: list[str]) -> dict[str, list[int]]:
-    return _grouped((value, row) for row, value in enumerate(values))
 
 
 def _grouped(pairs: Iterable[tuple]) -> dict:

@@ -99,9 +99,9 @@ def check_assembly(peaks: pd.DataFrame, genes: pd.DataFrame, assembly: str | Non
                 f"{did_you_mean(assembly, CHROMOSOME_SIZES)} Leave it out for other assemblies"
             )
         for what, table in (("peaks", peaks), ("genes", genes)):
-            last = _per_chromosome(
-                table.chromosome, {name: sizes.get(bare_chromosome(name)) for name in _names(table)}
-            )
+            names = table.chromosome.astype(str).unique()
+            size_of = {name: sizes.get(bare_chromosome(name)) for name in names}
+            last = _per_chromosome(table.chromosome, size_of)
             beyond = table.start.to_numpy() >= last
             if beyond.any():
                 example = table[beyond].iloc[0]
@@ -113,10 +113,6 @@ def check_assembly(peaks: pd.DataFrame, genes: pd.DataFrame, assembly: str | Non
                 )
     _refuse_peaks_beyond_genes(peaks, genes)
     return _tss_warning(peaks, genes)
-
-
-def _names(table: pd.DataFrame) -> list[str]:
-    return list(pd.unique(table.chromosome.astype(str)))
 
 
 def _per_chromosome(chromosome: pd.Series, values: Mapping[str, float | None]) -> np.ndarray:

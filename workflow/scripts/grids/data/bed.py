@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from grids.data.chromosomes import COORDINATES, LARGEST
+from grids.data.gene_lines import LONGEST_LINE
 from grids.io.errors import InputError
 from grids.io.logging import log
 
 _NUMBER = re.compile(r"^-?[0-9]")
-LONGEST_LINE = 1 << 20  # characters
 MISSING = ("", ".", "NA", "NaN", "nan", "None", "-")
 
 
@@ -25,14 +25,7 @@ def fields_of(line: str, separator: str | None = "\t") -> list[str]:
 
 
 def data_lines(path: str | os.PathLike, where: str) -> Iterator[tuple[int, str]]:
-    """The lines of a text file that say something, with their 1-based numbers; without comments.
-
-    Parameters
-    ----------
-    path : path
-        Gzipped or not.
-    where : str
-        What the file is, for messages.
+    """The lines of a text file, gzipped or not, that say something, with their 1-based numbers; without comments.
 
     Raises
     ------
@@ -68,21 +61,16 @@ def data_lines(path: str | os.PathLike, where: str) -> Iterator[tuple[int, str]]
 def bed_rows(
     path: str | os.PathLike, columns: list[str], n_required: int, where: str, kind: str
 ) -> pd.DataFrame:
-    """The first columns of a BED-like file as text, without its header.
+    """The first columns of a BED-like file as text, without its header, and `line`, the 1-based number of each row.
 
     Parameters
     ----------
-    path : path
     columns : list of str
         Names for the columns, in their order; those that a line does not have are empty.
     n_required : int
         Columns that every line must have.
     where, kind : str
         Which file it is and what kind of file, for messages.
-
-    Returns
-    -------
-    DataFrame with `columns` and line, the 1-based number of each row's line
 
     Raises
     ------
@@ -114,8 +102,6 @@ def with_coordinates(table: pd.DataFrame, where: str, suffix: str = "") -> pd.Da
     ----------
     table : DataFrame
         Columns chromosome, start and end, each with `suffix`, as text; and line, for messages.
-    where : str
-        What the file is, for messages.
 
     Raises
     ------

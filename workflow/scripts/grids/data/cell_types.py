@@ -8,12 +8,19 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from grids.data.normalisation import log_normalise, variable_genes
-from grids.io import tables
+from grids.data.intervals import overlapping
+from grids.data.multiome import RawMultiome
+from grids.data.normalisation import log_normalise, size_factors, variable_genes
+from grids.data.quality_control import CellFilter
+from grids.data.raw_files import match_row
+from grids.io import backed, tables
 from grids.io.errors import InputError, did_you_mean, listing
 from grids.io.seeds import derive_seed
 
 MARKER_SETS = Path(__file__).resolve().parents[4] / "resources" / "markers"
+CLUSTER_COLUMNS = [
+    "modality", "cluster", "n_cells", "cell_type", "score", "n_markers", "second", "second_score",
+]  # fmt: skip
 UNASSIGNED = "unassigned"
 UPSTREAM_BP = 2_000
 N_COMPONENTS = 20
@@ -74,25 +81,12 @@ def gene_activity(
     genes : array of str
     """
     minus = (genes["strand"] == "-").to_numpy()
-    start = genes["start"].to_numpy(np.int64) - np.where(minus, 0, upstream_bp)
-    end = genes["end"].to_numpy(np.int64) + np.where(minus, upstream_bp, 0)
-    peak_rows, gene_columns = [], []
-    gene_groups = genes.groupby(genes["chromosome"].astype(str)).indices
-    for chromosome, on in peaks.groupby(peaks["chromosome"].astype(str)).indices.items():
-        of_chromosome = gene_groups.get(chromosome)
-        if of_chromosome is None:
-            continue
-        on = on[np.argsort(peaks["start"].to_numpy()[on], kind="stable")]
-        peak_start, peak_end = peaks["start"].to_numpy()[on], peaks["end"].to_numpy()[on]
-        longest = (peak_end - peak_start).max()
-        first = np.searchsorted(peak_start, start[of_chromosome] - longest)
-        last = np.searchsorted(peak_start, end[of_chromosome])
-        for gene, a, b in zip(of_chromosome, first, last, strict=True):
-            inside = on[a:b][peak_end[a:b] > start[gene]]
-            peak_rows.append(inside)
-            gene_columns.append(np.full(len(inside), gene))
-    rows = np.concatenate(peak_rows) if peak_rows else np.empty(0, int)
-    columns = np.concatenate(gene_columns) if gene_columns else np.empty(0, int)
+    reach = {
+        "chromosome": genes["chromosome"].to_numpy(),
+        "start": np.maximum(genes["start"].to_numpy(np.int64) - np.where(minus, 0, upstream_bp), 0),
+        "end": genes["end"].to_numpy(np.int64) + np.where(minus, upstream_bp, 0),
+    }
+    rows, columns = overlapping(peaks, pd.DataFrame(reach))
     with_peak, columns = np.unique(columns, return_inverse=True)
     membership = sparse.csr_matrix(
         (np.ones(len(rows), np.float32), (rows, columns)), shape=(len(peaks), len(with_peak))
@@ -100,20 +94,8 @@ def gene_activity(
     return (opened @ membership).tocsr(), genes["gene"].to_numpy()[with_peak].astype(str)
 
 
-def cluster_cells(logged: sparse.csr_matrix, seed: int) -> np.ndarray:
-    """Leiden clusters (resolution 1.0) of 20 principal components of the variable genes.
-
-    Parameters
-    ----------
-    logged : csr_matrix, shape (n_cells, n_genes)
-        Log-normalised expression (natural log).
-    seed : int
-
-    Returns
-    -------
-    array of int, shape (n_cells,)
-        One cluster, 0, for data that are too few or do not vary.
-    """
+def _cluster_cells(logged: sparse.csr_matrix, seed: int) -> np.ndarray:
+    """Leiden clusters of principal components of the variable genes; one, 0, of data that are too few or flat."""
     n_cells = logged.shape[0]
     variable = logged[:, variable_genes(logged, N_VARIABLE_GENES)]
     n_components = min(N_COMPONENTS, min(variable.shape) - 1)
@@ -125,12 +107,15 @@ def cluster_cells(logged: sparse.csr_matrix, seed: int) -> np.ndarray:
 
     data = anndata.AnnData(variable)
     scanpy.pp.pca(data, n_comps=n_components, random_state=seed)
-    n_neighbours = min(N_NEIGHBOURS, n_cells - 1)
     # Exact neighbours: the default approximate search of large data depends on the number of threads.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sparse.SparseEfficiencyWarning)
         scanpy.pp.neighbors(
-            data, n_neighbors=n_neighbours, use_rep="X_pca", transformer="sklearn", random_state=seed
+            data,
+            n_neighbors=min(N_NEIGHBOURS, n_cells - 1),
+            use_rep="X_pca",
+            transformer="sklearn",
+            random_state=seed,
         )
     scanpy.tl.leiden(
         data, resolution=RESOLUTION, flavor="igraph", n_iterations=2, directed=False, random_state=seed
@@ -225,7 +210,7 @@ def annotate_cell_types(
             "input.markers must be of the same species and name genes like the data"
         )
     logged = log_normalise(counts, size_factor)
-    clusters = cluster_cells(logged, derive_seed(seed, "annotate_cell_types") % 2**31)
+    clusters = _cluster_cells(logged, derive_seed(seed, "annotate_cell_types") % 2**31)
     scores = score_clusters(logged, np.asarray(genes, str), clusters, markers)
     n_markers = markers[markers["gene"].isin(known)]["cell_type"].value_counts()
     rows = []
@@ -250,3 +235,52 @@ def annotate_cell_types(
             "give more markers, or set input.cell_type_key to a column with cell types"
         )
     return summary["cell_type"].to_numpy(object)[clusters], summary
+
+
+def label_by_markers(
+    raw: RawMultiome,
+    kept: CellFilter,
+    peaks: pd.DataFrame,
+    genes: pd.DataFrame,
+    markers: str | os.PathLike,
+    size_factor: np.ndarray | None,
+    seed: int,
+) -> tuple[pd.DataFrame, list[dict]]:
+    """Cell types from markers for modalities that have none; paired cells take those of the RNA.
+
+    Returns
+    -------
+    clusters : DataFrame
+        Columns :data:`CLUSTER_COLUMNS`; empty where all cells have types.
+    report : list of dict
+    """
+    missing = [name for name in ("rna", "atac") if "cell_type" not in getattr(raw, name).obs]
+    if not missing:
+        return pd.DataFrame(columns=CLUSTER_COLUMNS), []
+    table, labels, summaries, report = read_markers(markers), {}, [], []
+    for name in missing:
+        modality, cells = getattr(raw, name), kept.kept(name)
+        values, names = modality.X[cells], modality.var.index.to_numpy(str)
+        factor = None if size_factor is None else size_factor[cells]
+        if name == "atac":
+            values, names = gene_activity(values, peaks, genes)
+            _, sums = backed.totals(values)
+            factor = size_factors(sums, sums.mean())
+        labels[name], summary = annotate_cell_types(
+            values, names, table, size_factor=factor, seed=seed, where=modality.where
+        )
+        summaries.append(summary.assign(modality=name))
+        unassigned = labels[name] == UNASSIGNED
+        present = table["gene"].isin(set(names))
+        report.append(match_row(f"marker genes in {name}", len(table), present.sum()))
+        report.append(match_row(f"{name} cells annotated", len(unassigned), (~unassigned).sum()))
+        labels[name][unassigned] = None
+    if raw.paired:
+        both = pd.notna(labels["rna"]) & pd.notna(labels["atac"])
+        agree = (labels["rna"] == labels["atac"])[both]
+        what = "cells whose RNA label equals the label from ATAC gene activity"
+        report.append(match_row(what, both.sum(), agree.sum()))
+        labels = {"paired": labels["rna"]}
+    for name, of_cells in labels.items():
+        kept.label(name, of_cells)
+    return pd.concat(summaries, ignore_index=True)[CLUSTER_COLUMNS], report

@@ -22,11 +22,6 @@ LOWEST, HIGHEST = 0.02, 0.95
 ALWAYS_OPEN_SHARE = 0.01
 
 
-def _spectrum(counts: np.ndarray) -> np.ndarray:
-    """How many peaks have one, two and three counts."""
-    return np.array([(counts == k).sum() for k in (1, 2, 3)])
-
-
 def _are_cut_sites(spectrum: np.ndarray) -> bool:
     """Whether counts are of cut sites, two to a fragment; they are to be halved, rounding up."""
     one, two, three = map(int, spectrum)
@@ -56,12 +51,13 @@ def detection_chance(counts: backed.Rows, cell_type: np.ndarray) -> np.ndarray:
     chance, n_seen, n_fragments = (np.zeros(counts.shape[0]) for _ in range(3))
     n_from_cut_sites = np.zeros(counts.shape[0])
     types, codes = np.unique(cell_type, return_inverse=True)
-    spectra = np.zeros((len(types), 3), int)
+    spectra = np.zeros((len(types), 3), int)  # how many entries are one, two and three
     for rows, block in backed.blocks(counts):
         n_seen[rows], n_fragments[rows] = np.diff(block.indptr), _row_sums(block, block.data)
         n_from_cut_sites[rows] = _row_sums(block, np.ceil(block.data / 2))
         for code in np.unique(codes[rows]):
-            spectra[code] += _spectrum(block[np.flatnonzero(codes[rows] == code)].data)
+            data = block[np.flatnonzero(codes[rows] == code)].data
+            spectra[code] += [(data == k).sum() for k in (1, 2, 3)]
     for code, spectrum in enumerate(spectra):
         of_type = codes == code
         total = n_from_cut_sites if _are_cut_sites(spectrum) else n_fragments
@@ -76,8 +72,7 @@ def detection_chance(counts: backed.Rows, cell_type: np.ndarray) -> np.ndarray:
 
 
 def _row_sums(block: sparse.csr_matrix, values: np.ndarray) -> np.ndarray:
-    """Sum over each row's entries of `values`, which stand in the place of its data."""
-    return np.asarray(sparse.csr_matrix((values, block.indices, block.indptr), block.shape).sum(1)).ravel()
+    return np.asarray(backed.with_data(block, values).sum(1)).ravel()
 
 
 def _mean_chance_from_counts(n_seen: np.ndarray, n_fragments: np.ndarray) -> float | None:
@@ -85,11 +80,6 @@ def _mean_chance_from_counts(n_seen: np.ndarray, n_fragments: np.ndarray) -> flo
 
     ``rate / (1 - exp(-rate))`` is the mean count of seen peaks, so ``rate`` is ``mean + W(-mean * exp(-mean))``
     with Lambert's W.
-
-    Parameters
-    ----------
-    n_seen, n_fragments : ndarray, shape (n_cells,)
-        Seen peaks of each cell, and the fragments in them.
     """
     twice = n_fragments > n_seen
     if not twice.any():

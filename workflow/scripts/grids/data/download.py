@@ -5,15 +5,19 @@ import json
 import os
 import re
 import time
+from functools import partial
 from pathlib import Path
 
 import requests
 import urllib3
 from tqdm import tqdm
 
+from grids.io.config import is_address
 from grids.io.errors import InputError
 from grids.io.logging import log
 
+TIMEOUT = 60.0  # seconds without an answer or a byte that end an attempt
+CHUNK_BYTES = 1 << 20
 _LONGEST_WAIT = 60.0
 _PASSING = {408, 425, 429}  # answers below 500 that may change on their own
 _DIGEST_LENGTH = {"md5": 32, "sha256": 64}
@@ -23,20 +27,12 @@ class _Retry(Exception):
     """The attempt failed for a reason that may pass."""
 
 
-def is_url(text: str) -> bool:
-    """Whether `text` is an http or https address; anything else is a path."""
-    return re.match(r"https?://[^/]", str(text), flags=re.IGNORECASE) is not None
-
-
 def download(
     url: str,
     destination: str | os.PathLike,
     checksum: str | None = None,
     *,
     attempts: int = 5,
-    timeout: float = 60,
-    chunk_bytes: int = 1 << 20,
-    progress: bool = True,
     backoff: float = 1.0,
 ) -> Path:
     """Download a file. `destination` appears only once it is complete and verified.
@@ -55,17 +51,8 @@ def download(
         ``md5:<32 hex digits>`` or ``sha256:<64 hex digits>`` of the whole file.
     attempts : int
         How often to try in all.
-    timeout : float
-        Seconds without an answer or a byte that end an attempt.
-    chunk_bytes : int
-    progress : bool
-        Show a progress bar.
     backoff : float
         Seconds to wait after the first failure; doubled after each further one, at most a minute.
-
-    Returns
-    -------
-    Path
 
     Raises
     ------
@@ -73,7 +60,7 @@ def download(
         Not a URL, a refusal by the server (404, 403), a wrong checksum (the download is removed), or no
         success in `attempts` attempts (the part is kept for the next call).
     """
-    if not is_url(url):
+    if not is_address(url):
         raise InputError(
             f"'{url}' cannot be downloaded: expected an address that starts with http:// or https://"
         )
@@ -85,7 +72,7 @@ def download(
 
     for attempt in range(1, attempts + 1):
         try:
-            _fetch(url, part, state, timeout=timeout, chunk_bytes=chunk_bytes, progress=progress)
+            _fetch(url, part, state)
             break
         except _Retry as failure:
             if attempt == attempts:
@@ -99,7 +86,7 @@ def download(
             time.sleep(wait)
 
     if algorithm:
-        found = _digest(part, algorithm, chunk_bytes)
+        found = _digest(part, algorithm)
         if found != expected:
             part.unlink()
             state.unlink(missing_ok=True)
@@ -109,12 +96,8 @@ def download(
             )
     os.replace(part, destination)
     state.unlink(missing_ok=True)
-    log.info(
-        "%s: %d bytes%s",
-        destination,
-        destination.stat().st_size,
-        f", {algorithm} verified" if algorithm else "",
-    )
+    verified = f", {algorithm} verified" if algorithm else ""
+    log.info("%s: %d bytes%s", destination, destination.stat().st_size, verified)
     return destination
 
 
@@ -128,15 +111,12 @@ def _parse_checksum(checksum: str, url: str) -> tuple[str, str]:
     return algorithm, digest
 
 
-def _digest(path: Path, algorithm: str, chunk_bytes: int) -> str:
-    digest = hashlib.new(algorithm, usedforsecurity=False)
+def _digest(path: Path, algorithm: str) -> str:
     with path.open("rb") as file:
-        while chunk := file.read(chunk_bytes):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, partial(hashlib.new, algorithm, usedforsecurity=False)).hexdigest()
 
 
-def _fetch(url: str, part: Path, state: Path, *, timeout: float, chunk_bytes: int, progress: bool) -> None:
+def _fetch(url: str, part: Path, state: Path) -> None:
     """One attempt: complete `part`, or raise _Retry and leave what has arrived."""
     validator = _validator_of_part(url, state)
     offset = part.stat().st_size if validator and part.exists() else 0
@@ -144,7 +124,7 @@ def _fetch(url: str, part: Path, state: Path, *, timeout: float, chunk_bytes: in
     if offset:
         headers |= {"Range": f"bytes={offset}-", "If-Range": validator}
     try:
-        with requests.get(url, headers=headers, stream=True, timeout=timeout) as answer:
+        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
             if answer.status_code == 416 and offset:
                 if _total_of(answer) == offset:
                     return  # an earlier call was stopped between the last byte and the renaming
@@ -160,18 +140,11 @@ def _fetch(url: str, part: Path, state: Path, *, timeout: float, chunk_bytes: in
                 part.unlink(missing_ok=True)
             _write_state(state, url, answer)
             total = _total_of(answer)
-            bar = tqdm(
-                desc=part.name.removesuffix(".part"),
-                total=total,
-                initial=offset,
-                unit="B",
-                unit_scale=True,
-                mininterval=1,
-                disable=not progress,
-            )
+            name = part.name.removesuffix(".part")
+            bar = tqdm(desc=name, total=total, initial=offset, unit="B", unit_scale=True, mininterval=1)
             with part.open("ab" if offset else "wb") as file, bar:
                 # The raw stream: a .gz file must stay compressed even if the server calls it an encoding.
-                for chunk in answer.raw.stream(chunk_bytes, decode_content=False):
+                for chunk in answer.raw.stream(CHUNK_BYTES, decode_content=False):
                     file.write(chunk)
                     bar.update(len(chunk))
     except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:

@@ -11,14 +11,8 @@ from grids.io.errors import InputError, listing
 from grids.io.logging import log
 
 _SUB_FEATURES = {
-    b"CDS",
-    b"UTR",
-    b"five_prime_UTR",
-    b"three_prime_UTR",
-    b"start_codon",
-    b"stop_codon",
-    b"intron",
-}
+    b"CDS", b"UTR", b"five_prime_UTR", b"three_prime_UTR", b"start_codon", b"stop_codon", b"intron",
+}  # fmt: skip
 _NAME_KEYS = ("gene_name", "gene", "gene_symbol", "symbol")
 _GENE_NAME_KEYS = (*_NAME_KEYS, "Name", "locus_tag")  # the Name of other features is their own
 _TYPE_KEYS = ("gene_type", "gene_biotype", "biotype", "ebi_biotype")
@@ -38,12 +32,8 @@ def is_gtf(fields: list[bytes]) -> bool:
 
 
 def read_gtf(lines: Lines) -> tuple[list[list], dict[tuple, array]]:
-    """Genes, one row per gene line or per transcript where there is none, and their exons.
-
-    Returns
-    -------
-    rows : list of [gene, chromosome, start, end, strand, gene_id, gene_type]
-    exons : dict of (gene_id, chromosome) to array of int64: start, end, start, end, ...
+    """Genes, one row per gene line or per transcript where there is none, and their exons, as from
+    :func:`grids.data.gene_bed.read_bed`.
     """
     reader = _Reader(lines)
     for line in lines:
@@ -60,20 +50,9 @@ def read_gtf(lines: Lines) -> tuple[list[list], dict[tuple, array]]:
 class _Reader:
     """What has been read so far.
 
-    Attributes
-    ----------
-    genes : list
-        A row per gene line.
-    known : set of (gene_id, chromosome)
-        Their keys.
-    transcripts : dict of (key, strand, transcript) to row
-        Transcripts of genes whose line has not been read yet, or never comes.
-    exons : dict of key to array of int64: start, end, start, end, ...
-    gene_of : dict of str
-        GFF3: the gene_id by the ID of a gene or transcript.
-    other_features : set of bytes
-    n_orphans : int
-        Lines that belong to no gene.
+    Genes are keyed by (gene_id, chromosome). `transcripts` are those, by (key, strand, transcript), of genes whose line
+    has not been read yet, or never comes; `gene_of` is GFF3's gene_id by the ID of a gene or transcript; `n_orphans`
+    counts lines that belong to no gene.
     """
 
     def __init__(self, lines: Lines):
@@ -108,7 +87,7 @@ class _Reader:
         attributes = _attributes(text)
         of_gene = self.gene_of.get(attributes.get("Parent", ""))
         if feature == "gene" or (of_gene is None and feature.endswith(("_gene", "pseudogene"))):
-            self._add_gene(fields, feature, attributes or _bare_id(text))
+            self._add_gene(fields, feature, attributes or _lone_id(text))
         elif feature in ("exon", "transcript") or of_gene is not None:
             self._add_part(fields, feature, attributes, of_gene)
         else:
@@ -193,7 +172,7 @@ def _attributes(text: str) -> dict[str, str]:
     return attributes
 
 
-def _bare_id(text: str) -> dict[str, str]:
+def _lone_id(text: str) -> dict[str, str]:
     """AUGUSTUS and BRAKER write nothing but the id of a gene."""
     identifier = text.strip().rstrip(";").strip('"')
     return {"gene_id": identifier} if re.fullmatch(r"[^\s;=.][^\s;=]*", identifier) else {}

@@ -12,7 +12,7 @@ from pathlib import Path
 from grids.data.chromosomes import LARGEST
 from grids.io.errors import InputError
 
-LONGEST_LINE = 1 << 20  # bytes
+LONGEST_LINE = 1 << 20  # bytes, or characters
 
 # Strands as people write them; numbers with a fraction are what data frames with missing values hold.
 _SPELLINGS = {

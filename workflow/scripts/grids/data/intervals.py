@@ -96,35 +96,18 @@ def link_windows(
         Peaks have canonical names; distances as in :func:`distance_to_tss`. In the order of `genes`, then
         by position. A gene without peaks has no row.
     """
-    import pyranges
-
     located = genes[genes.tss.notna()]
-    if peaks.empty or located.empty:
-        pairs = pd.DataFrame({"peak_row": [], "gene_row": []}, dtype=np.int64)
-    else:
-        tss = located.tss.to_numpy(np.int64)
-        windows = {
-            "Chromosome": located.chromosome.astype(str).to_numpy(),
-            "Start": np.maximum(tss - window_bp, 0),
-            "End": tss + window_bp + 1,
-            "gene_row": np.arange(len(located)),
-        }
-        spans = {
-            "Chromosome": peaks.chromosome.astype(str).to_numpy(),
-            "Start": peaks.start.to_numpy(np.int64),
-            "End": peaks.end.to_numpy(np.int64),
-            "peak_row": np.arange(len(peaks)),
-        }
-        joined = pyranges.PyRanges(pd.DataFrame(spans), int64=True).join(
-            pyranges.PyRanges(pd.DataFrame(windows), int64=True)
-        )
-        # Joining nothing gives a frame without columns.
-        pairs = joined.df.reindex(columns=["peak_row", "gene_row"]).astype(np.int64)
-    peak_row, gene_row = pairs.peak_row.to_numpy(), pairs.gene_row.to_numpy()
+    tss = located.tss.to_numpy(np.int64)
+    windows = {
+        "chromosome": located.chromosome.to_numpy(),
+        "start": np.maximum(tss - window_bp, 0),
+        "end": tss + window_bp + 1,
+    }
+    gene_row, peak_row = overlapping(pd.DataFrame(windows), peaks)
     start, end = peaks.start.to_numpy(np.int64), peaks.end.to_numpy(np.int64)
     order = np.lexsort((end[peak_row], start[peak_row], gene_row))
     peak_row, gene_row = peak_row[order], gene_row[order]
-    start, end, tss = start[peak_row], end[peak_row], located.tss.to_numpy(np.int64)[gene_row]
+    start, end, tss = start[peak_row], end[peak_row], tss[gene_row]
     distance = _signed_distance(start, end, tss, (located.strand == "-").to_numpy()[gene_row])
     return pd.DataFrame(
         {
@@ -156,20 +139,15 @@ def overlapping(first: pd.DataFrame, second: pd.DataFrame) -> tuple[np.ndarray, 
 
     if first.empty or second.empty:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    ranges = [
-        pyranges.PyRanges(
-            pd.DataFrame(
-                {
-                    "Chromosome": table.chromosome.astype(str).to_numpy(),
-                    "Start": table.start.to_numpy(np.int64),
-                    "End": table.end.to_numpy(np.int64),
-                    name: np.arange(len(table)),
-                }
-            ),
-            int64=True,
-        )
-        for name, table in (("first_row", first), ("second_row", second))
-    ]
+    ranges = []
+    for table, name in ((first, "first_row"), (second, "second_row")):
+        spans = {
+            "Chromosome": table.chromosome.astype(str).to_numpy(),
+            "Start": table.start.to_numpy(np.int64),
+            "End": table.end.to_numpy(np.int64),
+            name: np.arange(len(table)),
+        }
+        ranges.append(pyranges.PyRanges(pd.DataFrame(spans), int64=True))
     # Joining nothing gives a frame without columns.
     rows = ranges[0].join(ranges[1]).df.reindex(columns=["first_row", "second_row"]).astype(np.int64)
     rows = rows.sort_values(["first_row", "second_row"])

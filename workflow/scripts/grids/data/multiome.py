@@ -3,15 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from grids.data.raw_files import Part, match_row, read_h5ad, read_one_file
+from grids.data.raw_files import Part, match_row, read_parts
 from grids.data.rna_values import settle_rna
 from grids.io import backed
-from grids.io.cells import Modality
 from grids.io.errors import InputError, did_you_mean, listing
 from grids.io.logging import log
 from grids.io.names import check_names
@@ -34,33 +32,21 @@ class RawMultiome:
 
     Attributes
     ----------
-    rna, atac : Modality
-        `X`, CSR without explicit zeros, on disk if it is large (:mod:`grids.io.backed`): counts of the RNA where they
-        are known, ATAC as in the file;
-        `obs["cell_type"]` (str, missing where unlabelled) unless cell types are still to be annotated.
-        When `paired`, rows correspond.
+    rna, atac : Part
+        Counts of the RNA where they are known, ATAC as in the file; `obs["cell_type"]` (str, missing where
+        unlabelled) unless cell types are still to be annotated. When `paired`, rows correspond.
     paired : bool
-    sources : dict
-        Where each modality comes from, for messages: ``{"rna": "input.rna: 'a.h5ad'", ...}``.
-    assembly : str or None
-        Genome assembly of the peaks, where the file names one.
     harmonisation : list of dict
         Rows `what, n_total, n_matched` on how well the parts of the input fit each other.
     steps : list of dict
         Rows `what, modality, step, n_before, n_after, reason` on what reading has dropped.
-    depth : ndarray or None
-        RNA counts of each cell over all genes, shape (n_rna_cells,); None where counts are not known and the RNA
-        has normalised values.
     """
 
-    rna: Modality
-    atac: Modality
+    rna: Part
+    atac: Part
     paired: bool
-    sources: dict[str, str]
-    assembly: str | None = None
     harmonisation: list[dict] = field(default_factory=list)
     steps: list[dict] = field(default_factory=list)
-    depth: np.ndarray | None = None
 
 
 def read_raw(source: Mapping) -> RawMultiome:
@@ -73,10 +59,6 @@ def read_raw(source: Mapping) -> RawMultiome:
         paths; optionally `paired`, `cell_type_key`, `markers`, `gene_name_key`, `rna_values`, `counts_layer`,
         `depth_key`.
 
-    Returns
-    -------
-    RawMultiome
-
     Raises
     ------
     InputError
@@ -84,32 +66,17 @@ def read_raw(source: Mapping) -> RawMultiome:
     """
     harmonisation: list[dict] = []
     steps: list[dict] = []
-    if source.get("multiome"):
-        rna, atac = read_one_file(Path(source["multiome"]), source, harmonisation)
-    elif source.get("rna") and source.get("atac"):
-        rna, atac = (read_h5ad(Path(source[name]), name, source, harmonisation) for name in ("rna", "atac"))
-    else:
-        raise InputError(
-            "input: no data; set either input.multiome, or both input.rna and input.atac, or input.simulation"
-        )
+    rna, atac = read_parts(source, harmonisation)
     _name_genes(rna, source.get("gene_name_key"), harmonisation)
-    for part, kind in ((rna, "RNA"), (atac, "ATAC")):
-        _check_shape_and_names(part, kind)
-    _check_finite_and_positive(rna, "RNA")
+    _check_part(rna, "RNA")
+    _check_part(atac, "ATAC")
     settle_rna(rna, source, harmonisation)
-    _check_atac_values(atac, harmonisation)
+    if not atac.values.whole:
+        row = match_row("non-zero ATAC values that are whole numbers", atac.values.n, atac.values.n_whole)
+        harmonisation.append(row)
     paired = _pair(rna, atac, source.get("paired"), harmonisation, steps)
     _attach_cell_types(rna, atac, paired, source, harmonisation)
-    return RawMultiome(
-        Modality(rna.X, rna.obs, rna.var),
-        Modality(atac.X, atac.obs, atac.var),
-        paired,
-        {"rna": rna.where, "atac": atac.where},
-        atac.assembly or rna.assembly,
-        harmonisation,
-        steps,
-        rna.depth,
-    )
+    return RawMultiome(rna, atac, paired, harmonisation, steps)
 
 
 def gene_ids(var: pd.DataFrame) -> np.ndarray | None:
@@ -123,10 +90,9 @@ def gene_ids(var: pd.DataFrame) -> np.ndarray | None:
 
 
 def _name_genes(rna: Part, key: str | None, harmonisation: list[dict]) -> None:
-    """Name genes by a column of `var`, and tell genes of one name apart where there is something to do it by.
+    """Name genes by a column of `var`, and tell genes of one name apart.
 
-    The copy with most counts keeps the name. Others, and genes without one, keep that of `var`; without a column
-    they take their ids.
+    The copy with most counts keeps the name; others and genes without one keep that of `var`, or take their ids.
     """
     names, ids = rna.var.index.to_numpy(object), gene_ids(rna.var)
     if key:
@@ -153,7 +119,8 @@ def _name_genes(rna: Part, key: str | None, harmonisation: list[dict]) -> None:
     rna.var.index = pd.Index(np.where(has_name, wanted, otherwise), dtype=object)
 
 
-def _check_shape_and_names(part: Part, kind: str) -> None:
+def _check_part(part: Part, kind: str) -> None:
+    """Refuse a modality without values or with values that no counts are, and names that do not tell apart."""
     n_cells, n_features = part.X.shape
     feature = "gene" if kind == "RNA" else "peak"
     if not n_cells or not n_features or not part.values.n:
@@ -170,16 +137,6 @@ def _check_shape_and_names(part: Part, kind: str) -> None:
                 f"{part.where}: {len(repeated)} duplicated {what} names ({listing(repeated, 3)}); "
                 f"make them unique{fix}"
             )
-
-
-def _check_atac_values(atac: Part, harmonisation: list[dict]) -> None:
-    _check_finite_and_positive(atac, "ATAC")
-    found = atac.values
-    if not found.whole:
-        harmonisation.append(match_row("non-zero ATAC values that are whole numbers", found.n, found.n_whole))
-
-
-def _check_finite_and_positive(part: Part, kind: str) -> None:
     if not part.values.finite:
         raise InputError(f"{part.where}: {kind} values hold NaN or infinity; expected finite values >= 0")
     if part.values.negative is not None:
@@ -232,9 +189,8 @@ def _pair(rna: Part, atac: Part, paired: bool | None, harmonisation: list[dict],
 def _alike_names(rna: pd.Index, atac: pd.Index) -> tuple[str, str, str] | None:
     """How many cells have the same name in both but for what stands before or after it, in words, with an example.
 
-    Names are cut at everything that is no letter or digit, and the pieces at one place, counted from the left or
-    from the right, are compared without regard to case. None where few agree, or only numbers do. Of many names
-    some are looked for.
+    Names are cut at what is no letter or digit, and the pieces at one place are compared. None where few agree, or only
+    numbers do.
     """
     looked_for = rna[backed.evenly_spaced(len(rna), MOST_NAMES)]
     name_of_piece: list[dict[str, str]] = [{} for _ in PLACES]
@@ -265,8 +221,8 @@ def _attach_cell_types(
 ) -> None:
     """Set `obs["cell_type"]` from the configured column, or leave it out where it is to be annotated."""
     key = source.get("cell_type_key") or "cell_type"
-    labels = {id(part): _labels(part.obs, key) for part in (rna, atac)}
-    missing = [part for part in (rna, atac) if labels[id(part)] is None]
+    of_rna, of_atac = _labels(rna.obs, key), _labels(atac.obs, key)
+    missing = [part for part, labels in ((rna, of_rna), (atac, of_atac)) if labels is None]
     needed = len(missing) == 2 if paired else bool(missing)
     if needed and not source.get("markers"):
         columns = missing[0].obs.columns
@@ -275,7 +231,6 @@ def _attach_cell_types(
             f"it has: {listing(columns) or 'no columns'}.{did_you_mean(key, columns)} "
             "Set input.cell_type_key, or input.markers to annotate cell types"
         )
-    of_rna, of_atac = labels[id(rna)], labels[id(atac)]
     if paired and not needed:
         if of_rna is not None and of_atac is not None:
             both = of_rna.notna() & of_atac.notna()

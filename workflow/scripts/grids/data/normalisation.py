@@ -35,15 +35,11 @@ def log_normalise(values: backed.Rows, size_factor: np.ndarray | None) -> backed
     csr_matrix or StoredRows, shape (n_cells, n_genes), float32
     """
     scaled = values if size_factor is None else backed.scale(values, 1 / size_factor)
-    return backed.then(scaled, _log1p)
-
-
-def _log1p(rows: sparse.csr_matrix) -> sparse.csr_matrix:
-    return sparse.csr_matrix((np.log1p(rows.data).astype(np.float32), rows.indices, rows.indptr), rows.shape)
+    return backed.then(scaled, lambda rows: backed.with_data(rows, np.log1p(rows.data).astype(np.float32)))
 
 
 def variable_genes(logged: sparse.csr_matrix, n_genes: int) -> np.ndarray:
-    """The most variable genes of log-normalised values (dispersion within bins of mean expression).
+    """Which genes vary most, array of bool, shape (n_genes,): by dispersion within bins of mean expression.
 
     The `seurat` flavour: it works on logged values, so that data that come normalised, without counts,
     are treated like counts, and it needs no curve fit, which fails on a handful of genes.
@@ -54,10 +50,6 @@ def variable_genes(logged: sparse.csr_matrix, n_genes: int) -> np.ndarray:
         Log-normalised expression (natural log).
     n_genes : int
         How many genes to choose; all of them when there are no more.
-
-    Returns
-    -------
-    array of bool, shape (n_genes,)
     """
     if logged.shape[1] <= n_genes:
         return np.ones(logged.shape[1], bool)

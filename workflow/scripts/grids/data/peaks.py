@@ -92,21 +92,23 @@ def parse_peaks(
             "input.peak_name_key to a column that holds such names"
         )
     table = table.astype({"start": np.int64, "end": np.int64})
-    if (bad := table.start < 0).any():
-        raise InputError(
-            f"{where}{int(bad.sum())} peaks start before position 0 (e.g. {_examples(index[bad])}); "
-            "coordinates are 0-based, so the smallest start is 0"
-        )
-    if (bad := table.end <= table.start).any():
-        raise InputError(
-            f"{where}{int(bad.sum())} peaks end at or before their start (e.g. {_examples(index[bad])}); "
-            "expected start < end (0-based, half-open)"
-        )
-    if (bad := table.duplicated()).any():
-        raise InputError(
-            f"{where}{int(bad.sum())} peaks have the coordinates of an earlier one "
-            f"(e.g. {_examples(index[bad])}); each peak may occur once: merge or remove the copies"
-        )
+    for problem, bad, advice in (
+        ("start before position 0", table.start < 0, "coordinates are 0-based, so the smallest start is 0"),
+        (
+            "end at or before their start",
+            table.end <= table.start,
+            "expected start < end (0-based, half-open)",
+        ),
+        (
+            "have the coordinates of an earlier one",
+            table.duplicated(),
+            "each peak may occur once: merge or remove the copies",
+        ),
+    ):
+        if bad.any():
+            raise InputError(
+                f"{where}{int(bad.sum())} peaks {problem} (e.g. {_examples(index[bad])}); {advice}"
+            )
     return table
 
 
@@ -124,17 +126,25 @@ def _of_columns(var: pd.DataFrame | None, columns: Mapping[str, str]) -> pd.Data
         name: next((columns[c] for c in spellings if c in columns), None)
         for name, spellings in _COLUMN_DIALECTS.items()
     }
-    if all(dialect.values()):
-        return _from_columns(var, dialect)
-    return _split_names(var[columns["interval"]]) if "interval" in columns else None
+    if not all(dialect.values()):
+        return _split_names(var[columns["interval"]]) if "interval" in columns else None
+    chromosome = var[dialect["chromosome"]].astype(object)
+    chromosome = chromosome.where(chromosome.notna() & chromosome.astype(str).str.fullmatch(r"\S+"), None)
+    table = pd.DataFrame({"chromosome": [None if c is None else str(c) for c in chromosome]}, dtype=object)
+    for name in ("start", "end"):
+        values = pd.to_numeric(var[dialect[name]].astype(object), errors="coerce").to_numpy(float)
+        table[name] = np.where((values == np.floor(values)) & (np.abs(values) <= LARGEST), values, np.nan)
+    return table
 
 
 def _check_agreement(by_name: pd.DataFrame, by_columns: pd.DataFrame, index: pd.Index, where: str) -> None:
     """Refuse names that put peaks elsewhere than columns do."""
     both = (by_name.start.notna() & by_columns.start.notna() & by_columns.end.notna()).to_numpy()
     apart = [(by_name[side] - by_columns[side]).abs().to_numpy() > 1 for side in ("start", "end")]
-    other = [_bare(table.chromosome) for table in (by_name, by_columns)]
-    differ = both & (apart[0] | apart[1] | (other[0] != other[1]))
+    names, columns = (
+        t.chromosome.astype(str).str.removeprefix("chr").to_numpy() for t in (by_name, by_columns)
+    )
+    differ = both & (apart[0] | apart[1] | (names != columns))
     if not differ.any():
         return
     first = int(np.argmax(differ))
@@ -144,21 +154,6 @@ def _check_agreement(by_name: pd.DataFrame, by_columns: pd.DataFrame, index: pd.
         f"'{index[first]}' lies at {place.chromosome}:{place.start:.0f}-{place.end:.0f} by its columns); set "
         "input.peak_coordinates to names or columns"
     )
-
-
-def _bare(chromosomes: pd.Series) -> np.ndarray:
-    """Without the prefix that one dialect has and another has not."""
-    return chromosomes.astype(str).str.removeprefix("chr").to_numpy(object)
-
-
-def _from_columns(var: pd.DataFrame, dialect: Mapping[str, str]) -> pd.DataFrame:
-    chromosome = var[dialect["chromosome"]].astype(object)
-    chromosome = chromosome.where(chromosome.notna() & chromosome.astype(str).str.fullmatch(r"\S+"), None)
-    table = pd.DataFrame({"chromosome": [None if c is None else str(c) for c in chromosome]}, dtype=object)
-    for name in ("start", "end"):
-        values = pd.to_numeric(var[dialect[name]].astype(object), errors="coerce").to_numpy(float)
-        table[name] = np.where((values == np.floor(values)) & (np.abs(values) <= LARGEST), values, np.nan)
-    return table
 
 
 def _examples(names) -> str:

@@ -11,18 +11,19 @@ import pandas as pd
 from scipy import sparse
 
 from grids import __version__
-from grids.data import annotation, cell_types
-from grids.data.assemblies import CHROMOSOME_SIZES, agree_on_assembly, check_assembly
-from grids.data.chromosomes import harmonise_chromosomes, sort_order
+from grids.data.annotation import GENE_COLUMNS
+from grids.data.cell_types import label_by_markers
+from grids.data.chromosomes import sort_order
 from grids.data.detection import detection_chance
-from grids.data.multiome import RawMultiome, gene_ids, read_raw, step_row
+from grids.data.harmonisation import harmonise, named_tasks, with_all_genes
+from grids.data.multiome import read_raw, step_row
 from grids.data.normalisation import log_normalise, size_factors, variable_genes
-from grids.data.peaks import parse_peaks, peak_names
+from grids.data.peaks import peak_names
 from grids.data.quality_control import STEP_COLUMNS, CellFilter, enough_cells
-from grids.data.raw_files import match_row
+from grids.data.raw_files import Part
 from grids.io import backed, tables
 from grids.io.cells import Modality
-from grids.io.errors import InputError, did_you_mean, listing
+from grids.io.errors import InputError, listing
 from grids.io.hdf5 import writable
 from grids.io.logging import log
 from grids.io.seeds import generator
@@ -31,11 +32,6 @@ from grids.io.writing import whole
 
 if TYPE_CHECKING:
     from mudata import MuData
-
-GENE_COLUMNS = ["gene", "chromosome", "start", "end", "strand", "tss", "exon_starts", "exon_ends"]
-ANNOTATION_COLUMNS = [
-    "modality", "cluster", "n_cells", "cell_type", "score", "n_markers", "second", "second_score",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -93,10 +89,6 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
     **paths
         Local files that take the place of config entries: `multiome`, `rna`, `atac`, `genes`.
 
-    Returns
-    -------
-    Preprocessed
-
     Raises
     ------
     InputError
@@ -107,31 +99,26 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
 
     raw = read_raw(inputs)
     log.info("%d RNA and %d ATAC cells, paired: %s", raw.rna.X.shape[0], raw.atac.X.shape[0], raw.paired)
-    peaks, genes, found, report = _harmonise(raw, inputs)
+    peaks, genes, found, report = harmonise(raw, inputs)
     asked = read_tasks(config.get("tasks") or {}, source)
-    tasks = _named_tasks(asked, raw, found, source)
-    size_factor = None if raw.depth is None else size_factors(raw.depth, settings["target_sum"])
+    tasks = named_tasks(asked, raw, found, source)
+    depth = raw.rna.depth
+    size_factor = None if depth is None else size_factors(depth, settings["target_sum"])
 
     kept = CellFilter(raw)
-    kept.apply_thresholds(quality, raw.sources)
-    clusters = _annotate(raw, kept, peaks, genes, inputs, size_factor, seed, report)
+    kept.apply_thresholds(quality)
+    clusters, annotated = label_by_markers(raw, kept, peaks, genes, inputs.get("markers"), size_factor, seed)
     kept.drop_unusable_types(quality["min_cells_per_type"])
-    _check_types_of_tasks(asked, kept, source)
+    kept.check_types(asked, source)
 
     rna, skipped, rna_steps = _prepare_rna(raw.rna, kept.kept("rna"), tasks, quality["min_cells_per_gene"])
     counts, peaks, atac_steps = _prepare_atac(
-        raw.atac, kept.kept("atac"), peaks, quality["min_cells_per_peak"], raw.sources["atac"]
+        raw.atac, kept.kept("atac"), peaks, quality["min_cells_per_peak"]
     )
-    for modality, frame in ((rna, "rna"), (counts, "atac")):
-        cells = kept.metrics.get("paired", kept.metrics.get(frame))
-        cells = cells[cells["kept"]]
-        modality.obs["cell_type"] = cells["cell_type"].to_numpy(str).astype(object)
-        if frame == "atac":
-            modality.obs["n_fragments"] = cells["n_fragments"].to_numpy(np.float64)
-        elif size_factor is not None:
-            modality.obs["n_counts"] = cells["n_counts"].to_numpy(np.float64)
-            modality.obs["size_factor"] = size_factor[kept.kept("rna")]
-    atac = _as_openness(counts)
+    _describe_cells(rna.obs, counts.obs, kept, size_factor)
+    counts.obs["detection"] = detection_chance(counts.X, counts.obs["cell_type"].to_numpy(str))
+    opened = backed.then(counts.X, lambda rows: backed.with_data(rows, np.ones(rows.nnz, np.uint8)))
+    atac = Modality(opened, counts.obs, counts.var)
     _split(rna, atac, raw.paired, settings["split"], seed)
 
     explained = set(tasks["gene"]) - set(skipped["gene"])
@@ -142,10 +129,11 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
         )
     tasks = tasks[tasks["gene"].isin(explained)].reset_index(drop=True)
     data, rna_counts, gene_step = _normalise(rna, found, explained, settings["n_variable_genes"])
-    tasks = _with_all_genes(tasks, asked, data.var)
+    tasks = with_all_genes(tasks, asked, data.var)
     data.var["explained"] = data.var.index.isin(tasks["gene"])
     multiome, stored = _assemble(data, rna_counts, atac, raw.paired, seed)
     steps = pd.DataFrame([*kept.steps, *rna_steps, gene_step, *atac_steps], columns=STEP_COLUMNS)
+    fit = pd.DataFrame([*report, *annotated], columns=["what", "n_total", "n_matched"])
     log.info("kept %d genes and %d peaks", len(data.var), len(atac.var))
     return Preprocessed(
         multiome=multiome,
@@ -153,7 +141,7 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
         accessibility=accessibility(atac, peaks),
         cells=steps,
         metrics=kept.table(),
-        harmonisation=_shares(report),
+        harmonisation=fit.assign(share_matched=fit["n_matched"] / fit["n_total"].where(fit["n_total"] > 0)),
         annotation=clusters,
         tasks=tasks,
         skipped=skipped,
@@ -211,16 +199,12 @@ def split_cells(labels: np.ndarray, shares: Mapping[str, float], rng: np.random.
 
 
 def accessibility(atac: Modality, peaks: pd.DataFrame) -> pd.DataFrame:
-    """Share of each type's cells in which each peak is open.
+    """Share of each type's cells in which each peak is open: peak, chromosome, start, end and a column per cell type.
 
     Parameters
     ----------
     atac : Modality with binary `X`, shape (n_cells, n_peaks), and `obs["cell_type"]`
     peaks : DataFrame, n_peaks rows, indexed by peak name: chromosome, start, end
-
-    Returns
-    -------
-    DataFrame with columns peak, chromosome, start, end and one per cell type
     """
     codes, types = pd.factorize(atac.obs["cell_type"], sort=True)
     n_open = np.zeros((len(types), atac.X.shape[1]), np.int64)
@@ -235,194 +219,8 @@ def accessibility(atac: Modality, peaks: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([location, shares], axis=1)
 
 
-def _harmonise(
-    raw: RawMultiome, inputs: Mapping
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, list[dict]]:
-    """Bring peaks and annotation together and count how well they fit.
-
-    Returns
-    -------
-    peaks : DataFrame, one row per peak of the raw data
-    genes : DataFrame, the whole annotation with the peaks' chromosome names and the RNA's gene names
-    found : DataFrame, one row per RNA gene, missing values where the annotation does not have it; column places
-        tells the places of those that are at several
-    report : list of dict
-    """
-    if not inputs.get("genes"):
-        raise InputError("input.genes is missing; give the path or URL of a GTF or BED file with the genes")
-    peaks = parse_peaks(
-        raw.atac.var.index,
-        raw.atac.var,
-        inputs.get("peak_name_key"),
-        raw.sources["atac"],
-        inputs.get("peak_coordinates"),
-    )
-    genes, matches = harmonise_chromosomes(annotation.read_genes(inputs["genes"]), peaks)
-    declared = inputs.get("assembly")
-    assembly = agree_on_assembly({"input.assembly": declared, raw.sources["atac"]: raw.assembly})
-    if not declared and assembly not in CHROMOSOME_SIZES:
-        assembly = None  # a file may name an assembly whose chromosome sizes are not known here
-    for warning in check_assembly(peaks, genes, assembly):
-        log.warning("%s and input.genes: %s", raw.sources["atac"], warning)
-    names = raw.rna.var.index
-    match = annotation.match_genes(genes, names, gene_ids(raw.rna.var), set(peaks["chromosome"].astype(str)))
-    found = (
-        match.found.set_index("gene").reindex(names).astype(dict.fromkeys(("start", "end", "tss"), "Int64"))
-    )
-    found["places"] = pd.Series(match.ambiguous, dtype=object).reindex(names)
-    report = [*raw.harmonisation, *matches.to_dict("records"), *_judge_annotation(genes, match, len(names))]
-    genes = pd.concat([match.found, match.others], ignore_index=True)
-    genes = genes.iloc[sort_order(genes)].reset_index(drop=True)
-    return peaks, genes, found, report
-
-
-def _judge_annotation(genes: pd.DataFrame, match: annotation.Match, n_rna: int) -> list[dict]:
-    """Rows on how well the annotation says where genes are; what it leaves open is also told in the log."""
-    n_found, n_ambiguous = len(match.found), len(match.ambiguous)
-    n_kept = n_found + len(match.others)
-    unknown = genes["strand"] == "."
-    if unknown.any():
-        log.warning(
-            "input.genes: %d of %d genes have no strand (e.g. %s): their start site is taken to be the start of "
-            "their interval, which is wrong for genes on the minus strand",
-            unknown.sum(),
-            len(genes),
-            listing(genes["gene"][unknown], 3),
-        )
-    if n_ambiguous:
-        name, places = next(iter(match.ambiguous.items()))
-        log.warning(
-            "input.genes: %d genes of the RNA data are at several places in the annotation and are taken as not "
-            "located (e.g. %s: %s); ids in a column gene_ids of the RNA's var tell which one is meant",
-            n_ambiguous,
-            name,
-            places,
-        )
-    counts = [
-        ("annotated genes with a strand", len(genes), len(genes) - unknown.sum()),
-        ("annotated places under a name of their own", n_kept + match.n_nameless, n_kept),
-        ("RNA genes in the annotation", n_rna, n_found + n_ambiguous),
-        ("RNA genes of the annotation at one place", n_found + n_ambiguous, n_found),
-    ]
-    return [match_row(*row) for row in counts]
-
-
-def _named_tasks(asked: Mapping, raw: RawMultiome, found: pd.DataFrame, source: str) -> pd.DataFrame:
-    """The tasks that name a gene, as a table; every gene has to be in the RNA and in the annotation."""
-    pairs = [(t, str(g)) for t, genes in asked.items() if genes != ALL_GENES for g in genes]
-    known = raw.rna.var.index
-    problems = []
-    for gene in dict.fromkeys(gene for _, gene in pairs):
-        if gene not in known:
-            problems.append(
-                f"{source}: tasks: gene '{gene}' is not in the RNA data of {raw.sources['rna']}."
-                f"{did_you_mean(gene, known)} (names come from var_names; set input.gene_name_key to use "
-                "another column)"
-            )
-        elif pd.notna(found.at[gene, "places"]):
-            problems.append(
-                f"{source}: tasks: gene '{gene}' is at several places in the annotation input.genes: "
-                f"{found.at[gene, 'places']}; give the RNA data a column gene_ids of var with the annotation's "
-                "ids, which tell one from the other, or take the gene out of the tasks"
-            )
-        elif pd.isna(found.at[gene, "chromosome"]):
-            problems.append(
-                f"{source}: tasks: gene '{gene}' is in the RNA data but not in the annotation input.genes; "
-                "use an annotation that has it under this name, or take it out of the tasks"
-            )
-    if problems:
-        raise InputError(*problems)
-    return pd.DataFrame(pairs, columns=["cell_type", "gene"]).drop_duplicates(ignore_index=True)
-
-
-def _with_all_genes(tasks: pd.DataFrame, asked: Mapping, genes: pd.DataFrame) -> pd.DataFrame:
-    """The tasks, with every kept gene of the annotation for the types that ask for all, in the config's order."""
-    annotated = genes.index[genes["chromosome"].notna()]
-    parts = [
-        pd.DataFrame({"cell_type": cell_type, "gene": annotated})
-        if wanted == ALL_GENES
-        else tasks[tasks["cell_type"] == cell_type]
-        for cell_type, wanted in asked.items()
-    ]
-    return pd.concat([tasks.iloc[:0], *parts], ignore_index=True)
-
-
-def _annotate(
-    raw: RawMultiome,
-    kept: CellFilter,
-    peaks: pd.DataFrame,
-    genes: pd.DataFrame,
-    inputs: Mapping,
-    size_factor: np.ndarray | None,
-    seed: int,
-    report: list[dict],
-) -> pd.DataFrame:
-    """Cell types from markers for modalities that have none; paired cells take those of the RNA.
-
-    Returns the summary of the clusters.
-    """
-    missing = [name for name in ("rna", "atac") if "cell_type" not in getattr(raw, name).obs]
-    if not missing:
-        return pd.DataFrame(columns=ANNOTATION_COLUMNS)
-    markers = cell_types.read_markers(inputs["markers"])
-    labels, summaries = {}, []
-    for name in missing:
-        modality = getattr(raw, name)
-        values, names = modality.X[kept.kept(name)], modality.var.index.to_numpy(str)
-        factor = size_factor if size_factor is None else size_factor[kept.kept(name)]
-        if name == "atac":
-            values, names = cell_types.gene_activity(values, peaks, genes)
-            _, sums = backed.totals(values)
-            factor = size_factors(sums, sums.mean())
-        labels[name], summary = cell_types.annotate_cell_types(
-            values,
-            names,
-            markers,
-            size_factor=factor,
-            seed=seed,
-            where=raw.sources[name],
-        )
-        summary.insert(0, "modality", name)
-        summaries.append(summary)
-        present = markers["gene"].isin(set(names))
-        report.append(
-            {"what": f"marker genes in {name}", "n_total": len(markers), "n_matched": int(present.sum())}
-        )
-        n_assigned = int((labels[name] != cell_types.UNASSIGNED).sum())
-        report.append(
-            {"what": f"{name} cells annotated", "n_total": len(labels[name]), "n_matched": n_assigned}
-        )
-        labels[name][labels[name] == cell_types.UNASSIGNED] = None
-    if raw.paired:
-        both = pd.notna(labels["rna"]) & pd.notna(labels["atac"])
-        agree = (labels["rna"] == labels["atac"])[both]
-        what = "cells whose RNA label equals the label from ATAC gene activity"
-        report.append({"what": what, "n_total": int(both.sum()), "n_matched": int(agree.sum())})
-        kept.label("paired", labels["rna"])
-    else:
-        for name in missing:
-            kept.label(name, labels[name])
-    return pd.concat(summaries, ignore_index=True)[ANNOTATION_COLUMNS]
-
-
-def _check_types_of_tasks(asked: Mapping, kept: CellFilter, source: str) -> None:
-    left = set.intersection(*(set(counts.index) for counts in kept.counts().values()))
-    known = {str(t) for frame in kept.metrics.values() for t in frame["cell_type"].dropna().unique()}
-    problems = [
-        f"{source}: tasks: cell type '{cell_type}' has no cells left after quality control "
-        f"(dropped: {kept.losses_of(cell_type)}); relax these thresholds or take the type out of tasks"
-        if cell_type in known
-        else f"{source}: tasks: cell type '{cell_type}' is not in the data."
-        f"{did_you_mean(cell_type, known)} It has: {listing(sorted(known))}"
-        for cell_type in asked
-        if cell_type not in left
-    ]
-    if problems:
-        raise InputError(*problems)
-
-
 def _prepare_rna(
-    rna: Modality, cells: np.ndarray, tasks: pd.DataFrame, min_cells: int
+    rna: Part, cells: np.ndarray, tasks: pd.DataFrame, min_cells: int
 ) -> tuple[Modality, pd.DataFrame, list[dict]]:
     """Kept cells and expressed genes; tasks whose gene no kept cell expresses are skipped."""
     matrix = backed.select(rna.X, cells)
@@ -446,14 +244,14 @@ def _prepare_rna(
 
 
 def _prepare_atac(
-    atac: Modality, cells: np.ndarray, peaks: pd.DataFrame, min_cells: int, where: str
+    atac: Part, cells: np.ndarray, peaks: pd.DataFrame, min_cells: int
 ) -> tuple[Modality, pd.DataFrame, list[dict]]:
     """Kept cells and open peaks, sorted by position, under canonical names; still with their counts."""
     matrix = backed.select(atac.X, cells)
     keep, n_cells = enough_cells(matrix, min_cells)
     if not keep.any():
         raise InputError(
-            f"{where}: no peak is open in quality_control.min_cells_per_peak = {min_cells} of {len(cells)} "
+            f"{atac.where}: no peak is open in quality_control.min_cells_per_peak = {min_cells} of {len(cells)} "
             f"cells (at most {n_cells.max()}); lower it"
         )
     step = step_row(
@@ -468,6 +266,21 @@ def _prepare_atac(
     return Modality(matrix, atac.obs.iloc[cells].copy(), var), peaks, [step]
 
 
+def _describe_cells(
+    rna: pd.DataFrame, atac: pd.DataFrame, kept: CellFilter, size_factor: np.ndarray | None
+) -> None:
+    """Give the kept cells their types, fragments, counts and size factors."""
+    for name, obs in (("rna", rna), ("atac", atac)):
+        cells = kept.metrics.get("paired", kept.metrics.get(name))
+        cells = cells[cells["kept"]]
+        obs["cell_type"] = cells["cell_type"].to_numpy(str).astype(object)
+        if name == "atac":
+            obs["n_fragments"] = cells["n_fragments"].to_numpy(np.float64)
+        elif size_factor is not None:
+            obs["n_counts"] = cells["n_counts"].to_numpy(np.float64)
+            obs["size_factor"] = size_factor[kept.kept("rna")]
+
+
 def _columns(matrix: backed.Rows, columns: np.ndarray) -> backed.Rows:
     """The given columns, in their order; sorted indices."""
 
@@ -477,18 +290,6 @@ def _columns(matrix: backed.Rows, columns: np.ndarray) -> backed.Rows:
         return rows
 
     return backed.then(matrix, step, len(columns))
-
-
-def _as_openness(atac: Modality) -> Modality:
-    """Counts made binary; what they tell of detection is kept as `obs["detection"]`."""
-    atac.obs["detection"] = detection_chance(atac.X, atac.obs["cell_type"].to_numpy(str))
-    return Modality(backed.then(atac.X, _opened), atac.obs, atac.var)
-
-
-def _opened(counts: sparse.csr_matrix) -> sparse.csr_matrix:
-    opened = sparse.csr_matrix((np.ones(counts.nnz, np.uint8), counts.indices, counts.indptr), counts.shape)
-    opened.has_sorted_indices = True
-    return opened
 
 
 def _split(rna: Modality, atac: Modality, paired: bool, shares: Mapping[str, float], seed: int) -> None:
@@ -506,11 +307,7 @@ def _normalise(
 ) -> tuple[Modality, backed.Rows | None, dict]:
     """Log-normalise with all genes; keep the most variable (on training cells) and the explained ones.
 
-    Returns
-    -------
-    logged : Modality
-    counts : csr_matrix or StoredRows, or None when the values came normalised
-    step : dict
+    Counts are None where the values came normalised; the last is a :func:`step_row`.
     """
     size_factor = rna.obs.get("size_factor")
     logged = log_normalise(rna.X, None if size_factor is None else size_factor.to_numpy())
@@ -553,8 +350,3 @@ def _assemble(
         multiome = mudata.MuData(data)
     multiome.uns["grids"] = {"paired": bool(paired), "version": __version__, "seed": int(seed)}
     return multiome, stored
-
-
-def _shares(report: list[dict]) -> pd.DataFrame:
-    table = pd.DataFrame(report, columns=["what", "n_total", "n_matched"])
-    return table.assign(share_matched=table["n_matched"] / table["n_total"].where(table["n_total"] > 0))

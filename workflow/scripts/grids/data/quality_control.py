@@ -1,14 +1,14 @@
 """Quality control: which cells, genes and peaks are kept, and why the others are not."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
 from grids.data.multiome import RawMultiome, step_row
+from grids.data.raw_files import Part
 from grids.io import backed
-from grids.io.cells import Modality
-from grids.io.errors import InputError
+from grids.io.errors import InputError, did_you_mean, listing
 from grids.io.logging import log
 
 FRAGMENT_COLUMNS = ("n_fragments", "nCount_ATAC", "atac_fragments", "nFrags")
@@ -36,8 +36,13 @@ class CellFilter:
 
     def __init__(self, raw: RawMultiome):
         self.steps: list[dict] = list(raw.steps)
+        self._where = {"rna": raw.rna.where, "atac": raw.atac.where}
         self.fragments_from, self.tss_from = "sum of ATAC counts", None
-        rna, atac = _rna_metrics(raw), self._atac_metrics(raw)
+        n_genes, n_counts = backed.totals(raw.rna.X)
+        rna = _metrics(
+            raw.rna, n_genes=n_genes, n_counts=n_counts if raw.rna.depth is None else raw.rna.depth
+        )
+        atac = self._atac_metrics(raw)
         if raw.paired:
             joined = rna.assign(**{name: atac[name] for name in ("n_fragments", "tss_enrichment")})
             self.metrics = {"paired": joined}
@@ -62,16 +67,7 @@ class CellFilter:
         if source is None or np.isnan(fragments).any():
             _, sums = backed.totals(raw.atac.X)
             fragments = sums if source is None else np.where(np.isnan(fragments), sums, fragments)
-        return pd.DataFrame(
-            {
-                "cell": raw.atac.obs.index,
-                "cell_type": _labels(raw.atac),
-                "n_fragments": fragments,
-                "n_genes": np.nan,
-                "n_counts": np.nan,
-                "tss_enrichment": np.nan if tss is None else tss,
-            }
-        )
+        return _metrics(raw.atac, n_fragments=fragments, tss_enrichment=np.nan if tss is None else tss)
 
     def kept(self, modality: str) -> np.ndarray:
         """Rows of the raw modality ("rna" or "atac") that are still in, as positions."""
@@ -86,7 +82,7 @@ class CellFilter:
         modality : str
             A key of `metrics`.
         step : str
-            Name of the step, kept as the reason of each cell it drops.
+            Kept as the reason of each cell it drops.
         passes : array of bool, one per row of the frame
         reason : str
             Why cells do not pass, for the table of steps; "not applied: ..." for a step that cannot be done.
@@ -98,7 +94,7 @@ class CellFilter:
         frame["kept"] = before & passes
         self.steps.append(step_row("cells", modality, step, before.sum(), (before & passes).sum(), reason))
 
-    def apply_thresholds(self, thresholds: Mapping, sources: Mapping[str, str]) -> None:
+    def apply_thresholds(self, thresholds: Mapping) -> None:
         """Keep cells with enough fragments, genes and TSS enrichment (all thresholds inclusive).
 
         Raises
@@ -106,32 +102,31 @@ class CellFilter:
         InputError
             When no cell passes; the message holds the medians found.
         """
+        fragments, genes, enriched = (
+            thresholds[f"min_{what}"] for what in ("fragments", "genes", "tss_enrichment")
+        )
+        missing = self.missing
         for name, frame in self.metrics.items():
             if name != "rna":
-                least = thresholds["min_fragments"]
-                reason = f"fewer than {least} fragments ({self.fragments_from}{self.missing['n_fragments']})"
-                self.drop(name, "min_fragments", frame["n_fragments"] >= least, reason)
+                reason = f"fewer than {fragments} fragments ({self.fragments_from}{missing['n_fragments']})"
+                self.drop(name, "min_fragments", frame["n_fragments"] >= fragments, reason)
             if name != "atac":
-                least = thresholds["min_genes"]
-                self.drop(
-                    name, "min_genes", frame["n_genes"] >= least, f"fewer than {least} genes with expression"
-                )
+                reason = f"fewer than {genes} genes with expression"
+                self.drop(name, "min_genes", frame["n_genes"] >= genes, reason)
             if name != "rna":
-                least = thresholds["min_tss_enrichment"]
+                enrichment = frame["tss_enrichment"]
+                reason = f"not applied: obs has no TSS enrichment (none of {', '.join(TSS_COLUMNS)})"
                 if self.tss_from:
-                    enrichment, missing = frame["tss_enrichment"], self.missing["tss_enrichment"]
-                    reason = f"TSS enrichment below {least} (obs column {self.tss_from}{missing})"
-                    self.drop(name, "min_tss_enrichment", (enrichment >= least) | enrichment.isna(), reason)
-                else:
-                    reason = f"not applied: obs has no TSS enrichment (none of {', '.join(TSS_COLUMNS)})"
-                    self.drop(name, "min_tss_enrichment", np.ones(len(frame), bool), reason)
+                    source = f"obs column {self.tss_from}{missing['tss_enrichment']}"
+                    reason = f"TSS enrichment below {enriched} ({source})"
+                self.drop(name, "min_tss_enrichment", (enrichment >= enriched) | enrichment.isna(), reason)
             if not frame["kept"].any():
                 medians = ", ".join(
                     f"{column} {frame[column].median():g}"
                     for column in ("n_fragments", "n_genes", "tss_enrichment")
                     if frame[column].notna().any()
                 )
-                where = sources["atac" if name == "atac" else "rna"]
+                where = self._where["atac" if name == "atac" else "rna"]
                 raise InputError(
                     f"{where}: none of {len(frame)} cells passes quality_control (medians: {medians}); lower "
                     "min_fragments, min_genes or min_tss_enrichment"
@@ -189,6 +184,22 @@ class CellFilter:
         for name, frame in self.metrics.items():
             self.drop(name, "min_cells_per_type", frame["cell_type"].isin(large), reason)
 
+    def check_types(self, asked: Iterable[str], source: str) -> None:
+        """Refuse tasks of cell types without cells; `source` is the config."""
+        left = set.intersection(*(set(counts.index) for counts in self.counts().values()))
+        known = {str(t) for frame in self.metrics.values() for t in frame["cell_type"].dropna().unique()}
+        problems = [
+            f"{source}: tasks: cell type '{cell_type}' has no cells left after quality control "
+            f"(dropped: {self.losses_of(cell_type)}); relax these thresholds or take the type out of tasks"
+            if cell_type in known
+            else f"{source}: tasks: cell type '{cell_type}' is not in the data."
+            f"{did_you_mean(cell_type, known)} It has: {listing(sorted(known))}"
+            for cell_type in asked
+            if cell_type not in left
+        ]
+        if problems:
+            raise InputError(*problems)
+
     def losses_of(self, cell_type: str) -> str:
         """How many cells of a type each step has dropped: ``"30 by min_fragments, 5 by min_genes"``."""
         frames = [
@@ -206,15 +217,13 @@ class CellFilter:
 def enough_cells(
     matrix: backed.Rows, min_cells: int, always: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Features that are non-zero in enough cells.
+    """Features that are non-zero in enough cells, at least one; those in `always` are kept with any.
 
     Parameters
     ----------
     matrix : csr_matrix or StoredRows, shape (n_cells, n_features), without explicit zeros
     min_cells : int
-        At least one cell is always asked for.
     always : array of bool, shape (n_features,), optional
-        Features kept with any non-zero value.
 
     Returns
     -------
@@ -229,27 +238,12 @@ def enough_cells(
     return keep, n_cells
 
 
-def _rna_metrics(raw: RawMultiome) -> pd.DataFrame:
-    rna = raw.rna
-    n_genes, n_counts = backed.totals(rna.X)
-    if raw.depth is not None:
-        n_counts = raw.depth
-    return pd.DataFrame(
-        {
-            "cell": rna.obs.index,
-            "cell_type": _labels(rna),
-            "n_fragments": np.nan,
-            "n_genes": n_genes,
-            "n_counts": n_counts,
-            "tss_enrichment": np.nan,
-        }
-    )
-
-
-def _labels(modality: Modality) -> np.ndarray:
-    n_cells = len(modality.obs)
-    labels = modality.obs.get("cell_type")
-    return np.full(n_cells, None, object) if labels is None else labels.to_numpy(object)
+def _metrics(modality: Part, **known) -> pd.DataFrame:
+    """A row per cell; what is not known is missing."""
+    obs = modality.obs
+    labels = obs["cell_type"].to_numpy(object) if "cell_type" in obs else np.full(len(obs), None, object)
+    missing = dict.fromkeys(("n_fragments", "n_genes", "n_counts", "tss_enrichment"), np.nan)
+    return pd.DataFrame({"cell": obs.index, "cell_type": labels, **missing, **known})
 
 
 def _told_missing(raw: RawMultiome, values: np.ndarray | None, column: str | None, instead: str) -> str:
@@ -258,7 +252,7 @@ def _told_missing(raw: RawMultiome, values: np.ndarray | None, column: str | Non
     if not n_missing:
         return ""
     told = f"{n_missing} of {len(values)} cells without {column} {instead}"
-    log.warning("%s: %s", raw.sources["atac"], told)
+    log.warning("%s: %s", raw.atac.where, told)
     return f"; {told}"
 
 

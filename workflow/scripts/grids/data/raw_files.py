@@ -83,8 +83,6 @@ class Values:
     ----------
     n, n_whole : int
         Values, and whole numbers among them.
-    finite : bool
-    largest : float
     fraction, negative : float or None
         The first value that is not whole, and the first below zero.
     """
@@ -135,26 +133,40 @@ def _is_group(file: h5py.Group, name: str) -> bool:
     return isinstance(file.get(name), h5py.Group)
 
 
-def read_one_file(path: Path, source: Mapping, harmonisation: list[dict]) -> tuple[Part, Part]:
-    """Both modalities of a MuData or 10x multiome file.
+def read_parts(source: Mapping, harmonisation: list[dict]) -> tuple[Part, Part]:
+    """RNA and ATAC of a MuData or 10x multiome file, or of two AnnData files.
 
     Parameters
     ----------
-    path : Path
     source : mapping
-        The config's `input`: `rna_values`, `counts_layer`.
+        The config's `input`: `multiome`, or `rna` and `atac`; `rna_values`, `counts_layer`.
     harmonisation : list of dict
         Gets a :func:`match_row` for everything that is left out.
-
-    Returns
-    -------
-    rna, atac : Part
 
     Raises
     ------
     InputError
-        The file is missing, damaged or of another format, or lacks a modality.
+        A file is missing, damaged or of another format, or lacks a modality.
     """
+    if source.get("multiome"):
+        return _read_one_file(Path(source["multiome"]), source, harmonisation)
+    if not (source.get("rna") and source.get("atac")):
+        raise InputError(
+            "input: no data; set either input.multiome, or both input.rna and input.atac, or input.simulation"
+        )
+    parts = []
+    for key in ("rna", "atac"):
+        where = f"input.{key}: '{source[key]}'"
+        with opened(Path(source[key]), where) as file:
+            kind = _kind(file)
+            if kind != "AnnData":
+                hint = "" if kind.startswith("unknown") else "; give it as input.multiome"
+                raise InputError(f"{where}: format is {kind}; expected AnnData (.h5ad){hint}")
+            parts.append(_read_anndata(file, where, key.upper(), source, harmonisation))
+    return parts[0], parts[1]
+
+
+def _read_one_file(path: Path, source: Mapping, harmonisation: list[dict]) -> tuple[Part, Part]:
     where = f"input.multiome: '{path}'"
     with opened(path, where) as file:
         kind = _kind(file)
@@ -183,44 +195,12 @@ def _read_mudata(
             )
         location = f"{where}, modality '{found[0]}'"
         part = _read_anndata(file["mod"][found[0]], location, kind, source, harmonisation)
-        if shared is not None:
-            _join_shared_obs(part.obs, shared)
+        if shared is not None and shared.index.is_unique:
+            for column in shared.columns.difference(part.obs.columns):
+                part.obs[column] = shared[column].reindex(part.obs.index)
         part.assembly = part.assembly or _assembly(file, part.var)
         parts.append(part)
     return parts[0], parts[1]
-
-
-def _join_shared_obs(obs: pd.DataFrame, shared: pd.DataFrame) -> None:
-    """Give a modality the columns that stand in the MuData's own `obs` only."""
-    if shared.index.is_unique:
-        for column in shared.columns.difference(obs.columns):
-            obs[column] = shared[column].reindex(obs.index)
-
-
-def read_h5ad(path: Path, key: str, source: Mapping, harmonisation: list[dict]) -> Part:
-    """One modality of an AnnData file.
-
-    Parameters
-    ----------
-    path : Path
-    key : {"rna", "atac"}
-    source : mapping
-        The config's `input`: `rna_values`, `counts_layer`.
-    harmonisation : list of dict
-        Gets a :func:`match_row` for everything that is left out.
-
-    Raises
-    ------
-    InputError
-        The file is missing, damaged or of another format.
-    """
-    where = f"input.{key}: '{path}'"
-    with opened(path, where) as file:
-        kind = _kind(file)
-        if kind != "AnnData":
-            hint = "" if kind.startswith("unknown") else "; give it as input.multiome"
-            raise InputError(f"{where}: format is {kind}; expected AnnData (.h5ad){hint}")
-        return _read_anndata(file, where, key.upper(), source, harmonisation)
 
 
 def _read_anndata(
@@ -253,7 +233,7 @@ def _read_anndata(
             part = other
             break
     if part.where == where:
-        part.log_base = _log_base(group)
+        part.log_base = _declared_log_base(group)
     part.whole_elsewhere = [
         place
         for place, name in places.items()
@@ -313,7 +293,7 @@ def _var_of(group: h5py.Group, place: str, where: str) -> pd.DataFrame | None:
     return of_raw
 
 
-def _log_base(group: h5py.Group) -> float | None:
+def _declared_log_base(group: h5py.Group) -> float | None:
     """The base of the logarithm that ``uns["log1p"]`` tells, of the modality or of the whole file."""
     for place in (group, group.file):
         if _is_group(place, "uns/log1p"):
@@ -460,17 +440,14 @@ def _read_10x(file: h5py.File, path: Path, where: str, harmonisation: list[dict]
     for wanted in ("Gene Expression", "Peaks"):
         columns = np.flatnonzero(features == wanted)
         totals = np.asarray(matrix.sum(axis=0)).ravel()[columns]
-        genomes = (
-            data.var["genome"].astype(str).to_numpy()[columns] if "genome" in data.var else np.array([""])
-        )
+        # Without the column all features are of one genome, as they are of one type.
+        genomes = data.var.get("genome", features).astype(str).to_numpy()[columns]
         if len(set(genomes)) > 1:
             main = pd.Series(totals).groupby(genomes).sum().idxmax()
-            harmonisation.append(
-                match_row(
-                    f"features '{wanted}' of the main genome, {main}", len(columns), (genomes == main).sum()
-                )
-            )
-            columns = columns[genomes == main]
+            of_main = genomes == main
+            what = f"features '{wanted}' of the main genome, {main}"
+            harmonisation.append(match_row(what, len(columns), of_main.sum()))
+            columns = columns[of_main]
         part = _tidy(matrix[:, columns])
         var = data.var.iloc[columns].copy()
         parts.append(Part(part, data.obs.copy(), var, f"{where}, '{wanted}'", _assembly(file, var)))

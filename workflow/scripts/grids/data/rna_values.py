@@ -64,9 +64,11 @@ def settle_rna(rna: Part, source: Mapping, harmonisation: list[dict]) -> None:
         if rebuilt is not None and rebuilt.base is not None and base is None:
             base, why = rebuilt.base, f"only without the logarithm they are whole counts with {rebuilt.by}"
         if normalized and base is not None:
+            instead = f"use the whole numbers in {listing(rna.whole_elsewhere)}: input.counts_layer, and"
+            instead = instead if rna.whole_elsewhere else "give raw counts, with"
             raise InputError(
                 f"{rna.where}: input.rna_values is 'normalized', but the values are logged ({why}); give them without "
-                f"the logarithm{_or_counts(rna)}"
+                f"the logarithm, or {instead} rna_values: counts"
             )
         if rebuilt is None and normalized:
             log.warning(
@@ -95,44 +97,39 @@ def settle_rna(rna: Part, source: Mapping, harmonisation: list[dict]) -> None:
 
 
 def _depth_columns(rna: Part, key: str | None) -> dict[str, np.ndarray]:
-    """Columns of `obs` that may be the depth, shape (n_cells,) each: the one asked for, or those of the usual names.
-
-    A MuData's own `obs` counts only where the name says that it is the RNA's.
-    """
+    """Columns of `obs` that may be the depth: the one asked for, or those of usual names."""
     if key:
         if key not in rna.obs:
             raise InputError(
                 f"{rna.where}: depth_key '{key}' is not in obs; it has: {listing(rna.obs.columns) or 'no columns'}."
                 f"{did_you_mean(key, rna.obs.columns)}"
             )
-        values = _numbers(rna.obs[key])
-        if values is None or not (np.isfinite(values) & (values > 0)).all():
+        if (values := _above_zero(rna.obs[key])) is None:
             raise InputError(
                 f"{rna.where}: depth_key '{key}' must hold a number above 0 for every cell: its total RNA counts (or "
                 "its size factor)"
             )
         return {key: values}
+    # A MuData's own `obs` counts only where the name says that it is the RNA's.
     names = [name for name in DEPTH_COLUMNS if name in rna.own_columns]
     names += [name for name in ("nCount_RNA", *(f"rna:{n}" for n in DEPTH_COLUMNS)) if name in rna.obs]
-    found = {name: _numbers(rna.obs[name]) for name in dict.fromkeys(names)}
-    return {
-        name: values
-        for name, values in found.items()
-        if values is not None and (np.isfinite(values) & (values > 0)).all()
-    }
+    found = {name: _above_zero(rna.obs[name]) for name in dict.fromkeys(names)}
+    return {name: values for name, values in found.items() if values is not None}
 
 
-def _numbers(column: pd.Series) -> np.ndarray | None:
-    is_number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    return column.to_numpy(np.float64, na_value=np.nan) if is_number else None
+def _above_zero(column: pd.Series) -> np.ndarray | None:
+    """The column's values if all of them are numbers above zero."""
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return None
+    values = column.to_numpy(np.float64, na_value=np.nan)
+    return values if (np.isfinite(values) & (values > 0)).all() else None
 
 
 def _depth(
     rna: Part, columns: Mapping[str, np.ndarray], key: str | None, harmonisation: list[dict]
 ) -> np.ndarray:
-    """Counts of each cell over all genes: of the column that can be it and has most, else of the matrix.
-
-    Size factors are scaled to the mean of the matrix' sums.
+    """Counts of each cell over all genes: of the column that can be it and has most, else of size factors, scaled to
+    the mean of the matrix' sums, else of the matrix.
     """
     _, sums = backed.totals(rna.X)
     factors = {name for name in columns if "size_factor" in name}
@@ -165,11 +162,11 @@ def _depth(
 
 def _log_base(rna: Part) -> tuple[float | None, str]:
     """The base of the logarithm of 1 + value if the values are such, and how that is known; None if it is not."""
-    rows = rna.X[backed.evenly_spaced(rna.X.shape[0], LOOKED_AT)]
     if rna.values.largest > LARGEST_LOG:
         return None, ""
     if rna.log_base:
         return rna.log_base, "uns['log1p'] says so"
+    rows = rna.X[backed.evenly_spaced(rna.X.shape[0], LOOKED_AT)]
     if not _are_equal(rows.sum(axis=1)):
         for base in LOGS[1:]:
             if _are_equal(_unlogged(rows, base).sum(axis=1)):
@@ -178,7 +175,9 @@ def _log_base(rna: Part) -> tuple[float | None, str]:
 
 
 def _unlogged(rows: sparse.csr_matrix, base: float | None) -> sparse.csr_matrix:
-    return rows if base is None else _with_data(rows, np.expm1(rows.data * np.log(base), dtype=np.float64))
+    if base is None:
+        return rows
+    return backed.with_data(rows, np.expm1(rows.data * np.log(base), dtype=np.float64))
 
 
 def _are_equal(sums: np.ndarray) -> bool:
@@ -230,11 +229,7 @@ def _factors(
 
 
 def _rounded(rows: sparse.csr_matrix) -> sparse.csr_matrix:
-    return _with_data(rows, np.rint(rows.data).astype(np.float32))
-
-
-def _with_data(rows: sparse.csr_matrix, data: np.ndarray) -> sparse.csr_matrix:
-    return sparse.csr_matrix((data, rows.indices, rows.indptr), rows.shape)
+    return backed.with_data(rows, np.rint(rows.data).astype(np.float32))
 
 
 def _smallest(matrix: backed.Rows) -> tuple[np.ndarray, np.ndarray]:
@@ -249,14 +244,6 @@ def _smallest(matrix: backed.Rows) -> tuple[np.ndarray, np.ndarray]:
 
 
 # Messages
-
-
-def _or_counts(rna: Part) -> str:
-    """What to do instead: where counts may lie."""
-    if rna.whole_elsewhere:
-        places = listing(rna.whole_elsewhere)
-        return f", or use the whole numbers in {places}: input.counts_layer, and rna_values: counts"
-    return ", or give raw counts, with rna_values: counts"
 
 
 def _no_counts(rna: Part, logged: str) -> str:

@@ -4,6 +4,7 @@ Steps over cells take a csr_matrix or :class:`StoredRows` and go through it by :
 block, so that data which fit in memory are computed at once.
 """
 
+import copy
 import os
 from collections.abc import Callable, Iterator
 
@@ -72,8 +73,8 @@ class StoredRows:
         return int(self.n_entries.sum())
 
     def _changed(self, **attributes) -> "StoredRows":
-        other = object.__new__(StoredRows)
-        other.__dict__.update(self.__dict__, **attributes)
+        other = copy.copy(self)
+        other.__dict__.update(attributes)
         return other
 
     def select(self, rows: slice | np.ndarray) -> "StoredRows":
@@ -82,16 +83,16 @@ class StoredRows:
 
     def then(self, step: Step, n_columns: int | None = None) -> "StoredRows":
         """The same rows with `step` applied to what is read, row by row; `n_columns` where it changes their number."""
-        return self._with_step(lambda rows, _: step(rows), n_columns or self._n_columns)
+        return self._with_step(lambda rows, _: step(rows), n_columns)
 
     def scale(self, factors: np.ndarray) -> "StoredRows":
         """The same rows times their factors, float64, shape (n_rows,)."""
         in_file = np.ones(len(self._indptr) - 1)
         in_file[self._rows] = factors
-        return self._with_step(lambda rows, places: scale(rows, in_file[places]), self._n_columns)
+        return self._with_step(lambda rows, places: scale(rows, in_file[places]))
 
-    def _with_step(self, step: Callable, n_columns: int) -> "StoredRows":
-        return self._changed(_steps=(*self._steps, step), _n_columns=n_columns)
+    def _with_step(self, step: Callable, n_columns: int | None = None) -> "StoredRows":
+        return self._changed(_steps=(*self._steps, step), _n_columns=n_columns or self._n_columns)
 
     def __getitem__(self, rows: slice | np.ndarray) -> sparse.csr_matrix:
         """Rows in memory: a slice, positions in any order, or a mask."""
@@ -100,11 +101,7 @@ class StoredRows:
             return sparse.csr_matrix((0, self._n_columns), dtype=self._read(np.arange(0, 1)).dtype)
         order = np.argsort(wanted, kind="stable")
         matrix = self._read(wanted[order])
-        if np.array_equal(order, np.arange(len(order))):
-            return matrix
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
-        return matrix[place]
+        return matrix if np.array_equal(order, np.arange(len(order))) else matrix[np.argsort(order)]
 
     def _read(self, rows: np.ndarray) -> sparse.csr_matrix:
         """Rows of the file in ascending order."""
@@ -136,27 +133,16 @@ class StoredRows:
         rows = (plain(group["data"][entries]), indices, (indptr - indptr[0]).astype(np.int32))
         return sparse.csr_matrix(rows, shape=(end - first, self._width))
 
-    def slices(self) -> Iterator[slice]:
-        """Neighbouring rows with at most :data:`ENTRIES_PER_BLOCK` entries together, or one row."""
-        total, first = np.cumsum(self.n_entries), 0
-        while first < len(total):
-            before = total[first - 1] if first else 0
-            end = np.searchsorted(total, before + ENTRIES_PER_BLOCK, side="right")
-            end = max(int(end), first + 1)
-            yield slice(first, end)
-            first = end
-
 
 Rows = sparse.csr_matrix | StoredRows
 
 
 def read(group: h5py.Group) -> Rows:
     """A matrix of an open file as it is: in memory, or left on disk if it is a large CSR matrix."""
-    is_csr = group.attrs.get("encoding-type") == "csr_matrix"
-    if is_csr and len(group["indices"]) > ENTRIES_IN_MEMORY:
+    encoding = group.attrs.get("encoding-type")
+    if encoding == "csr_matrix" and len(group["indices"]) > ENTRIES_IN_MEMORY:
         return StoredRows(group.file.filename, group.name)
-    layouts = {"csr_matrix": sparse.csr_matrix, "csc_matrix": sparse.csc_matrix}
-    layout = layouts.get(group.attrs.get("encoding-type"))
+    layout = {"csr_matrix": sparse.csr_matrix, "csc_matrix": sparse.csc_matrix}.get(encoding)
     if layout is not None and group["data"].dtype.kind in "iuf":  # of half precision scipy takes none
         arrays = plain(group["data"][:]), group["indices"][:], group["indptr"][:]
         return layout(arrays, shape=tuple(group.attrs["shape"]))
@@ -164,12 +150,19 @@ def read(group: h5py.Group) -> Rows:
 
 
 def blocks(matrix: Rows) -> Iterator[tuple[slice, sparse.csr_matrix]]:
-    """All rows in order, some at a time, with their places: a csr_matrix at once."""
-    if isinstance(matrix, StoredRows):
-        for rows in matrix.slices():
-            yield rows, matrix[rows]
-    else:
+    """All rows in order, at most :data:`ENTRIES_PER_BLOCK` entries or one row at a time, with their places.
+
+    A csr_matrix comes at once.
+    """
+    if not isinstance(matrix, StoredRows):
         yield slice(0, matrix.shape[0]), matrix
+        return
+    total, first = np.cumsum(matrix.n_entries), 0
+    while first < len(total):
+        before = total[first - 1] if first else 0
+        end = max(int(np.searchsorted(total, before + ENTRIES_PER_BLOCK, side="right")), first + 1)
+        yield slice(first, end), matrix[first:end]
+        first = end
 
 
 def select(matrix: Rows, rows: np.ndarray) -> Rows:
@@ -182,18 +175,16 @@ def then(matrix: Rows, step: Step, n_columns: int | None = None) -> Rows:
     return matrix.then(step, n_columns) if isinstance(matrix, StoredRows) else step(matrix)
 
 
-def scale(matrix: Rows, factors: np.ndarray) -> Rows:
-    """Each row times its factor, computed in float64.
+def with_data(rows: sparse.csr_matrix, data: np.ndarray) -> sparse.csr_matrix:
+    """The same entries with other values, which stand in the place of theirs."""
+    return sparse.csr_matrix((data, rows.indices, rows.indptr), rows.shape)
 
-    Parameters
-    ----------
-    matrix : csr_matrix or StoredRows, shape (n_rows, n_columns)
-    factors : ndarray, shape (n_rows,)
-    """
+
+def scale(matrix: Rows, factors: np.ndarray) -> Rows:
+    """Each row times its factor, computed in float64; `factors` have shape (n_rows,)."""
     if isinstance(matrix, StoredRows):
         return matrix.scale(factors)
-    values = matrix.data * np.repeat(np.asarray(factors, np.float64), np.diff(matrix.indptr))
-    return sparse.csr_matrix((values, matrix.indices, matrix.indptr), matrix.shape)
+    return with_data(matrix, matrix.data * np.repeat(np.asarray(factors, np.float64), np.diff(matrix.indptr)))
 
 
 def in_memory(matrix: Rows) -> sparse.csr_matrix:
@@ -233,19 +224,13 @@ def mean(matrix: Rows) -> np.ndarray:
 
 
 def group_means(matrix: Rows, group_of_row: np.ndarray, n_groups: int) -> np.ndarray:
-    """Mean of each column over the rows of each group.
+    """Mean of each column over the rows of each group, shape (n_groups, n_columns); NaN for groups without rows.
 
     Parameters
     ----------
     matrix : csr_matrix or StoredRows, shape (n_rows, n_columns)
     group_of_row : ndarray of int, shape (n_rows,)
         Rows of no group have -1.
-    n_groups : int
-
-    Returns
-    -------
-    ndarray, shape (n_groups, n_columns)
-        NaN for groups without rows.
     """
     running = [RunningMean() for _ in range(n_groups)]
     for rows, block in blocks(matrix):
@@ -260,14 +245,7 @@ def group_means(matrix: Rows, group_of_row: np.ndarray, n_groups: int) -> np.nda
 
 
 class RunningMean:
-    """A weighted mean of values that come one after the other; of one value exactly that value.
-
-    Attributes
-    ----------
-    value : number or ndarray
-    weight : number
-        Sum of the weights so far.
-    """
+    """A weighted mean of values, numbers or arrays, that come one after the other; of one value exactly that value."""
 
     def __init__(self):
         self.value, self.weight = None, 0
@@ -282,16 +260,7 @@ class RunningMean:
 
 
 class CsrWriter:
-    """A CSR matrix in anndata's layout that grows by blocks of rows.
-
-    Parameters
-    ----------
-    group : h5py.Group
-        Empty.
-    dtype : dtype
-        Of the values.
-    n_columns : int
-    """
+    """A CSR matrix of values of `dtype` in anndata's layout that grows by blocks of rows in an empty group."""
 
     def __init__(self, group: h5py.Group, dtype: np.dtype, n_columns: int):
         self.group, self.n_columns, self.n_stored = group, n_columns, 0
@@ -314,13 +283,8 @@ class CsrWriter:
         indptr = np.concatenate(self.indptr)
         indptr = indptr.astype(np.int32 if indptr[-1] <= np.iinfo(np.int32).max else np.int64)
         self.group.create_dataset("indptr", data=indptr)
-        self.group.attrs.update(
-            {
-                "encoding-type": "csr_matrix",
-                "encoding-version": "0.1.0",
-                "shape": (len(indptr) - 1, self.n_columns),
-            }
-        )
+        shape = (len(indptr) - 1, self.n_columns)
+        self.group.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": shape})
 
 
 def write(matrix: StoredRows, group: h5py.Group) -> None:

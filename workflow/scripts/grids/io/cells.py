@@ -66,18 +66,14 @@ class Modality:
             keep = keep[backed.evenly_spaced(len(keep), most)]
         return Modality(self.X[keep], self.obs.iloc[keep], self.var)
 
-    def stream(
-        self,
-        mask: np.ndarray | None = None,
-        *,
-        cell_type: str | None = None,
-        split: str | Sequence[str] | None = None,
-    ) -> "Modality":
-        """The same cells as :meth:`cells`, left on disk where they are there."""
-        keep = self._positions(mask, cell_type, split)
+    def stream(self, mask: np.ndarray | None = None, **conditions) -> "Modality":
+        """The same cells as :meth:`cells` with these conditions, left on disk where they are there."""
+        keep = self._positions(mask, **conditions)
         return Modality(backed.select(self.X, keep), self.obs.iloc[keep], self.var)
 
-    def _positions(self, mask, cell_type: str | None, split: str | Sequence[str] | None) -> np.ndarray:
+    def _positions(
+        self, mask, cell_type: str | None = None, split: str | Sequence[str] | None = None
+    ) -> np.ndarray:
         keep = np.ones(len(self.obs), bool) if mask is None else np.asarray(mask, bool)
         if cell_type is not None:
             of_type = (self.obs["cell_type"] == cell_type).to_numpy()

@@ -5,10 +5,9 @@ import hashlib
 import json
 import os
 import shutil
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import pandas as pd
 import torch
@@ -19,29 +18,21 @@ from torch import Tensor, contiguous_format
 from grids.io.errors import InputError
 from grids.io.writing import whole
 
-Content = TypeVar("Content")
 
-
-class KeptParts(ABC, Generic[Content]):
-    """What the parts that are done have made, a file for each.
-
-    Parameters
-    ----------
-    folder : path
-        Made when the first part is kept.
-    """
+class _KeptParts:
+    """What the parts that are done have made, a file for each, in a folder that is made with the first."""
 
     suffix: str
 
     def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder)
 
-    def save(self, names: Sequence[str], content: Content) -> None:
+    def save(self, names: Sequence[str], content) -> None:
         """Keep what the part that has these names has made; numbers are kept to the last bit."""
         with whole(self._path(names)) as temporary:
             self._write(content, temporary)
 
-    def load(self, names: Sequence[str]) -> Content | None:
+    def load(self, names: Sequence[str]):
         """What the part has made, None when it has not been done.
 
         Raises
@@ -68,14 +59,8 @@ class KeptParts(ABC, Generic[Content]):
         key = hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()[:16]
         return self.folder / f"{key}.{self.suffix}"
 
-    @abstractmethod
-    def _write(self, content: Content, path: Path) -> None: ...
 
-    @abstractmethod
-    def _read(self, path: Path) -> Content: ...
-
-
-class KeptTables(KeptParts[Sequence[pd.DataFrame]]):
+class KeptTables(_KeptParts):
     """Tables of the parts that are done."""
 
     suffix = "json"
@@ -96,7 +81,7 @@ class KeptTables(KeptParts[Sequence[pd.DataFrame]]):
         )
 
 
-class KeptTensors(KeptParts[Mapping[str, Tensor]]):
+class KeptTensors(_KeptParts):
     """Tensors of the parts that are done, by name."""
 
     suffix = "safetensors"

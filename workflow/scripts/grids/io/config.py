@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from grids.io.config_schema import check_schema, sound_sections
+from grids.io.config_schema import check_schema, sound_sections, with_values
 from grids.io.errors import InputError, check_all, did_you_mean, listing
 from grids.io.evidence_tables import check_evidence
 from grids.io.names import check_names, escape
@@ -43,16 +43,7 @@ def with_guests(schema: dict, *guests: dict, config: dict) -> dict:
 
 
 def check(config: dict, schema: dict, source: str) -> None:
-    """Refuse a config that no run can use.
-
-    Parameters
-    ----------
-    config : dict
-        As read from YAML; without defaults.
-    schema : dict
-        JSON schema of the config.
-    source : str
-        Where the config comes from, named in the message.
+    """Refuse a config, as read from YAML without defaults, that no run can use; `source` is where it comes from.
 
     Raises
     ------
@@ -96,46 +87,35 @@ def expand_paths(config, schema: dict):
     A path is a text whose entry in the schema says ``format: path``. One that is there under its very name stays as
     it is, as do URLs and variables that are not set.
     """
-    if isinstance(config, dict):
-        entries = schema.get("properties", {})
-        return {key: expand_paths(value, entries.get(key, {})) for key, value in config.items()}
-    if isinstance(config, list):
-        return [expand_paths(value, schema.get("items", {})) for value in config]
-    is_path = isinstance(config, str) and schema.get("format") == "path"
-    if not is_path or is_url(config) or os.path.lexists(config):
-        return config
-    return os.path.expanduser(os.path.expandvars(config))
+    return with_values(config, schema, _expanded)
+
+
+def _expanded(value, entry: dict):
+    is_path = isinstance(value, str) and entry.get("format") == "path"
+    if not is_path or is_url(value) or os.path.lexists(value):
+        return value
+    return os.path.expanduser(os.path.expandvars(value))
 
 
 def check_files(config: dict, schema: dict, source: str, marker_sets: Iterable[str] = ()) -> None:
-    """Refuse local files that are not there: whatever the config names.
+    """Refuse local files that the config names and that are not there.
 
-    Parameters
-    ----------
-    config : dict
-    schema : dict
-        JSON schema of the config, which says what is expected.
-    source : str
-        Where the config comes from, named in the message.
-    marker_sets : iterable of str
-        Names of the marker tables that ship.
+    `marker_sets` are the names of the marker tables that ship.
 
     Raises
     ------
     InputError
-        With a line for each file that is missing.
+        With a line for each file that is missing, and what the schema says of it.
     """
-    marker_sets = sorted(marker_sets)
-    files = local_files(config, schema, marker_sets)
-    markers = config.get("input", {}).get("markers")
-    checks = []
-    if markers and markers not in marker_sets and not os.path.exists(markers):
-        files.pop("input.markers", None)
+    marker_sets, checks = sorted(marker_sets), []
+    files = _local_paths(config, schema, marker_sets)
+    markers, _ = files.get("input.markers", ("", {}))
+    if markers and not os.path.exists(markers):
+        del files["input.markers"]
         checks.append(partial(_refuse_markers, markers, marker_sets, source))
-    checks += [
-        partial(check_file, path, f"{source}: {key}", _description(key, schema))
-        for key, path in files.items()
-    ]
+    for place, (path, entry) in files.items():
+        expected = entry.get("description", "path of a file")
+        checks.append(partial(check_file, path, f"{source}: {place}", expected))
     check_all(checks)
 
 
@@ -147,63 +127,47 @@ def _refuse_markers(markers: str, marker_sets: list[str], source: str) -> None:
     )
 
 
-def _description(key: str, schema: dict) -> str:
-    """What the schema says of a key of :func:`local_files`."""
-    key = "evidence.path" if key.startswith("evidence ") else key
-    for part in key.split("."):
-        schema = schema.get("items", schema).get("properties", {}).get(part, {})
-    return schema.get("description", "path of a file")
-
-
 def local_files(config: dict, schema: dict, marker_sets: Iterable[str] = ()) -> dict[str, str]:
     """The user's files on disk by what names them in the config; neither URLs nor marker tables that ship.
 
-    Parameters
-    ----------
-    config : dict
-    schema : dict
-        JSON schema of the config: what has ``format: path`` is a file, but for the folder of the results.
-    marker_sets : iterable of str
-        Names of the marker tables that ship.
+    What has ``format: path`` in the schema is a file, but for the folder of the results.
     """
-    files = {place: path for place, path in _paths(config, schema) if path and not is_url(path)}
-    if files.get("input.markers") in {*marker_sets}:
-        del files["input.markers"]
-    files.pop("results", None)
-    return files
+    return {place: path for place, (path, _) in _local_paths(config, schema, marker_sets).items()}
 
 
-def _paths(value, schema: dict, place: str = "") -> Iterator[tuple[str, str]]:
-    """Every path in the config behind its place: keys, or the name of an entry of a list (``evidence 'name'``)."""
+def _local_paths(config: dict, schema: dict, marker_sets: Iterable[str]) -> dict[str, tuple[str, dict]]:
+    """Paths of :func:`local_files`, and their entries in the schema."""
+    shipped = {("input.markers", name) for name in marker_sets}
+    return {
+        place: (path, entry)
+        for place, path, entry in _paths(config, schema)
+        if path and place != "results" and (place, path) not in shipped
+        if place == "input.markers" or not is_url(path)
+    }
+
+
+def _paths(value, schema: dict, place: str = "") -> Iterator[tuple[str, str, dict]]:
+    """Every path in the config with its entry in the schema, behind its place (``evidence 'name'`` in a list)."""
     if isinstance(value, dict):
         entries = schema.get("properties", {})
         for key, entry in value.items():
             yield from _paths(entry, entries.get(key, {}), f"{place}.{key}" if place else str(key))
     elif isinstance(value, list) and "path" in schema.get("items", {}).get("properties", {}):
-        yield from ((f"{place} '{entry['name']}'", entry["path"]) for entry in value)
+        entry = schema["items"]["properties"]["path"]
+        yield from ((f"{place} '{named['name']}'", named["path"], entry) for named in value)
     elif isinstance(value, str) and schema.get("format") == "path":
-        yield place, value
+        yield place, value, schema
 
 
 def search_scope(config: dict) -> str:
-    """Which peaks may be members: what the config says, else what its surrogate can see.
-
-    Parameters
-    ----------
-    config : dict
-        With its defaults filled in.
-    """
+    """Which peaks may be members: what the config (with its defaults) says, else what its surrogate can see."""
     by_model = {"window": "window", "cross_modality": "genome"}
     return config["search"]["scope"] or by_model[config["surrogate"]["model"]]
 
 
 def search_fill(config: dict) -> bool:
-    """Whether peaks that do nothing fill a set: what the config says, else only where every peak does something.
-
-    Parameters
-    ----------
-    config : dict
-        With its defaults filled in.
+    """Whether peaks that do nothing fill a set: what the config (with its defaults) says, else only where every peak
+    does something.
     """
     fill = config["search"]["fill"]
     return config["surrogate"]["model"] == "cross_modality" if fill is None else fill
@@ -291,23 +255,20 @@ def _check_input(inputs: dict, source: str) -> None:
             raise InputError(f"{source}: input.checksums.{key} is given, but input.{key} is not")
     for key in INPUT_FILES:
         path = inputs.get(key)
-        if path and is_url(path) and not _is_address(path):
+        if path and is_url(path) and not is_address(path):
             raise InputError(
                 f"{source}: input.{key}: '{path}' is no http or https address; expected https://server/path/file"
             )
 
 
-def _is_address(url: str) -> bool:
+def is_address(url: str) -> bool:
+    """Whether a URL is one of http or https that can be asked for."""
     try:
         parts = urlsplit(url)
-        return (
-            parts.scheme in ("http", "https")
-            and bool(parts.hostname)
-            and url.isprintable()
-            and " " not in url
-        )
     except ValueError:  # for example a bracket that is not closed
         return False
+    is_web = parts.scheme in ("http", "https") and bool(parts.hostname)
+    return is_web and url.isprintable() and " " not in url
 
 
 def _check_split(split: dict, schema: dict, source: str) -> None:
@@ -315,9 +276,8 @@ def _check_split(split: dict, schema: dict, source: str) -> None:
     shares = {name: split.get(name, entry["default"]) for name, entry in defaults.items()}
     if abs(sum(shares.values()) - 1) > 1e-6:
         told = ", ".join(f"{name} {share:g}" for name, share in shares.items())
-        total = sum(shares.values())
         raise InputError(
-            f"{source}: preprocessing.split: the shares must sum to 1, but {told} sum to {total:g}"
+            f"{source}: preprocessing.split: the shares must sum to 1, but {told} sum to {sum(shares.values()):g}"
         )
 
 

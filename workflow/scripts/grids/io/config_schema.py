@@ -1,9 +1,10 @@
 """A config against its schema: what it may not say, in the user's words, and text values as what they mean."""
 
+import contextlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import yaml
@@ -144,8 +145,17 @@ def read_text_values(config: dict, schema: dict) -> dict:
     YAML reads ``1e4`` as text, and ``snakemake --config 'search={set_size: 5}'`` passes every nested value as
     text. Values stay as they are where the schema allows text.
     """
-    entries = schema.get("properties", {})
-    return {key: _read_text_value(value, entries.get(key, {})) for key, value in config.items()}
+    return with_values(config, schema, _read_text_value)
+
+
+def with_values(config, schema: dict, change: Callable):
+    """The same config with `change` of every value that holds no others and of its entry in the schema."""
+    if isinstance(config, dict):
+        entries = schema.get("properties", {})
+        return {key: with_values(value, entries.get(key, {}), change) for key, value in config.items()}
+    if isinstance(config, list):
+        return [with_values(item, schema.get("items", {}), change) for item in config]
+    return change(config, schema)
 
 
 def _text_keys(value, source: str, path: tuple = ()):
@@ -231,10 +241,6 @@ def _quote(value) -> str:
 
 
 def _read_text_value(value, entry: dict):
-    if isinstance(value, dict):
-        return read_text_values(value, entry)
-    if isinstance(value, list):
-        return [_read_text_value(item, entry.get("items", {})) for item in value]
     types = entry.get("type", "string")
     if isinstance(value, str) and "string" not in types:
         value = _from_text(value)
@@ -245,11 +251,10 @@ def _read_text_value(value, entry: dict):
 
 
 def _from_text(text: str):
-    if text in ("null", "true", "false"):
-        return {"null": None, "true": True, "false": False}[text]
+    words = {"null": None, "true": True, "false": False}
+    if text in words:
+        return words[text]
     for number in (int, float):
-        try:
+        with contextlib.suppress(ValueError):
             return number(text)
-        except ValueError:
-            continue
     return text

@@ -33,7 +33,7 @@ def check_evidence(entries: Iterable[Mapping], source: str) -> None:
     entries : iterable of mappings
         Each with `name` and `path`, and optionally `format label score at_least at_most`.
     source : str
-        Where the config comes from, named in the message.
+        Where the config comes from.
 
     Raises
     ------

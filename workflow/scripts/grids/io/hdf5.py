@@ -23,13 +23,7 @@ FILTERS = {
 
 @contextlib.contextmanager
 def opened(path: Path, where: str) -> Iterator[h5py.File]:
-    """An HDF5 file; whatever goes wrong while it is read becomes one line.
-
-    Parameters
-    ----------
-    path : Path
-    where : str
-        The config's key and the file, for messages.
+    """An HDF5 file; whatever goes wrong while it is read becomes one line that begins with `where`.
 
     Raises
     ------
@@ -92,16 +86,7 @@ def _missing_filter(path: Path) -> str | None:
 def read_table(group: h5py.Group, where: str) -> pd.DataFrame | None:
     """A table (`obs`, `var`) with text as index and names; columns of unknown encodings are left out with a warning.
 
-    Parameters
-    ----------
-    group : h5py.Group
-    where : str
-        Which table of which file, for the warning.
-
-    Returns
-    -------
-    DataFrame or None
-        None: no table (anndata before 0.7).
+    None where there is no table (anndata before 0.7); `where` tells which it is, for the warning.
     """
     try:
         table = read_elem(group)
@@ -136,10 +121,6 @@ def writable(table: pd.DataFrame) -> pd.DataFrame:
 
     Numbers, truth values and categories of text or numbers stay; everything else (text, dates, intervals, mixtures)
     becomes categories of text. Columns without a name that HDF5 takes are left out.
-
-    Parameters
-    ----------
-    table : DataFrame
     """
     columns = {}
     for name, column in table.items():
@@ -151,10 +132,9 @@ def writable(table: pd.DataFrame) -> pd.DataFrame:
             continue
         text = column.astype(object)
         text = text.where(text.isna(), text.astype(str))
-        columns[name] = text.astype("category") if not is_category else _as_text(column)
+        columns[name] = text.astype("category")
+        if is_category:  # as plain text, in their order
+            columns[name] = column.cat.rename_categories(
+                column.cat.categories.astype(object).map(str).astype(object)
+            )
     return pd.DataFrame(columns, index=table.index.rename(None))
-
-
-def _as_text(column: pd.Series) -> pd.Series:
-    """Categories as plain text, in their order."""
-    return column.cat.rename_categories(column.cat.categories.astype(object).map(str).astype(object))

@@ -17,10 +17,7 @@ MOST_WARNINGS = 5
 
 
 class _Terminal(logging.Handler):
-    """The library's warnings, and what it tells (:func:`tell`), as lines on the terminal.
-
-    What makes a result doubtful must not stand in a log only.
-    """
+    """The library's warnings, which must not stand in a log only, and what it tells (:func:`tell`), on the terminal."""
 
     def __init__(self, terminal, path: Path):
         super().__init__()

@@ -7,13 +7,13 @@ name; paths use :func:`escape`, which is injective, so two names never share a f
 import hashlib
 import re
 from collections.abc import Iterable
+from urllib.parse import quote
 
 from grids.io.errors import InputError, listing
 
 MAX_LENGTH = 80
 # Tables and BED files are made of lines and tabs; no name may hold them, nor other control characters.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
-_UNSAFE = re.compile(r"[^A-Za-z0-9+_.-]")
 
 
 def escape(name: str) -> str:
@@ -23,11 +23,12 @@ def escape(name: str) -> str:
     ('L2=2F3', 'CD8+=20T', '=2E.')
     """
     name = str(name)
-    escaped = _UNSAFE.sub(lambda m: "".join(f"={byte:02X}" for byte in _bytes(m.group())), name)
+    escaped = quote(name, safe="+", errors="surrogatepass").replace("~", "%7E").replace("%", "=")
     if escaped[:1] in (".", "-", ""):
         escaped = f"={ord(escaped[0]):02X}{escaped[1:]}" if escaped else "="
     if len(escaped) > MAX_LENGTH:
-        escaped = f"{escaped[: MAX_LENGTH - 18]}=_{hashlib.sha256(_bytes(name)).hexdigest()[:16]}"
+        utf8 = name.encode("utf-8", "surrogatepass")  # YAML lets halves of surrogate pairs through
+        escaped = f"{escaped[: MAX_LENGTH - 18]}=_{hashlib.sha256(utf8).hexdigest()[:16]}"
     return escaped
 
 
@@ -41,23 +42,13 @@ def unescape(name: str) -> str:
     return re.sub(pattern, lambda m: bytes.fromhex(m.group().replace("=", "")).decode(errors="replace"), name)
 
 
-def _bytes(name: str) -> bytes:
-    """UTF-8; halves of surrogate pairs, which YAML lets through, have bytes too."""
-    return name.encode("utf-8", "surrogatepass")
-
-
 def check_names(names: Iterable[str], where: str) -> None:
     """Refuse names that no line of a table can hold: empty ones and those with tabs, line breaks or the like.
-
-    Parameters
-    ----------
-    names : iterable of str
-    where : str
-        Which names of which file, for the message.
 
     Raises
     ------
     InputError
+        Begins with `where`: which names of which file.
     """
     odd = [name for name in names if not name or _CONTROL.search(name)]
     if odd:

@@ -5,6 +5,8 @@ import dataclasses
 import io
 import logging
 from collections.abc import Callable, Iterator
+from logging.handlers import QueueHandler
+from queue import Queue
 from typing import TypeVar
 
 import numpy as np
@@ -16,7 +18,6 @@ from grids.io.logging import log
 from grids.io.tables import concatenate
 
 Tables = TypeVar("Tables")
-
 
 # A process costs some seconds to start: it should have so many genes, in so many parts, to be worth it.
 GENES_PER_WORKER, PARTS_PER_WORKER = 4, 4
@@ -112,26 +113,15 @@ def _recorded(
     explain: Callable[[pd.DataFrame], Tables], part: pd.DataFrame
 ) -> tuple[Tables, list[logging.LogRecord]]:
     """What `explain` returns, and what it logged."""
-    recorder = _Recorder()
+    records = Queue()
+    recorder = QueueHandler(records)  # fills arguments in, so that records can be sent on
     logging.captureWarnings(True)
     for logger in (log, logging.getLogger("py.warnings")):
         logger.handlers[:] = [recorder]
         logger.propagate = False
     log.setLevel(logging.INFO)
     with contextlib.redirect_stderr(io.StringIO()):
-        return explain(part), recorder.records
-
-
-class _Recorder(logging.Handler):
-    """Keeps records, their arguments filled in, so that they can be sent on."""
-
-    def __init__(self):
-        super().__init__()
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        record.msg, record.args, record.exc_info = record.getMessage(), None, None
-        self.records.append(record)
+        return explain(part), list(records.queue)
 
 
 def _joined(results: list[Tables]) -> Tables:

@@ -11,65 +11,60 @@ import pandas as pd
 
 from grids.io.writing import whole
 
+TASK_KEYS = ["surrogate", "method", "cell_type", "gene", "direction"]
+SET_KEYS = [*TASK_KEYS, "set_size"]
 SET_COLUMNS = [
-    "surrogate", "method", "cell_type", "gene", "direction", "set_size", "rank", "chromosome", "start", "end",
-    "peak", "distance_to_tss_bp", "in_window", "log_effect_alone", "log_effect_in_context",
-    "share_of_restarts",
+    *SET_KEYS, "rank", "chromosome", "start", "end", "peak", "distance_to_tss_bp", "in_window",
+    "log_effect_alone", "log_effect_in_context", "share_of_restarts",
 ]  # fmt: skip
 EFFECT_COLUMNS = [
-    "surrogate", "method", "cell_type", "gene", "direction", "set_size", "n_cells", "mean_before", "mean_after",
-    "absolute_change", "relative_change", "log_change", "null_mean", "null_sd", "p_value", "q_value",
-    "objective_seconds",
+    *SET_KEYS, "n_cells", "mean_before", "mean_after", "absolute_change", "relative_change", "log_change",
+    "null_mean", "null_sd", "p_value", "q_value", "objective_seconds",
 ]  # fmt: skip
 # Names, and lists of positions: text even where all of them look like numbers.
 NAME_COLUMNS = [
-    "cell", "cell_type", "chromosome", "gene", "method", "peak", "peak_1", "peak_2", "surrogate",
-    "found_in", "applied_to", "state", "level", "group", "evidence", "exon_starts", "exon_ends",
+    "cell", "cell_type", "chromosome", "gene", "method", "peak", "peak_1", "peak_2", "surrogate", "found_in",
+    "applied_to", "state", "level", "group", "evidence", "exon_starts", "exon_ends",
 ]  # fmt: skip
 SKIPPED_COLUMNS = ["cell_type", "gene", "reason"]
 REDUNDANCY_COLUMNS = [
-    "surrogate", "method", "cell_type", "gene", "direction", "set_size", "n_cells", "joint_log_effect",
-    "joint_log_effect_low", "joint_log_effect_high", "sum_of_single_log_effects", "redundancy_index",
-    "redundancy_index_low", "redundancy_index_high", "class", "n_sufficient", "n_alternative_sets",
+    *SET_KEYS, "n_cells", "joint_log_effect", "joint_log_effect_low", "joint_log_effect_high",
+    "sum_of_single_log_effects", "redundancy_index", "redundancy_index_low", "redundancy_index_high",
+    "class", "n_sufficient", "n_alternative_sets",
 ]  # fmt: skip
 MEMBER_COLUMNS = [
-    "surrogate", "method", "cell_type", "gene", "direction", "set_size", "rank", "peak", "log_effect_alone",
-    "log_effect_alone_low", "log_effect_alone_high", "log_effect_in_context", "log_effect_in_context_low",
-    "log_effect_in_context_high", "shapley_value", "shapley_error", "in_minimal_sufficient_set", "is_backup",
-    "selection_frequency",
+    *SET_KEYS, "rank", "peak", "log_effect_alone", "log_effect_alone_low", "log_effect_alone_high",
+    "log_effect_in_context", "log_effect_in_context_low", "log_effect_in_context_high", "shapley_value",
+    "shapley_error", "in_minimal_sufficient_set", "is_backup", "selection_frequency",
 ]  # fmt: skip
 INTERACTION_COLUMNS = [
-    "surrogate", "method", "cell_type", "gene", "direction", "set_size", "peak_1", "peak_2", "interaction_log",
-    "interaction_log_low", "interaction_log_high", "p_value", "q_value", "additive_interaction",
-    "additive_p_value", "additive_q_value",
+    *SET_KEYS, "peak_1", "peak_2", "interaction_log", "interaction_log_low", "interaction_log_high",
+    "p_value", "q_value", "additive_interaction", "additive_p_value", "additive_q_value",
 ]  # fmt: skip
 KNOCK_DOWN_COLUMNS = [
-    "surrogate", "method", "cell_type", "gene", "direction", "set_size", "n_closed", "peak", "log_change",
-    "log_change_low", "log_change_high", "single_log_effect",
+    *SET_KEYS, "n_closed", "peak", "log_change", "log_change_low", "log_change_high", "single_log_effect",
 ]  # fmt: skip
 ALTERNATIVE_COLUMNS = [
-    "surrogate", "method", "cell_type", "gene", "direction", "alternative", "rank", "peak", "log_change",
-    "share_of_first", "reaches_90_percent",
+    *TASK_KEYS, "alternative", "rank", "peak", "log_change", "share_of_first", "reaches_90_percent",
 ]  # fmt: skip
 # How the peaks of a gene may combine, in columns `logic`.
 LOGICS = ("none", "single", "multiplicative", "redundant", "synergistic")
-TASK_KEYS = ["surrogate", "method", "cell_type", "gene", "direction"]
-SET_KEYS = [*TASK_KEYS, "set_size"]
 # What may name a task in a table; whether it passed the gate stands behind.
 TASK_NAMES = ["cell_type", "gene", "direction", "found_in", "applied_to", "passed_gate"]
 SPECIFICITY_COLUMNS = [
-    "surrogate", "method", "gene", "direction", "found_in", "applied_to", "set_size", "n_cells", "log_change",
-    "log_change_low", "log_change_high", "jaccard",
+    "surrogate", "method", "gene", "direction", "found_in", "applied_to", "set_size", "n_cells",
+    "log_change", "log_change_low", "log_change_high", "jaccard",
 ]  # fmt: skip
 STATE_COLUMNS = [
-    "surrogate", "method", "cell_type", "gene", "direction", "set_size", "state", "level", "n_cells",
-    "joint_log_effect", "joint_log_effect_low", "joint_log_effect_high", "redundancy_index",
-    "redundancy_index_low", "redundancy_index_high", "p_value_of_change", "q_value_of_change",
+    *SET_KEYS, "state", "level", "n_cells", "joint_log_effect", "joint_log_effect_low",
+    "joint_log_effect_high", "redundancy_index", "redundancy_index_low", "redundancy_index_high",
+    "p_value_of_change", "q_value_of_change",
 ]  # fmt: skip
 ATLAS_COLUMNS = [
-    "surrogate", "method", "direction", "grouping", "group", "n_sets", "n_genes", "n_not_passed", "n_with_index",
-    "median_redundancy_index", "lower_quartile", "upper_quartile", "share_none", "share_single",
-    "share_multiplicative", "share_redundant", "share_synergistic", "p_value_of_grouping", "p_value", "q_value",
+    "surrogate", "method", "direction", "grouping", "group", "n_sets", "n_genes", "n_not_passed",
+    "n_with_index", "median_redundancy_index", "lower_quartile", "upper_quartile", "share_none",
+    "share_single", "share_multiplicative", "share_redundant", "share_synergistic", "p_value_of_grouping",
+    "p_value", "q_value",
 ]  # fmt: skip
 EVIDENCE_COLUMNS = [
     "evidence", "cell_type", "gene_scope", "predictor", "n_pairs", "n_positive", "n_not_passed", "auprc",
@@ -98,16 +93,10 @@ def number(value: float) -> str:
 
 
 def write(table: pd.DataFrame, path: str | os.PathLike) -> None:
-    """Write a table under a temporary name, then rename: a path either holds a whole table or nothing.
+    """Write a table without its index under a temporary name, then rename: a path holds a whole table or nothing.
 
-    Gzip output carries no time stamp, so equal tables are equal bytes. Numbers are written as by :func:`number`.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Written without its index; missing values as empty fields.
-    path : path
-        Ending in .tsv or .tsv.gz; its folder is made when missing.
+    Gzip output (.tsv.gz) carries no time stamp, so equal tables are equal bytes. Numbers are written as by
+    :func:`number`, missing values as empty fields.
     """
     path = Path(path)
     text = table.to_csv(sep="\t", index=False, float_format=number, lineterminator="\n").encode()
@@ -116,16 +105,10 @@ def write(table: pd.DataFrame, path: str | os.PathLike) -> None:
 
 
 def read(path: str | os.PathLike, **options) -> pd.DataFrame:
-    """Read a table.
+    """Read a table; `options` are those of :func:`pandas.read_csv`.
 
     Columns of :data:`NAME_COLUMNS` stay text: a cluster called ``1`` is not the number 1, and a gene called ``NA`` is
     not missing. Only an empty field is.
-
-    Parameters
-    ----------
-    path : path
-    **options
-        For :func:`pandas.read_csv`.
     """
     options.setdefault("dtype", dict.fromkeys(NAME_COLUMNS, str))
     return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], **options)

@@ -17,18 +17,7 @@ ALL_GENES = "all"
 def checked_tasks(
     config: dict, schema: dict, source: str, marker_sets: Iterable[str] = ()
 ) -> dict[str, list[str] | str]:
-    """The tasks of a config in which everything else is right too.
-
-    Parameters
-    ----------
-    config : dict
-        As read from YAML; without defaults.
-    schema : dict
-        JSON schema of the config.
-    source : str
-        Where the config comes from, named in messages.
-    marker_sets : iterable of str
-        Names of the marker tables that ship.
+    """The tasks of a config, as read from YAML without defaults, in which everything else is right too.
 
     Raises
     ------

@@ -25,17 +25,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)  # never raised by reading
 def whole(path: str | os.PathLike) -> Iterator[Path]:
     """A temporary path to write to, which becomes `path` when the block ends well and is removed when it does not.
 
-    The folder is made when missing. What earlier processes left that were killed while they wrote the same file is
-    removed.
-
-    Parameters
-    ----------
-    path : path
-
-    Yields
-    ------
-    Path
-        In the same folder, hidden, with the same suffixes.
+    It lies in the same folder, which is made when missing, hidden, with the same suffixes. What earlier processes left
+    that were killed while they wrote the same file is removed.
 
     Raises
     ------
@@ -62,12 +53,6 @@ def refusal(error: BaseException, path: str | os.PathLike) -> str | None:
     """Why the disk did not take a file, in one line; None when `error` has another reason.
 
     Not every library tells: the disk is asked as well.
-
-    Parameters
-    ----------
-    error : exception
-        Raised while `path` was written.
-    path : path
     """
     number, cause = None, error
     while cause is not None and number not in _FULL:
@@ -80,19 +65,12 @@ def refusal(error: BaseException, path: str | os.PathLike) -> str | None:
 
 
 def check_writable(folder: str | os.PathLike, what: str) -> None:
-    """Refuse a folder that takes no files, before anything is computed; nothing is written to find out.
-
-    Parameters
-    ----------
-    folder : path
-        It or its next parent that exists is asked.
-    what : str
-        What it is, for the message.
+    """Refuse a folder (`what` it is, for the message) that takes no files, before anything is computed or written.
 
     Raises
     ------
     InputError
-        Its disk is full or read-only, or the folder forbidden.
+        Its disk, or that of its next parent that exists, is full or read-only, or the folder forbidden.
     """
     place = Path(folder).absolute()
     while not place.exists():

@@ -5,14 +5,17 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from grids.data.peaks import peak_names
+
 PEAK_BIN_BP = 1_000
+GENE_SPACING_BP = 500_000  # one gene per stretch of this length; its candidates lie in it
 N_CHROMOSOMES = 6
 
 
 def place_genes(
-    rng: np.random.Generator, n_genes: int, planted: pd.Series, spacing: int
+    rng: np.random.Generator, n_genes: int, planted: pd.Series
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """One gene per stretch of `spacing` bp; planted genes evenly spread over the stretches.
+    """One gene per stretch of :data:`GENE_SPACING_BP`; planted genes evenly spread over the stretches.
 
     Returns
     -------
@@ -33,9 +36,11 @@ def place_genes(
         names[np.linspace(0, n_genes - 1, len(planted)).round().astype(int)] = rng.permutation(
             planted.to_numpy()
         )
-    tss = slot * spacing + np.round(spacing * rng.uniform(0.45, 0.55, n_genes)).astype(int)
+    tss = slot * GENE_SPACING_BP + np.round(GENE_SPACING_BP * rng.uniform(0.45, 0.55, n_genes)).astype(int)
     forward = rng.random(n_genes) < 0.5
-    length = np.clip(np.exp(rng.normal(np.log(20_000), 0.8, n_genes)), 1_000, 0.4 * spacing).astype(int)
+    length = np.clip(np.exp(rng.normal(np.log(20_000), 0.8, n_genes)), 1_000, 0.4 * GENE_SPACING_BP).astype(
+        int
+    )
     genes = pd.DataFrame(
         {
             "chromosome": [f"chr{c + 1}" for c in chromosome],
@@ -48,7 +53,7 @@ def place_genes(
             "chromosome_code": chromosome,
         }
     )
-    return genes, {f"chr{c + 1}": int(n_slots[c] * spacing) for c in range(n_chromosomes)}
+    return genes, {f"chr{c + 1}": int(n_slots[c] * GENE_SPACING_BP) for c in range(n_chromosomes)}
 
 
 def place_peaks(
@@ -58,21 +63,17 @@ def place_peaks(
     planted: pd.Series,
     n_peaks: int,
     n_candidates: int,
-    spacing: int,
 ) -> pd.DataFrame:
     """Promoters, candidates of planted genes, clusters around TSSs and intergenic peaks; none overlap.
 
     Parameters
     ----------
-    rng : Generator
     genes, sizes
         As from :func:`place_genes`.
     planted : Series of str
         Names of the planted genes.
     n_peaks, n_candidates : int
         Of all, and of each planted gene.
-    spacing : int
-        bp per gene.
 
     Returns
     -------
@@ -114,7 +115,7 @@ def place_peaks(
     place(
         "candidate",
         np.repeat(np.arange(len(planted_rows)), n_candidates),
-        lambda owners: near(planted_rows[owners], 40_000, 0.4 * spacing),
+        lambda owners: near(planted_rows[owners], 40_000, 0.4 * GENE_SPACING_BP),
     )
     n_rest = n_peaks - len(genes) - len(planted_rows) * n_candidates
     ordinary = np.setdiff1d(np.arange(len(genes)), planted_rows)
@@ -122,7 +123,7 @@ def place_peaks(
     place(
         "distal",
         rng.choice(ordinary, n_distal) if n_distal else np.empty(0, dtype=int),
-        lambda rows: near(rows, 40_000, 0.45 * spacing),
+        lambda rows: near(rows, 40_000, 0.45 * GENE_SPACING_BP),
     )
     place(
         "intergenic", np.full(n_rest - n_distal, -1), lambda rows: rng.integers(0, first_bin[-1], len(rows))
@@ -130,9 +131,13 @@ def place_peaks(
 
     peaks = pd.concat(placed, ignore_index=True).sort_values("bin", ignore_index=True)
     peaks.loc[peaks["kind"] != "candidate", "owner"] = -1
+    return _within_bins(rng, peaks, list(sizes), first_bin)
+
+
+def _within_bins(rng, peaks: pd.DataFrame, chromosomes: list[str], first_bin: np.ndarray) -> pd.DataFrame:
+    """The peaks with a place of random width in each one's bin, and names."""
     code = np.searchsorted(first_bin, peaks["bin"], side="right") - 1
     width = rng.integers(300, PEAK_BIN_BP - 50, len(peaks))
     start = (peaks["bin"] - first_bin[code]).to_numpy() * PEAK_BIN_BP + rng.integers(0, PEAK_BIN_BP - width)
-    peaks["chromosome"], peaks["start"], peaks["end"] = np.array(list(sizes))[code], start, start + width
-    peaks.index = [f"{c}:{s}-{e}" for c, s, e in zip(peaks["chromosome"], start, start + width, strict=True)]
-    return peaks
+    peaks["chromosome"], peaks["start"], peaks["end"] = np.array(chromosomes)[code], start, start + width
+    return peaks.set_index(peak_names(peaks).rename(None))
