@@ -30,7 +30,7 @@ rule tables_and_figures:
         per_cell_type("<results>/tracks/{cell_type}.bedpe"),
         per_cell_type("<results>/tracks/{cell_type}.interact"),
         per_cell_type("<results>/tracks/{cell_type}.accessibility.bw"),
-        map(drawn, FIGURES),
+        [drawn(name) for name in FIGURES],
         per_cell_type("<results>/figures/locus/{cell_type}"),
         BESIDE,
 

@@ -243,5 +243,8 @@ rule tabulate_benchmark:
 BESIDE += [
     rules.compare_explainers.output,
     rules.tabulate_benchmark.output,
-    map(drawn, read_yaml(BENCHMARKS / "explainers" / "report" / "figures.yaml")),
+    [
+        drawn(name)
+        for name in read_yaml(BENCHMARKS / "explainers" / "report" / "figures.yaml")
+    ],
 ]

@@ -94,7 +94,7 @@ class KeptTensors(_KeptParts):
         return load_file(path)
 
 
-class KeptStates(KeptParts[Mapping]):
+class KeptStates(_KeptParts):
     """What a training needs to go on: tensors and plain data, nested."""
 
     suffix = "pt"
