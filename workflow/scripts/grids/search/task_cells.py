@@ -40,7 +40,7 @@ class TaskCells:
 
     def __init__(self, surrogate, opened: sparse.spmatrix, value: int, *, seed: int, split: str):
         self.surrogate, self.value, self.seed, self.split = surrogate, value, seed, split
-        self._windows = surrogate.window_cells(opened) if hasattr(surrogate, "for_gene") else None
+        self._windows = surrogate.window_cells(opened) if hasattr(surrogate, "window_cells") else None
         self._opened, self._by_state = opened, None
         self._gene = self._cells = self._refits = None
 

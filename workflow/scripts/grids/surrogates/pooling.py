@@ -155,6 +155,10 @@ class PooledSurrogate(nn.Module, ABC):
             Natural log of 1 + depth-normalised counts.
         """
 
+    def for_gene(self, gene: str) -> "PooledSurrogate":
+        """The surrogate of one gene's inputs: this one by default."""
+        return self
+
     def folded(self) -> "PooledSurrogate":
         """The same function in evaluation mode, cheaper to evaluate and to differentiate with respect to the state.
 
