@@ -9,18 +9,18 @@ from tqdm import tqdm
 
 from benchmarks.explainers.problem import Problem
 from benchmarks.explainers.run import explain
-from grids.analysis.effects import TASK_KEYS, accessibility_bins, distance_classes, draw_null_sets
+from grids.analysis.effects import accessibility_bins, distance_classes, draw_null_sets
 from grids.data.intervals import distance_to_tss
 from grids.io.cells import Multiome
 from grids.io.logging import log
 from grids.io.seeds import generator
-from grids.io.tables import SKIPPED_COLUMNS
+from grids.io.tables import SET_KEYS, SKIPPED_COLUMNS
+from grids.search.sets import FOUND_COLUMNS
 from grids.search.task_cells import TaskCells
 from grids.search.transitions import VALUE_OF_DIRECTION
 
-FOUND_COLUMNS = [*TASK_KEYS, "set_size", "rank", "peak", "share_of_restarts"]
 COST_COLUMNS = [
-    *TASK_KEYS, "set_size", "n_candidates", "n_train_cells", "seconds", "n_forward", "n_backward",
+    *SET_KEYS, "n_candidates", "n_train_cells", "seconds", "n_forward", "n_backward",
     "mean_train_before", "mean_train_after",
 ]  # fmt: skip
 MATCHED = "random_matched"
@@ -74,7 +74,7 @@ def explain_tasks(
     Returns
     -------
     sets : DataFrame
-        :data:`FOUND_COLUMNS`; a row per member, the first to be perturbed in front.
+        :data:`~grids.search.sets.FOUND_COLUMNS`; a row per member, the first to be perturbed in front.
     costs : DataFrame
         :data:`COST_COLUMNS`; a row per set. `n_forward`, `n_backward`: cells predicted, and gradients of a
         prediction. `mean_train_*`: mean predicted log-expression of the training cells, before and after.
@@ -169,8 +169,8 @@ def matched_random_sets(
     """
     gene_rows = genes.drop_duplicates("gene").set_index("gene", drop=False)
     bins, drawn = accessibility_bins(accessibility), []
-    for key, rows in sets[sets["method"] == like].groupby([*TASK_KEYS, "set_size"], sort=False):
-        gene = key[TASK_KEYS.index("gene")]
+    for key, rows in sets[sets["method"] == like].groupby(SET_KEYS, sort=False):
+        gene = key[SET_KEYS.index("gene")]
         view = surrogate.for_gene(gene)
         seen = peaks.index.get_indexer(view.peaks)
         members = pd.Index(view.peaks).get_indexer(rows.sort_values("rank")["peak"])
