@@ -16,6 +16,8 @@ RULES = {
     path.parent.name: {*re.findall(r"^rule (\w+):", path.read_text(), re.MULTILINE)}
     for path in (ROOT / "workflow" / "benchmarks").glob("*/rules.smk")
 }
+TEXTS = {".py", ".smk", ".yaml", ".rst", ".css"}
+NAMED = re.compile(r"\b(mnist|explainers?|(truth|image|synthetic|scale) benchmark)\b", re.IGNORECASE)
 
 
 def imported(path: Path) -> set[str]:
@@ -33,6 +35,16 @@ def test_the_library_imports_no_benchmark():
     modules = [*LIBRARY.rglob("*.py"), *LIBRARY.parent.glob("*.py")]
     assert len(modules) > 100 and any("grids" in imported(path) for path in modules)
     assert [path for path in modules if "benchmarks" in imported(path)] == []
+
+
+def test_what_the_study_is_made_of_speaks_of_no_benchmark():
+    """The hook in `common.smk` and `exports/provenance.py` says benchmark, and no guest's name."""
+    folders = ("scripts", "rules", "schemas", "report")
+    paths = [
+        path for name in folders for path in (ROOT / "workflow" / name).rglob("*.*") if path.suffix in TEXTS
+    ]
+    assert {path.suffix for path in paths} == TEXTS
+    assert [path for path in paths if NAMED.search(path.read_text())] == []
 
 
 @pytest.fixture(scope="module")
