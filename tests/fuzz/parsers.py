@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / folder) for folder in ("workflow/scripts", "workflow", "tests/unit")]
 
-from benchmarks.mnist.idx import read_idx
 from grids.analysis.atlas import read_gene_classes
 from grids.analysis.contacts.contact_map import open_contact_map
 from grids.analysis.contacts.tads import read_tads
@@ -226,8 +225,6 @@ def _address(url: str, _) -> None:
     for name in configs.downloads(config["input"]):
         assert name == escape(name)
 
-
-IDX = b"\x00\x00\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (2, 3, 3)) + bytes(18)
 
 # The config
 
@@ -436,10 +433,6 @@ PARSERS = {
     "BED of TADs": Parser(
         tables([b"chr1\t0\t500000", b"chr2\t5\t60\tx", b"chrom\tstart\tend"]),
         _written("tads.bed", lambda path: _intervals(read_tads(path, PEAKS, GENES, "hg38"))),
-    ),
-    "IDX images": Parser(
-        from_random(lambda rng: rng.choice([finished, damaged])(IDX, rng)),
-        _written("x.idx", lambda path: read_idx(path, 3)),
     ),
     "h5mu": Parser(_spoiled("h5mu"), _written("cells.h5mu", lambda path: _raw(multiome=path))),
     "h5ad": Parser(_spoiled("rna"), _h5ad),

@@ -10,6 +10,7 @@ from benchmarks.explainers.single_cell import (
     COST_COLUMNS,
     FOUND_COLUMNS,
     MATCHED,
+    Wanted,
     explain_tasks,
     matched_random_sets,
 )
@@ -39,10 +40,12 @@ def inputs(paired: bool = True):
     return train, tasks, windows, genes
 
 
-def run(methods, sizes=(3,), paired=True, tasks=None, **options):
+def run(methods, sizes=(3,), paired=True, tasks=None, settings=None, **wanted):
     train, all_tasks, windows, genes = inputs(paired)
     tasks = all_tasks if tasks is None else tasks
-    return explain_tasks(surrogate_of(train), train, tasks, windows, genes, methods, sizes, 1, **options)
+    methods = {method: (settings or {}).get(method, {}) for method in methods}
+    asked = Wanted(sizes, **wanted)
+    return explain_tasks(surrogate_of(train), train, tasks, windows, genes, methods, asked, 1)
 
 
 def test_grids_finds_the_planted_set_and_closing_it_takes_everything():
@@ -100,8 +103,8 @@ def test_the_window_surrogate_is_explained_on_its_own_window():
     peaks = dict(zip(train.atac.var.index, surrogate.peaks, strict=True))
     train.atac.var.index = train.atac.var.index.map(peaks)
     tasks = pd.DataFrame({"cell_type": "A", "gene": ["G0"]})
-    methods = ["grids", "saliency", "distance"]
-    sets, _, _ = explain_tasks(surrogate, train, tasks, windows, genes, methods, [2], 1)
+    methods = {method: {} for method in ("grids", "saliency", "distance")}
+    sets, _, _ = explain_tasks(surrogate, train, tasks, windows, genes, methods, Wanted([2]), 1)
     assert sets.groupby("method").size().to_dict() == dict.fromkeys(methods, 2)
     assert set(sets["peak"]) <= {surrogate.peaks[i] for i in surrogate.window("G0").tolist()}
 

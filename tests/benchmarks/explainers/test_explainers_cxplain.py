@@ -4,24 +4,14 @@ import numpy as np
 import pytest
 import torch
 from models import CHROMOSOMES, N_PEAKS, open_peaks, random_surrogate
+from questions import all_alike, ask
 from scipy import sparse
 from toys import AllOfToy, AnyOfToy, LinearToy
 
 from benchmarks.explainers.cxplain import WindowUNet, _n_changed, _windows, causal_objective, cxplain
-from benchmarks.explainers.problem import Problem
 from grids.io.errors import InputError
 from grids.search.objective import PerturbedCells
 from grids.search.transitions import direction_sign
-
-
-def problem(surrogate, opened, value=0, allowed=None, seed=0) -> Problem:
-    cells = PerturbedCells(surrogate, opened, value)
-    allowed = torch.arange(cells.n_peaks) if allowed is None else allowed
-    return Problem(cells, 0, allowed, 3, np.random.default_rng(seed))
-
-
-def all_alike(n_cells: int, state: int, n_peaks: int = N_PEAKS) -> sparse.csr_matrix:
-    return sparse.csr_matrix(np.full((n_cells, n_peaks), state, dtype=np.uint8))
 
 
 def order_of(scores: torch.Tensor) -> list[int]:
@@ -32,7 +22,7 @@ def order_of(scores: torch.Tensor) -> list[int]:
 def test_objective_equals_dense_masking(value):
     surrogate, opened = random_surrogate("paper"), open_peaks(9)
     allowed = torch.arange(1, N_PEAKS)
-    asked = problem(surrogate, opened, value, allowed)
+    asked = ask(surrogate, opened, value, allowed=allowed)
     window_of_peak = torch.full((N_PEAKS,), -1)
     window_of_peak[allowed] = _windows(allowed, torch.from_numpy(CHROMOSOMES)[allowed], 4, None)
     explained = np.asarray([0, 3, 8])
@@ -88,7 +78,7 @@ def test_single_peaks_of_an_additive_model_come_in_their_true_order(value):
     # In cells that are alike the objective of a peak is its share of all weights.
     weights = np.full(N_PEAKS, 0.1)
     weights[[8, 31, 2, 19]] = [3.0, 2.0, 1.2, 0.6]
-    asked = problem(LinearToy(weights), all_alike(20, 1 - value), value)
+    asked = ask(LinearToy(weights), all_alike(20, 1 - value), value)
     assert order_of(cxplain(asked, window=1))[:4] == [8, 31, 2, 19]
 
 
@@ -98,7 +88,7 @@ def test_windows_of_an_additive_model_come_in_the_order_of_their_mean_share(valu
     weights[[8, 9, 10, 11]] = [0.4, 0.9, 0.5, 1.0]
     weights[[0, 21]] = [0.9, 0.8]
     opened = open_peaks(80)
-    scores = cxplain(problem(LinearToy(weights), opened, value), window=4)
+    scores = cxplain(ask(LinearToy(weights), opened, value), window=4)
     # The window of peaks 8 to 11 first, in it by first-order gain, then those of the single peaks.
     changes = (opened.toarray() != value).mean(0)
     first = sorted(range(8, 12), key=lambda peak: -weights[peak] * changes[peak])
@@ -110,8 +100,8 @@ def test_windows_of_an_additive_model_come_in_the_order_of_their_mean_share(valu
 def test_what_no_window_moves_alone_is_not_seen(value):
     # Three redundant copies in three windows: no masking does anything. In one window they are found at once.
     toy = (AllOfToy if value else AnyOfToy)(N_PEAKS, [5, 6, 7])
-    apart = cxplain(problem(toy, all_alike(12, 1 - value), value), window=1)
-    together = cxplain(problem(toy, all_alike(12, 1 - value), value), window=4)
+    apart = cxplain(ask(toy, all_alike(12, 1 - value), value), window=1)
+    together = cxplain(ask(toy, all_alike(12, 1 - value), value), window=4)
     assert set(order_of(apart)[:3]) != {5, 6, 7}
     assert set(order_of(together)[:4]) == {4, 5, 6, 7}
 
@@ -120,18 +110,18 @@ def test_only_candidates_are_masked():
     allowed = torch.tensor([20, 1, 6, 4])
     weights = np.ones(N_PEAKS)
     weights[[4, 5]] = [2.0, 9.0]
-    scores = cxplain(problem(LinearToy(weights), all_alike(10, 1), allowed=allowed), window=1)
+    scores = cxplain(ask(LinearToy(weights), all_alike(10, 1), allowed=allowed), window=1)
     assert scores.nonzero()[:, 0].tolist() == [1, 4, 6, 20]
     assert scores.argmax() == 4
 
 
 def test_same_seed_same_scores_of_a_bounded_number_of_cells():
     surrogate, opened = random_surrogate("paper"), open_peaks(40)
-    asked = problem(surrogate, opened, seed=1)
+    asked = ask(surrogate, opened, seed=1)
     first = cxplain(asked, n_cells=10, n_epochs=2)
     # Ten cells masked in at most eleven windows each, every cell unperturbed.
     assert asked.cells.evaluations.n_forward <= 10 * 11 + 2 * 40
     state = torch.random.get_rng_state()
-    assert torch.equal(first, cxplain(problem(surrogate, opened, seed=1), n_cells=10, n_epochs=2))
-    assert not torch.equal(first, cxplain(problem(surrogate, opened, seed=2), n_cells=10, n_epochs=2))
+    assert torch.equal(first, cxplain(ask(surrogate, opened, seed=1), n_cells=10, n_epochs=2))
+    assert not torch.equal(first, cxplain(ask(surrogate, opened, seed=2), n_cells=10, n_epochs=2))
     assert torch.equal(state, torch.random.get_rng_state())

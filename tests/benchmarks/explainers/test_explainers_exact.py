@@ -5,28 +5,20 @@ import pytest
 import torch
 from dense import dense_set_effect
 from models import N_PEAKS, open_peaks, random_surrogate
+from questions import ask
 from scipy import sparse
 from toys import AllOfToy, AnyOfToy, LinearToy
 
 from benchmarks.explainers import knock_out as knock_out_module
 from benchmarks.explainers.greedy import greedy
 from benchmarks.explainers.knock_out import knock_out
-from benchmarks.explainers.problem import Problem
 from grids.io.errors import InputError
-from grids.search.objective import PerturbedCells
 from grids.search.transitions import addition_gain
 
 GENE, N_CELLS = 2, 25
 SURROGATES = {encoder: random_surrogate(encoder) for encoder in ("paper", "normalised")}
 encoders = pytest.mark.parametrize("encoder", ["paper", "normalised"])
 values = pytest.mark.parametrize("value", [0, 1])
-
-
-def ask(surrogate, opened, value=0, gene=0, allowed=None, set_size=3, seed=0):
-    allowed = torch.arange(opened.shape[1]) if allowed is None else torch.tensor(allowed)
-    return Problem(
-        PerturbedCells(surrogate, opened, value), gene, allowed, set_size, np.random.default_rng(seed)
-    )
 
 
 def dense_objective(surrogate, x, members, value, gene=GENE):

@@ -4,29 +4,18 @@ import numpy as np
 import pytest
 import torch
 from models import N_PEAKS, open_peaks, random_surrogate
+from questions import all_alike, ask
 from scipy import sparse
 from toys import AllOfToy, AnyOfToy, LinearToy
 
 from benchmarks.explainers.fimap import PerturbationNetwork, _n_changed_by_best, _shift_to, fimap
-from benchmarks.explainers.problem import Problem
-from grids.search.objective import PerturbedCells
-
-
-def problem(surrogate, opened, value=0, allowed=None, set_size=3, seed=0) -> Problem:
-    cells = PerturbedCells(surrogate, opened, value)
-    allowed = torch.arange(cells.n_peaks) if allowed is None else allowed
-    return Problem(cells, 0, allowed, set_size, np.random.default_rng(seed))
-
-
-def all_alike(n_cells: int, state: int, n_peaks: int = N_PEAKS) -> sparse.csr_matrix:
-    return sparse.csr_matrix(np.full((n_cells, n_peaks), state, dtype=np.uint8))
 
 
 @pytest.mark.parametrize("value", [0, 1])
 @pytest.mark.parametrize("toy", [AnyOfToy, AllOfToy])
 def test_members_of_a_gate_are_perturbed_and_nothing_else(toy, value):
     # Also where no member does anything alone: any of three closed, all of three opened.
-    scores = fimap(problem(toy(N_PEAKS, [3, 17, 29]), all_alike(20, 1 - value), value), n_steps=300)
+    scores = fimap(ask(toy(N_PEAKS, [3, 17, 29]), all_alike(20, 1 - value), value), n_steps=300)
     best = scores.topk(3).indices
     needed = 1 if (toy is AllOfToy) != bool(value) else 3
     assert set(best[:needed].tolist()) <= {3, 17, 29}
@@ -41,7 +30,7 @@ def test_the_largest_effects_of_an_additive_model_are_perturbed_where_they_chang
     weights[strong] = [3.0, 4.0, 3.5]
     opened = open_peaks(60)
     changes = (opened.toarray() != value).mean(0)
-    scores = fimap(problem(LinearToy(weights), opened, value)).numpy()
+    scores = fimap(ask(LinearToy(weights), opened, value)).numpy()
     np.testing.assert_allclose(scores[strong], changes[strong], atol=0.05)
     others = np.delete(scores, strong)
     assert others.max() < 0.1
@@ -51,7 +40,7 @@ def test_only_candidates_are_perturbed():
     allowed = torch.tensor([1, 4, 6, 20])
     weights = np.ones(N_PEAKS)
     weights[4] = 2.0
-    scores = fimap(problem(LinearToy(weights), all_alike(8, 1), allowed=allowed, set_size=1), n_steps=300)
+    scores = fimap(ask(LinearToy(weights), all_alike(8, 1), allowed=allowed, set_size=1), n_steps=300)
     assert set(scores.nonzero()[:, 0].tolist()) <= set(allowed.tolist())
     assert scores[4] > 0.9
 
@@ -68,7 +57,7 @@ def test_the_network_tells_cells_apart():
     dense = np.ones((40, N_PEAKS), dtype=np.uint8)
     dense[::2, 0] = 0
     scores = fimap(
-        problem(toy, sparse.csr_matrix(dense), allowed=torch.arange(1, N_PEAKS), set_size=1), n_steps=400
+        ask(toy, sparse.csr_matrix(dense), allowed=torch.arange(1, N_PEAKS), set_size=1), n_steps=400
     )
     np.testing.assert_allclose(scores[1:3].numpy(), [0.5, 0.5], atol=0.1)
 
@@ -108,14 +97,14 @@ def test_logits_of_pairs_are_those_of_the_dense_product():
 def test_same_seed_same_scores_counted_and_without_a_trace_in_the_surrogate():
     surrogate = random_surrogate("paper")
     state = torch.random.get_rng_state()
-    asked = problem(surrogate, open_peaks(12), seed=1)
+    asked = ask(surrogate, open_peaks(12), seed=1)
     first = fimap(asked, n_steps=5, batch_size=4)
     assert (asked.cells.evaluations.n_forward, asked.cells.evaluations.n_backward) == (20, 20)
-    assert torch.equal(first, fimap(problem(surrogate, open_peaks(12), seed=1), n_steps=5, batch_size=4))
-    assert not torch.equal(first, fimap(problem(surrogate, open_peaks(12), seed=2), n_steps=5, batch_size=4))
+    assert torch.equal(first, fimap(ask(surrogate, open_peaks(12), seed=1), n_steps=5, batch_size=4))
+    assert not torch.equal(first, fimap(ask(surrogate, open_peaks(12), seed=2), n_steps=5, batch_size=4))
     assert all(parameter.grad is None for parameter in surrogate.parameters())
     assert torch.equal(state, torch.random.get_rng_state())
 
 
 def test_nothing_that_can_change_scores_nothing():
-    assert not fimap(problem(LinearToy(np.ones(5)), all_alike(3, 0, n_peaks=5))).any()
+    assert not fimap(ask(LinearToy(np.ones(5)), all_alike(3, 0, n_peaks=5))).any()

@@ -4,24 +4,14 @@ import numpy as np
 import pytest
 import torch
 from models import open_peaks, random_surrogate
+from questions import all_alike, ask
 from scipy import sparse
 from toys import AllOfToy, AnyOfToy, LinearToy
 
 from benchmarks.explainers.lime import coefficients, lime, neighbour_states
-from benchmarks.explainers.problem import Problem
 from grids.search.objective import PerturbedCells
 
 N_PEAKS = 12
-
-
-def problem(toy, opened, value=0, allowed=None, seed=0) -> Problem:
-    cells = PerturbedCells(toy, opened, value)
-    allowed = torch.arange(cells.n_peaks) if allowed is None else allowed
-    return Problem(cells, 0, allowed, 3, np.random.default_rng(seed))
-
-
-def all_alike(n_cells: int, state: int, n_peaks: int = N_PEAKS) -> sparse.csr_matrix:
-    return sparse.csr_matrix(np.full((n_cells, n_peaks), state, dtype=np.uint8))
 
 
 @pytest.mark.parametrize("value", [0, 1])
@@ -81,7 +71,7 @@ def test_scores_of_an_additive_model_converge_to_the_true_effects(value):
     share = opened.toarray().mean(0)
     true = weights * (1 - share) if value else weights * share
     error = [
-        np.abs(lime(problem(LinearToy(weights), opened, value), n_neighbours=n).numpy() - true).max()
+        np.abs(lime(ask(LinearToy(weights), opened, value), n_neighbours=n).numpy() - true).max()
         for n in (30, 300, 30_000)
     ]
     assert error[0] > 5 * error[1] > 25 * error[2]
@@ -91,9 +81,9 @@ def test_scores_of_an_additive_model_converge_to_the_true_effects(value):
 @pytest.mark.parametrize(("toy", "value"), [(AnyOfToy, 0), (AllOfToy, 0), (AnyOfToy, 1), (AllOfToy, 1)])
 def test_a_gate_of_three_gives_each_member_a_quarter_of_its_height(toy, value):
     # Uniformly drawn neighbours: a member decides when the other two leave it to, in one of four cases.
-    cells = all_alike(2, 1 - value)
+    cells = all_alike(2, 1 - value, N_PEAKS)
     scores = lime(
-        problem(toy(N_PEAKS, [3, 7, 9], height=2.0), cells, value), n_neighbours=20_000, kernel_width=100.0
+        ask(toy(N_PEAKS, [3, 7, 9], height=2.0), cells, value), n_neighbours=20_000, kernel_width=100.0
     )
     expected = np.where(np.isin(np.arange(N_PEAKS), [3, 7, 9]), 2.0 / 4, 0.0)
     np.testing.assert_allclose(scores.numpy(), expected, atol=0.03)
@@ -101,23 +91,23 @@ def test_a_gate_of_three_gives_each_member_a_quarter_of_its_height(toy, value):
 
 def test_only_candidates_are_perturbed():
     weights = np.arange(1.0, 13.0)
-    scores = lime(problem(LinearToy(weights), all_alike(2, 1), allowed=torch.tensor([1, 4, 6])))
+    scores = lime(ask(LinearToy(weights), all_alike(2, 1, N_PEAKS), allowed=torch.tensor([1, 4, 6])))
     assert scores.nonzero()[:, 0].tolist() == [1, 4, 6]
     np.testing.assert_allclose(scores[[1, 4, 6]].numpy(), weights[[1, 4, 6]], rtol=0.05)
 
 
 def test_features_are_bounded_to_the_largest_first_order_gains():
     weights = np.random.default_rng(3).normal(size=N_PEAKS)
-    scores = lime(problem(LinearToy(weights), all_alike(2, 0), value=1), max_features=4)
+    scores = lime(ask(LinearToy(weights), all_alike(2, 0, N_PEAKS), value=1), max_features=4)
     assert set(scores.nonzero()[:, 0].tolist()) == set(np.argsort(-weights)[:4].tolist())
 
 
 def test_cells_are_drawn_with_the_given_generator_and_counted():
     weights, opened = np.random.default_rng(4).normal(size=40), open_peaks(30)
-    asked = problem(LinearToy(weights), opened, seed=5)
+    asked = ask(LinearToy(weights), opened, seed=5)
     scores = lime(asked, n_cells=4, n_neighbours=50)
     assert asked.cells.evaluations.n_forward == 4 * 50
-    again = lime(problem(LinearToy(weights), opened, seed=5), n_cells=4, n_neighbours=50)
-    other = lime(problem(LinearToy(weights), opened, seed=6), n_cells=4, n_neighbours=50)
+    again = lime(ask(LinearToy(weights), opened, seed=5), n_cells=4, n_neighbours=50)
+    other = lime(ask(LinearToy(weights), opened, seed=6), n_cells=4, n_neighbours=50)
     assert torch.equal(scores, again)
     assert not torch.equal(scores, other)

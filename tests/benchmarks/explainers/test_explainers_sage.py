@@ -4,26 +4,15 @@ import numpy as np
 import pytest
 import torch
 from models import open_peaks, random_surrogate
+from questions import all_alike, ask
 from scipy import sparse
 from toys import AllOfToy, AnyOfToy, LinearToy
 
-from benchmarks.explainers.problem import Problem
 from benchmarks.explainers.sage import sage
 from grids.analysis.redundancy import shapley
-from grids.search.objective import PerturbedCells
 
 N_PEAKS = 40
 ALLOWED = np.asarray([0, 2, 5, 14, 16, 19, 20, 33])
-
-
-def problem(surrogate, opened, value=0, allowed=None, seed=0) -> Problem:
-    cells = PerturbedCells(surrogate, opened, value)
-    allowed = torch.arange(cells.n_peaks) if allowed is None else allowed
-    return Problem(cells, 0, allowed, 3, np.random.default_rng(seed))
-
-
-def all_alike(n_cells: int, state: int, n_peaks: int = N_PEAKS) -> sparse.csr_matrix:
-    return sparse.csr_matrix(np.full((n_cells, n_peaks), state, dtype=np.uint8))
 
 
 def with_interactions() -> AnyOfToy:
@@ -63,7 +52,7 @@ def test_agrees_with_the_library_within_its_confidence_interval(
         candidates_only[:, ALLOWED].astype(float), n_permutations=1024, detect_convergence=False, bar=False
     )
     ours = sage(
-        problem(surrogate, sparse.csr_matrix(candidates_only), value, torch.from_numpy(ALLOWED)),
+        ask(surrogate, sparse.csr_matrix(candidates_only), value, allowed=ALLOWED),
         n_permutations=2000,
         signed=False,
     ).numpy()[ALLOWED]
@@ -78,8 +67,7 @@ def test_error_falls_with_the_square_root_of_the_permutations(value):
 
     def error(n_permutations: int) -> float:
         draws = [
-            sage(problem(surrogate, opened, value, seed=seed), n_permutations, signed=False)
-            for seed in range(8)
+            sage(ask(surrogate, opened, value, seed=seed), n_permutations, signed=False) for seed in range(8)
         ]
         return float(np.sqrt(((torch.stack(draws).numpy() - exact) ** 2).mean()))
 
@@ -95,14 +83,14 @@ def test_one_order_and_its_reverse_are_exact_where_effects_are_additive(value):
     opened = open_peaks(7)
     effect = (opened.toarray() != value) * weights
     expected = (effect * effect.sum(1, keepdims=True)).mean(0)
-    scores = sage(problem(LinearToy(weights), opened, value), n_permutations=14)
+    scores = sage(ask(LinearToy(weights), opened, value), n_permutations=14)
     np.testing.assert_allclose(scores.numpy(), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("toy", "value"), [(AnyOfToy, 0), (AllOfToy, 0), (AnyOfToy, 1), (AllOfToy, 1)])
 def test_members_of_a_gate_share_the_squared_height(toy, value):
     cells = all_alike(3, 1 - value)
-    scores = sage(problem(toy(N_PEAKS, [3, 7, 9], height=2.0), cells, value), n_permutations=2000)
+    scores = sage(ask(toy(N_PEAKS, [3, 7, 9], height=2.0), cells, value), n_permutations=2000)
     expected = np.where(np.isin(np.arange(N_PEAKS), [3, 7, 9]), 4.0 / 3, 0.0)
     np.testing.assert_allclose(scores.numpy(), expected, atol=0.15)
     np.testing.assert_allclose(float(scores.sum()), 4.0, rtol=1e-4)
@@ -112,7 +100,7 @@ def test_members_of_a_gate_share_the_squared_height(toy, value):
 def test_blocks_keep_the_sum_and_shrink_the_differences(n_blocks):
     weights = np.linspace(0.2, 2.0, N_PEAKS)
     total = weights.sum()
-    asked = problem(LinearToy(weights), all_alike(1, 1))
+    asked = ask(LinearToy(weights), all_alike(1, 1))
     scores = sage(asked, n_permutations=2000, n_blocks=n_blocks).numpy()
     # The value of a member of a block of b: its own and those of b - 1 others by chance, shared by b.
     size = N_PEAKS / n_blocks
@@ -127,14 +115,14 @@ def test_cells_that_move_the_other_way_count_negatively_where_signed():
     # Closing all peaks raises the gene, closing peak 0 lowers it: SAGE itself finds it harmful.
     weights = np.asarray([1.0, -2.0, -3.0])
     cells = all_alike(2, 1, n_peaks=3)
-    plain = sage(problem(LinearToy(weights), cells), 4, signed=False)
-    signed = sage(problem(LinearToy(weights), cells), 4)
+    plain = sage(ask(LinearToy(weights), cells), 4, signed=False)
+    signed = sage(ask(LinearToy(weights), cells), 4)
     np.testing.assert_allclose(plain.numpy(), weights * -4.0, rtol=1e-5)
     np.testing.assert_allclose(signed.numpy(), weights * 4.0, rtol=1e-5)
 
 
 def test_same_seed_same_values():
     surrogate, opened = with_interactions(), open_peaks(20, n_peaks=8, share=0.6)
-    first, again, other = (sage(problem(surrogate, opened, seed=seed), 20) for seed in (1, 1, 2))
+    first, again, other = (sage(ask(surrogate, opened, seed=seed), 20) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

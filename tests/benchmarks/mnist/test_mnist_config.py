@@ -4,19 +4,17 @@ import pytest
 import yaml
 from schemas import GUESTS, schema_of
 
-from benchmarks.mnist.digits import given_files
-from grids.io.config import check, check_files
+from grids.io.config import check
 from grids.io.errors import InputError
 
 SCHEMA = {"properties": GUESTS["mnist"]["properties"] | GUESTS["synthetic"]["properties"]}
-FILES = "train_images: a, train_labels: b"
 
 
 def defaults(name):
     return {key: entry.get("default") for key, entry in SCHEMA["properties"][name]["properties"].items()}
 
 
-@pytest.mark.parametrize("text", ["mnist: {}", f"mnist: {{idx_files: {{{FILES}}}}}", "synthetic: {}"])
+@pytest.mark.parametrize("text", ["mnist: {}", "synthetic: {}"])
 def test_a_benchmark_needs_no_data_and_no_tasks(text):
     config = yaml.safe_load(text)
     check(config, schema_of(config), "study.yaml")
@@ -31,11 +29,6 @@ def test_a_benchmark_needs_no_data_and_no_tasks(text):
         ("mnist: {setsize: 3}", "unknown key 'setsize' in 'mnist'. Did you mean 'set_size'?"),
         ("mnist: {set_size: 785}", "mnist.set_size: 785 is not allowed; expected a whole number"),
         ("mnist: {methods: [grids, distance]}", "mnist.methods[1]: 'distance' is not allowed; expected one of grids"),
-        ("mnist: {idx_files: {train_images: a}}", "'mnist.idx_files.train_labels' is missing; give path of the IDX"),
-        (
-            f"mnist: {{idx_files: {{{FILES}, test_labels: c}}}}",
-            "mnist.idx_files: give both test_images and test_labels, or neither",
-        ),
         ("synthetic: {functions: [xnor]}", "synthetic.functions[0]: 'xnor' is not allowed; expected one of additive"),
         ("synthetic: {background: [0.5]}", "synthetic.background[0]: 0.5 is not allowed; expected a number"),
     ],
@@ -44,17 +37,7 @@ def test_messages(text, expected):
     with pytest.raises(InputError) as error:
         config = yaml.safe_load(text)
         check(config, schema_of(config), "study.yaml")
-        given_files(config["mnist"]["idx_files"], "study.yaml")
     assert str(error.value).startswith(f"study.yaml: {expected}") and "\n" not in str(error.value)
-
-
-def test_idx_files_must_be_there(tmp_path):
-    (tmp_path / "images").touch()
-    config = {"mnist": {"idx_files": {"train_images": str(tmp_path / "images"), "train_labels": "absent"}}}
-    with pytest.raises(
-        InputError, match=r"study.yaml: mnist.idx_files.train_labels: there is no file 'absent'"
-    ):
-        check_files(config, schema_of(config), "study.yaml")
 
 
 def test_defaults_are_those_of_the_library():

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from benchmarks.scale.generator import PEAK_BP, PEAKS_OF_CHROMOSOME, Sizes, blocks, places, population
 from benchmarks.scale.storage import write_cells
-from benchmarks.scale.training_stages import preprocessing_settings
+from benchmarks.unfiltered import unfiltered
 from grids.data.assemblies import CHROMOSOME_SIZES
 from grids.data.chromosomes import sort_order
 from grids.io.backed import CsrWriter
@@ -79,7 +79,7 @@ def test_types_differ_in_both_modalities(multiome):
 def test_preprocessing_the_counts_yields_the_preprocessed_cells(files, multiome, tmp_path):
     from grids.data.preprocessing import preprocess
 
-    settings_ = preprocessing_settings({key: str(path) for key, path in files.items()}, SIZES.n_genes, 1)
+    settings_ = unfiltered(files["raw"], files["genes"], SIZES.n_genes, 1)
     result = preprocess(settings_).multiome
     for name in ("rna", "atac"):
         found, written = result.mod[name], getattr(multiome, name)

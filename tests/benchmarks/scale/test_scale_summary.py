@@ -3,8 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from benchmarks.scale.benchmark import MEASUREMENT_COLUMNS
@@ -17,7 +15,6 @@ from benchmarks.scale.summary import (
     RATIO_COLUMNS,
     costs,
     exponents,
-    fitted_exponent,
     memory_of_many_cells,
     ratios,
 )
@@ -117,15 +114,6 @@ def test_memory_of_many_cells_is_a_line():
     assert_allclose(row[["peak_mb_smallest", "peak_mb_largest"]].astype(float), [530, 930])
     assert_allclose([row["mb_per_thousand_cells"], row["mb_at_a_million_cells"]], [2, 2300])
     assert_allclose(row["standard_error"], np.sqrt((residual**2).sum() / (100**2 * 2)))
-
-
-@given(st.lists(st.floats(-2, 2), min_size=4, max_size=8), st.floats(-1, 3))
-def test_the_fit_is_least_squares(noise, slope):
-    x = np.arange(len(noise)) * 0.7
-    y = slope * x + noise
-    found, error = fitted_exponent(np.exp(x), np.exp(y))
-    coefficients, covariance = np.polyfit(x, y, 1, cov=True)
-    assert_allclose([found, error], [coefficients[0], covariance[0, 0] ** 0.5], rtol=1e-5, atol=1e-6)
 
 
 def test_the_figure_shows_points_and_exponents(measurements):

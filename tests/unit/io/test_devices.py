@@ -16,7 +16,7 @@ from models import N_PEAKS, open_peaks, random_surrogate, toy_multiome
 from pretend_device import TwoDevices, pretend_device
 
 from benchmarks.explainers.run import METHODS
-from benchmarks.explainers.single_cell import explain_tasks
+from benchmarks.explainers.single_cell import Wanted, explain_tasks
 from grids.analysis.effects import measure_effects
 from grids.analysis.evidence.scores import score_peaks
 from grids.analysis.redundancy.analysis import analyse_sets
@@ -206,10 +206,8 @@ def test_explainers_find_the_same_sets(elsewhere, cells_of_type, windows, method
     cells, task = cells_of_type["test"], TASKS[:1]
     for device in ("cpu", elsewhere.device):
         surrogate = random_surrogate("paper").to(device)
-        question = {"settings": QUICK, "scope": "window", "direction": "silence"}
-        asked.append(
-            explain_tasks(surrogate, cells, task, windows, GENE_TABLE, [method], [2], 1, **question)[:2]
-        )
+        methods, wanted = {method: QUICK.get(method, {})}, Wanted([2], "window")
+        asked.append(explain_tasks(surrogate, cells, task, windows, GENE_TABLE, methods, wanted, 1)[:2])
     if method == "smoothgrad" and elsewhere.device == "cuda":
         assert len(asked[1][0]) == 2  # its noise is drawn on the device
     else:

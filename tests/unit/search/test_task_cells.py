@@ -8,7 +8,7 @@ from refitted_toys import ReplicatedToy, WindowToy, window_surrogate
 from scipy import sparse
 from toys import LinearToy
 
-from benchmarks.explainers.single_cell import explain_tasks
+from benchmarks.explainers.single_cell import Wanted, explain_tasks
 from grids.analysis.effects import measure_effects
 from grids.analysis.evidence.scores import score_peaks
 from grids.analysis.redundancy.analysis import analyse_sets
@@ -161,7 +161,7 @@ def test_sets_are_found_in_draws_of_training_cells_and_measured_in_those_of_test
     measure_specificity(surrogate, test.atac, "A", sets, n_bootstrap=20, seed=7)
     measure_states(surrogate, test, "A", sets, [{"key": "split"}], n_bootstrap=20, n_permutations=9, seed=7)
     score_peaks(surrogate, test.atac.X, tasks, windows, 7)
-    explain_tasks(surrogate, train, tasks, windows, genes, ["knock_out"], [2], 7)
+    explain_tasks(surrogate, train, tasks, windows, genes, {"knock_out": {}}, Wanted([2]), 7)
     assert len(seen) == 8
     assert set(seen) == {(7, "train", 40), (7, "test", 30)}
 

@@ -34,12 +34,11 @@ rule explain_tasks:
         runtime=minutes(240, per_input_mb=2),
     params:
         cell_type=cell_type_of,
-        methods=lambda wildcards: BENCHMARK_JOBS[wildcards.benchmark_job],
-        benchmark=lambda wildcards: {
+        settings=lambda wildcards: explainer_settings(
+            config, BENCHMARK_JOBS[wildcards.benchmark_job]
+        ),
+        wanted={
             "set_sizes": BENCHMARK["set_sizes"],
-            "settings": explainer_settings(
-                config, BENCHMARK_JOBS[wildcards.benchmark_job]
-            ),
             "scope": config["search"]["scope"],
             "direction": config["search"]["direction"],
         },

@@ -1,6 +1,7 @@
 """Every explainer on the tasks of one cell type: which sets it finds, what that costs, and what they do."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -8,21 +9,38 @@ from tqdm import tqdm
 
 from benchmarks.explainers.problem import Problem
 from benchmarks.explainers.run import explain
-from grids.analysis.effects import TASK_KEYS, accessibility_bins, distance_classes, draw_null_sets
+from grids.analysis.effects import accessibility_bins, distance_classes, draw_null_sets
 from grids.data.intervals import distance_to_tss
 from grids.io.cells import Multiome
 from grids.io.logging import log
 from grids.io.seeds import generator
-from grids.io.tables import SKIPPED_COLUMNS
+from grids.io.tables import SET_KEYS, SKIPPED_COLUMNS
+from grids.search.sets import FOUND_COLUMNS
 from grids.search.task_cells import TaskCells
 from grids.search.transitions import VALUE_OF_DIRECTION
 
-FOUND_COLUMNS = [*TASK_KEYS, "set_size", "rank", "peak", "share_of_restarts"]
 COST_COLUMNS = [
-    *TASK_KEYS, "set_size", "n_candidates", "n_train_cells", "seconds", "n_forward", "n_backward",
+    *SET_KEYS, "n_candidates", "n_train_cells", "seconds", "n_forward", "n_backward",
     "mean_train_before", "mean_train_after",
 ]  # fmt: skip
 MATCHED = "random_matched"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which sets the methods look for.
+
+    Attributes
+    ----------
+    set_sizes : iterable of int
+    scope : {"genome", "window"}
+        Candidates: every peak that the surrogate sees for the gene, or those in the gene's window.
+    direction : {"silence", "activate"}
+    """
+
+    set_sizes: Iterable[int]
+    scope: str = "genome"
+    direction: str = "silence"
 
 
 def explain_tasks(
@@ -31,13 +49,9 @@ def explain_tasks(
     tasks: pd.DataFrame,
     windows: pd.DataFrame,
     genes: pd.DataFrame,
-    methods: Iterable[str],
-    set_sizes: Iterable[int],
+    methods: Mapping[str, Mapping],
+    wanted: Wanted,
     seed: int,
-    *,
-    settings: Mapping[str, Mapping] | None = None,
-    scope: str = "genome",
-    direction: str = "silence",
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Let methods find sets of each size, for all tasks of one cell type.
 
@@ -49,78 +63,65 @@ def explain_tasks(
     tasks : DataFrame
         Columns ``cell_type, gene``; one cell type.
     windows : DataFrame
-        Columns ``peak, gene``; read with ``scope="window"`` only.
+        Columns ``peak, gene``; read with the scope ``window`` only.
     genes : DataFrame
         `gene chromosome start end strand tss`.
-    methods : iterable of str
-        Among :data:`benchmarks.explainers.run.METHODS`.
-    set_sizes : iterable of int
+    methods : mapping of str to mapping
+        Those to run, among :data:`benchmarks.explainers.run.METHODS`: the keywords of each, beside its defaults.
+    wanted : Wanted
     seed : int
-    settings : mapping of method to mapping, optional
-        Keywords of a method, beside its defaults.
-    scope : {"genome", "window"}
-        Candidates: every peak that the surrogate sees for the gene, or those in the gene's window.
-    direction : {"silence", "activate"}
 
     Returns
     -------
     sets : DataFrame
-        :data:`FOUND_COLUMNS`; a row per member, the first to be perturbed in front.
+        :data:`~grids.search.sets.FOUND_COLUMNS`; a row per member, the first to be perturbed in front.
     costs : DataFrame
         :data:`COST_COLUMNS`; a row per set. `n_forward`, `n_backward`: cells predicted, and gradients of a
         prediction. `mean_train_*`: mean predicted log-expression of the training cells, before and after.
     skipped : DataFrame
         ``cell_type, gene, reason``.
     """
-    task_cells = TaskCells(
-        surrogate, multiome.atac.X, VALUE_OF_DIRECTION[direction], seed=seed, split="train"
-    )
+    value = VALUE_OF_DIRECTION[wanted.direction]
+    task_cells = TaskCells(surrogate, multiome.atac.X, value, seed=seed, split="train")
     gene_rows = genes.drop_duplicates("gene").set_index("gene", drop=False)
     place = multiome.atac.var[["chromosome", "start", "end"]]
-    settings = settings or {}
-    sets, costs, skipped = [], [], []
     if "correlation" in methods and not multiome.paired:
         log.warning("correlation is left out: it needs RNA and ATAC of the same cells")
-        methods = [method for method in methods if method != "correlation"]
-    bar = tqdm([(*task, m) for task in tasks[["cell_type", "gene"]].to_numpy() for m in methods], unit="run")
-    for cell_type, gene, method in bar:
-        bar.set_description(f"{cell_type} {gene} {method}")
+        methods = {name: settings for name, settings in methods.items() if name != "correlation"}
+    sets, costs, skipped = [], [], []
+    for cell_type, gene in tqdm(tasks[["cell_type", "gene"]].to_numpy(), unit="gene"):
         if gene not in surrogate.genes:
             skipped.append([cell_type, gene, f"not among the genes of the {surrogate.name} surrogate"])
             continue
         cells, column, names = task_cells.of(gene)
-        allowed = task_cells.candidates(gene, windows if scope == "window" else None)
-        sizes = [size for size in set_sizes if size <= len(allowed)]
-        for size in sorted(set(set_sizes) - set(sizes)):
-            reason = f"{len(allowed)} candidate peaks ({scope}), benchmark.set_sizes has {size}"
+        allowed = task_cells.candidates(gene, windows if wanted.scope == "window" else None)
+        sizes = [size for size in wanted.set_sizes if size <= len(allowed)]
+        for size in sorted(set(wanted.set_sizes) - set(sizes)):
+            reason = f"{len(allowed)} candidate peaks ({wanted.scope}), benchmark.set_sizes has {size}"
             skipped.append([cell_type, gene, reason])
         if not sizes:
             continue
-        problem = Problem(
-            cells=cells,
-            gene=column,
-            allowed=allowed,
-            set_size=max(sizes),
-            rng=generator(seed, "explain", method, cell_type, gene),
-            distance_bp=distance_to_tss(place.loc[names], gene_rows.loc[gene]),
-            observed=_observed(multiome, gene),
-        )
+        distance_bp = distance_to_tss(place.loc[names], gene_rows.loc[gene])
+        observed = _observed(multiome, gene)
         before = float(cells.predict(column).mean())
-        for size, found in explain(problem, method, settings.get(method), sizes).items():
-            key = [surrogate.name, method, cell_type, gene, direction, size]
-            after = float(cells.mean_of_sets(found.members[None], column)[0])
-            cost = [found.seconds, found.n_forward, found.n_backward]
-            costs.append([*key, len(allowed), len(cells), *cost, before, after])
-            for rank, member in enumerate(found.members.tolist(), start=1):
-                sets.append([*key, rank, names[member], np.nan])
-            log.info(
-                "%s, %s, %s, %d peaks: mean log-expression %.4f -> %.4f in %.1f s",
-                cell_type, gene, method, size, before, after, found.seconds,
-            )  # fmt: skip
+        for method, settings in methods.items():
+            rng = generator(seed, "explain", method, cell_type, gene)
+            problem = Problem(cells, column, allowed, max(sizes), rng, distance_bp, observed)
+            for size, found in explain(problem, method, settings, sizes).items():
+                key = [surrogate.name, method, cell_type, gene, wanted.direction, size]
+                after = float(cells.mean_of_sets(found.members[None], column)[0])
+                cost = [found.seconds, found.n_forward, found.n_backward]
+                costs.append([*key, len(allowed), len(cells), *cost, before, after])
+                for rank, member in enumerate(found.members.tolist(), start=1):
+                    sets.append([*key, rank, names[member], np.nan])
+                log.info(
+                    "%s, %s, %s, %d peaks: mean log-expression %.4f -> %.4f in %.1f s",
+                    cell_type, gene, method, size, before, after, found.seconds,
+                )  # fmt: skip
     return (
         pd.DataFrame(sets, columns=FOUND_COLUMNS),
         pd.DataFrame(costs, columns=COST_COLUMNS),
-        pd.DataFrame(skipped, columns=SKIPPED_COLUMNS).drop_duplicates(ignore_index=True),
+        pd.DataFrame(skipped, columns=SKIPPED_COLUMNS),
     )
 
 
@@ -168,9 +169,9 @@ def matched_random_sets(
     """
     gene_rows = genes.drop_duplicates("gene").set_index("gene", drop=False)
     bins, drawn = accessibility_bins(accessibility), []
-    for key, rows in sets[sets["method"] == like].groupby([*TASK_KEYS, "set_size"], sort=False):
-        gene = key[TASK_KEYS.index("gene")]
-        view = surrogate.for_gene(gene) if hasattr(surrogate, "for_gene") else surrogate
+    for key, rows in sets[sets["method"] == like].groupby(SET_KEYS, sort=False):
+        gene = key[SET_KEYS.index("gene")]
+        view = surrogate.for_gene(gene)
         seen = peaks.index.get_indexer(view.peaks)
         members = pd.Index(view.peaks).get_indexer(rows.sort_values("rank")["peak"])
         classes = distance_classes(distance_to_tss(peaks.iloc[seen], gene_rows.loc[gene]), **windows)

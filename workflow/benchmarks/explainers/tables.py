@@ -8,12 +8,6 @@ import pandas as pd
 from benchmarks.explainers.comparisons import GROUP, MEASURES, TASK, over_all_tasks
 from benchmarks.explainers.methods import REFERENCE, in_order, method_name
 
-RESULT_COLUMNS = [
-    *GROUP, "method", "n_tasks",
-    *(f"{of_tasks}_{measure}" for measure in MEASURES for of_tasks in ("median", "lower_quartile", "upper_quartile")),
-    "wins", "ties", "losses", "task_p_value", "task_q_value", "task_rank_biserial", "cell_p_value",
-    "cell_rank_biserial", "seconds_per_task", "n_forward_per_task", "n_backward_per_task",
-]  # fmt: skip
 TESTS = [
     "wins", "ties", "losses", "task_p_value", "task_q_value", "task_rank_biserial", "cell_p_value",
     "cell_rank_biserial",
@@ -23,6 +17,11 @@ COSTS = {
     "n_forward": "n_forward_per_task",
     "n_backward": "n_backward_per_task",
 }
+RESULT_COLUMNS = [
+    *GROUP, "method", "n_tasks",
+    *(f"{of_tasks}_{measure}" for measure in MEASURES for of_tasks in ("median", "lower_quartile", "upper_quartile")),
+    *TESTS, *COSTS.values(),
+]  # fmt: skip
 
 # What pandas leaves as it is and LaTeX's standard encoding would print as something else.
 LATEX = {"−": "$-$", "–": "--", "|": r"\textbar{}", "<": r"\textless{}", ">": r"\textgreater{}"}

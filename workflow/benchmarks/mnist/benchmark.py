@@ -11,16 +11,17 @@ from benchmarks.explainers.problem import Problem
 from benchmarks.explainers.run import explain
 from benchmarks.mnist.classifier import Classifier
 from benchmarks.mnist.digits import EXPLAINED, SIDE
-from grids.analysis.effects import CELL_COLUMNS, TASK_KEYS
+from grids.analysis.effects import CELL_COLUMNS
 from grids.io.cells import Modality
 from grids.io.seeds import generator
+from grids.io.tables import SET_KEYS
 from grids.search.objective import PerturbedCells
 
 DIRECTION, CLOSED = "silence", 0
 # Windows of CXPlain are squares, of 2 x 2 pixels in the supplement.
 IMAGE_SETTINGS = {"cxplain_4": {"image_width": SIDE}}
 EFFECT_COLUMNS = [
-    *TASK_KEYS, "set_size", "n_cells", "mean_before", "mean_after", "log_change", "seconds", "n_forward",
+    *SET_KEYS, "n_cells", "mean_before", "mean_after", "log_change", "seconds", "n_forward",
     "n_backward",
 ]  # fmt: skip
 SET_COLUMNS = ["method", "rank", "peak", "row", "column"]
@@ -65,14 +66,8 @@ def run_method(
     cells = PerturbedCells(classifier, test.X, CLOSED)
     before, after = cells.predict(0).numpy(), cells.predict_sets(found.members[None], 0)[0].numpy()
     (gene,) = classifier.genes
-    key = {
-        "surrogate": classifier.name,
-        "method": method,
-        "cell_type": EXPLAINED,
-        "gene": gene,
-        "direction": DIRECTION,
-        "set_size": set_size,
-    }
+    task = [classifier.name, method, EXPLAINED, gene, DIRECTION, set_size]
+    key = dict(zip(SET_KEYS, task, strict=True))
     effects = {
         **key,
         "n_cells": len(before),
@@ -83,19 +78,13 @@ def run_method(
         "n_forward": found.n_forward,
         "n_backward": found.n_backward,
     }
-    per_cell = pd.DataFrame({"cell": test.obs.index, "before": before, "after": after, "observed": np.nan})
-    pixels = digits.var.iloc[found.members.numpy()]
-    sets = pd.DataFrame(
-        {
-            "method": method,
-            "rank": np.arange(1, set_size + 1),
-            "peak": pixels.index,
-            "row": pixels["row"].to_numpy(),
-            "column": pixels["column"].to_numpy(),
-        }
-    )
+    per_cell = {**key, "cell": test.obs.index, "before": before, "after": after, "observed": np.nan}
+    pixels = digits.var.iloc[found.members.numpy()].rename_axis("peak").reset_index()
+    sets = pixels.assign(method=method, rank=np.arange(1, set_size + 1))
     return Result(
-        pd.DataFrame([effects])[EFFECT_COLUMNS], per_cell.assign(**key)[CELL_COLUMNS], sets[SET_COLUMNS]
+        pd.DataFrame([effects], columns=EFFECT_COLUMNS),
+        pd.DataFrame(per_cell, columns=CELL_COLUMNS),
+        sets[SET_COLUMNS],
     )
 
 

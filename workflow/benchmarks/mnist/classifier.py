@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from grids.surrogates import storage
 from grids.surrogates.pooling import PooledSurrogate
 
 
+@storage.register
 class Classifier(PooledSurrogate):
     """Multilayer perceptron with ReLU; pixels are its peaks, the log odds of one of two classes its only gene.
 

@@ -1,13 +1,8 @@
 """The image benchmark: explainers of a classifier of handwritten digits."""
 
 from benchmarks.explainers.jobs import explainer_settings, jobs
-from benchmarks.mnist.digits import given_files
 
 MNIST_JOBS = jobs(config["mnist"]["methods"])
-try:
-    MNIST_FILES = given_files(config["mnist"]["idx_files"], CONFIG_SOURCE)
-except InputError as error:
-    raise SystemExit(error.report)
 
 
 wildcard_constraints:
@@ -15,8 +10,6 @@ wildcard_constraints:
 
 
 rule train_mnist_classifier:
-    input:
-        **MNIST_FILES,
     output:
         digits="<results>/mnist/digits.h5ad",
         classifier="<results>/mnist/classifier.safetensors",
@@ -33,15 +26,11 @@ rule train_mnist_classifier:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000, per_input_mb=50),
-        runtime=minutes(30, per_input_mb=1),
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        settings=lambda wildcards: {
-            key: config["mnist"][key]
-            for key in ("idx_files", "threshold", "classifier")
-        },
+        settings={key: config["mnist"][key] for key in ("threshold", "classifier")},
         seed=seed_for("train_mnist_classifier"),
-        stamps=stamps("mnist."),
         code=code_of("mnist/train_mnist_classifier"),
     script:
         "scripts/train_mnist_classifier.py"

@@ -10,15 +10,13 @@ from anndata.io import write_elem
 from scipy import sparse
 
 from benchmarks.scale.generator import GENE_BP, PEAK_BP, Sizes, blocks, places, population
+from benchmarks.unfiltered import SHARES, TARGET_SUM
 from grids import __version__
 from grids.data.peaks import peak_names
 from grids.data.preprocessing import split_cells
 from grids.io.backed import CsrWriter
 from grids.io.seeds import generator
 from grids.io.writing import whole
-
-SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
-TARGET_SUM = 1e4
 
 
 def write_cells(

@@ -15,15 +15,8 @@ RATIO_COLUMNS = [
     "dense_result", "same_result",
 ]  # fmt: skip
 EXPONENT_COLUMNS = [
-    "stage",
-    "size",
-    "quantity",
-    "exponent",
-    "standard_error",
-    "n_values",
-    "smallest",
-    "largest",
-]
+    "stage", "size", "quantity", "exponent", "standard_error", "n_values", "smallest", "largest",
+]  # fmt: skip
 MEMORY_COLUMNS = [
     "stage", "n_values", "smallest", "largest", "peak_mb_smallest", "peak_mb_largest", "mb_per_thousand_cells",
     "standard_error", "mb_at_a_million_cells",
@@ -79,16 +72,12 @@ def ratios(costs_: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame, :data:`RATIO_COLUMNS`
     """
+    keys, measured = ["point", "stage"], ["seconds", "peak_mb", "result"]
     is_dense = costs_["stage"].str.startswith(DENSE)
-    dense = costs_[is_dense].assign(stage=costs_["stage"].str.removeprefix(DENSE))
-    wanted = ["point", "stage", "seconds", "peak_mb", "result"]
-    both = costs_.loc[~is_dense, wanted].merge(
-        dense[wanted], on=["point", "stage"], suffixes=("_pooled", "_dense")
-    )
-    for name in wanted[2:]:
-        both = both.rename(
-            columns={f"{name}_{version}": f"{version}_{name}" for version in ("pooled", "dense")}
-        )
+    dense = costs_[is_dense].assign(stage=costs_["stage"].str.removeprefix(DENSE)).set_index(keys)
+    pooled = costs_[~is_dense].set_index(keys)
+    both = pooled[measured].add_prefix("pooled_").join(dense[measured].add_prefix("dense_"), how="inner")
+    both = both.reset_index()
     both["ratio"] = both["dense_seconds"] / both["pooled_seconds"]
     both["same_result"] = np.isclose(
         both["pooled_result"], both["dense_result"], rtol=RELATIVE_TOLERANCE, atol=0
@@ -121,10 +110,9 @@ def exponents(costs_: pd.DataFrame) -> pd.DataFrame:
             if part[size].nunique() < 3:
                 continue
             for quantity in ("seconds", "cpu_seconds", "memory_mb"):
-                slope, error = fitted_exponent(part[size], part[quantity])
-                rows.append(
-                    [stage, size, quantity, slope, error, len(part), part[size].min(), part[size].max()]
-                )
+                line, covariance = np.polyfit(np.log(part[size]), np.log(part[quantity]), 1, cov=True)
+                found = [line[0], covariance[0, 0] ** 0.5, len(part), part[size].min(), part[size].max()]
+                rows.append([stage, size, quantity, *found])
     return pd.DataFrame(rows, columns=EXPONENT_COLUMNS)
 
 
@@ -151,18 +139,3 @@ def memory_of_many_cells(costs_: pd.DataFrame) -> pd.DataFrame:
         at_million = line.intercept + 1000 * line.slope
         rows.append([stage, len(part), *ends, *of_ends, line.slope, line.stderr, at_million])
     return pd.DataFrame(rows, columns=MEMORY_COLUMNS)
-
-
-def fitted_exponent(size: np.ndarray, cost: np.ndarray) -> tuple[float, float]:
-    """Least-squares slope of log cost against log size, and its standard error (from the residuals).
-
-    Parameters
-    ----------
-    size, cost : array, shape (n,)
-        Positive; at least three different sizes.
-    """
-    x, y = np.log(np.asarray(size, float)), np.log(np.asarray(cost, float))
-    x = x - x.mean()
-    slope = x @ y / (x @ x)
-    residuals = y - y.mean() - slope * x
-    return float(slope), float(np.sqrt(residuals @ residuals / (len(x) - 2) / (x @ x)))

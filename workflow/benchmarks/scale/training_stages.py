@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from benchmarks.scale import dense
 from benchmarks.scale.measure import Work
 from benchmarks.scale.question import PAPER_ENCODER, untrained
-from benchmarks.scale.storage import SHARES, TARGET_SUM
+from benchmarks.unfiltered import unfiltered
 from grids.io.cells import read_multiome
 from grids.io.seeds import generator
 from grids.surrogates import storage
@@ -26,23 +26,11 @@ BATCH = 128
 STEP_EVERY = 32
 
 
-def preprocessing_settings(files: Mapping, n_genes: int, seed: int) -> dict:
-    """A config that filters nothing out that has a count."""
-    thresholds = dict.fromkeys(("min_fragments", "min_genes", "min_tss_enrichment"), 0)
-    minima = dict.fromkeys(("min_cells_per_gene", "min_cells_per_peak", "min_cells_per_type"), 1)
-    return {
-        "seed": seed,
-        "input": {"multiome": files["raw"], "genes": files["genes"], "cell_type_key": "cell_type"},
-        "quality_control": thresholds | minima,
-        "preprocessing": {"target_sum": TARGET_SUM, "n_variable_genes": n_genes, "split": SHARES},
-    }
-
-
 def preprocessing(files: Mapping, point: Mapping, seed: int) -> Work:
     """Raw counts to the preprocessed multiome, on disk; result: peaks kept."""
     from grids.data.preprocessing import preprocess, write
 
-    settings = preprocessing_settings(files, point["n_genes"], seed)
+    settings = unfiltered(files["raw"], files["genes"], point["n_genes"], seed)
     written = Path(files["raw"]).with_name(f"preprocessing.{os.getpid()}.h5mu")
 
     def work() -> float:

@@ -12,6 +12,7 @@ import pandas as pd
 from anndata.io import read_elem
 from scipy import sparse
 
+from benchmarks.unfiltered import unfiltered
 from grids.data import intervals
 from grids.data.preprocessing import Preprocessed, preprocess
 from grids.data.simulation.logics import genes_of_logics
@@ -22,11 +23,6 @@ from grids.io.errors import InputError
 
 CELL_TYPE = "Excitatory"  # the simulator's first cell type, here the only one
 N_OTHER_GENES, N_OTHER_PEAKS = 800, 7200  # without planted regulation: depths and states come from many
-_PREPROCESSING = {
-    "target_sum": 1e4,
-    "n_variable_genes": 1_000_000,
-    "split": {"train": 0.7, "validation": 0.1, "test": 0.2},
-}
 
 
 @dataclass(frozen=True)
@@ -127,10 +123,11 @@ def simulate(
     truth : DataFrame
     """
     n_planted = sum(genes_of_logics(n_genes_per_logic).values())
+    n_genes = n_planted + N_OTHER_GENES
     design = Design(
         n_cells,
         n_peaks=n_planted * (n_candidates + 1) + N_OTHER_GENES + N_OTHER_PEAKS,
-        n_genes=n_planted + N_OTHER_GENES,
+        n_genes=n_genes,
         n_cell_types=1,
         n_planted_per_logic=n_genes_per_logic,
         n_candidates=n_candidates,
@@ -143,7 +140,7 @@ def simulate(
     with TemporaryDirectory() as folder:
         multiome, genes, truth = (Path(folder, name) for name in ("raw.h5mu", "genes.bed", "truth.tsv"))
         write_simulation(simulation, multiome, genes, truth)
-        preprocessed = preprocess(_config(seed, multiome, genes), source="truth benchmark")
+        preprocessed = preprocess(unfiltered(multiome, genes, n_genes, seed), source="truth benchmark")
     windows = intervals.link_windows(preprocessed.accessibility, preprocessed.genes)
     planted = simulation.truth[["gene", "peak"]]
     windows = windows.merge(planted, on=["gene", "peak"], validate="one_to_one")
@@ -153,23 +150,6 @@ def simulate(
             f"{n_cells} cells; raise n_cells or detection"
         )
     return preprocessed, windows, simulation.truth
-
-
-def _config(seed: int, multiome: Path, genes: Path) -> dict:
-    return {
-        "seed": seed,
-        "input": {"multiome": str(multiome), "genes": str(genes), "cell_type_key": "cell_type"},
-        "quality_control": {
-            "min_fragments": 0,
-            "min_genes": 0,
-            "min_tss_enrichment": 0,
-            "min_cells_per_gene": 1,
-            "min_cells_per_peak": 1,
-            "min_cells_per_type": 1,
-        },
-        "preprocessing": _PREPROCESSING,
-        "tasks": {},
-    }
 
 
 def read(

@@ -5,14 +5,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.explainers.comparisons import TASK
-from benchmarks.explainers.figures.benchmark_methods import (
-    GROUP,
-    groups,
-    looks,
-    method_legend,
-    shares_of_reference,
-)
+from benchmarks.explainers.comparisons import GROUP, TASK
+from benchmarks.explainers.figures.benchmark_methods import groups, looks, method_legend, shares_of_reference
 from grids.figures.style import (
     DOUBLE_COLUMN,
     PALE,

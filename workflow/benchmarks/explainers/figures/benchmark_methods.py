@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from benchmarks.explainers.comparisons import GROUP, TASK
 from benchmarks.explainers.methods import REFERENCE, in_order, method_name
 from grids.figures.style import (
     BLUE,
@@ -45,7 +46,6 @@ LOOKS = {
     "random": (INK, "X"),
     "random_matched": (INK, "P"),
 }
-GROUP = ["surrogate", "direction", "set_size"]
 
 
 def looks(methods: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -100,7 +100,7 @@ def shares_of_reference(effects: pd.DataFrame, measure: str = "log_change") -> p
     DataFrame
         The rows of tasks that the reference moved in the direction asked, with a column ``share``.
     """
-    keys = [*GROUP, "cell_type", "gene"]
+    keys = [*GROUP, *TASK]
     own = effects[effects["method"] == REFERENCE].set_index(keys)[measure].rename("of_reference")
     joined = effects.join(own, on=keys)
     sign = joined["direction"].map({"silence": -1.0}).fillna(1.0)

@@ -1,6 +1,6 @@
 """Let one method (or several quick ones) find its sets for all tasks of one cell type."""
 
-from benchmarks.explainers.single_cell import explain_tasks
+from benchmarks.explainers.single_cell import Wanted, explain_tasks
 from grids.io import tables
 from grids.io.caps import EXPLAINED_CELLS
 from grids.io.cells import read_multiome
@@ -18,9 +18,9 @@ with job(snakemake) as log:
         tasks[tasks["cell_type"] == cell_type],
         tables.read(snakemake.input.windows, usecols=["peak", "gene"]),
         tables.read(snakemake.input.genes),
-        snakemake.params.methods,
-        seed=snakemake.params.seed,
-        **snakemake.params.benchmark,
+        snakemake.params.settings,
+        Wanted(**snakemake.params.wanted),
+        snakemake.params.seed,
     )
     tables.write(sets, snakemake.output.sets)
     tables.write(costs, snakemake.output.costs)

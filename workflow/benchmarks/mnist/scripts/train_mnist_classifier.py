@@ -8,7 +8,7 @@ from grids.surrogates import storage
 
 with job(snakemake) as log:
     settings, seed = snakemake.params.settings, snakemake.params.seed
-    data = digits.read_digits(settings["threshold"], seed, settings["idx_files"])
+    data = digits.read_digits(settings["threshold"], seed)
     classifier, quality = train_classifier(data, ClassifierSettings(**settings["classifier"]), seed)
     digits.write(data, snakemake.output.digits)
     storage.save(classifier, snakemake.output.classifier, seed=seed)

@@ -17,7 +17,7 @@ INPUT_FILES = ("multiome", "rna", "atac", "genes")
 
 
 def with_guests(schema: dict, *guests: dict, config: dict) -> dict:
-    """The schema of a run: the study's, and those of the benchmarks that are its guests.
+    """The schema of a run: the study's, and those of its guests.
 
     Parameters
     ----------
@@ -25,21 +25,24 @@ def with_guests(schema: dict, *guests: dict, config: dict) -> dict:
         JSON schema of a study's config.
     *guests : dict
         Schemas that add keys. One with `instead_of_study` brings its own data, and the words of it why: no study is
-        then asked for, nor allowed.
+        then asked for, nor allowed. One with `beside_study` names the key that adds it to a study.
     config : dict
 
     Returns
     -------
     dict
-        With ``instead_of_study``: the words by the keys of such guests.
+        With ``instead_of_study``: the words by the keys of such guests; ``of_study``: keys that only a study has.
     """
-    properties, instead = dict(schema["properties"]), {}
+    properties, instead, of_study = dict(schema["properties"]), {}, ["input", "tasks"]
     for guest in guests:
         properties |= guest["properties"]
         if "instead_of_study" in guest:
             instead |= dict.fromkeys(guest["properties"], guest["instead_of_study"])
+        if "beside_study" in guest:
+            of_study.append(guest["beside_study"])
     required = [] if {*instead} & {*config} else ["input", "tasks"]
-    return {**schema, "properties": properties, "required": required, "instead_of_study": instead}
+    about = {"instead_of_study": instead, "of_study": of_study}
+    return {**schema, **about, "properties": properties, "required": required}
 
 
 def check(config: dict, schema: dict, source: str) -> None:
@@ -68,7 +71,8 @@ def _contradictions(
     """Checks of keys against each other, each behind the sections that it looks at."""
     instead = schema.get("instead_of_study", {})
     if {*instead} & {*config}:
-        yield {"input", "tasks", "benchmark", *instead}, partial(_check_no_study, sound, instead, source)
+        sections = {*schema["of_study"], *instead}
+        yield sections, partial(_check_no_study, sound, schema, source)
     elif "input" in sound:
         yield {"input"}, partial(_check_input, sound["input"], source)
     split = sound.get("preprocessing", {}).get("split", {})
@@ -222,10 +226,11 @@ def _check_variables(path: str | Path, where: str) -> None:
         )
 
 
-def _check_no_study(config: dict, instead: dict[str, str], source: str) -> None:
-    """A benchmark that makes or brings its own data stands alone."""
+def _check_no_study(config: dict, schema: dict, source: str) -> None:
+    """A guest that makes or brings its own data stands alone."""
+    instead = schema["instead_of_study"]
     name, *others = (name for name in instead if name in config)
-    given = others or [key for key in ("input", "tasks", "benchmark") if key in config]
+    given = others or [key for key in schema["of_study"] if key in config]
     if given:
         given = " and ".join(given)
         raise InputError(

@@ -9,17 +9,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 import grids
-from benchmarks.mnist.classifier import Classifier
 from grids.io import devices
 from grids.io.errors import InputError, listing
 from grids.io.writing import whole
 from grids.surrogates.cross_modality.model import CrossModalitySurrogate
+from grids.surrogates.pooling import Surrogate
 from grids.surrogates.window.model import WindowSurrogate
 
 FORMAT = "grids-surrogate-1"
 _NAMES = ("peaks", "genes", "cell_types")
-
-Surrogate = CrossModalitySurrogate | WindowSurrogate | Classifier
 
 
 def _encode(names: list[str]) -> torch.Tensor:
@@ -32,7 +30,7 @@ def save(surrogate: Surrogate, path: str | os.PathLike, **metadata: object) -> N
 
     Parameters
     ----------
-    surrogate : CrossModalitySurrogate, WindowSurrogate or Classifier
+    surrogate : Surrogate
     path : path
         Written under a temporary name and renamed.
     **metadata
@@ -110,8 +108,13 @@ def _restore_cross_modality(names: dict, weights: dict, options: dict) -> CrossM
 _RESTORE = {
     CrossModalitySurrogate.name: _restore_cross_modality,
     WindowSurrogate.name: WindowSurrogate.restore,
-    Classifier.name: Classifier.restore,
 }
+
+
+def register(kind: type[Surrogate]) -> type[Surrogate]:
+    """Let :func:`load` read another kind: a class with a `name` and ``restore(names, weights, options)``."""
+    _RESTORE[kind.name] = kind.restore
+    return kind
 
 
 def _open(path: str | os.PathLike):
