@@ -5,16 +5,16 @@ import pytest
 from scipy.stats import kstest, ttest_1samp
 from scipy.stats import t as t_distribution
 
-from grids.analysis.redundancy.set_tables import judge
-from grids.analysis.redundancy.statistics import (
+from grids.analysis.redundancy.subsets import measure_subsets
+from grids.analysis.redundancy.verdict import (
     backups,
-    bootstrap_weights,
     class_of_set,
+    judge,
     n_sufficient,
     p_values,
     redundancy_index,
 )
-from grids.analysis.redundancy.subsets import measure_subsets
+from grids.analysis.statistics import bootstrap_weights
 
 SILENCE = -1.0
 
@@ -60,7 +60,7 @@ def test_intervals_cover_the_population(function, index, name):
         verdict = judge(measure(function, opened, rng), SILENCE)
         covered += verdict.index_low - 1e-9 <= index <= verdict.index_high + 1e-9
         joint_covered += verdict.joint_low <= joint <= verdict.joint_high
-        assert verdict.name == name
+        assert verdict.set_class == name
     assert 0.91 <= joint_covered / 400 <= 0.975  # 95 %, two binomial errors and the bootstrap's small bias
     assert covered / 400 >= 0.91
 
@@ -70,7 +70,7 @@ def test_no_effect_no_index():
     opened = np.array([[1, 0], [0, 1]] * 30)
     verdict = judge(measure(lambda x: x @ [1.0, -1.0], opened, np.random.default_rng(0)), SILENCE)
     assert verdict.joint_low < 0 < verdict.joint_high
-    assert verdict.name == "none" and not verdict.has_effect
+    assert verdict.set_class == "none" and not verdict.has_effect
     assert np.isnan([verdict.index, verdict.index_low, verdict.index_high]).all()
     assert verdict.n_sufficient == 0
 
@@ -78,7 +78,7 @@ def test_no_effect_no_index():
 @pytest.mark.parametrize(("sign", "name"), [(-1.0, "none"), (1.0, "multiplicative")])
 def test_an_effect_in_the_other_direction_is_none(sign, name):
     verdict = judge(measure(lambda x: x @ [-1.0, -1.0], np.ones((9, 2)), np.random.default_rng(0)), sign)
-    assert verdict.name == name
+    assert verdict.set_class == name
 
 
 def test_p_value_is_that_of_the_t_test_over_cells():

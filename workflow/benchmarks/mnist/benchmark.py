@@ -11,9 +11,10 @@ from benchmarks.explainers.problem import Problem
 from benchmarks.explainers.run import explain
 from benchmarks.mnist.classifier import Classifier
 from benchmarks.mnist.digits import EXPLAINED, SIDE
-from grids.analysis.effects import CELL_COLUMNS, TASK_KEYS
+from grids.analysis.effects import CELL_COLUMNS
 from grids.io.cells import Modality
 from grids.io.seeds import generator
+from grids.io.tables import TASK_KEYS
 from grids.search.objective import PerturbedCells
 
 DIRECTION, CLOSED = "silence", 0

@@ -53,7 +53,7 @@ def bootstrap_means(changes: np.ndarray, weights: np.ndarray) -> np.ndarray:
     changes : ndarray, shape (1 + n_replicates, n_cells, n_values)
         Of :func:`changes_by_set`.
     weights : ndarray, shape (n_draws, n_cells)
-        Of :func:`grids.analysis.redundancy.statistics.bootstrap_weights`.
+        Of :func:`grids.analysis.statistics.bootstrap_weights`.
 
     Returns
     -------

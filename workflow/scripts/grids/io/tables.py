@@ -53,6 +53,8 @@ ALTERNATIVE_COLUMNS = [
 ]  # fmt: skip
 # How the peaks of a gene may combine, in columns `logic`.
 LOGICS = ("none", "single", "multiplicative", "redundant", "synergistic")
+# A run may hold sets that several surrogates, methods or directions gave; they are never pooled.
+RUN_KEYS = ["surrogate", "method", "direction"]
 TASK_KEYS = ["surrogate", "method", "cell_type", "gene", "direction"]
 SET_KEYS = [*TASK_KEYS, "set_size"]
 # What may name a task in a table; whether it passed the gate stands behind.

@@ -112,6 +112,8 @@ class PooledSurrogate(nn.Module, ABC):
     group_of_peak : LongTensor, shape (n_peaks,)
         The group (chromosome, gene, ...) whose state a peak shifts.
     n_groups : int
+    n_replicates : int
+        Refits on resampled training cells, ``replicate(0)`` to ``replicate(n_replicates - 1)``; none by default.
     """
 
     peaks: list[str]
@@ -119,6 +121,7 @@ class PooledSurrogate(nn.Module, ABC):
     shift: Tensor
     group_of_peak: Tensor
     n_groups: int
+    n_replicates = 0
 
     def pool(self, opened: sparse.csr_matrix) -> Tensor:
         """Pooled state of each cell.

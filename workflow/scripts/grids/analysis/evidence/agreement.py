@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from grids.analysis.bins import equal_count_bins
+from grids.analysis.statistics import equal_count_bins
 
 INTERVAL = (0.025, 0.975)
 MAX_DISTANCE_BINS = 20
