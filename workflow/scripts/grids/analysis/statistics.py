@@ -31,6 +31,15 @@ def interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
+def interval_over_genes(draws: np.ndarray, n_genes: int) -> tuple[float, float]:
+    """:func:`interval` of the draws that have a value; missing for a single gene, which is all there is to draw."""
+    draws = draws[np.isfinite(draws)]
+    if n_genes < 2 or not len(draws):
+        return np.nan, np.nan
+    low, high = interval(draws)
+    return float(low), float(high)
+
+
 def q_values(p_value: pd.Series, family: pd.DataFrame | None = None) -> pd.Series:
     """Benjamini-Hochberg within each family; a missing p-value has no q-value and does not count as a test.
 

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 
 from grids.analysis.contacts.contact_map import BinContacts, ContactMap, contacts_of_bins
-from grids.analysis.contacts.matching import compare, distance_strata
-from grids.analysis.contacts.placed_sets import PlacedSet
+from grids.analysis.contacts.matching import PlacedSet, PlacedSets, compare, distance_strata
 from grids.io.seeds import generator
 
 OTHER_CHROMOSOME, SAME_BIN = "on another chromosome", "in the bin of the TSS"
@@ -13,12 +12,7 @@ MASKED, NO_OTHER_PEAK = "masked in the map", "no other peak at a similar distanc
 
 
 def contacts_of_sets(
-    contacts: ContactMap,
-    chromosome: str,
-    middles: np.ndarray,
-    placed: list[PlacedSet],
-    n_draws: int,
-    seed: int,
+    contacts: ContactMap, placed: PlacedSets, n_draws: int, seed: int
 ) -> list[tuple[dict, pd.DataFrame]]:
     """Compare the members' contacts of every set of one chromosome's genes.
 
@@ -27,9 +21,9 @@ def contacts_of_sets(
     Parameters
     ----------
     contacts : ContactMap
-    chromosome, middles, placed
-        From :func:`grids.analysis.contacts.placed_sets.place_sets`.
+    placed : PlacedSets
     n_draws : int
+        Permutations.
     seed : int
 
     Returns
@@ -37,11 +31,12 @@ def contacts_of_sets(
     list of (dict, DataFrame)
         Columns of ``contacts.tsv`` of each set, and those of ``contact_members.tsv`` of its members.
     """
+    chromosome = placed.chromosome
     if chromosome not in contacts.name_of:
-        return [_not_measured(one, f"the map has no {chromosome}") for one in placed]
-    tss_bins, row = np.unique([one.tss // contacts.resolution_bp for one in placed], return_inverse=True)
+        return [_not_measured(one, f"the map has no {chromosome}") for one in placed.sets]
+    tss_bins, row = np.unique([one.tss // contacts.resolution_bp for one in placed.sets], return_inverse=True)
     found = contacts_of_bins(contacts, chromosome, tss_bins)
-    bin_of_peak = middles // contacts.resolution_bp
+    bin_of_peak = placed.middles // contacts.resolution_bp
     return [
         _contacts_of_set(
             one,
@@ -52,7 +47,7 @@ def contacts_of_sets(
             n_draws,
             generator(seed, "contacts", *one.task),
         )
-        for one, which in zip(placed, row, strict=True)
+        for one, which in zip(placed.sets, row, strict=True)
     ]
 
 

@@ -1,13 +1,83 @@
-"""Items compared with others at a similar distance from the same place: peaks, or bins of a contact map."""
+"""Sets placed on chromosomes, and their members compared with other peaks, or bins, at a similar distance."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+
+from grids.analysis.statistics import TIE, interval
+from grids.io.tables import TASK_KEYS
 
 ITEMS_PER_STRATUM = 20
 MAX_DISTANCE_RATIO = 2.0
-# Rounding must not tell equal means apart.
-TIE = 1e-9
+
+
+@dataclass(frozen=True)
+class PlacedSet:
+    """A set of a gene that has a TSS.
+
+    Attributes
+    ----------
+    task : tuple
+        Values of :data:`TASK_KEYS`.
+    tss : int
+    members : ndarray of int, shape (set_size,)
+        In the order of their ranks, as rows of the peaks of the gene's chromosome; -1 on other chromosomes.
+    """
+
+    task: tuple
+    tss: int
+    members: np.ndarray
+
+    @property
+    def on_chromosome(self) -> np.ndarray:
+        return self.members >= 0
+
+
+@dataclass(frozen=True)
+class PlacedSets:
+    """The sets of one chromosome's genes.
+
+    Attributes
+    ----------
+    chromosome : str
+    middles : ndarray of int, shape (n_peaks_of_chromosome,)
+        Middles of its peaks, in bp.
+    sets : list of PlacedSet
+    """
+
+    chromosome: str
+    middles: np.ndarray
+    sets: list[PlacedSet]
+
+
+def place_sets(sets: pd.DataFrame, genes: pd.DataFrame, peaks: pd.DataFrame) -> Iterator[PlacedSets]:
+    """The sets of each chromosome's genes; genes without a position are left out.
+
+    Parameters
+    ----------
+    sets : DataFrame
+        ``sets.tsv``.
+    genes : DataFrame
+        ``genes.tsv.gz``.
+    peaks : DataFrame
+        `peak chromosome start end`, all peaks of the run.
+    """
+    located = genes.dropna(subset=["chromosome", "tss"]).drop_duplicates("gene").set_index("gene")
+    for chromosome, of_chromosome in sets.groupby(sets["gene"].map(located["chromosome"]), sort=False):
+        here = peaks[peaks["chromosome"] == chromosome]
+        row_of_peak = pd.Index(here["peak"])
+        placed = [
+            PlacedSet(
+                task,
+                int(located.loc[rows["gene"].iloc[0], "tss"]),
+                row_of_peak.get_indexer(rows.sort_values("rank")["peak"]),
+            )
+            for task, rows in of_chromosome.groupby(TASK_KEYS, sort=False)
+        ]
+        middles = ((here["start"] + here["end"]) // 2).to_numpy(np.int64)
+        yield PlacedSets(chromosome, middles, placed)
 
 
 @dataclass(frozen=True)
@@ -97,7 +167,7 @@ def compare(
     if not used.any():
         return Comparison(*[np.nan] * 5, 0, matched, n_matched)
     observed, permuted = float(value[members[used]].mean()), permuted / used.sum()
-    low, high = np.quantile(permuted, (0.025, 0.975))
+    low, high = interval(permuted)
     n_as_high = int((permuted >= observed - TIE * max(1.0, abs(observed))).sum())
     return Comparison(
         members=observed,
