@@ -87,10 +87,11 @@ def mean_by_distance(dense):
 
 
 @pytest.mark.parametrize("pixels_per_chunk", [97, 10**6])
-def test_contacts_and_expectation_are_those_of_the_dense_matrix(both, pixels_per_chunk):
+def test_contacts_and_expectation_are_those_of_the_dense_matrix(both, pixels_per_chunk, monkeypatch):
+    monkeypatch.setattr("grids.analysis.contacts.contact_map.PIXELS_PER_CHUNK", pixels_per_chunk)
     contacts, dense = both
     bins = np.array([100, 3, 120])
-    found = contacts_of_bins(contacts, "chr1", bins, pixels_per_chunk)
+    found = contacts_of_bins(contacts, "chr1", bins)
     assert_allclose(found.observed.toarray(), np.nan_to_num(dense[bins]))
     masked = np.isnan(dense).all(axis=1)
     assert_array_equal(found.usable, ~masked)

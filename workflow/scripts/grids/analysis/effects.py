@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from grids.analysis.null_sets import Surroundings, draw_null_sets, permutation_p_value
-from grids.analysis.tasks import cells_by_direction, check_genes, check_sets
+from grids.analysis.set_changes import cells_by_direction, check_genes, check_sets
 from grids.data.intervals import locate
 from grids.io.caps import NULL_CELLS
 from grids.io.cells import Multiome
@@ -207,20 +207,8 @@ def _numpy(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().cpu().numpy().astype(np.float64)
 
 
-def summarise_change(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
-    """Means over cells of predicted log-expression and of its changes.
-
-    Parameters
-    ----------
-    before, after : ndarray, shape (n_cells,)
-        Predicted log-expression (natural log).
-
-    Returns
-    -------
-    dict
-        `mean_before mean_after absolute_change relative_change log_change`. The relative change is
-        computed as ``exp(a - b) - 1``, so that no denominator can vanish.
-    """
+def _change(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
+    """Means over cells of log-expression and of its changes; exp(a - b) - 1 has no denominator that could vanish."""
     return {
         "mean_before": before.mean(),
         "mean_after": after.mean(),
@@ -282,7 +270,7 @@ def _effects(
                 **found.labels,
                 "set_size": size,
                 "n_cells": len(before),
-                **summarise_change(before, predicted),
+                **_change(before, predicted),
                 "null_mean": of_null.mean() if len(of_null) else np.nan,
                 "null_sd": of_null.std(ddof=1) if len(of_null) > 1 else np.nan,
                 "p_value": p_values[size],

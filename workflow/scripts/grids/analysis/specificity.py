@@ -3,9 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from grids.analysis.resampling import bootstrap_means, changes_by_set
+from grids.analysis.set_changes import bootstrap_means, cells_by_direction, changes_by_set, check_cells
 from grids.analysis.statistics import bootstrap_weights, interval
-from grids.analysis.tasks import cells_by_direction, check_cells
 from grids.io.cells import Modality
 from grids.io.seeds import generator
 from grids.io.tables import SPECIFICITY_COLUMNS

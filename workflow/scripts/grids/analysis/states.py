@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 
 from grids.analysis.redundancy.verdict import redundancy_index
-from grids.analysis.resampling import bootstrap_means, changes_by_set
+from grids.analysis.set_changes import bootstrap_means, cells_by_direction, changes_by_set
 from grids.analysis.statistics import CELL_ROUNDING, TIE, bootstrap_weights, equal_count_bins, interval
-from grids.analysis.tasks import cells_by_direction
 from grids.io.cells import Multiome
 from grids.io.errors import InputError, did_you_mean, listing
 from grids.io.logging import log

@@ -57,10 +57,8 @@ def auprc(
 
     Parameters
     ----------
-    is_positive : ndarray of bool, shape (n_pairs,)
-    score : ndarray, shape (n_pairs,)
-    gene : ndarray of int, shape (n_pairs,)
-        Number of each pair's gene.
+    is_positive, score, gene
+        As for :func:`average_precision`.
     weights : ndarray, shape (n_draws, n_genes)
         How often each gene is in each bootstrap sample of the genes. Genes are drawn, not pairs: the pairs of one
         gene share its window and its expression.

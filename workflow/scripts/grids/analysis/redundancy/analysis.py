@@ -24,8 +24,8 @@ from grids.analysis.redundancy.set_tables import (
 from grids.analysis.redundancy.shapley import shapley_values
 from grids.analysis.redundancy.subsets import measure_subsets, predictor
 from grids.analysis.redundancy.verdict import SUFFICIENT_SHARE, judge
+from grids.analysis.set_changes import cells_by_direction, check_cells, check_sets
 from grids.analysis.statistics import bootstrap_weights
-from grids.analysis.tasks import cells_by_direction, check_cells, check_sets
 from grids.io.cells import Multiome
 from grids.io.errors import InputError, listing
 from grids.io.logging import log
