@@ -20,7 +20,13 @@ from grids.analysis.evidence.agreement import (
     enrichment,
 )
 from grids.analysis.evidence.links import LINK_COLUMNS, read_links
-from grids.analysis.evidence.pairs import PREDICTORS, absolute_correlation, gene_scope, judge_pairs, predict
+from grids.analysis.evidence.pairs import (
+    PREDICTORS,
+    absolute_correlation,
+    add_predictors,
+    gene_scope,
+    judge_pairs,
+)
 from grids.analysis.evidence.validation import measure_evidence
 from grids.analysis.statistics import bootstrap_counts
 from grids.data.intervals import link_windows, overlapping
@@ -376,7 +382,7 @@ def test_predictors_have_the_stated_values():
     pairs = pd.DataFrame(
         {"peak": ["p", "q"], "gene": "A", "distance_to_tss_bp": [-20_000, 400], "score": [0.3, -0.1]}
     )
-    table = predict(pairs, pd.Series({"q": 0.5, "p": 0.25}), np.array([0.7, 0.1]))
+    table = add_predictors(pairs, pd.Series({"q": 0.5, "p": 0.25}), np.array([0.7, 0.1]))
     assert_allclose(table["grids"], [0.3, -0.1])
     assert_allclose(table["distance"], [-20_000, -400])
     assert_allclose(table["correlation"], [0.7, 0.1])
@@ -483,7 +489,7 @@ def test_distance_and_chance_are_not_enriched_over_pairs_at_the_same_distance(pr
     for seed in range(12):
         pairs = gene, distance, is_positive, rng = planted(n_genes=150, by_distance=6.0, seed=seed)
         is_near = distance < np.quantile(distance, 0.1)
-        assert is_positive[is_near].mean() > 2 * is_positive.mean()  # distance does predict
+        assert is_positive[is_near].mean() > 2 * is_positive.mean()  # distance does add_predictors
         value, low, high = enriched(-distance if predictor == "distance" else rng.random(len(gene)), pairs)
         values.append(value)
         n_covered += low < 1 < high

@@ -55,7 +55,7 @@ def _distinct(table: pd.DataFrame, columns: list[str]) -> tuple[pd.DataFrame, np
     return table[columns].drop_duplicates(ignore_index=True), number
 
 
-def predict(
+def add_predictors(
     pairs: pd.DataFrame, accessibility: pd.Series, correlation: np.ndarray | float = np.nan
 ) -> pd.DataFrame:
     """The four predictors of a pair; of each, more means more likely.

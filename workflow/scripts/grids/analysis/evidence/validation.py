@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 
 from grids.analysis.evidence.agreement import auprc, enrichment
-from grids.analysis.evidence.pairs import PREDICTORS, absolute_correlation, gene_scope, judge_pairs, predict
+from grids.analysis.evidence.pairs import (
+    PREDICTORS,
+    absolute_correlation,
+    add_predictors,
+    gene_scope,
+    judge_pairs,
+)
 from grids.analysis.statistics import bootstrap_counts
 from grids.io.caps import EXPLAINED_CELLS
 from grids.io.cells import Multiome
@@ -72,7 +78,7 @@ def measure_evidence(
         for cell_type in _cell_types(table, known_types, scores):
             of_type = pairs[pairs["cell_type"] == cell_type].reset_index(drop=True)
             open_share = accessibility.set_index("peak")[cell_type]
-            of_type = predict(of_type, open_share, _correlation(multiome, of_type, cell_type))
+            of_type = add_predictors(of_type, open_share, _correlation(multiome, of_type, cell_type))
             labels = {"evidence": table.name, "cell_type": cell_type}
             rows = _measure(of_type, labels, n_top=n_top, n_draws=n_draws, seed=seed)
             measured.append(rows.assign(gene_scope=gene_scope(links)))

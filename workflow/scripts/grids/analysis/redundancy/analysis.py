@@ -23,7 +23,7 @@ from grids.analysis.redundancy.set_tables import (
 )
 from grids.analysis.redundancy.shapley import shapley_values
 from grids.analysis.redundancy.subsets import measure_subsets, predictor
-from grids.analysis.redundancy.verdict import SUFFICIENT_SHARE, judge
+from grids.analysis.redundancy.verdict import SUFFICIENT_SHARE, verdict_of
 from grids.analysis.set_changes import cells_by_direction, check_cells, check_sets
 from grids.analysis.statistics import bootstrap_weights
 from grids.io.cells import Multiome
@@ -131,71 +131,55 @@ def analyse_sets(
     training = cells_by_direction(surrogate, training_opened, sets, seed=seed, split="train")
     rng = generator(seed, "redundancy bootstrap", cell_type)
     weights = bootstrap_weights(test_opened.shape[0], settings.n_bootstrap, rng)
+    windows = windows if settings.scope == "window" else None
     parts = []
     bar = tqdm(sets.groupby(SET_KEYS, sort=False, dropna=False), unit="set")
     for key, rows in bar:
         labels = dict(zip(SET_KEYS, key, strict=True))
         gene, direction = labels["gene"], labels["direction"]
         bar.set_description(f"{cell_type} {gene}")
-        cells = _CellsOfSet(
-            test=test[direction],
-            training=training[direction],
-            members=test[direction].members(gene, _in_nested_order(rows, gene)),
-            allowed=test[direction].candidates(gene, windows if settings.scope == "window" else None),
-        )
-        parts.append(_analyse_set(labels, cells, weights, settings, generator(seed, "redundancy", *key)))
+        cells = (test[direction], training[direction])
+        rng = generator(seed, "redundancy", *key)
+        parts.append(_analyse_set(labels, rows, *cells, windows, weights, settings, rng))
     return Redundancy(
         **{name: stack((tables[name] for tables in parts), columns) for name, columns in COLUMNS.items()}
     )
 
 
-@dataclass(frozen=True)
-class _CellsOfSet:
-    """What a set is measured in and searched again in.
-
-    Attributes
-    ----------
-    test, training : TaskCells
-    members, allowed : LongTensor
-        Of the set and of the searches, as peaks that the surrogate sees for the gene.
-    """
-
-    test: TaskCells
-    training: TaskCells
-    members: Tensor
-    allowed: Tensor
-
-
 def _analyse_set(
     labels: dict,
-    of_set: _CellsOfSet,
+    rows: pd.DataFrame,
+    test: TaskCells,
+    training: TaskCells,
+    windows: pd.DataFrame | None,
     weights: np.ndarray,
     settings: RedundancySettings,
     rng: np.random.Generator,
 ) -> dict[str, pd.DataFrame]:
     """The five tables of one set."""
-    gene, members = labels["gene"], of_set.members
-    cells, column, seen = of_set.test.of(gene)
-    sign, n_refits = direction_sign(cells.value), of_set.test.surrogate.n_replicates
-    predict, *refits = (predictor(c, column, members) for c in (cells, *of_set.test.refits(gene)))
+    gene, peaks = labels["gene"], _in_nested_order(rows, labels["gene"])
+    members, allowed = test.members(gene, peaks), test.candidates(gene, windows)
+    cells, column, seen = test.of(gene)
+    sign, n_refits = direction_sign(cells.value), test.surrogate.n_replicates
+    predict, *refits = (predictor(c, column, members) for c in (cells, *test.refits(gene)))
     measured = measure_subsets(predict, refits, len(members), weights)
-    verdict = judge(measured, sign)
+    verdict = verdict_of(measured, sign)
     shapley = shapley_values(
         lambda subsets: predict(subsets).mean(1), len(members), settings.n_permutations, rng
     )
 
     found, log_changes = [members], [float(measured.log.joint)]
-    training, *_ = of_set.training.of(gene)
-    search = (column, members[: verdict.n_sufficient], of_set.allowed, settings, rng)
+    search_cells, *_ = training.of(gene)
+    search = (column, members[: verdict.n_sufficient], allowed, settings, rng)
     for alternative in islice(
-        next_sets(training, *search), settings.max_alternatives if verdict.has_effect else 0
+        next_sets(search_cells, *search), settings.max_alternatives if verdict.has_effect else 0
     ):
         found.append(alternative)
         log_changes.append(_log_change(cells, column, alternative))
         if log_changes[-1] / log_changes[0] < SUFFICIENT_SHARE:
             break
-    versions = of_set.training.refits(gene) or [training]
-    frequency = selection_frequency(versions, column, members, of_set.allowed, settings, rng)
+    versions = training.refits(gene) or [search_cells]
+    frequency = selection_frequency(versions, column, members, allowed, settings, rng)
 
     names = [[seen[m] for m in one.tolist()] for one in found]
     alternatives = alternative_table(labels, names, log_changes, verdict)

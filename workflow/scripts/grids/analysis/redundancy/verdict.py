@@ -144,7 +144,7 @@ class Verdict:
         return self.set_class != "none"
 
 
-def judge(measured: Measured, sign: float) -> Verdict:
+def verdict_of(measured: Measured, sign: float) -> Verdict:
     """Index, sufficient set and class of a set.
 
     Parameters

@@ -9,10 +9,10 @@ from grids.analysis.redundancy.subsets import measure_subsets
 from grids.analysis.redundancy.verdict import (
     backups,
     class_of_set,
-    judge,
     n_sufficient,
     p_values,
     redundancy_index,
+    verdict_of,
 )
 from grids.analysis.statistics import bootstrap_weights
 
@@ -57,7 +57,7 @@ def test_intervals_cover_the_population(function, index, name):
     covered, joint_covered = 0, 0
     for _ in range(400):
         opened = kinds[rng.choice(4, size=120, p=[0.5, 0.2, 0.2, 0.1])]
-        verdict = judge(measure(function, opened, rng), SILENCE)
+        verdict = verdict_of(measure(function, opened, rng), SILENCE)
         covered += verdict.index_low - 1e-9 <= index <= verdict.index_high + 1e-9
         joint_covered += verdict.joint_low <= joint <= verdict.joint_high
         assert verdict.set_class == name
@@ -68,7 +68,7 @@ def test_intervals_cover_the_population(function, index, name):
 def test_no_effect_no_index():
     # the set raises half of the cells and lowers the other half
     opened = np.array([[1, 0], [0, 1]] * 30)
-    verdict = judge(measure(lambda x: x @ [1.0, -1.0], opened, np.random.default_rng(0)), SILENCE)
+    verdict = verdict_of(measure(lambda x: x @ [1.0, -1.0], opened, np.random.default_rng(0)), SILENCE)
     assert verdict.joint_low < 0 < verdict.joint_high
     assert verdict.set_class == "none" and not verdict.has_effect
     assert np.isnan([verdict.index, verdict.index_low, verdict.index_high]).all()
@@ -77,7 +77,7 @@ def test_no_effect_no_index():
 
 @pytest.mark.parametrize(("sign", "name"), [(-1.0, "none"), (1.0, "multiplicative")])
 def test_an_effect_in_the_other_direction_is_none(sign, name):
-    verdict = judge(measure(lambda x: x @ [-1.0, -1.0], np.ones((9, 2)), np.random.default_rng(0)), sign)
+    verdict = verdict_of(measure(lambda x: x @ [-1.0, -1.0], np.ones((9, 2)), np.random.default_rng(0)), sign)
     assert verdict.set_class == name
 
 
