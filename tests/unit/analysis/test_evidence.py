@@ -583,10 +583,13 @@ def run(written):
     return (multiome, windows, genes, accessibility, scores), tested, written("capture.bedpe", *anchors)
 
 
-def measure(entries, multiome, windows, genes, accessibility, scores, **options):
+def measure(entries, multiome, windows, genes, accessibility, scores, seed=0, n_top=5, n_draws=1000):
     evidence = [EvidenceTable(**entry) for entry in entries]
     evidence = [(table, read_links(table, accessibility, genes)) for table in evidence]
-    return measure_evidence(evidence, multiome, windows, accessibility, scores, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("grids.analysis.evidence.validation.N_TOP", n_top)
+        patch.setattr("grids.analysis.evidence.validation.N_BOOTSTRAP", n_draws)
+        return measure_evidence(evidence, multiome, windows, accessibility, scores, seed)
 
 
 def test_planted_pairs_are_recovered_from_each_kind_of_table(run):

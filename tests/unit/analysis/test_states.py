@@ -47,7 +47,7 @@ OR_GATE = AnyOfToy(2, members=[0, 1])
 def measure(data, states, surrogate=OR_GATE, min_cells=1, **options):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("grids.analysis.states.MIN_CELLS", min_cells)
-        options = {"n_permutations": 199} | options
+        patch.setattr("grids.analysis.states.N_PERMUTATIONS", 199)
         return measure_states(surrogate, data, "Oligo", found(surrogate, [0, 1]), states, **options)
 
 

@@ -163,7 +163,7 @@ def test_sets_are_found_in_draws_of_training_cells_and_measured_in_those_of_test
     settings = RedundancySettings(n_bootstrap=20, n_stability=0)
     analyse_sets(surrogate, test, train.atac.X, sets, windows, settings, seed=7)
     measure_specificity(surrogate, test.atac, "A", sets, n_bootstrap=20, seed=7)
-    measure_states(surrogate, test, "A", sets, [{"key": "split"}], n_bootstrap=20, n_permutations=9, seed=7)
+    measure_states(surrogate, test, "A", sets, [{"key": "split"}], n_bootstrap=20, seed=7)
     score_peaks(surrogate, test.atac.X, tasks, windows, 7)
     explain_tasks(surrogate, train, tasks, windows, genes, ["knock_out"], [2], 7)
     assert len(seen) == 8

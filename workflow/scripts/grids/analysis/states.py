@@ -18,6 +18,7 @@ from grids.search.transitions import VALUE_OF_DIRECTION, direction_sign
 
 DEFAULT_BINS = 5
 MOST_NUMERIC_LEVELS = 10
+N_PERMUTATIONS = 10_000
 PERMUTATIONS_PER_BLOCK = 256
 # A level's variance counts as at least this share of the variance of all cells.
 LEAST_VARIANCE = 1e-3
@@ -129,7 +130,6 @@ def measure_states(
     states: Sequence[Mapping],
     *,
     n_bootstrap: int = 1000,
-    n_permutations: int = 10_000,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Joint effect and redundancy index of each set in the cells of each level of each state.
@@ -147,8 +147,6 @@ def measure_states(
         :data:`MIN_CELLS` test cells are left out.
     n_bootstrap : int
         Draws of cells, and of the surrogate's replicates where it has them, for the intervals.
-    n_permutations : int
-        Permutations of the cells' levels; see :func:`p_values_of_change`.
     seed : int
 
     Returns
@@ -183,7 +181,7 @@ def measure_states(
     table = pd.DataFrame(rows, columns=STATE_COLUMNS)
     for state in divided:
         rng = generator(seed, "states", cell_type, state.key)
-        p_values = p_values_of_change(of_cells, state, n_permutations, rng)
+        p_values = p_values_of_change(of_cells, state, N_PERMUTATIONS, rng)
         table.loc[table["state"] == state.key, "p_value_of_change"] = np.repeat(p_values, len(state.levels))
     return table
 

@@ -11,9 +11,7 @@ OTHER_CHROMOSOME, SAME_BIN = "on another chromosome", "in the bin of the TSS"
 MASKED, NO_OTHER_PEAK = "masked in the map", "no other peak at a similar distance"
 
 
-def contacts_of_sets(
-    contacts: ContactMap, placed: PlacedSets, n_draws: int, seed: int
-) -> list[tuple[dict, pd.DataFrame]]:
+def contacts_of_sets(contacts: ContactMap, placed: PlacedSets, seed: int) -> list[tuple[dict, pd.DataFrame]]:
     """Compare the members' contacts of every set of one chromosome's genes.
 
     Peaks of one bin cannot be told apart: bins that hold members are compared with bins that hold other peaks.
@@ -22,8 +20,6 @@ def contacts_of_sets(
     ----------
     contacts : ContactMap
     placed : PlacedSets
-    n_draws : int
-        Permutations.
     seed : int
 
     Returns
@@ -44,7 +40,6 @@ def contacts_of_sets(
             int(tss_bins[which]),
             found.observed[[which]].toarray()[0],
             found,
-            n_draws,
             generator(seed, "contacts", *one.task),
         )
         for one, which in zip(placed.sets, row, strict=True)
@@ -57,7 +52,6 @@ def _contacts_of_set(
     tss_bin: int,
     observed: np.ndarray,
     found: BinContacts,
-    n_draws: int,
     rng: np.random.Generator,
 ) -> tuple[dict, pd.DataFrame]:
     apart = np.abs(np.arange(len(observed)) - tss_bin)
@@ -67,7 +61,7 @@ def _contacts_of_set(
     items = np.unique(bin_of_peak[measurable[bin_of_peak]])
     members = np.flatnonzero(np.isin(items, bin_of_member))
     ratio = observed[items] / expected[items]
-    compared = compare(ratio, members, distance_strata(apart[items]), n_draws, rng)
+    compared = compare(ratio, members, distance_strata(apart[items]), rng)
     used = members[compared.n_matched > 0]
     of_bin = pd.DataFrame(
         {

@@ -11,6 +11,7 @@ from grids.io.tables import TASK_KEYS
 
 ITEMS_PER_STRATUM = 20
 MAX_DISTANCE_RATIO = 2.0
+N_PERMUTATIONS = 1000
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,11 @@ def distance_strata(distance: np.ndarray) -> np.ndarray:
 
 
 def compare(
-    value: np.ndarray, members: np.ndarray, strata: np.ndarray, n_draws: int, rng: np.random.Generator
+    value: np.ndarray,
+    members: np.ndarray,
+    strata: np.ndarray,
+    rng: np.random.Generator,
+    n_permutations: int = N_PERMUTATIONS,
 ) -> Comparison:
     """Permutation of members and other items within each stratum.
 
@@ -149,11 +154,11 @@ def compare(
         Positions of different items.
     strata : ndarray of int, shape (n_items,)
         From :func:`distance_strata`.
-    n_draws : int
     rng : numpy Generator
+    n_permutations : int
     """
     matched, n_matched = np.full(len(members), np.nan), np.zeros(len(members), dtype=np.int64)
-    permuted = np.zeros(n_draws)
+    permuted = np.zeros(n_permutations)
     for stratum in np.unique(strata[members]):
         of_stratum = strata[members] == stratum
         items = np.flatnonzero(strata == stratum)
@@ -161,7 +166,7 @@ def compare(
         if not len(others):
             continue
         matched[of_stratum], n_matched[of_stratum] = value[others].mean(), len(others)
-        drawn = rng.permuted(np.tile(items, (n_draws, 1)), axis=1)[:, : of_stratum.sum()]
+        drawn = rng.permuted(np.tile(items, (n_permutations, 1)), axis=1)[:, : of_stratum.sum()]
         permuted += value[drawn].sum(axis=1)
     used = n_matched > 0
     if not used.any():
@@ -174,7 +179,7 @@ def compare(
         matched=float(matched[used].mean()),
         matched_low=float(low),
         matched_high=float(high),
-        p_value=(1 + n_as_high) / (1 + n_draws),
+        p_value=(1 + n_as_high) / (1 + n_permutations),
         n_members=int(used.sum()),
         matched_of_member=matched,
         n_matched=n_matched,

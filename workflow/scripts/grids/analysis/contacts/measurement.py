@@ -34,6 +34,7 @@ MEASURES = {
     "share_in_tad": ("matched_share_in_tad", "n_tad_compared"),
 }
 COUNTS = ["n_measured", "n_bins", "n_same_bin", "n_other_chromosome", "n_not_usable", "n_tad_compared"]
+N_BOOTSTRAP = 1000
 NO_POSITION, NO_MAP = "the gene has no position", "no contact map"
 
 
@@ -45,7 +46,6 @@ def measure_contacts(
     tads: pd.DataFrame | None = None,
     *,
     seed: int = 0,
-    n_draws: int = 1000,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Hold the members of every set against a contact map, against TADs, or against both.
 
@@ -61,8 +61,6 @@ def measure_contacts(
     tads : DataFrame, optional
         From :func:`grids.analysis.contacts.tads.read_tads`.
     seed : int
-    n_draws : int
-        Permutations per set, and bootstrap samples of the genes.
 
     Returns
     -------
@@ -74,9 +72,9 @@ def measure_contacts(
     for placed in place_sets(sets, genes, peaks):
         in_map, in_tads = _blank(placed, NO_MAP), _blank(placed)
         if contacts is not None:
-            in_map = contacts_of_sets(contacts, placed, n_draws, seed)
+            in_map = contacts_of_sets(contacts, placed, seed)
         if tads is not None:
-            in_tads = tads_of_sets(tads, placed, n_draws, seed)
+            in_tads = tads_of_sets(tads, placed, seed)
         for one, from_map, from_tads in zip(placed.sets, in_map, in_tads, strict=True):
             of_task[one.task] = from_map[0] | from_tads[0]
             of_members[one.task] = pd.concat([from_map[1], from_tads[1]], axis=1)
@@ -99,7 +97,7 @@ def measure_contacts(
     stacked = tables.stack(members, CONTACT_MEMBER_COLUMNS).astype(
         {"n_matched": "Int64", "distance_to_tss_bp": "Int64"}
     )
-    return table, stacked, _summarise(table, seed, n_draws)
+    return table, stacked, _summarise(table, seed)
 
 
 def _blank(placed: PlacedSets, reason: str | None = None) -> list[tuple[dict, pd.DataFrame]]:
@@ -108,7 +106,7 @@ def _blank(placed: PlacedSets, reason: str | None = None) -> list[tuple[dict, pd
     return [({}, pd.DataFrame(of_members, index=range(len(one.members)))) for one in placed.sets]
 
 
-def _summarise(table: pd.DataFrame, seed: int, n_draws: int) -> pd.DataFrame:
+def _summarise(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Means over all members compared and over what each is compared with, with intervals over genes.
 
     Genes are drawn, not sets: those of one gene in several cell types share its place in the map. Sets of tasks that
@@ -136,7 +134,7 @@ def _summarise(table: pd.DataFrame, seed: int, n_draws: int) -> pd.DataFrame:
                 "mean_of_matched": of_matched.sum() / n.sum(),
             }
             row["enrichment"] = float(_ratio(of_members.sum(), of_matched.sum()))
-            drawn = bootstrap_counts(len(names), n_draws, generator(seed, "contacts", measure, *group))
+            drawn = bootstrap_counts(len(names), N_BOOTSTRAP, generator(seed, "contacts", measure, *group))
             ratio = _ratio(drawn @ of_members, drawn @ of_matched)
             row["enrichment_low"], row["enrichment_high"] = interval_over_genes(ratio, len(names))
             rows.append(row)

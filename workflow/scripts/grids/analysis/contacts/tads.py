@@ -54,9 +54,7 @@ def tad_of(tads: pd.DataFrame, chromosome: str, position: int) -> tuple[int, int
     return int(tad["start"]), int(tad["end"])
 
 
-def tads_of_sets(
-    tads: pd.DataFrame, placed: PlacedSets, n_draws: int, seed: int
-) -> list[tuple[dict, pd.DataFrame]]:
+def tads_of_sets(tads: pd.DataFrame, placed: PlacedSets, seed: int) -> list[tuple[dict, pd.DataFrame]]:
     """Compare the share of members in the gene's TAD, for every set of one chromosome's genes.
 
     A peak is in a TAD when its middle is. Members on other chromosomes are in none and are not compared.
@@ -66,8 +64,6 @@ def tads_of_sets(
     tads : DataFrame
         From :func:`read_tads`.
     placed : PlacedSets
-    n_draws : int
-        Permutations.
     seed : int
 
     Returns
@@ -81,7 +77,6 @@ def tads_of_sets(
             one,
             placed.middles,
             tad_of(tads, placed.chromosome, one.tss),
-            n_draws,
             generator(seed, "tads", *one.task),
         )
         for one in placed.sets
@@ -92,7 +87,6 @@ def _tad_of_set(
     one: PlacedSet,
     middles: np.ndarray,
     tad: tuple[int, int] | None,
-    n_draws: int,
     rng: np.random.Generator,
 ) -> tuple[dict, pd.DataFrame]:
     if tad is None:
@@ -100,7 +94,7 @@ def _tad_of_set(
     inside = ((middles >= tad[0]) & (middles < tad[1])).astype(float)
     members = one.members[one.on_chromosome]
     strata = distance_strata(np.maximum(np.abs(middles - one.tss), 1))
-    compared = compare(inside, members, strata, n_draws, rng)
+    compared = compare(inside, members, strata, rng)
     of_set = {
         "tad_start": tad[0],
         "tad_end": tad[1],

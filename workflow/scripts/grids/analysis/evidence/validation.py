@@ -22,6 +22,9 @@ from grids.io.logging import log
 from grids.io.seeds import generator
 from grids.io.tables import EVIDENCE_COLUMNS, EVIDENCE_PAIR_COLUMNS, counted, is_forced, stack
 
+# Pairs of each gene whose enrichment is measured, and bootstrap samples of the genes.
+N_TOP, N_BOOTSTRAP = 5, 1000
+
 
 def measure_evidence(
     evidence: Iterable[tuple[EvidenceTable, pd.DataFrame]],
@@ -29,9 +32,6 @@ def measure_evidence(
     windows: pd.DataFrame,
     accessibility: pd.DataFrame,
     scores: pd.DataFrame,
-    *,
-    n_top: int = 5,
-    n_draws: int = 1000,
     seed: int = 0,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Hold the scores, and three simple predictors, against every table of evidence.
@@ -52,10 +52,6 @@ def measure_evidence(
         ``accessibility.tsv.gz``: `peak chromosome start end` and the open share in each cell type.
     scores : DataFrame
         ``cell_type gene passed_gate peak score``, the score being minus the log effect of closing the peak.
-    n_top : int
-        Top pairs per gene whose enrichment is measured.
-    n_draws : int
-        Bootstrap samples of the genes.
     seed : int
 
     Returns
@@ -80,7 +76,7 @@ def measure_evidence(
             open_share = accessibility.set_index("peak")[cell_type]
             of_type = add_predictors(of_type, open_share, _correlation(multiome, of_type, cell_type))
             labels = {"evidence": table.name, "cell_type": cell_type}
-            rows = _measure(of_type, labels, n_top=n_top, n_draws=n_draws, seed=seed)
+            rows = _measure(of_type, labels, seed)
             measured.append(rows.assign(gene_scope=gene_scope(links)))
             judged.append(of_type.assign(**labels))
             _tell(of_type, table.name, cell_type)
@@ -109,7 +105,7 @@ def _correlation(multiome: Multiome, pairs: pd.DataFrame, cell_type: str) -> np.
     return absolute_correlation(atac.X, rna.X, peak, gene)
 
 
-def _measure(pairs: pd.DataFrame, labels: dict, *, n_top: int, n_draws: int, seed: int) -> pd.DataFrame:
+def _measure(pairs: pd.DataFrame, labels: dict, seed: int) -> pd.DataFrame:
     """One row per predictor."""
     pairs = counted(pairs)
     gene, names = pd.factorize(pairs["gene"], sort=True)
@@ -117,13 +113,13 @@ def _measure(pairs: pd.DataFrame, labels: dict, *, n_top: int, n_draws: int, see
     distance = pairs["distance_to_tss_bp"].abs().to_numpy(float)
     job = ("evidence", *labels.values())
     rng = generator(seed, *job)
-    weights = bootstrap_counts(len(names), n_draws, rng) if len(names) else np.empty((n_draws, 0))
+    weights = bootstrap_counts(len(names), N_BOOTSTRAP, rng) if len(names) else np.empty((N_BOOTSTRAP, 0))
     rows = []
     for predictor in PREDICTORS:
         score = pairs[predictor].to_numpy(float)
         precision = auprc(is_positive, score, gene, weights)
         ties = generator(seed, *job, "ties")
-        enriched = enrichment(is_positive, score, gene, distance, weights, n_top, ties)
+        enriched = enrichment(is_positive, score, gene, distance, weights, N_TOP, ties)
         rows.append(
             {
                 **labels,
