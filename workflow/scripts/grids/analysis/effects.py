@@ -133,7 +133,8 @@ def measure_effects(
         members = cells_of[labels["direction"]].members(labels["gene"], rows["peak"]).cpu().numpy()
         found = _FoundSet(labels, rows, members, surroundings.peaks.index.get_indexer(seen))
         on_all, on_some = (_Evaluator(part, column) for part in (cells, cells.subset(null_cells)))
-        reported = _sizes(len(members), sizes)
+        asked = reported_sizes(len(members)) if sizes is None else sizes
+        reported = sorted({*(int(size) for size in asked if 0 < size <= len(members)), len(members)})
         rng = generator(seed, "effects", *key)
         null, p_values = _hold_against_null(found, on_some, surroundings, reported, n_null_sets, rng)
         after = {size: on_all.predicted(members[:size]) for size in reported}
@@ -216,11 +217,6 @@ def _change(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
         "relative_change": np.expm1(after - before).mean(),
         "log_change": (after - before).mean(),
     }
-
-
-def _sizes(set_size: int, asked: Iterable[int] | None) -> list[int]:
-    asked = reported_sizes(set_size) if asked is None else asked
-    return sorted({*(int(size) for size in asked if 0 < size <= set_size), set_size})
 
 
 def _hold_against_null(

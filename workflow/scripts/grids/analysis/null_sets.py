@@ -128,10 +128,7 @@ def draw_null_sets(
 def _pool(bin_: int, class_: int, bins, classes, available, needed: int) -> np.ndarray:
     """Available peaks of a stratum, widened until there are `needed` of them (or all there are)."""
     step_of_bin = np.abs(bins - bin_)
-    step_of_class = np.empty(len(DISTANCE_CLASSES), dtype=int)
-    step_of_class[[*range(class_, len(DISTANCE_CLASSES)), *range(class_ - 1, -1, -1)]] = range(
-        len(DISTANCE_CLASSES)
-    )
+    step_of_class = np.argsort([*range(class_, len(DISTANCE_CLASSES)), *range(class_ - 1, -1, -1)])
     for n_classes in range(len(DISTANCE_CLASSES)):
         eligible = available & (step_of_class[classes] <= n_classes)
         if eligible.sum() >= needed:
