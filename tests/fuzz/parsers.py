@@ -33,6 +33,7 @@ from grids.io import config as configs
 from grids.io.cells import read_multiome
 from grids.io.config_schema import check_duplicates, read_text_values
 from grids.io.errors import InputError
+from grids.io.evidence_tables import EvidenceTable
 from grids.io.names import escape
 from grids.io.tasks import read_tasks
 from grids.search.sets import read_given
@@ -123,7 +124,8 @@ BED = [
 
 def _links(suffix: str, **options) -> Callable:
     def parse(path: Path) -> None:
-        links = read_links("x", path, PEAKS, GENES, format=suffix, run_assembly="hg38", **options)
+        table = EvidenceTable("x", path, format=suffix, **options)
+        links = read_links(table, PEAKS, GENES, run_assembly="hg38")
         _intervals(links)
         assert len(links) and links["is_positive"].dtype == bool and links["gene"].str.len().gt(0).all()
 

@@ -24,7 +24,7 @@ from grids.analysis.contacts.measurement import (
     CONTACT_MEMBER_COLUMNS,
     CONTACT_SUMMARY_COLUMNS,
 )
-from grids.analysis.effects import CELL_COLUMNS, LOCATION_COLUMNS, NULL_COLUMNS, TASK_KEYS
+from grids.analysis.effects import CELL_COLUMNS, LOCATION_COLUMNS, NULL_COLUMNS
 from grids.analysis.feasibility import FEASIBILITY_COLUMNS, TESTABLE_COLUMNS
 from grids.analysis.gate import GATE_COLUMNS
 from grids.analysis.summary import SUMMARY_COLUMNS as TASK_SUMMARY_COLUMNS
@@ -47,6 +47,7 @@ from grids.io.tables import (
     SKIPPED_COLUMNS,
     SPECIFICITY_COLUMNS,
     STATE_COLUMNS,
+    TASK_KEYS,
 )
 from grids.search.sets import SEARCH_COLUMNS
 from grids.surrogates.cross_modality.latent import LATENT_COLUMNS

@@ -1,6 +1,7 @@
 """Measure the sets of one cell type on its test cells, against matched random sets."""
 
 from grids.analysis.effects import measure_effects
+from grids.analysis.null_sets import Surroundings
 from grids.io import tables
 from grids.io.caps import EXPLAINED_CELLS
 from grids.io.cells import read_multiome
@@ -13,16 +14,13 @@ with job(snakemake):
     surrogate = storage.load(snakemake.input.surrogate, snakemake.resources.device)
     multiome = read_multiome(snakemake.input.multiome)
     test = multiome.cells(cell_type=cell_type, split="test", most=EXPLAINED_CELLS)
-    genes, peaks = tables.read(snakemake.input.genes), multiome.atac.var
     accessibility = tables.read_accessibility(snakemake.input.accessibility)[cell_type].to_numpy()
-    question = {
-        "seed": snakemake.params.seed,
-        "searches": tables.read(snakemake.input.searches),
-        **snakemake.params.effects,
-        **snakemake.params.windows,
-    }
+    genes, windows = tables.read(snakemake.input.genes), snakemake.params.windows
+    surroundings = Surroundings(genes, multiome.atac.var, accessibility, **windows)
+    searches = tables.read(snakemake.input.searches)
+    options = {"seed": snakemake.params.seed, "searches": searches, **snakemake.params.effects}
     result = over_genes(
-        lambda sets: measure_effects(surrogate, test, sets, genes, peaks, accessibility, **question),
+        lambda sets: measure_effects(surrogate, test, sets, surroundings, **options),
         tables.read(snakemake.input.sets),
         snakemake.threads,
     )

@@ -1,6 +1,7 @@
 """Analyse the redundancy of the sets of one cell type on its test cells."""
 
 from grids.analysis.redundancy.analysis import analyse_sets
+from grids.analysis.redundancy.searches import RedundancySettings
 from grids.io import tables
 from grids.io.caps import EXPLAINED_CELLS
 from grids.io.cells import read_multiome
@@ -15,9 +16,9 @@ with job(snakemake):
     test = multiome.cells(cell_type=cell_type, split="test", most=EXPLAINED_CELLS)
     training = multiome.atac.cells(cell_type=cell_type, split="train", most=EXPLAINED_CELLS)
     windows = tables.read(snakemake.input.windows, usecols=["peak", "gene"])
-    question = {"seed": snakemake.params.seed, **snakemake.params.redundancy}
+    settings, seed = RedundancySettings(**snakemake.params.redundancy), snakemake.params.seed
     result = over_genes(
-        lambda sets: analyse_sets(surrogate, test, training.X, sets, windows, **question),
+        lambda sets: analyse_sets(surrogate, test, training.X, sets, windows, settings, seed=seed),
         tables.read(snakemake.input.sets),
         snakemake.threads,
     )

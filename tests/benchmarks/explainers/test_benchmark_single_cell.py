@@ -14,6 +14,7 @@ from benchmarks.explainers.single_cell import (
     explain_tasks,
     matched_random_sets,
 )
+from grids.analysis.null_sets import Surroundings
 from grids.io.cells import Multiome
 
 MEMBERS = [3, 7, 9]
@@ -112,8 +113,8 @@ def test_the_window_surrogate_is_explained_on_its_own_window():
 def test_matched_random_sets_resemble_but_avoid_the_sets():
     train, *_, genes = inputs()
     sets, _, _ = run(["grids", "random"], sizes=(1, 3))
-    accessibility = np.asarray(train.atac.X.mean(0)).ravel()
-    drawn = matched_random_sets(surrogate_of(train), sets, genes, train.atac.var, accessibility, 1)
+    surroundings = Surroundings(genes, train.atac.var, np.asarray(train.atac.X.mean(0)).ravel())
+    drawn = matched_random_sets(surrogate_of(train), sets, surroundings, 1)
     assert list(drawn.columns) == FOUND_COLUMNS and set(drawn["method"]) == {MATCHED}
     assert drawn.groupby("set_size").size().to_dict() == {1: 1, 3: 3}
     for size, rows in drawn.groupby("set_size"):

@@ -87,10 +87,11 @@ def mean_by_distance(dense):
 
 
 @pytest.mark.parametrize("pixels_per_chunk", [97, 10**6])
-def test_contacts_and_expectation_are_those_of_the_dense_matrix(both, pixels_per_chunk):
+def test_contacts_and_expectation_are_those_of_the_dense_matrix(both, pixels_per_chunk, monkeypatch):
+    monkeypatch.setattr("grids.analysis.contacts.contact_map.PIXELS_PER_CHUNK", pixels_per_chunk)
     contacts, dense = both
     bins = np.array([100, 3, 120])
-    found = contacts_of_bins(contacts, "chr1", bins, pixels_per_chunk)
+    found = contacts_of_bins(contacts, "chr1", bins)
     assert_allclose(found.observed.toarray(), np.nan_to_num(dense[bins]))
     masked = np.isnan(dense).all(axis=1)
     assert_array_equal(found.usable, ~masked)
@@ -305,14 +306,14 @@ def test_strata_hold_neighbours_in_distance(distances):
 def test_comparison_by_hand():
     value = np.array([4.0, 1, 2, 3, 0, 9, 5])
     strata = np.array([0, 0, 0, 1, 1, 1, 2])
-    found = compare(value, np.array([0, 5, 6]), strata, 20_000, np.random.default_rng(0))
+    found = compare(value, np.array([0, 5, 6]), strata, np.random.default_rng(0), 20_000)
     # the member that is alone in its stratum is left out
     assert (found.members, found.matched, found.n_members) == (6.5, 1.5, 2)
     assert_array_equal(found.n_matched, [2, 2, 0])
     assert_allclose(found.matched_of_member, [1.5, 1.5, np.nan])
     assert abs(found.p_value - 1 / 9) < 0.01  # of nine permutations the best
     assert (found.matched_low, found.matched_high) == (0.5, 6.5)
-    alone = compare(value, np.array([6]), strata, 100, np.random.default_rng(0))
+    alone = compare(value, np.array([6]), strata, np.random.default_rng(0), 100)
     assert np.isnan(alone.p_value) and alone.n_members == 0
 
 
@@ -323,7 +324,7 @@ def test_p_values_of_random_members_are_uniform(n_items):
     for _ in range(500):
         strata = distance_strata(rng.integers(1, 400, n_items))
         members = rng.choice(n_items, 6, replace=False)
-        p.append(compare(rng.exponential(size=n_items), members, strata, 200, rng).p_value)
+        p.append(compare(rng.exponential(size=n_items), members, strata, rng, 200).p_value)
     assert 0.03 < np.mean(np.array(p) <= 0.05) < 0.07
     assert 0.45 < np.mean(np.array(p) <= 0.5) < 0.55
 
@@ -507,16 +508,14 @@ def test_tables_have_their_columns_and_follow_the_seed(tmp_path):
     columns = [CONTACT_COLUMNS, CONTACT_MEMBER_COLUMNS, CONTACT_SUMMARY_COLUMNS]
     written = []
     for seed in (1, 1, 2):
-        tables = measure_contacts(sets, GENES, PEAKS, contacts, TADS, seed=seed, n_draws=100)
+        tables = measure_contacts(sets, GENES, PEAKS, contacts, TADS, seed=seed)
         assert [list(table.columns) for table in tables] == columns
         for i, table in enumerate(tables):
             write(table, tmp_path / f"{i}.tsv")
         written.append([(tmp_path / f"{i}.tsv").read_bytes() for i in range(3)])
     assert written[0] == written[1] != written[2]
-    alone, _, _ = measure_contacts(
-        sets[sets["cell_type"] == "Oligo"], GENES, PEAKS, contacts, TADS, seed=1, n_draws=100
-    )
-    both, _, _ = measure_contacts(sets, GENES, PEAKS, contacts, TADS, seed=1, n_draws=100)
+    alone, _, _ = measure_contacts(sets[sets["cell_type"] == "Oligo"], GENES, PEAKS, contacts, TADS, seed=1)
+    both, _, _ = measure_contacts(sets, GENES, PEAKS, contacts, TADS, seed=1)
     assert alone["p_value"].iloc[0] == both["p_value"].iloc[1]
     empty = measure_contacts(sets.iloc[:0], GENES, PEAKS, contacts, TADS)
     assert [list(table.columns) for table in empty] == columns and all(table.empty for table in empty)

@@ -12,14 +12,17 @@ from grids.analysis.collecting import collect_effects
 from grids.analysis.effects import (
     CELL_COLUMNS,
     LOCATION_COLUMNS,
-    MIN_STRATUM,
     NULL_COLUMNS,
+    measure_effects,
+    reported_sizes,
+)
+from grids.analysis.null_sets import (
+    MIN_STRATUM,
+    Surroundings,
     accessibility_bins,
     distance_classes,
     draw_null_sets,
-    measure_effects,
     permutation_p_value,
-    reported_sizes,
 )
 from grids.io.cells import Modality, Multiome
 from grids.io.errors import InputError
@@ -57,7 +60,8 @@ def measure(surrogate, data, sets, peaks=None, **options):
     options = {"genes": pd.DataFrame([GENE]), "n_null_sets": 0} | options
     accessibility = np.asarray(data.atac.X.sum(axis=0)).ravel() / max(data.atac.X.shape[0], 1)
     peaks = peak_table(surrogate) if peaks is None else peaks
-    return measure_effects(surrogate, data, sets, options.pop("genes"), peaks, accessibility, **options)
+    surroundings = Surroundings(options.pop("genes"), peaks, accessibility)
+    return measure_effects(surrogate, data, sets, surroundings, **options)
 
 
 def test_effects_of_a_linear_surrogate_by_hand():
@@ -251,16 +255,15 @@ def test_the_best_set_has_the_least_possible_p_value():
     assert opened.effects["log_change"].iloc[-1] == pytest.approx(np.sort(raised)[-5:].sum(), rel=1e-5)
 
 
-def test_large_types_are_compared_with_their_null_on_the_same_sample_of_cells():
+def test_large_types_are_compared_with_their_null_on_the_same_sample_of_cells(monkeypatch):
+    monkeypatch.setattr("grids.analysis.effects.NULL_CELLS", 100)
     # The set matters in the one cell that has its peak open; every random set matters everywhere, but less.
     opened = np.ones((200, 40))
     opened[1:, 0] = 0
     surrogate, data = LinearToy(np.r_[100.0, np.full(39, 0.1)]), multiome(opened)
     p_values, n_null_extreme = [], []
     for seed in range(6):
-        result = measure(
-            surrogate, data, members(surrogate, [0]), n_null_sets=9, max_null_cells=100, seed=seed
-        )
+        result = measure(surrogate, data, members(surrogate, [0]), n_null_sets=9, seed=seed)
         assert result.effects["n_cells"].item() == 200
         assert result.effects["log_change"].item() == pytest.approx(-0.5)
         assert len(result.cells) == 200
@@ -444,6 +447,5 @@ def test_inputs_that_do_not_belong_together_are_refused():
     with pytest.raises(InputError, match="one cell type per call"):
         measure(surrogate, multiome([[1, 1, 1]]), pd.concat([sets, sets.assign(cell_type="Astro")]))
     with pytest.raises(InputError, match="accessibility: expected 3 peaks, got 2"):
-        measure_effects(
-            surrogate, multiome([[1, 1, 1]]), sets, pd.DataFrame([GENE]), peak_table(surrogate), np.ones(2)
-        )
+        surroundings = Surroundings(pd.DataFrame([GENE]), peak_table(surrogate), np.ones(2))
+        measure_effects(surrogate, multiome([[1, 1, 1]]), sets, surroundings)

@@ -18,16 +18,22 @@ from grids.analysis.evidence.agreement import (
     average_precision,
     distance_bins,
     enrichment,
-    gene_weights,
 )
 from grids.analysis.evidence.links import LINK_COLUMNS, read_links
-from grids.analysis.evidence.pairs import PREDICTORS, absolute_correlation, gene_scope, judge_pairs, predict
+from grids.analysis.evidence.pairs import (
+    PREDICTORS,
+    absolute_correlation,
+    add_predictors,
+    gene_scope,
+    judge_pairs,
+)
 from grids.analysis.evidence.validation import measure_evidence
+from grids.analysis.statistics import bootstrap_counts
 from grids.data.intervals import link_windows, overlapping
 from grids.figures.evidence import evidence as draw_evidence
 from grids.io.cells import Modality, Multiome
 from grids.io.errors import InputError
-from grids.io.evidence_tables import check_evidence, format_of
+from grids.io.evidence_tables import EvidenceTable, check_evidence, format_of
 from grids.io.tables import EVIDENCE_COLUMNS, EVIDENCE_PAIR_COLUMNS
 
 # Gene A at 100 kb on chr1 (+), gene B at 300 kb on chr1 (-), gene C on chr2.
@@ -67,7 +73,8 @@ def written(tmp_path):
 
 
 def links_of(path, **options):
-    return read_links("x", path, PEAKS, GENES, **options)
+    of_run = {"run_assembly": options.pop("run_assembly", None)}
+    return read_links(EvidenceTable("x", path, **options), PEAKS, GENES, **of_run)
 
 
 def as_rows(links):
@@ -155,7 +162,7 @@ def test_chromosomes_are_named_as_in_the_peaks(written):
     assert list(links_of(path).chromosome) == ["chr1", "chr2"]
     bare = {"chromosome": lambda t: t.chromosome.str.removeprefix("chr")}
     path = written("x.bedpe", "chr1 99900 102000 chr2 50 60")
-    links = read_links("x", path, PEAKS.assign(**bare), GENES.assign(**bare))
+    links = read_links(EvidenceTable("x", path), PEAKS.assign(**bare), GENES.assign(**bare))
     assert as_rows(links) == [("2", 50, 60, "A", True)]
 
 
@@ -375,7 +382,7 @@ def test_predictors_have_the_stated_values():
     pairs = pd.DataFrame(
         {"peak": ["p", "q"], "gene": "A", "distance_to_tss_bp": [-20_000, 400], "score": [0.3, -0.1]}
     )
-    table = predict(pairs, pd.Series({"q": 0.5, "p": 0.25}), np.array([0.7, 0.1]))
+    table = add_predictors(pairs, pd.Series({"q": 0.5, "p": 0.25}), np.array([0.7, 0.1]))
     assert_allclose(table["grids"], [0.3, -0.1])
     assert_allclose(table["distance"], [-20_000, -400])
     assert_allclose(table["correlation"], [0.7, 0.1])
@@ -436,7 +443,7 @@ def planted(n_genes=60, n_per_gene=40, share=0.1, seed=0, by_distance=0.0):
 
 def test_a_perfect_predictor_has_auprc_one_and_a_random_one_the_base_rate():
     gene, _, is_positive, rng = planted()
-    weights = gene_weights(60, 400, rng)
+    weights = bootstrap_counts(60, 400, rng)
     assert auprc(is_positive, is_positive.astype(float), gene, weights) == (1, 1, 1)
     value, low, high = auprc(is_positive, rng.random(len(gene)), gene, weights)
     assert low < is_positive.mean() < high
@@ -448,18 +455,18 @@ def test_intervals_resample_genes_and_not_pairs():
     gene = np.repeat(np.arange(10), 20)
     is_positive = np.tile(np.arange(20) < 2, 10)
     score = np.where(gene < 5, is_positive, ~is_positive).astype(float)
-    _, low, high = auprc(is_positive, score, gene, gene_weights(10, 500, np.random.default_rng(1)))
+    _, low, high = auprc(is_positive, score, gene, bootstrap_counts(10, 500, np.random.default_rng(1)))
     copies = np.arange(len(gene))
     _, pair_low, pair_high = auprc(
-        is_positive, score, copies, gene_weights(len(gene), 500, np.random.default_rng(1))
+        is_positive, score, copies, bootstrap_counts(len(gene), 500, np.random.default_rng(1))
     )
     assert high - low > 1.3 * (pair_high - pair_low)
-    weights = gene_weights(10, 500, np.random.default_rng(1))
+    weights = bootstrap_counts(10, 500, np.random.default_rng(1))
     assert (weights.sum(axis=1) == 10).all()
 
 
 def test_no_interval_for_one_gene_and_no_value_without_positives():
-    weights = gene_weights(1, 50, np.random.default_rng(0))
+    weights = bootstrap_counts(1, 50, np.random.default_rng(0))
     gene, score = np.zeros(8, int), np.arange(8.0)
     value, low, high = auprc(score > 5, score, gene, weights)
     assert value == 1 and np.isnan([low, high]).all()
@@ -472,7 +479,7 @@ def test_no_interval_for_one_gene_and_no_value_without_positives():
 
 def enriched(score, pairs, n_top=4):
     gene, distance, is_positive, _ = pairs
-    weights = gene_weights(gene.max() + 1, 300, np.random.default_rng(5))
+    weights = bootstrap_counts(gene.max() + 1, 300, np.random.default_rng(5))
     return enrichment(is_positive, score, gene, distance, weights, n_top, np.random.default_rng(6))
 
 
@@ -482,7 +489,7 @@ def test_distance_and_chance_are_not_enriched_over_pairs_at_the_same_distance(pr
     for seed in range(12):
         pairs = gene, distance, is_positive, rng = planted(n_genes=150, by_distance=6.0, seed=seed)
         is_near = distance < np.quantile(distance, 0.1)
-        assert is_positive[is_near].mean() > 2 * is_positive.mean()  # distance does predict
+        assert is_positive[is_near].mean() > 2 * is_positive.mean()  # distance does add_predictors
         value, low, high = enriched(-distance if predictor == "distance" else rng.random(len(gene)), pairs)
         values.append(value)
         n_covered += low < 1 < high
@@ -576,10 +583,19 @@ def run(written):
     return (multiome, windows, genes, accessibility, scores), tested, written("capture.bedpe", *anchors)
 
 
+def measure(entries, multiome, windows, genes, accessibility, scores, seed=0, n_top=5, n_draws=1000):
+    evidence = [EvidenceTable(**entry) for entry in entries]
+    evidence = [(table, read_links(table, accessibility, genes)) for table in evidence]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("grids.analysis.evidence.validation.N_TOP", n_top)
+        patch.setattr("grids.analysis.evidence.validation.N_BOOTSTRAP", n_draws)
+        return measure_evidence(evidence, multiome, windows, accessibility, scores, seed)
+
+
 def test_planted_pairs_are_recovered_from_each_kind_of_table(run):
     data, tested, capture = run
     entries = [{"name": "tested", "path": tested}, {"name": "capture", "path": capture, "cell_types": ["T"]}]
-    evidence, pairs = measure_evidence(entries, *data, n_top=1, n_draws=200, seed=3)
+    evidence, pairs = measure(entries, *data, n_top=1, n_draws=200, seed=3)
     assert list(evidence) == EVIDENCE_COLUMNS and list(pairs) == EVIDENCE_PAIR_COLUMNS
     assert list(evidence["predictor"]) == [*PREDICTORS] * 2
     assert set(evidence["cell_type"]) == {"T"}
@@ -601,7 +617,7 @@ def test_measurement_is_repeatable_and_follows_the_seed(run):
     data, tested, _ = run
     entries = [{"name": "tested", "path": tested}]
     data = (*data[:4], data[4].assign(score=np.random.default_rng(1).random(len(data[4]))))
-    first, again, other = (measure_evidence(entries, *data, n_draws=50, seed=s)[0] for s in (1, 1, 2))
+    first, again, other = (measure(entries, *data, n_draws=50, seed=s)[0] for s in (1, 1, 2))
     pd.testing.assert_frame_equal(first, again)
     assert (first["auprc"] == other["auprc"]).all()
     assert (first["auprc_low"] != other["auprc_low"]).any()
@@ -610,7 +626,7 @@ def test_measurement_is_repeatable_and_follows_the_seed(run):
 def test_nothing_to_judge_is_a_row_and_a_warning(run, written, told):
     data, _, _ = run
     path = written("x.tsv", "chr start end gene", "chr1 5 9 G3")
-    evidence, pairs = measure_evidence(
+    evidence, pairs = measure(
         [{"name": "x", "path": path}, {"name": "y", "path": path, "cell_types": ["U"]}], *data
     )
     assert list(evidence["n_pairs"]) == [10] * 4 + [0] * 4 and (evidence["n_positive"] == 0).all()
@@ -622,7 +638,7 @@ def test_nothing_to_judge_is_a_row_and_a_warning(run, written, told):
 def test_cells_that_are_not_paired_have_no_correlation(run, told):
     (multiome, *data), tested, _ = run
     unpaired = Multiome(multiome.rna, multiome.atac, paired=False)
-    evidence, _ = measure_evidence([{"name": "e", "path": tested}], unpaired, *data, n_draws=50)
+    evidence, _ = measure([{"name": "e", "path": tested}], unpaired, *data, n_draws=50)
     assert list(evidence.loc[evidence["auprc"].isna(), "predictor"]) == ["correlation"]
     assert "the cells are not paired" in told()
 
@@ -631,11 +647,11 @@ def test_a_cell_type_that_the_run_does_not_have_is_refused(run):
     data, tested, _ = run
     entries = [{"name": "e", "path": tested, "cell_types": ["t"]}]
     with pytest.raises(InputError, match=r"evidence 'e': cell type 't' is not in the data. Did you mean 'T'"):
-        measure_evidence(entries, *data)
+        measure(entries, *data)
 
 
 def test_without_tables_there_are_no_rows(run):
-    evidence, pairs = measure_evidence([], *run[0])
+    evidence, pairs = measure([], *run[0])
     assert (list(evidence), len(evidence), len(pairs)) == (EVIDENCE_COLUMNS, 0, 0)
 
 
@@ -645,7 +661,7 @@ def test_without_tables_there_are_no_rows(run):
 def test_figure_shows_values_intervals_and_base_rate(run):
     data, tested, capture = run
     entries = [{"name": "tested", "path": tested}, {"name": "capture", "path": capture}]
-    table, _ = measure_evidence(entries, *data, n_top=1, n_draws=100)
+    table, _ = measure(entries, *data, n_top=1, n_draws=100)
     figure = draw_evidence(table)
     left, right = figure.axes
     for ax, value in ((left, "auprc"), (right, "enrichment")):
@@ -662,7 +678,7 @@ def test_figure_shows_values_intervals_and_base_rate(run):
 
 def test_figure_survives_missing_values_and_many_rows(run):
     data, tested, _ = run
-    table, _ = measure_evidence([{"name": "tested", "path": tested}], *data, n_draws=20)
+    table, _ = measure([{"name": "tested", "path": tested}], *data, n_draws=20)
     empty = draw_evidence(table.assign(n_positive=0))
     assert "no pair of the evidence is positive" in [t.get_text() for t in empty.axes[0].texts]
     many = pd.concat([table.assign(evidence=f"$e{i}", enrichment=np.nan) for i in range(20)])
@@ -676,11 +692,11 @@ def test_genes_that_did_not_pass_the_gate_are_left_out_unless_there_are_no_other
     (*data, scores), tested, _ = run
     entries = [{"name": "tested", "path": tested}]
     failed = scores["gene"].isin(["G0", "G3"])
-    table, pairs = measure_evidence(entries, *data, scores.assign(passed_gate=~failed), n_draws=20)
-    without, _ = measure_evidence(entries, *data, scores[~failed], n_draws=20)
+    table, pairs = measure(entries, *data, scores.assign(passed_gate=~failed), n_draws=20)
+    without, _ = measure(entries, *data, scores[~failed], n_draws=20)
     pd.testing.assert_frame_equal(table, without)
     assert set(pairs.loc[~pairs["passed_gate"], "gene"]) == {"G0", "G3"}
-    none, _ = measure_evidence(entries, *data, scores.assign(passed_gate=False), n_draws=20)
+    none, _ = measure(entries, *data, scores.assign(passed_gate=False), n_draws=20)
     assert (none["n_not_passed"] == N_LOCI).all() and (none["n_pairs"] > table["n_pairs"]).all()
     assert (
         len([a for a in draw_evidence(none).findobj() if a.get_label() == "_forced"]) == 2

@@ -167,7 +167,7 @@ def test_the_summary_of_contacts_leaves_forced_tasks_out():
             "n_tad_compared": 0,
         }
     )  # fmt: skip
-    (row,) = _summarise(table, 0, 20).to_dict("records")
+    (row,) = _summarise(table, 0).to_dict("records")
     assert (row["n_tasks"], row["n_not_passed"], row["enrichment"]) == (2, 0, 3.0)
-    (row,) = _summarise(table.assign(passed_gate=False), 0, 20).to_dict("records")
+    (row,) = _summarise(table.assign(passed_gate=False), 0).to_dict("records")
     assert (row["n_tasks"], row["n_not_passed"], row["enrichment"]) == (3, 3, 5.0)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.stats import kruskal, kstest, mannwhitneyu, rankdata
 
-from grids.analysis.rank_tests import _rank_sums, rank_tests
+from grids.analysis.atlas import _rank_sums, rank_tests
 
 
 @given(

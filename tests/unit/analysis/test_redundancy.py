@@ -16,6 +16,7 @@ from toys import AllOfToy, AnyOfToy, LinearToy
 
 from grids.analysis.collecting import collect_interactions
 from grids.analysis.redundancy.analysis import analyse_sets
+from grids.analysis.redundancy.searches import RedundancySettings
 from grids.analysis.redundancy.shapley import all_subsets, exact
 from grids.io import tables
 from grids.io.cells import Modality, Multiome
@@ -76,8 +77,10 @@ def set_of(surrogate, columns, **keys):
 def analyse(surrogate, opened, sets, training=None, windows=None, **options):
     sets = set_of(surrogate, sets) if isinstance(sets, list) else sets
     training = sparse.csr_matrix(np.asarray(opened if training is None else training, dtype=np.uint8))
-    options = {"seed": 1, "n_stability": 0, "max_alternatives": 0} | options
-    return analyse_sets(surrogate, multiome(surrogate, opened), training, sets, windows, **options)
+    options = {"n_stability": 0, "max_alternatives": 0} | options
+    seed = options.pop("seed", 1)
+    settings = RedundancySettings(**options)
+    return analyse_sets(surrogate, multiome(surrogate, opened), training, sets, windows, settings, seed=seed)
 
 
 def row_of(result):
@@ -549,4 +552,4 @@ def test_other_peaks_than_the_surrogates():
     surrogate = LinearToy([0.5, 0.2])
     data = multiome(LinearToy([0.5, 0.2, 0.1]), np.ones((2, 3)))
     with pytest.raises(InputError, match="trained on other peaks"):
-        analyse_sets(surrogate, data, data.atac.X, set_of(surrogate, [0]), None, seed=0)
+        analyse_sets(surrogate, data, data.atac.X, set_of(surrogate, [0]), None, RedundancySettings(), seed=0)

@@ -44,9 +44,11 @@ BOTH, ONE = [1, 1], [1, 0]
 OR_GATE = AnyOfToy(2, members=[0, 1])
 
 
-def measure(data, states, surrogate=OR_GATE, **options):
-    options = {"min_cells": 1, "n_permutations": 199} | options
-    return measure_states(surrogate, data, "Oligo", found(surrogate, [0, 1]), states, **options)
+def measure(data, states, surrogate=OR_GATE, min_cells=1, **options):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("grids.analysis.states.MIN_CELLS", min_cells)
+        patch.setattr("grids.analysis.states.N_PERMUTATIONS", 199)
+        return measure_states(surrogate, data, "Oligo", found(surrogate, [0, 1]), states, **options)
 
 
 def test_index_of_each_level_by_hand():

@@ -19,7 +19,9 @@ from benchmarks.explainers.run import METHODS
 from benchmarks.explainers.single_cell import Wanted, explain_tasks
 from grids.analysis.effects import measure_effects
 from grids.analysis.evidence.scores import score_peaks
+from grids.analysis.null_sets import Surroundings
 from grids.analysis.redundancy.analysis import analyse_sets
+from grids.analysis.redundancy.searches import RedundancySettings
 from grids.analysis.specificity import measure_specificity
 from grids.io import devices
 from grids.io.checkpoints import KeptStates
@@ -181,13 +183,13 @@ def test_sets_have_the_same_effects(elsewhere, multiome, cells_of_type, windows,
     test, training = cells_of_type["test"], cells_of_type["train"].atac.X
     found, searches = (table[table["gene"] == "G0"] for table in sets[:2])
     accessibility = np.asarray(training.mean(0)).ravel()
-    place = GENE_TABLE, multiome.atac.var, accessibility
+    place = Surroundings(GENE_TABLE, multiome.atac.var, accessibility)
     asked = []
     for device in ("cpu", elsewhere.device):
         surrogate = random_surrogate("normalised").to(device)
-        effects = measure_effects(surrogate, test, found, *place, n_null_sets=5, seed=1, searches=searches)
-        short = {"n_bootstrap": 20, "n_stability": 1, "max_alternatives": 1, "max_cells": 64}
-        redundancy = analyse_sets(surrogate, test, training[:100], found, windows, seed=1, **short)
+        effects = measure_effects(surrogate, test, found, place, n_null_sets=5, seed=1, searches=searches)
+        short = RedundancySettings(n_bootstrap=20, n_stability=1, max_alternatives=1, max_cells=64)
+        redundancy = analyse_sets(surrogate, test, training[:100], found, windows, short, seed=1)
         asked.append(
             [
                 *vars(effects).values(),

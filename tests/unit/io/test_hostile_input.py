@@ -34,6 +34,7 @@ from grids.io import config as configs
 from grids.io.checkpoints import KeptStates
 from grids.io.config_schema import check_duplicates, read_text_values
 from grids.io.errors import LONGEST, InputError
+from grids.io.evidence_tables import EvidenceTable
 from grids.io.tasks import read_tasks
 from grids.search.sets import read_given
 from grids.surrogates import storage
@@ -115,7 +116,7 @@ def links(content, suffix="tsv", **options):
     return file(
         f"links.{suffix}",
         content,
-        lambda path: read_links("eQTL", path, PEAKS, GENES, run_assembly="hg38", **options),
+        lambda path: read_links(EvidenceTable("eQTL", path, **options), PEAKS, GENES, run_assembly="hg38"),
     )
 
 

@@ -11,7 +11,9 @@ from toys import LinearToy
 from benchmarks.explainers.single_cell import Wanted, explain_tasks
 from grids.analysis.effects import measure_effects
 from grids.analysis.evidence.scores import score_peaks
+from grids.analysis.null_sets import Surroundings
 from grids.analysis.redundancy.analysis import analyse_sets
+from grids.analysis.redundancy.searches import RedundancySettings
 from grids.analysis.specificity import measure_specificity
 from grids.analysis.states import measure_states
 from grids.io.cells import Modality, Multiome
@@ -156,10 +158,12 @@ def test_sets_are_found_in_draws_of_training_cells_and_measured_in_those_of_test
     )
     windows = pd.DataFrame({"peak": surrogate.peaks, "gene": "G1"})
     sets, _, _ = find_sets(surrogate, train.atac.X, tasks, windows, 7, Question(set_size=2))
-    measure_effects(surrogate, test, sets, genes, peaks, np.full(4, 0.5), n_null_sets=0, seed=7)
-    analyse_sets(surrogate, test, train.atac.X, sets, windows, seed=7, n_bootstrap=20, n_stability=0)
+    surroundings = Surroundings(genes, peaks, np.full(4, 0.5))
+    measure_effects(surrogate, test, sets, surroundings, n_null_sets=0, seed=7)
+    settings = RedundancySettings(n_bootstrap=20, n_stability=0)
+    analyse_sets(surrogate, test, train.atac.X, sets, windows, settings, seed=7)
     measure_specificity(surrogate, test.atac, "A", sets, n_bootstrap=20, seed=7)
-    measure_states(surrogate, test, "A", sets, [{"key": "split"}], n_bootstrap=20, n_permutations=9, seed=7)
+    measure_states(surrogate, test, "A", sets, [{"key": "split"}], n_bootstrap=20, seed=7)
     score_peaks(surrogate, test.atac.X, tasks, windows, 7)
     explain_tasks(surrogate, train, tasks, windows, genes, {"knock_out": {}}, Wanted([2]), 7)
     assert len(seen) == 8

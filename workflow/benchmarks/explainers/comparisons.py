@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import binomtest, false_discovery_control, rankdata, wilcoxon
 
 from benchmarks.explainers.methods import REFERENCE, in_order
-from grids.analysis.redundancy.statistics import bootstrap_weights, interval
+from grids.analysis.statistics import bootstrap_weights, interval
 from grids.io.errors import InputError
 from grids.io.seeds import generator
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from benchmarks.explainers.problem import Problem
 from benchmarks.explainers.run import explain
-from grids.analysis.effects import accessibility_bins, distance_classes, draw_null_sets
+from grids.analysis.null_sets import Surroundings, draw_null_sets
 from grids.data.intervals import distance_to_tss
 from grids.io.cells import Multiome
 from grids.io.logging import log
@@ -135,13 +135,9 @@ def _observed(multiome: Multiome, gene: str) -> np.ndarray | None:
 def matched_random_sets(
     surrogate,
     sets: pd.DataFrame,
-    genes: pd.DataFrame,
-    peaks: pd.DataFrame,
-    accessibility: np.ndarray,
+    surroundings: Surroundings,
     seed: int,
-    *,
     like: str = "grids",
-    **windows: int,
 ) -> pd.DataFrame:
     """A random set for each set of one method, its members matched in accessibility and distance to the gene.
 
@@ -150,32 +146,25 @@ def matched_random_sets(
     surrogate : PooledSurrogate or WindowSurrogate
     sets : DataFrame
         :data:`FOUND_COLUMNS`.
-    genes : DataFrame
-        `gene chromosome start end strand tss`.
-    peaks : DataFrame, indexed by peak name
-        `chromosome start end`.
-    accessibility : ndarray, shape (n_peaks,)
-        Share of the type's cells in which each peak is open.
+    surroundings : Surroundings
+        What the random sets are matched in.
     seed : int
     like : str
         The method whose sets are imitated.
-    **windows
-        Bounds of :func:`grids.analysis.effects.distance_classes`.
 
     Returns
     -------
     DataFrame
         :data:`FOUND_COLUMNS`, method :data:`MATCHED`.
     """
-    gene_rows = genes.drop_duplicates("gene").set_index("gene", drop=False)
-    bins, drawn = accessibility_bins(accessibility), []
+    drawn = []
     for key, rows in sets[sets["method"] == like].groupby(SET_KEYS, sort=False):
         gene = key[SET_KEYS.index("gene")]
         view = surrogate.for_gene(gene)
-        seen = peaks.index.get_indexer(view.peaks)
+        seen = surroundings.peaks.index.get_indexer(view.peaks)
         members = pd.Index(view.peaks).get_indexer(rows.sort_values("rank")["peak"])
-        classes = distance_classes(distance_to_tss(peaks.iloc[seen], gene_rows.loc[gene]), **windows)
-        random = draw_null_sets(members, bins[seen], classes, 1, generator(seed, MATCHED, *key))
+        bins, classes = surroundings.bins[seen], surroundings.distance_classes(gene)[seen]
+        random = draw_null_sets(members, bins, classes, 1, generator(seed, MATCHED, *key))
         if len(random):
             names = [view.peaks[peak] for peak in random[0]]
             drawn.append(rows.sort_values("rank").assign(method=MATCHED, peak=names))

@@ -11,6 +11,7 @@ from benchmarks.scale import dense
 from benchmarks.scale.measure import Work
 from benchmarks.scale.question import cell_type_and_gene, most_open, paper_surrogate, tasks_of
 from grids.analysis.effects import measure_effects
+from grids.analysis.null_sets import Surroundings
 from grids.analysis.redundancy import shapley
 from grids.data.preprocessing import accessibility
 from grids.io import backed
@@ -101,7 +102,7 @@ def effects(files: Mapping, point: Mapping, seed: int) -> Work:
     surrogate = storage.load(files["surrogate"])
     cell_type, gene = cell_type_and_gene(multiome)
     peaks, genes = multiome.atac.var, multiome.rna.var.rename_axis("gene").reset_index()
-    shares = accessibility(multiome.atac, peaks)[cell_type].to_numpy()
+    surroundings = Surroundings(genes, peaks, accessibility(multiome.atac, peaks)[cell_type].to_numpy())
     test = multiome.cells(cell_type=cell_type, split="test", most=EXPLAINED_CELLS)
     members = peaks.index[most_open(test.atac.X, point["set_size"])]
     key = [surrogate.name, "grids", cell_type, gene, "silence", len(members)]
@@ -109,9 +110,7 @@ def effects(files: Mapping, point: Mapping, seed: int) -> Work:
     sets = pd.DataFrame(rows, columns=FOUND_COLUMNS)
 
     def work() -> float:
-        found = measure_effects(
-            surrogate, test, sets, genes, peaks, shares, n_null_sets=N_NULL_SETS, seed=seed
-        )
+        found = measure_effects(surrogate, test, sets, surroundings, n_null_sets=N_NULL_SETS, seed=seed)
         return float(found.effects["log_change"].iloc[-1])
 
     return work

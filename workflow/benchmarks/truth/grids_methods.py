@@ -9,8 +9,8 @@ import torch
 from benchmarks.truth.dataset import CELL_TYPE, Candidates, Dataset
 from benchmarks.truth.result import LOGICS, SET_SIZES, MethodResult
 from benchmarks.truth.surrogate_rivals import gradient_saliency, single_peak_scan
-from grids.analysis.redundancy.statistics import bootstrap_weights
-from grids.analysis.resampling import bootstrap_means, changes_by_set
+from grids.analysis.set_changes import bootstrap_means, changes_by_set
+from grids.analysis.statistics import bootstrap_weights
 from grids.io.cells import Multiome
 from grids.io.seeds import generator
 from grids.search.search import Search

@@ -5,11 +5,18 @@ What only puts tables together needs no torch: loading it would be most of such 
 
 from collections.abc import Iterable
 
-import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control
 
-from grids.io.tables import EFFECT_COLUMNS, INTERACTION_COLUMNS, SET_KEYS, STATE_COLUMNS, TASK_KEYS, stack
+from grids.analysis.statistics import q_values
+from grids.io.tables import (
+    EFFECT_COLUMNS,
+    INTERACTION_COLUMNS,
+    RUN_KEYS,
+    SET_KEYS,
+    STATE_COLUMNS,
+    TASK_KEYS,
+    stack,
+)
 
 
 def collect_effects(effects: Iterable[pd.DataFrame], nested: bool = True) -> pd.DataFrame:
@@ -31,14 +38,10 @@ def collect_effects(effects: Iterable[pd.DataFrame], nested: bool = True) -> pd.
     DataFrame with the columns :data:`grids.io.tables.EFFECT_COLUMNS`
     """
     table = stack(effects, EFFECT_COLUMNS)
-    q_value = pd.Series(np.nan, index=table.index)
     size = table["set_size"]
     if nested:
         size = size.mask(size == table.groupby(TASK_KEYS, dropna=False)["set_size"].transform("max"), 0)
-    tested = table.assign(family=size)[table["p_value"].notna()]
-    for _, rows in tested.groupby(["surrogate", "method", "direction", "family"], dropna=False):
-        q_value[rows.index] = false_discovery_control(rows["p_value"].to_numpy(dtype=float), method="bh")
-    return table.assign(q_value=q_value)
+    return table.assign(q_value=q_values(table["p_value"], table[RUN_KEYS].assign(size=size)))
 
 
 def collect_interactions(interactions: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -56,13 +59,9 @@ def collect_interactions(interactions: Iterable[pd.DataFrame]) -> pd.DataFrame:
     DataFrame with the columns :data:`grids.io.tables.INTERACTION_COLUMNS`
     """
     table = stack(interactions, INTERACTION_COLUMNS)
-    if not len(table):
-        return table
-    adjusted = {
-        q: false_discovery_control(table[p].to_numpy(dtype=float), method="bh")
-        for p, q in (("p_value", "q_value"), ("additive_p_value", "additive_q_value"))
-    }
-    return table.assign(**adjusted)
+    return table.assign(
+        q_value=q_values(table["p_value"]), additive_q_value=q_values(table["additive_p_value"])
+    )
 
 
 def collect_states(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -82,9 +81,7 @@ def collect_states(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """
     table = stack(parts, STATE_COLUMNS)
     set_and_state = [*SET_KEYS, "state"]
-    tests = table.dropna(subset="p_value_of_change").drop_duplicates(set_and_state)
-    family = tests.groupby(["surrogate", "method", "direction", "state"])
-    q_value = family["p_value_of_change"].transform(lambda p: false_discovery_control(p.to_numpy(float)))
+    tests = table.drop_duplicates(set_and_state)
+    q_value = q_values(tests["p_value_of_change"], tests[[*RUN_KEYS, "state"]])
     tests = tests[set_and_state].assign(q_value_of_change=q_value)
-    table = table.drop(columns="q_value_of_change").merge(tests, on=set_and_state, how="left")
-    return table[STATE_COLUMNS]
+    return table.drop(columns="q_value_of_change").merge(tests, on=set_and_state, how="left")[STATE_COLUMNS]

@@ -6,7 +6,6 @@ asks the same function, so that what is said early is what is said late.
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from grids.io.caps import EXPLAINED_CELLS
 from grids.io.cells import Multiome
@@ -97,20 +96,12 @@ def check_feasibility(
         by_type.append(_count(of_type, multiome, cell_type))
         asked = tasks.loc[tasks["cell_type"] == cell_type, "gene"]
         gone = dropped[dropped["cell_type"] == cell_type].set_index("gene")["reason"]
-        silent = pd.DataFrame(index=gone.index).assign(
-            verdict=gone, n_peaks=n_peaks.reindex(gone.index, fill_value=0)
-        )
+        silent = pd.DataFrame({"verdict": gone, "n_peaks": n_peaks.reindex(gone.index, fill_value=0)})
         silent = silent.assign(**of_type[N_CELLS].iloc[0], **dict.fromkeys(N_EXPRESSING, 0))
-        parts.append(
-            pd.concat([of_type.loc[asked], silent])
-            .rename_axis("gene")
-            .reset_index()
-            .assign(cell_type=cell_type)
-        )
-    return (
-        pd.concat(parts, ignore_index=True)[FEASIBILITY_COLUMNS],
-        pd.DataFrame(by_type, columns=TESTABLE_COLUMNS),
-    )
+        named = pd.concat([of_type.loc[asked], silent]).rename_axis("gene").reset_index()
+        parts.append(named.assign(cell_type=cell_type))
+    feasibility = pd.concat(parts, ignore_index=True)[FEASIBILITY_COLUMNS]
+    return feasibility, pd.DataFrame(by_type, columns=TESTABLE_COLUMNS)
 
 
 def _genes_of(multiome: Multiome, n_peaks: np.ndarray, cell_type: str) -> pd.DataFrame:
@@ -119,17 +110,13 @@ def _genes_of(multiome: Multiome, n_peaks: np.ndarray, cell_type: str) -> pd.Dat
     for split in SPLITS:
         X = multiome.rna.cells(cell_type=cell_type, split=split, most=EXPLAINED_CELLS).X
         table[f"n_cells_{split}"] = X.shape[0]
-        table[f"n_expressing_{split}"] = _n_expressing(X)
+        table[f"n_expressing_{split}"] = np.bincount(X.indices[X.data > 0], minlength=X.shape[1])
     reason = why_untestable(
         n_peaks, table["n_expressing_test"].to_numpy(), int(table["n_cells_test"].iloc[0])
     )
     if not multiome.paired:
         reason = np.where(reason == NO_PEAK, NO_PEAK, UNPAIRED)
     return table.assign(verdict=np.where(reason == "", TESTABLE, reason))
-
-
-def _n_expressing(X: sparse.csr_matrix) -> np.ndarray:
-    return np.bincount(X.indices[X.data > 0], minlength=X.shape[1])
 
 
 def _count(genes: pd.DataFrame, multiome: Multiome, cell_type: str) -> list:

@@ -3,14 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from grids.analysis.redundancy.statistics import bootstrap_weights, interval
-from grids.analysis.resampling import bootstrap_means, changes_by_set
+from grids.analysis.set_changes import bootstrap_means, cells_by_direction, changes_by_set, check_cells
+from grids.analysis.statistics import bootstrap_weights, interval
 from grids.io.cells import Modality
-from grids.io.errors import InputError
 from grids.io.seeds import generator
 from grids.io.tables import SPECIFICITY_COLUMNS
-from grids.search.task_cells import TaskCells
-from grids.search.transitions import VALUE_OF_DIRECTION
 
 
 def jaccard(first: set, second: set) -> float:
@@ -55,16 +52,10 @@ def measure_specificity(
     """
     if not len(sets):
         return pd.DataFrame(columns=SPECIFICITY_COLUMNS)
+    check_cells(atac.X, applied_to, "test")
     n_cells = atac.X.shape[0]
-    if n_cells == 0:
-        raise InputError(
-            f"cell type '{applied_to}' has no test cells to apply sets to; raise preprocessing.split.test"
-        )
     weights = bootstrap_weights(n_cells, n_bootstrap, generator(seed, "specificity", applied_to))
-    cells = {
-        direction: TaskCells(surrogate, atac.X, VALUE_OF_DIRECTION[direction], seed=seed, split="test")
-        for direction in pd.unique(sets["direction"])
-    }
+    cells = cells_by_direction(surrogate, atac.X, sets, seed=seed, split="test")
     task = ["gene", "direction", "surrogate", "method", "set_size"]
     # Where a task has sets of several sizes, those of one size are compared.
     has_several = (sets.groupby([*task[:-1], "cell_type"])["set_size"].nunique() > 1).any()
@@ -72,14 +63,21 @@ def measure_specificity(
     own = {key: set(rows["peak"]) for key, rows in sets[sets["cell_type"] == applied_to].groupby(compared)}
     rows = []
     # Gene by gene, so that a surrogate with a part for each gene prepares its cells once.
-    known = sets[sets["gene"].isin(surrogate.genes)].groupby([*task, "cell_type"])
-    for (gene, direction, name, method, set_size, found_in), members in known:
-        changes = changes_by_set(cells[direction], gene, members["peak"])
+    for (*key, found_in), members in sets[sets["gene"].isin(surrogate.genes)].groupby([*task, "cell_type"]):
+        labels = dict(zip(task, key, strict=True))
+        changes = changes_by_set(cells[labels["direction"]], labels["gene"], members["peak"])
         low, high = interval(bootstrap_means(changes, weights)[:, 0])
-        key = (gene, direction, name, method, set_size)[: len(compared)]
-        overlap = jaccard(set(members["peak"]), own.get(key, set()))
+        own_members = own.get(tuple(key[: len(compared)]), set())
         rows.append(
-            [name, method, gene, direction, found_in, applied_to, set_size, n_cells, changes[0].mean(),
-             low, high, overlap]
-        )  # fmt: skip
+            {
+                **labels,
+                "found_in": found_in,
+                "applied_to": applied_to,
+                "n_cells": n_cells,
+                "log_change": changes[0].mean(),
+                "log_change_low": low,
+                "log_change_high": high,
+                "jaccard": jaccard(set(members["peak"]), own_members),
+            }
+        )
     return pd.DataFrame(rows, columns=SPECIFICITY_COLUMNS)

@@ -1,29 +1,29 @@
 """How the redundancy of a set changes along a state of the cells: a condition, a time, a pseudotime."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from grids.analysis.bins import equal_count_bins
-from grids.analysis.redundancy.statistics import bootstrap_weights, interval, redundancy_index
-from grids.analysis.resampling import bootstrap_means, changes_by_set
+from grids.analysis.redundancy.verdict import redundancy_index
+from grids.analysis.set_changes import bootstrap_means, cells_by_direction, changes_by_set
+from grids.analysis.statistics import CELL_ROUNDING, TIE, bootstrap_weights, equal_count_bins, interval
 from grids.io.cells import Multiome
 from grids.io.errors import InputError, did_you_mean, listing
 from grids.io.logging import log
 from grids.io.seeds import generator
 from grids.io.tables import SET_KEYS, STATE_COLUMNS
-from grids.search.task_cells import TaskCells
 from grids.search.transitions import VALUE_OF_DIRECTION, direction_sign
 
 DEFAULT_BINS = 5
 MOST_NUMERIC_LEVELS = 10
+N_PERMUTATIONS = 10_000
 PERMUTATIONS_PER_BLOCK = 256
 # A level's variance counts as at least this share of the variance of all cells.
 LEAST_VARIANCE = 1e-3
-# Cells in which members interact by less than this are equal: predictions are in single precision.
-ROUNDING = 1e-5
+# Levels of fewer test cells are left out.
+MIN_CELLS = 20
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ class State:
     levels: list[str]
     ordered: bool
 
-    def with_at_least(self, min_cells: int, where: str) -> "State":
-        """Without the levels that too few cells are in; each one left out is logged."""
+    def without_rare_levels(self, where: str) -> "State":
+        """Without the levels of fewer than :data:`MIN_CELLS` cells; each one left out is logged."""
         n_cells = np.bincount(self.codes[self.codes >= 0], minlength=len(self.levels))
-        kept = np.flatnonzero(n_cells >= min_cells)
+        kept = np.flatnonzero(n_cells >= MIN_CELLS)
         for level, n in zip(self.levels, n_cells, strict=True):
-            if n < min_cells:
+            if n < MIN_CELLS:
                 log.warning(
                     "%s: level '%s' of state '%s' left out: %d test cells, at least %d are needed",
-                    where, level, self.key, n, min_cells,
-                )  # fmt: skip
+                    *(where, level, self.key, n, MIN_CELLS),
+                )
         number = np.full(len(self.levels) + 1, -1)
         number[kept] = np.arange(len(kept))
         return State(self.key, number[self.codes], [self.levels[i] for i in kept], self.ordered)
@@ -129,9 +129,7 @@ def measure_states(
     sets: pd.DataFrame,
     states: Sequence[Mapping],
     *,
-    min_cells: int = 20,
     n_bootstrap: int = 1000,
-    n_permutations: int = 10_000,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Joint effect and redundancy index of each set in the cells of each level of each state.
@@ -145,13 +143,10 @@ def measure_states(
     sets : DataFrame
         A row per member: `surrogate method cell_type gene direction set_size peak`; one cell type.
     states : sequence of mapping
-        `key`, a column of `obs`, and optionally `bins`; see :func:`divide`.
-    min_cells : int
-        Levels of fewer test cells are left out.
+        `key`, a column of `obs`, and optionally `bins`; see :func:`divide`. Levels of fewer than
+        :data:`MIN_CELLS` test cells are left out.
     n_bootstrap : int
         Draws of cells, and of the surrogate's replicates where it has them, for the intervals.
-    n_permutations : int
-        Permutations of the cells' levels; see :func:`p_values_of_change`.
     seed : int
 
     Returns
@@ -159,7 +154,7 @@ def measure_states(
     DataFrame
         :data:`grids.io.tables.STATE_COLUMNS`. The index is missing where the interval of the joint effect is not
         on the side asked: a ratio to no effect means nothing. `q_value_of_change` is missing until
-        :func:`collect`.
+        all are collected.
 
     Raises
     ------
@@ -170,35 +165,37 @@ def measure_states(
     if len(set(keys)) < len(keys):
         raise InputError(f"states: a key stands twice ({listing(keys)}); name each column of obs once")
     divided = [
-        divide(state_values(multiome, state["key"]), state.get("bins")).with_at_least(min_cells, cell_type)
+        divide(state_values(multiome, state["key"]), state.get("bins")).without_rare_levels(cell_type)
         for state in states
     ]
-    cells = {
-        direction: TaskCells(
-            surrogate, multiome.atac.X, VALUE_OF_DIRECTION[direction], seed=seed, split="test"
-        )
-        for direction in pd.unique(sets["direction"])
-    }
-    levels = []
-    for state in divided:
-        for code, name in enumerate(state.levels):
-            inside = np.flatnonzero(state.codes == code)
-            rng = generator(seed, "states", cell_type, state.key, name)
-            levels.append((state.key, name, inside, bootstrap_weights(len(inside), n_bootstrap, rng)))
-    estimates, rows = [], []
-    for task, members in sets.groupby(SET_KEYS, sort=False):
-        labels = dict(zip(SET_KEYS, task, strict=True))
+    levels = list(_levels(divided, cell_type, n_bootstrap, seed))
+    cells = cells_by_direction(surrogate, multiome.atac.X, sets, seed=seed, split="test")
+    of_cells, rows = [], []
+    for key, members in sets.groupby(SET_KEYS, sort=False):
+        labels = dict(zip(SET_KEYS, key, strict=True))
         sign = direction_sign(VALUE_OF_DIRECTION[labels["direction"]])
         changes = changes_by_set(cells[labels["direction"]], labels["gene"], members["peak"], alone=True)
-        estimates.append(changes[0])
-        for key, name, inside, weights in levels:
-            rows.append(labels | {"state": key, "level": name} | _summary(changes[:, inside], weights, sign))
+        of_cells.append(changes[0])
+        for level, inside, weights in levels:
+            rows.append(labels | level | _summary(changes[:, inside], weights, sign))
     table = pd.DataFrame(rows, columns=STATE_COLUMNS)
     for state in divided:
         rng = generator(seed, "states", cell_type, state.key)
-        p_values = p_values_of_change(estimates, state, n_permutations, rng)
+        p_values = p_values_of_change(of_cells, state, N_PERMUTATIONS, rng)
         table.loc[table["state"] == state.key, "p_value_of_change"] = np.repeat(p_values, len(state.levels))
     return table
+
+
+def _levels(
+    states: list[State], cell_type: str, n_bootstrap: int, seed: int
+) -> Iterator[tuple[dict, np.ndarray, np.ndarray]]:
+    """Each level of each state: its columns of the table, its cells, and their weights in each bootstrap draw."""
+    for state in states:
+        for code, level in enumerate(state.levels):
+            inside = np.flatnonzero(state.codes == code)
+            rng = generator(seed, "states", cell_type, state.key, level)
+            weights = bootstrap_weights(len(inside), n_bootstrap, rng)
+            yield {"state": state.key, "level": level}, inside, weights
 
 
 def _summary(changes: np.ndarray, weights: np.ndarray, sign: float) -> dict:
@@ -207,7 +204,7 @@ def _summary(changes: np.ndarray, weights: np.ndarray, sign: float) -> dict:
     draws = bootstrap_means(changes, weights)
     low, high = interval(draws[:, 0])
     index = index_low = index_high = np.nan
-    if min(sign * low, sign * high) > ROUNDING:
+    if min(sign * low, sign * high) > CELL_ROUNDING:
         index = redundancy_index(np.array([alone]), joint)
         index_low, index_high = interval(redundancy_index(draws[:, 1:], draws[:, 0]))
     return {
@@ -256,16 +253,16 @@ def p_values_of_change(
         return p_values
     codes = state.codes[inside]
     joint, alone = np.moveaxis(np.stack([change[inside] for change in changes], axis=1), 2, 0)
-    has_effect = np.abs(joint.mean(0)) > ROUNDING
+    has_effect = np.abs(joint.mean(0)) > CELL_ROUNDING
     joint, alone = joint[:, has_effect], alone[:, has_effect]
     residuals = alone - alone.sum(0) / joint.sum(0) * joint
-    residuals[:, np.abs(residuals).max(0) <= ROUNDING] = 0
+    residuals[:, np.abs(residuals).max(0) <= CELL_ROUNDING] = 0
     observed = _statistic(codes[None], joint, residuals, state)
     n_extreme = np.zeros(residuals.shape[1])
     for done in range(0, n_permutations, PERMUTATIONS_PER_BLOCK):
         n_now = min(PERMUTATIONS_PER_BLOCK, n_permutations - done)
         permuted = rng.permuted(np.tile(codes, (n_now, 1)), axis=1)
-        n_extreme += (_statistic(permuted, joint, residuals, state) >= observed * (1 - 1e-9)).sum(0)
+        n_extreme += (_statistic(permuted, joint, residuals, state) >= observed * (1 - TIE)).sum(0)
     p_values[has_effect] = (1 + n_extreme) / (1 + n_permutations)
     return p_values
 
@@ -276,7 +273,7 @@ def _statistic(codes: np.ndarray, joint: np.ndarray, residuals: np.ndarray, stat
     `joint` and `residuals`, shape (n_cells, n_sets); each set's residuals sum to zero.
     """
     squared = residuals**2
-    least = np.maximum(LEAST_VARIANCE * squared.mean(0), ROUNDING**2)
+    least = np.maximum(LEAST_VARIANCE * squared.mean(0), CELL_ROUNDING**2)
     if state.ordered:
         centre = codes @ joint / joint.sum(0)
         spread = codes**2 @ squared - 2 * centre * (codes @ squared) + centre**2 * squared.sum(0)

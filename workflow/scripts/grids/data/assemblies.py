@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from grids.data.chromosomes import bare_chromosome
-from grids.io.errors import InputError, did_you_mean
+from grids.data.chromosomes import bare_chromosome, harmonise_chromosomes
+from grids.io.errors import InputError, did_you_mean, listing
 
 # Chromosomes 1, 2, ..., X, Y, M in this order.
 _SIZES = {
@@ -65,6 +65,40 @@ def agree_on_assembly(declared: Mapping[str, str | None]) -> str | None:
             + "; coordinates cannot be compared: use files of one assembly"
         )
     return assembly_name(next(iter(said.values()))) if said else None
+
+
+def fit_to_run(
+    table: pd.DataFrame, peaks: pd.DataFrame, genes: pd.DataFrame, assembly: str | None, where: str, what: str
+) -> pd.DataFrame:
+    """Intervals from outside, under the run's chromosome names and checked against its assembly.
+
+    Parameters
+    ----------
+    table, peaks, genes : DataFrame
+        chromosome, start, end.
+    assembly : str, optional
+        As of :func:`check_assembly`.
+    where, what : str
+        Which table it is and what its intervals are, for messages.
+
+    Raises
+    ------
+    InputError
+        No chromosome in common with the peaks, or coordinates beyond a chromosome's end.
+    """
+    found = pd.unique(table["chromosome"])
+    try:
+        table, _ = harmonise_chromosomes(table, peaks)
+    except InputError:
+        raise InputError(
+            f"{where}: no chromosome in common with the peaks: {what} lie on {listing(found, 4)}, peaks on "
+            f"{listing(pd.unique(peaks['chromosome']), 4)}; use {what} of the peaks' assembly"
+        ) from None
+    try:
+        check_assembly(table, genes, assembly)  # its warning about start sites is for peaks only
+    except InputError as error:
+        raise InputError(f"{where}: {str(error).replace('peaks', what)}") from None
+    return table
 
 
 def check_assembly(peaks: pd.DataFrame, genes: pd.DataFrame, assembly: str | None = None) -> list[str]:

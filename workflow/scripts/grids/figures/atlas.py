@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from pandas.core.groupby import DataFrameGroupBy
 
-from grids.analysis.atlas import N_BINS, RUN_KEYS, counted_by_run
-from grids.analysis.bins import equal_count_bins
+from grids.analysis.atlas import N_BINS, counted_by_run
+from grids.analysis.statistics import equal_count_bins
 from grids.figures.scales import INDEX_FORMULA, class_key, class_mark, fold, index_limits, write_index_words
 from grids.figures.style import (
     DOUBLE_COLUMN,
@@ -29,7 +29,7 @@ from grids.figures.style import (
     violins,
 )
 from grids.figures.tasks import full_sets
-from grids.io.tables import is_forced
+from grids.io.tables import RUN_KEYS, is_forced
 
 MOST_GROUPS = 30
 ENOUGH_FOR_A_VIOLIN = 20

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from grids.analysis.bins import equal_count_bins
+from grids.analysis.statistics import equal_count_bins
 from grids.figures.scales import flags
 from grids.figures.style import (
     BLUE,

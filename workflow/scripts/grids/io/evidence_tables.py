@@ -1,12 +1,52 @@
 """What the config may say about a table of evidence; imports nothing heavy, so that a run can check it first."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from grids.io.errors import InputError, check_all
 
 _FORMAT_OF_SUFFIX = {".bed": "bed", ".bedpe": "bedpe", ".tsv": "tsv", ".txt": "tsv"}
+
+
+@dataclass(frozen=True)
+class EvidenceTable:
+    """An entry of the config's `evidence`.
+
+    Attributes
+    ----------
+    name : str
+    path : path
+        Gzipped or not.
+    format : {"bed", "bedpe", "tsv"}, optional
+        By default told from the suffix.
+    assembly : str, optional
+        What the table declares.
+    label : str, optional
+        Column that tells positive links (TRUE, 1, yes, positive) from negative ones; by default the first of
+        the label's aliases that is present.
+    score, at_least, at_most : str, float, float, optional
+        Instead of a label: the column of a score, and the lowest or highest value of a positive link. Without
+        label and score every row is a positive link.
+    cell_types : sequence of str, optional
+        What it is held against; by default every cell type with explained genes.
+    """
+
+    name: str
+    path: str | Path
+    format: str | None = None
+    assembly: str | None = None
+    label: str | None = None
+    score: str | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    cell_types: Sequence[str] | None = None
+
+    @property
+    def kind(self) -> str:
+        """``bed``, ``bedpe`` or ``tsv``."""
+        return format_of(self.path, self.format)
 
 
 def format_of(path: str | Path, declared: str | None = None) -> str:

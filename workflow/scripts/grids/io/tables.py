@@ -11,6 +11,8 @@ import pandas as pd
 
 from grids.io.writing import whole
 
+# A run may hold sets that several surrogates, methods or directions gave; they are never pooled.
+RUN_KEYS = ["surrogate", "method", "direction"]
 TASK_KEYS = ["surrogate", "method", "cell_type", "gene", "direction"]
 SET_KEYS = [*TASK_KEYS, "set_size"]
 SET_COLUMNS = [

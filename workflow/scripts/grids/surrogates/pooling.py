@@ -192,11 +192,14 @@ class PooledSurrogate(Surrogate):
     group_of_peak : LongTensor, shape (n_peaks,)
         The group (chromosome, gene, ...) whose state a peak shifts.
     n_groups : int
+    n_replicates : int
+        Refits on resampled training cells, ``replicate(0)`` to ``replicate(n_replicates - 1)``; none by default.
     """
 
     shift: Tensor
     group_of_peak: Tensor
     n_groups: int
+    n_replicates = 0
 
     def for_gene(self, gene: str) -> "PooledSurrogate":
         """This surrogate itself."""

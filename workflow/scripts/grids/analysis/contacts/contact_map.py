@@ -93,14 +93,11 @@ def open_contact_map(
         No contact map, a resolution that it does not have, no chromosome in common with the peaks, or
         chromosomes of other sizes than the run's.
     """
-    import cooler
-
     where = f"contacts.map ({path})"
     if not os.path.isfile(path):
         raise InputError(f"{where}: file not found; check its path")
     try:
-        uri = _uri_of_resolution(path, resolution_bp, where)
-        opened = cooler.Cooler(uri)
+        opened = _open(path, resolution_bp, where)
         names, sizes_bp = list(map(str, opened.chromnames)), list(map(int, opened.chromsizes))
         is_balanced = "weight" in opened.bins().columns
     except InputError:
@@ -118,11 +115,7 @@ def open_contact_map(
             f"{where}: no chromosome in common with the peaks: the map has {listing(names, 4)}, peaks lie on "
             f"{listing(pd.unique(peaks['chromosome']), 4)}; use a map of the peaks' assembly"
         ) from None
-    found = ContactMap(
-        opened,
-        dict(zip(renamed["chromosome"], names, strict=True)),
-        is_balanced=is_balanced,
-    )
+    found = ContactMap(opened, dict(zip(renamed["chromosome"], names, strict=True)), is_balanced)
     _check_assembly(found, peaks, assembly, where)
     log.info("%s: resolution %d bp, %s", where, found.resolution_bp, describe_values(found))
     if not found.is_balanced:
@@ -137,21 +130,25 @@ def describe_values(contacts: ContactMap) -> str:
     return "balanced contacts" if contacts.is_balanced else "raw contact counts"
 
 
-def _uri_of_resolution(path, resolution_bp: int | None, where: str) -> str:
+def _open(path, resolution_bp: int | None, where: str) -> "cooler.Cooler":
+    """The map of one resolution."""
+    import cooler
     import h5py
-    from cooler.fileops import list_coolers
 
     try:
-        groups = list_coolers(str(path)) if h5py.is_hdf5(path) else []
-    except OSError as error:
+        groups = cooler.fileops.list_coolers(str(path)) if h5py.is_hdf5(path) else []
+        groups = [group for group in groups if group == "/" or group.startswith("/resolutions/")]
+        maps = [cooler.Cooler(f"{path}::{group}") for group in groups]
+    except (OSError, KeyError) as error:
         raise InputError(f"{where}: the file cannot be read ({error}); download or copy it again") from None
-    groups = [group for group in groups if group == "/" or group.startswith("/resolutions/")]
-    if not groups:
+    if not maps:
         raise InputError(
             f"{where}: this is no contact map; expected a .cool or .mcool file (a .hic file has to be converted "
             "first, for example by `hictk convert`)"
         )
-    available = {_bin_size(f"{path}::{group}", where): f"{path}::{group}" for group in groups}
+    if any(one.binsize is None for one in maps):
+        raise InputError(f"{where}: its bins differ in size; expected a map with bins of one size")
+    available = {int(one.binsize): one for one in maps}
     if resolution_bp is None:
         resolution_bp = min(available, key=lambda size: (abs(np.log(size / PREFERRED_RESOLUTION_BP)), size))
     if resolution_bp not in available:
@@ -160,18 +157,6 @@ def _uri_of_resolution(path, resolution_bp: int | None, where: str) -> str:
             f"{listing(sorted(available), 20)}"
         )
     return available[resolution_bp]
-
-
-def _bin_size(uri: str, where: str) -> int:
-    import cooler
-
-    try:
-        size = cooler.Cooler(uri).binsize
-    except (OSError, KeyError) as error:
-        raise InputError(f"{where}: the file cannot be read ({error}); download or copy it again") from None
-    if size is None:
-        raise InputError(f"{where}: its bins differ in size; expected a map with bins of one size")
-    return int(size)
 
 
 def _check_assembly(contacts: ContactMap, peaks: pd.DataFrame, assembly: str | None, where: str) -> None:
@@ -199,12 +184,10 @@ def _check_assembly(contacts: ContactMap, peaks: pd.DataFrame, assembly: str | N
         )
 
 
-def contacts_of_bins(
-    contacts: ContactMap, chromosome: str, bins: np.ndarray, pixels_per_chunk: int = PIXELS_PER_CHUNK
-) -> BinContacts:
+def contacts_of_bins(contacts: ContactMap, chromosome: str, bins: np.ndarray) -> BinContacts:
     """Contacts of chosen bins with their chromosome, and the contact expected at each distance.
 
-    One pass through the chromosome's pixels; at no time are more than `pixels_per_chunk` of them in memory.
+    One pass through the chromosome's pixels; at no time are more than :data:`PIXELS_PER_CHUNK` of them in memory.
 
     Parameters
     ----------
@@ -213,7 +196,6 @@ def contacts_of_bins(
         Its name in the run.
     bins : ndarray of int, shape (n_chosen,)
         Numbers of different bins, counted from the chromosome's first.
-    pixels_per_chunk : int
     """
     first, last = contacts.cooler.extent(contacts.name_of[chromosome])
     n_bins = last - first
@@ -226,8 +208,8 @@ def contacts_of_bins(
     row_of_bin = np.full(n_bins, -1)
     row_of_bin[bins] = np.arange(len(bins))
     found = []
-    for begin in range(start, stop, pixels_per_chunk):
-        chunk = contacts.cooler.pixels()[begin : min(begin + pixels_per_chunk, stop)]
+    for begin in range(start, stop, PIXELS_PER_CHUNK):
+        chunk = contacts.cooler.pixels()[begin : min(begin + PIXELS_PER_CHUNK, stop)]
         one, two = (chunk[name].to_numpy() - first for name in ("bin1_id", "bin2_id"))
         within = (two >= one) & (two < n_bins)
         one, two = one[within], two[within]

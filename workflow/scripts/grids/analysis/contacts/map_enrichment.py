@@ -4,22 +4,14 @@ import numpy as np
 import pandas as pd
 
 from grids.analysis.contacts.contact_map import BinContacts, ContactMap, contacts_of_bins
-from grids.analysis.contacts.matching import compare, distance_strata
-from grids.analysis.contacts.placed_sets import PlacedSet
+from grids.analysis.contacts.matching import PlacedSet, PlacedSets, compare, distance_strata
 from grids.io.seeds import generator
 
 OTHER_CHROMOSOME, SAME_BIN = "on another chromosome", "in the bin of the TSS"
 MASKED, NO_OTHER_PEAK = "masked in the map", "no other peak at a similar distance"
 
 
-def contacts_of_sets(
-    contacts: ContactMap,
-    chromosome: str,
-    middles: np.ndarray,
-    placed: list[PlacedSet],
-    n_draws: int,
-    seed: int,
-) -> list[tuple[dict, pd.DataFrame]]:
+def contacts_of_sets(contacts: ContactMap, placed: PlacedSets, seed: int) -> list[tuple[dict, pd.DataFrame]]:
     """Compare the members' contacts of every set of one chromosome's genes.
 
     Peaks of one bin cannot be told apart: bins that hold members are compared with bins that hold other peaks.
@@ -27,9 +19,7 @@ def contacts_of_sets(
     Parameters
     ----------
     contacts : ContactMap
-    chromosome, middles, placed
-        From :func:`grids.analysis.contacts.placed_sets.place_sets`.
-    n_draws : int
+    placed : PlacedSets
     seed : int
 
     Returns
@@ -37,11 +27,12 @@ def contacts_of_sets(
     list of (dict, DataFrame)
         Columns of ``contacts.tsv`` of each set, and those of ``contact_members.tsv`` of its members.
     """
+    chromosome = placed.chromosome
     if chromosome not in contacts.name_of:
-        return [_not_measured(one, f"the map has no {chromosome}") for one in placed]
-    tss_bins, row = np.unique([one.tss // contacts.resolution_bp for one in placed], return_inverse=True)
+        return [_not_measured(one, f"the map has no {chromosome}") for one in placed.sets]
+    tss_bins, row = np.unique([one.tss // contacts.resolution_bp for one in placed.sets], return_inverse=True)
     found = contacts_of_bins(contacts, chromosome, tss_bins)
-    bin_of_peak = middles // contacts.resolution_bp
+    bin_of_peak = placed.middles // contacts.resolution_bp
     return [
         _contacts_of_set(
             one,
@@ -49,10 +40,9 @@ def contacts_of_sets(
             int(tss_bins[which]),
             found.observed[[which]].toarray()[0],
             found,
-            n_draws,
             generator(seed, "contacts", *one.task),
         )
-        for one, which in zip(placed, row, strict=True)
+        for one, which in zip(placed.sets, row, strict=True)
     ]
 
 
@@ -62,7 +52,6 @@ def _contacts_of_set(
     tss_bin: int,
     observed: np.ndarray,
     found: BinContacts,
-    n_draws: int,
     rng: np.random.Generator,
 ) -> tuple[dict, pd.DataFrame]:
     apart = np.abs(np.arange(len(observed)) - tss_bin)
@@ -72,7 +61,7 @@ def _contacts_of_set(
     items = np.unique(bin_of_peak[measurable[bin_of_peak]])
     members = np.flatnonzero(np.isin(items, bin_of_member))
     ratio = observed[items] / expected[items]
-    compared = compare(ratio, members, distance_strata(apart[items]), n_draws, rng)
+    compared = compare(ratio, members, distance_strata(apart[items]), rng)
     used = members[compared.n_matched > 0]
     of_bin = pd.DataFrame(
         {

@@ -1,13 +1,84 @@
-"""Items compared with others at a similar distance from the same place: peaks, or bins of a contact map."""
+"""Sets placed on chromosomes, and their members compared with other peaks, or bins, at a similar distance."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+
+from grids.analysis.statistics import TIE, interval
+from grids.io.tables import TASK_KEYS
 
 ITEMS_PER_STRATUM = 20
 MAX_DISTANCE_RATIO = 2.0
-# Rounding must not tell equal means apart.
-TIE = 1e-9
+N_PERMUTATIONS = 1000
+
+
+@dataclass(frozen=True)
+class PlacedSet:
+    """A set of a gene that has a TSS.
+
+    Attributes
+    ----------
+    task : tuple
+        Values of :data:`TASK_KEYS`.
+    tss : int
+    members : ndarray of int, shape (set_size,)
+        In the order of their ranks, as rows of the peaks of the gene's chromosome; -1 on other chromosomes.
+    """
+
+    task: tuple
+    tss: int
+    members: np.ndarray
+
+    @property
+    def on_chromosome(self) -> np.ndarray:
+        return self.members >= 0
+
+
+@dataclass(frozen=True)
+class PlacedSets:
+    """The sets of one chromosome's genes.
+
+    Attributes
+    ----------
+    chromosome : str
+    middles : ndarray of int, shape (n_peaks_of_chromosome,)
+        Middles of its peaks, in bp.
+    sets : list of PlacedSet
+    """
+
+    chromosome: str
+    middles: np.ndarray
+    sets: list[PlacedSet]
+
+
+def place_sets(sets: pd.DataFrame, genes: pd.DataFrame, peaks: pd.DataFrame) -> Iterator[PlacedSets]:
+    """The sets of each chromosome's genes; genes without a position are left out.
+
+    Parameters
+    ----------
+    sets : DataFrame
+        ``sets.tsv``.
+    genes : DataFrame
+        ``genes.tsv.gz``.
+    peaks : DataFrame
+        `peak chromosome start end`, all peaks of the run.
+    """
+    located = genes.dropna(subset=["chromosome", "tss"]).drop_duplicates("gene").set_index("gene")
+    for chromosome, of_chromosome in sets.groupby(sets["gene"].map(located["chromosome"]), sort=False):
+        here = peaks[peaks["chromosome"] == chromosome]
+        row_of_peak = pd.Index(here["peak"])
+        placed = [
+            PlacedSet(
+                task,
+                int(located.loc[rows["gene"].iloc[0], "tss"]),
+                row_of_peak.get_indexer(rows.sort_values("rank")["peak"]),
+            )
+            for task, rows in of_chromosome.groupby(TASK_KEYS, sort=False)
+        ]
+        middles = ((here["start"] + here["end"]) // 2).to_numpy(np.int64)
+        yield PlacedSets(chromosome, middles, placed)
 
 
 @dataclass(frozen=True)
@@ -68,7 +139,11 @@ def distance_strata(distance: np.ndarray) -> np.ndarray:
 
 
 def compare(
-    value: np.ndarray, members: np.ndarray, strata: np.ndarray, n_draws: int, rng: np.random.Generator
+    value: np.ndarray,
+    members: np.ndarray,
+    strata: np.ndarray,
+    rng: np.random.Generator,
+    n_permutations: int = N_PERMUTATIONS,
 ) -> Comparison:
     """Permutation of members and other items within each stratum.
 
@@ -79,11 +154,11 @@ def compare(
         Positions of different items.
     strata : ndarray of int, shape (n_items,)
         From :func:`distance_strata`.
-    n_draws : int
     rng : numpy Generator
+    n_permutations : int
     """
     matched, n_matched = np.full(len(members), np.nan), np.zeros(len(members), dtype=np.int64)
-    permuted = np.zeros(n_draws)
+    permuted = np.zeros(n_permutations)
     for stratum in np.unique(strata[members]):
         of_stratum = strata[members] == stratum
         items = np.flatnonzero(strata == stratum)
@@ -91,20 +166,20 @@ def compare(
         if not len(others):
             continue
         matched[of_stratum], n_matched[of_stratum] = value[others].mean(), len(others)
-        drawn = rng.permuted(np.tile(items, (n_draws, 1)), axis=1)[:, : of_stratum.sum()]
+        drawn = rng.permuted(np.tile(items, (n_permutations, 1)), axis=1)[:, : of_stratum.sum()]
         permuted += value[drawn].sum(axis=1)
     used = n_matched > 0
     if not used.any():
         return Comparison(*[np.nan] * 5, 0, matched, n_matched)
     observed, permuted = float(value[members[used]].mean()), permuted / used.sum()
-    low, high = np.quantile(permuted, (0.025, 0.975))
+    low, high = interval(permuted)
     n_as_high = int((permuted >= observed - TIE * max(1.0, abs(observed))).sum())
     return Comparison(
         members=observed,
         matched=float(matched[used].mean()),
         matched_low=float(low),
         matched_high=float(high),
-        p_value=(1 + n_as_high) / (1 + n_draws),
+        p_value=(1 + n_as_high) / (1 + n_permutations),
         n_members=int(used.sum()),
         matched_of_member=matched,
         n_matched=n_matched,

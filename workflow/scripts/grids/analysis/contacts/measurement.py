@@ -2,16 +2,16 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control
 
 from grids.analysis.contacts.contact_map import ContactMap
 from grids.analysis.contacts.map_enrichment import contacts_of_sets
-from grids.analysis.contacts.placed_sets import TASK_KEYS, PlacedSet, place_sets
-from grids.analysis.contacts.tad_enrichment import tads_of_sets
-from grids.analysis.evidence.agreement import INTERVAL, gene_weights
+from grids.analysis.contacts.matching import PlacedSets, place_sets
+from grids.analysis.contacts.tads import tads_of_sets
+from grids.analysis.statistics import bootstrap_counts, interval_over_genes, q_values
 from grids.io import tables
 from grids.io.logging import log
 from grids.io.seeds import generator
+from grids.io.tables import RUN_KEYS, TASK_KEYS
 
 CONTACT_COLUMNS = [
     *TASK_KEYS, "passed_gate", "set_size", "n_measured", "n_bins", "n_same_bin", "n_other_chromosome", "n_not_usable",
@@ -25,7 +25,7 @@ CONTACT_MEMBER_COLUMNS = [
     "matched_share_in_tad",
 ]  # fmt: skip
 CONTACT_SUMMARY_COLUMNS = [
-    "surrogate", "method", "direction", "measure", "n_tasks", "n_genes", "n_not_passed", "n_measured",
+    *RUN_KEYS, "measure", "n_tasks", "n_genes", "n_not_passed", "n_measured",
     "mean_of_members", "mean_of_matched", "enrichment", "enrichment_low", "enrichment_high",
 ]  # fmt: skip
 # What is summarised: its column of the members and of the matched peaks, and how many were compared.
@@ -33,8 +33,8 @@ MEASURES = {
     "observed_over_expected": ("matched_observed_over_expected", "n_bins"),
     "share_in_tad": ("matched_share_in_tad", "n_tad_compared"),
 }
-GROUP = ["surrogate", "method", "direction"]
 COUNTS = ["n_measured", "n_bins", "n_same_bin", "n_other_chromosome", "n_not_usable", "n_tad_compared"]
+N_BOOTSTRAP = 1000
 NO_POSITION, NO_MAP = "the gene has no position", "no contact map"
 
 
@@ -46,7 +46,6 @@ def measure_contacts(
     tads: pd.DataFrame | None = None,
     *,
     seed: int = 0,
-    n_draws: int = 1000,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Hold the members of every set against a contact map, against TADs, or against both.
 
@@ -62,8 +61,6 @@ def measure_contacts(
     tads : DataFrame, optional
         From :func:`grids.analysis.contacts.tads.read_tads`.
     seed : int
-    n_draws : int
-        Permutations per set, and bootstrap samples of the genes.
 
     Returns
     -------
@@ -72,14 +69,16 @@ def measure_contacts(
     summary : DataFrame with the columns :data:`CONTACT_SUMMARY_COLUMNS`
     """
     of_task, of_members = {}, {}
-    for chromosome, middles, placed in place_sets(sets, genes, peaks):
-        where = (chromosome, middles, placed, n_draws, seed)
-        in_map = contacts_of_sets(contacts, *where) if contacts is not None else _blank(placed, NO_MAP)
-        in_tads = tads_of_sets(tads, *where) if tads is not None else _blank(placed)
-        for one, from_map, from_tads in zip(placed, in_map, in_tads, strict=True):
+    for placed in place_sets(sets, genes, peaks):
+        in_map, in_tads = _blank(placed, NO_MAP), _blank(placed)
+        if contacts is not None:
+            in_map = contacts_of_sets(contacts, placed, seed)
+        if tads is not None:
+            in_tads = tads_of_sets(tads, placed, seed)
+        for one, from_map, from_tads in zip(placed.sets, in_map, in_tads, strict=True):
             of_task[one.task] = from_map[0] | from_tads[0]
             of_members[one.task] = pd.concat([from_map[1], from_tads[1]], axis=1)
-        log.info("%s: %d sets", chromosome, len(placed))
+        log.info("%s: %d sets", placed.chromosome, len(placed.sets))
     tasks, members = [], []
     for task, rows in sets.groupby(TASK_KEYS, sort=False):
         labels = dict(zip(TASK_KEYS, task, strict=True))
@@ -93,35 +92,28 @@ def measure_contacts(
         members.append(pd.concat([rows[shared], told], axis=1).reindex(columns=CONTACT_MEMBER_COLUMNS))
     table = pd.DataFrame(tasks).reindex(columns=CONTACT_COLUMNS)
     table = table.astype(dict.fromkeys([*COUNTS, "tad_start", "tad_end"], "Int64"))
-    table = table.assign(**{f"{name}q_value": _q_values(table, f"{name}p_value") for name in ("", "tad_")})
+    for name in ("", "tad_"):
+        table[f"{name}q_value"] = q_values(table[f"{name}p_value"], table[RUN_KEYS])
     stacked = tables.stack(members, CONTACT_MEMBER_COLUMNS).astype(
         {"n_matched": "Int64", "distance_to_tss_bp": "Int64"}
     )
-    return table, stacked, _summarise(table, seed, n_draws)
+    return table, stacked, _summarise(table, seed)
 
 
-def _blank(placed: list[PlacedSet], reason: str | None = None) -> list[tuple[dict, pd.DataFrame]]:
+def _blank(placed: PlacedSets, reason: str | None = None) -> list[tuple[dict, pd.DataFrame]]:
     """What was not asked for."""
     of_members = {"not_measured": reason} if reason else {}
-    return [({}, pd.DataFrame(of_members, index=range(len(one.members)))) for one in placed]
+    return [({}, pd.DataFrame(of_members, index=range(len(one.members)))) for one in placed.sets]
 
 
-def _q_values(table: pd.DataFrame, p_value: str) -> pd.Series:
-    """Benjamini-Hochberg over the tasks of each surrogate, method and direction."""
-    q_value = pd.Series(np.nan, index=table.index)
-    for _, rows in table[table[p_value].notna()].groupby(GROUP):
-        q_value[rows.index] = false_discovery_control(rows[p_value].to_numpy(float), method="bh")
-    return q_value
-
-
-def _summarise(table: pd.DataFrame, seed: int, n_draws: int) -> pd.DataFrame:
+def _summarise(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Means over all members compared and over what each is compared with, with intervals over genes.
 
     Genes are drawn, not sets: those of one gene in several cell types share its place in the map. Sets of tasks that
     did not pass the gate count only where there are no others.
     """
     rows = []
-    for group, of_group in table.groupby(GROUP, sort=False):
+    for group, of_group in table.groupby(RUN_KEYS, sort=False):
         for measure, (matched, count) in MEASURES.items():
             used = tables.counted(of_group[of_group[measure].notna()])
             if used.empty:
@@ -132,7 +124,7 @@ def _summarise(table: pd.DataFrame, seed: int, n_draws: int) -> pd.DataFrame:
                 np.bincount(gene, n_items * value)
                 for value in (1.0, used[measure].to_numpy(float), used[matched].to_numpy(float))
             )
-            row = dict(zip(GROUP, group, strict=True)) | {
+            row = dict(zip(RUN_KEYS, group, strict=True)) | {
                 "measure": measure,
                 "n_tasks": len(used),
                 "n_genes": len(names),
@@ -142,11 +134,9 @@ def _summarise(table: pd.DataFrame, seed: int, n_draws: int) -> pd.DataFrame:
                 "mean_of_matched": of_matched.sum() / n.sum(),
             }
             row["enrichment"] = float(_ratio(of_members.sum(), of_matched.sum()))
-            if len(names) > 1:
-                weights = gene_weights(len(names), n_draws, generator(seed, "contacts", measure, *group))
-                draws = _ratio(weights @ of_members, weights @ of_matched)
-                if np.isfinite(draws).any():
-                    row["enrichment_low"], row["enrichment_high"] = np.nanquantile(draws, INTERVAL)
+            drawn = bootstrap_counts(len(names), N_BOOTSTRAP, generator(seed, "contacts", measure, *group))
+            ratio = _ratio(drawn @ of_members, drawn @ of_matched)
+            row["enrichment_low"], row["enrichment_high"] = interval_over_genes(ratio, len(names))
             rows.append(row)
     return pd.DataFrame(rows, columns=CONTACT_SUMMARY_COLUMNS)
 

@@ -1,14 +1,17 @@
-"""Topologically associating domains from a BED file."""
+"""Topologically associating domains: read from a BED file, and members in that of the gene."""
 
 import os
 
+import numpy as np
 import pandas as pd
 
-from grids.data.assemblies import check_assembly
+from grids.analysis.contacts.matching import PlacedSet, PlacedSets, compare, distance_strata
+from grids.data.assemblies import fit_to_run
 from grids.data.bed import bed_rows, with_coordinates
-from grids.data.chromosomes import COORDINATES, harmonise_chromosomes
-from grids.io.errors import InputError, listing
+from grids.data.chromosomes import COORDINATES
+from grids.io.errors import InputError
 from grids.io.logging import log
+from grids.io.seeds import generator
 
 
 def read_tads(
@@ -37,18 +40,7 @@ def read_tads(
     table = with_coordinates(bed_rows(path, COORDINATES, 3, where, "a BED file of TADs"), where)
     if table.empty:
         raise InputError(f"{where}: there is no TAD in it; expected lines of chromosome, start, end")
-    found = pd.unique(table["chromosome"])
-    try:
-        table, _ = harmonise_chromosomes(table, peaks)
-    except InputError:
-        raise InputError(
-            f"{where}: no chromosome in common with the peaks: TADs lie on {listing(found, 4)}, peaks on "
-            f"{listing(pd.unique(peaks['chromosome']), 4)}; use TADs of the peaks' assembly"
-        ) from None
-    try:
-        check_assembly(table, genes, assembly)  # its warning about start sites is for peaks only
-    except InputError as error:
-        raise InputError(f"{where}: {str(error).replace('peaks', 'TADs')}") from None
+    table = fit_to_run(table, peaks, genes, assembly, where, "TADs")
     log.info("%s: %d TADs", where, len(table))
     return table[COORDINATES].drop_duplicates(ignore_index=True)
 
@@ -60,3 +52,58 @@ def tad_of(tads: pd.DataFrame, chromosome: str, position: int) -> tuple[int, int
         return None
     tad = tads.loc[(tads["end"] - tads["start"])[holds].idxmin()]
     return int(tad["start"]), int(tad["end"])
+
+
+def tads_of_sets(tads: pd.DataFrame, placed: PlacedSets, seed: int) -> list[tuple[dict, pd.DataFrame]]:
+    """Compare the share of members in the gene's TAD, for every set of one chromosome's genes.
+
+    A peak is in a TAD when its middle is. Members on other chromosomes are in none and are not compared.
+
+    Parameters
+    ----------
+    tads : DataFrame
+        From :func:`read_tads`.
+    placed : PlacedSets
+    seed : int
+
+    Returns
+    -------
+    list of (dict, DataFrame)
+        Columns of ``contacts.tsv`` of each set, and those of ``contact_members.tsv`` of its members; none
+        where no TAD holds the TSS.
+    """
+    return [
+        _tad_of_set(
+            one,
+            placed.middles,
+            tad_of(tads, placed.chromosome, one.tss),
+            generator(seed, "tads", *one.task),
+        )
+        for one in placed.sets
+    ]
+
+
+def _tad_of_set(
+    one: PlacedSet,
+    middles: np.ndarray,
+    tad: tuple[int, int] | None,
+    rng: np.random.Generator,
+) -> tuple[dict, pd.DataFrame]:
+    if tad is None:
+        return {"n_tad_compared": 0}, pd.DataFrame(index=range(len(one.members)))
+    inside = ((middles >= tad[0]) & (middles < tad[1])).astype(float)
+    members = one.members[one.on_chromosome]
+    strata = distance_strata(np.maximum(np.abs(middles - one.tss), 1))
+    compared = compare(inside, members, strata, rng)
+    of_set = {
+        "tad_start": tad[0],
+        "tad_end": tad[1],
+        "n_tad_compared": compared.n_members,
+        "share_in_tad": compared.members,
+        "matched_share_in_tad": compared.matched,
+        "tad_p_value": compared.p_value,
+    }
+    in_tad, matched = np.zeros(len(one.members), bool), np.full(len(one.members), np.nan)
+    in_tad[one.on_chromosome] = inside[members] > 0
+    matched[one.on_chromosome] = compared.matched_of_member
+    return of_set, pd.DataFrame({"in_tad": in_tad, "matched_share_in_tad": matched})

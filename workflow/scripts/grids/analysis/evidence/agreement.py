@@ -3,19 +3,10 @@
 import numpy as np
 from scipy import sparse
 
-from grids.analysis.bins import equal_count_bins
+from grids.analysis.statistics import equal_count_bins, interval_over_genes
 
-INTERVAL = (0.025, 0.975)
 MAX_DISTANCE_BINS = 20
 MIN_PAIRS_PER_BIN = 50
-
-
-def gene_weights(n_genes: int, n_draws: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each gene is drawn in each bootstrap sample of the genes, shape (n_draws, n_genes).
-
-    Genes are drawn, not pairs: the pairs of one gene share its window and its expression.
-    """
-    return rng.multinomial(n_genes, np.full(n_genes, 1 / n_genes), size=n_draws)
 
 
 def average_precision(
@@ -66,12 +57,11 @@ def auprc(
 
     Parameters
     ----------
-    is_positive : ndarray of bool, shape (n_pairs,)
-    score : ndarray, shape (n_pairs,)
-    gene : ndarray of int, shape (n_pairs,)
-        Number of each pair's gene.
+    is_positive, score, gene
+        As for :func:`average_precision`.
     weights : ndarray, shape (n_draws, n_genes)
-        As from :func:`gene_weights`.
+        How often each gene is in each bootstrap sample of the genes. Genes are drawn, not pairs: the pairs of one
+        gene share its window and its expression.
 
     Returns
     -------
@@ -82,7 +72,7 @@ def auprc(
         return np.nan, np.nan, np.nan
     once = np.ones((1, weights.shape[1]))
     value, draws = (average_precision(is_positive, score, gene, w) for w in (once, weights))
-    return float(value[0]), *_interval(draws, weights)
+    return float(value[0]), *interval_over_genes(draws, weights.shape[1])
 
 
 def distance_bins(distance_bp: np.ndarray) -> np.ndarray:
@@ -150,12 +140,4 @@ def enrichment(
         observed = (weights @ found).sum(axis=-1)
         return np.divide(observed, expected, out=np.full_like(expected, np.nan), where=expected > 0)
 
-    return float(ratio(np.ones((1, n_genes)))[0]), *_interval(ratio(weights), weights)
-
-
-def _interval(draws: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """Quantiles of the draws that have a value; NaN for a single gene, which cannot be resampled."""
-    draws = draws[np.isfinite(draws)]
-    if weights.shape[1] < 2 or not len(draws):
-        return np.nan, np.nan
-    return tuple(map(float, np.quantile(draws, INTERVAL)))
+    return float(ratio(np.ones((1, n_genes)))[0]), *interval_over_genes(ratio(weights), n_genes)

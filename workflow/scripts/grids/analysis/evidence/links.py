@@ -4,17 +4,15 @@ A link joins an element, an interval of the genome, to a gene and says whether t
 other. Coordinates are 0-based half-open in all three formats; an eQTL at position p is ``p - 1, p``.
 """
 
-import os
-
 import numpy as np
 import pandas as pd
 
-from grids.data.assemblies import agree_on_assembly, check_assembly
+from grids.data.assemblies import agree_on_assembly, fit_to_run
 from grids.data.bed import MISSING, bed_rows, data_lines, fields_of, with_coordinates
-from grids.data.chromosomes import harmonise_chromosomes
+from grids.data.chromosomes import COORDINATES, harmonise_chromosomes
 from grids.data.intervals import overlapping
 from grids.io.errors import InputError, did_you_mean, listing
-from grids.io.evidence_tables import check_evidence, format_of
+from grids.io.evidence_tables import EvidenceTable, check_evidence
 from grids.io.logging import log
 
 LINK_COLUMNS = ["chromosome", "start", "end", "gene", "is_positive"]
@@ -37,18 +35,11 @@ _TRUTH = {
 
 
 def read_links(
-    name: str,
-    path: str | os.PathLike,
+    table: EvidenceTable,
     peaks: pd.DataFrame,
     genes: pd.DataFrame,
     *,
-    format: str | None = None,
-    assembly: str | None = None,
     run_assembly: str | None = None,
-    label: str | None = None,
-    score: str | None = None,
-    at_least: float | None = None,
-    at_most: float | None = None,
     promoter_upstream_bp: int = 1_000,
     promoter_downstream_bp: int = 100,
 ) -> pd.DataFrame:
@@ -60,22 +51,11 @@ def read_links(
 
     Parameters
     ----------
-    name : str
-        The table's name, for messages.
-    path : path
-        Gzipped or not.
+    table : EvidenceTable
     peaks, genes : DataFrame
         The run's `chromosome start end`, and for genes `gene strand tss`; one dialect of chromosome names.
-    format : {"bed", "bedpe", "tsv"}, optional
-        By default told from the suffix.
-    assembly, run_assembly : str, optional
-        What the table and the run declare.
-    label : str, optional
-        Column that tells positive links (TRUE, 1, yes, positive) from negative ones; by default the first of
-        the label's aliases that is present.
-    score, at_least, at_most : str, float, float, optional
-        Instead of a label: the column of a score, and the lowest or highest value of a positive link. Without
-        label and score every row is a positive link.
+    run_assembly : str, optional
+        What the run declares.
     promoter_upstream_bp, promoter_downstream_bp : int
         Reach of a promoter from the TSS, by strand; for BEDPE.
 
@@ -88,42 +68,32 @@ def read_links(
     InputError
         The file cannot be read as what it should be, or belongs to another assembly or annotation.
     """
-    source = {"name": name, "path": path, "format": format, "label": label, "score": score}
-    check_evidence([{**source, "at_least": at_least, "at_most": at_most}], "evidence")
-    where = f"evidence '{name}' ({path})"
-    known = agree_on_assembly({"input.assembly": run_assembly, f"evidence '{name}'": assembly})
-    if known is None:
+    check_evidence([vars(table)], "evidence")
+    where = f"evidence '{table.name}' ({table.path})"
+    assembly = agree_on_assembly({"input.assembly": run_assembly, f"evidence '{table.name}'": table.assembly})
+    if assembly is None:
         log.warning(
             "%s: neither its assembly nor input.assembly is given: that it fits the peaks could not be checked",
             where,
         )
-    kind = format_of(path, format)
-    table = _read_tsv(path, where) if kind == "tsv" else _read_bed(path, kind, where)
-    n_rows = len(table)
-    table["is_positive"] = _is_positive(table, label, score, at_least, at_most, where)
-    if kind == "bedpe":
-        far = table.rename(columns={c: f"{c}_2" for c in _BED[:3]} | {f"{c}_2": c for c in _BED[:3]})
-        table = pd.concat([table, far], ignore_index=True)
-    else:
-        table["gene"] = table["gene"].str.split("|").str[0].str.strip() if kind == "bed" else table["gene"]
-        table = table[~table["gene"].isin(MISSING)]
-    table = with_coordinates(table, where)
-    if kind == "bedpe":
-        table = with_coordinates(table, where, "_2")
-    table = table.dropna(subset="is_positive")
-    n_used = table["line"].nunique()
-    table = _on_the_run(table, peaks, genes, known, where)
-    if kind == "bedpe":
-        table = _at_promoters(table, genes, promoter_upstream_bp, promoter_downstream_bp, where)
-    if table.empty:
+    rows = _read_tsv(table.path, where) if table.kind == "tsv" else _read_bed(table, where)
+    rows["is_positive"] = _is_positive(rows, table, where)
+    links = _both_ends(rows, where) if table.kind == "bedpe" else _of_named_genes(rows, table.kind, where)
+    links = links.dropna(subset="is_positive")
+    n_used = links["line"].nunique()
+    if len(links):
+        links = fit_to_run(links, peaks, genes, assembly, where, "elements")
+    if table.kind == "bedpe":
+        links = _at_promoters(links, peaks, genes, (promoter_upstream_bp, promoter_downstream_bp), where)
+    if links.empty:
         raise InputError(
-            f"{where}: none of its {n_rows} rows has coordinates, a gene and a value; check them"
+            f"{where}: none of its {len(rows)} rows has coordinates, a gene and a value; check them"
         )
-    _require_known_genes(table["gene"], genes["gene"], where)
-    links = table[LINK_COLUMNS].astype({"is_positive": bool}).drop_duplicates(ignore_index=True)
+    _require_known_genes(links["gene"], genes["gene"], where)
+    links = links[LINK_COLUMNS].astype({"is_positive": bool}).drop_duplicates(ignore_index=True)
     log.info(
         "%s: %d of %d rows have coordinates, a gene and a value; %d links of %d genes, %d of them positive",
-        *(where, n_used, n_rows, len(links), links["gene"].nunique(), links["is_positive"].sum()),
+        *(where, n_used, len(rows), len(links), links["gene"].nunique(), links["is_positive"].sum()),
     )
     return links
 
@@ -158,66 +128,58 @@ def _read_tsv(path, where: str) -> pd.DataFrame:
     return table
 
 
-def _read_bed(path, kind: str, where: str) -> pd.DataFrame:
+def _read_bed(table: EvidenceTable, where: str) -> pd.DataFrame:
     """BED or BEDPE as text under canonical names; `line` numbers the rows."""
-    columns = _BED if kind == "bed" else _BEDPE
-    return bed_rows(path, columns, _N_REQUIRED[kind], where, f"a {kind} file of evidence")
+    columns = _BED if table.kind == "bed" else _BEDPE
+    return bed_rows(table.path, columns, _N_REQUIRED[table.kind], where, f"a {table.kind} file of evidence")
 
 
-def _is_positive(table, label, score, at_least, at_most, where: str) -> pd.Series:
+def _is_positive(rows: pd.DataFrame, table: EvidenceTable, where: str) -> pd.Series:
     """Whether each row is a positive link; missing where the file does not say."""
-    column = label or score
-    if column is None and "label" in table:
-        column = label = "label"
+    is_label = table.score is None
+    column = table.label or table.score or ("label" if "label" in rows else None)
     if column is None:
-        return pd.Series(True, index=table.index, dtype=object)
-    if column not in table:
-        columns = table.columns.drop("line")
+        return pd.Series(True, index=rows.index, dtype=object)
+    if column not in rows:
+        columns = rows.columns.drop("line")
         raise InputError(
             f"{where}: there is no column '{column}'.{did_you_mean(column, columns)} It has: {listing(columns)}"
         )
-    text = table[column].str.strip()
+    text = rows[column].str.strip()
     said = ~text.isin(MISSING)
-    if label is not None:
+    if is_label:
         values, expected = text.str.casefold().map(_TRUTH), "TRUE or FALSE (1 or 0, yes or no)"
     else:
         values, expected = pd.to_numeric(text, errors="coerce"), "a number"
     if (odd := said & values.isna()).any():
         raise InputError(
-            f"{where}, line {table['line'][odd].iloc[0]}: column '{column}' holds '{text[odd].iloc[0]}'; "
+            f"{where}, line {rows['line'][odd].iloc[0]}: column '{column}' holds '{text[odd].iloc[0]}'; "
             f"expected {expected}"
         )
-    if label is None:
-        values = values >= at_least if at_least is not None else values <= at_most
+    if not is_label:
+        values = values >= table.at_least if table.at_least is not None else values <= table.at_most
     if not said.all():
         log.info("%s: %d rows say nothing in '%s' and are left out", where, int((~said).sum()), column)
     return values.astype(object).where(said)
 
 
-def _on_the_run(table, peaks, genes, assembly, where: str) -> pd.DataFrame:
-    """Chromosomes under the names of the peaks; coordinates that fit the assembly."""
-    if table.empty:
-        return table
-    try:
-        table, _ = harmonise_chromosomes(table, peaks)
-    except InputError:
-        raise InputError(
-            f"{where}: no chromosome in common with the peaks: its elements lie on "
-            f"{listing(pd.unique(table['chromosome']), 4)}, peaks on {listing(pd.unique(peaks['chromosome']), 4)}"
-        ) from None
-    try:
-        check_assembly(table, genes, assembly)  # its warning about start sites is for peaks only
-    except InputError as error:
-        raise InputError(f"{where}: {str(error).replace('peaks', 'elements')}") from None
-    if "chromosome_2" in table:
-        # Rows come in both directions: every name of the other ends is among those of the first.
-        far, _ = harmonise_chromosomes(pd.DataFrame({"chromosome": table["chromosome_2"]}), peaks)
-        table["chromosome_2"] = far["chromosome"]
-    return table
+def _of_named_genes(rows: pd.DataFrame, kind: str, where: str) -> pd.DataFrame:
+    """Rows of a BED file or a TSV that name a gene, with coordinates."""
+    if kind == "bed":
+        rows = rows.assign(gene=rows["gene"].str.split("|").str[0].str.strip())
+    return with_coordinates(rows[~rows["gene"].isin(MISSING)], where)
 
 
-def _at_promoters(table, genes, upstream_bp: int, downstream_bp: int, where: str) -> pd.DataFrame:
+def _both_ends(rows: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Rows of a BEDPE file in both directions, with coordinates."""
+    swapped = {name: f"{name}_2" for name in COORDINATES} | {f"{name}_2": name for name in COORDINATES}
+    both = pd.concat([rows, rows.rename(columns=swapped)], ignore_index=True)
+    return with_coordinates(with_coordinates(both, where), where, "_2")
+
+
+def _at_promoters(links, peaks, genes, reach_bp: tuple[int, int], where: str) -> pd.DataFrame:
     """Link the first end of each row to the genes whose promoter its other end overlaps."""
+    upstream_bp, downstream_bp = reach_bp
     genes = genes[genes["tss"].notna()]
     tss, minus = genes["tss"].to_numpy(np.int64), (genes["strand"] == "-").to_numpy()
     promoters = pd.DataFrame(
@@ -227,17 +189,20 @@ def _at_promoters(table, genes, upstream_bp: int, downstream_bp: int, where: str
             "end": tss + np.where(minus, upstream_bp, downstream_bp) + 1,
         }
     )
-    far = table[["chromosome_2", "start_2", "end_2"]].set_axis(promoters.columns, axis=1)
+    far = links[["chromosome_2", "start_2", "end_2"]].set_axis(promoters.columns, axis=1)
+    if len(far):
+        # Rows come in both directions: every name of the other ends is among those of the first.
+        far, _ = harmonise_chromosomes(far, peaks)
     row, gene = overlapping(far, promoters)
     if not len(row):
         raise InputError(
-            f"{where}: no end of its {table['line'].nunique()} rows overlaps the promoter of a gene; use a file "
+            f"{where}: no end of its {links['line'].nunique()} rows overlaps the promoter of a gene; use a file "
             "of the annotation's assembly, with promoters at one end"
         )
-    at_none = table["line"].nunique() - table["line"].iloc[row].nunique()
+    at_none = links["line"].nunique() - links["line"].iloc[row].nunique()
     if at_none:
         log.info("%s: %d rows touch no promoter and are left out", where, at_none)
-    return table.iloc[row].assign(gene=genes["gene"].to_numpy()[gene])
+    return links.iloc[row].assign(gene=genes["gene"].to_numpy()[gene])
 
 
 def _require_known_genes(named: pd.Series, known: pd.Series, where: str) -> None:

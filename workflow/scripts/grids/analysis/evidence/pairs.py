@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from grids.data.chromosomes import COORDINATES
 from grids.data.intervals import overlapping
 
 PREDICTORS = ("grids", "distance", "correlation", "accessibility_over_distance")
@@ -37,25 +38,20 @@ def judge_pairs(windows: pd.DataFrame, links: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         Rows of `windows`, in their order, with a column is_positive (bool).
     """
-    elements, element_of_link = _distinct(links, ["chromosome", "start", "end"])
-    peaks, _ = _distinct(windows, ["peak", "chromosome", "start", "end"])
+    elements = links[COORDINATES].drop_duplicates(ignore_index=True)
+    peaks = windows[["peak", *COORDINATES]].drop_duplicates(ignore_index=True)
     element, peak = overlapping(elements, peaks)
-    touched = pd.DataFrame({"element": element, "peak": peaks["peak"].to_numpy()[peak]})
-    linked = links[["gene", "is_positive"]].assign(element=element_of_link).merge(touched, on="element")
-    called = linked.groupby(["gene", "peak"], as_index=False)["is_positive"].any()
+    touched = elements.iloc[element].assign(peak=peaks["peak"].to_numpy()[peak])
+    called = (
+        links.merge(touched, on=COORDINATES).groupby(["gene", "peak"], as_index=False)["is_positive"].any()
+    )
     if gene_scope(links) == "tested":
         return windows.merge(called, on=["gene", "peak"], how="inner")
     listed = windows[windows["gene"].isin(links["gene"])].merge(called, on=["gene", "peak"], how="left")
     return listed.assign(is_positive=listed["is_positive"].notna())
 
 
-def _distinct(table: pd.DataFrame, columns: list[str]) -> tuple[pd.DataFrame, np.ndarray]:
-    """The distinct rows of some columns, and which of them each row is."""
-    number = table.groupby(columns, sort=False).ngroup().to_numpy()
-    return table[columns].drop_duplicates(ignore_index=True), number
-
-
-def predict(
+def add_predictors(
     pairs: pd.DataFrame, accessibility: pd.Series, correlation: np.ndarray | float = np.nan
 ) -> pd.DataFrame:
     """The four predictors of a pair; of each, more means more likely.

@@ -1,7 +1,6 @@
 """What outside evidence is compared with: the effect of closing each peak of a gene's window alone."""
 
 import pandas as pd
-import torch
 from scipy import sparse
 
 from grids.search.task_cells import TaskCells
@@ -35,8 +34,7 @@ def score_peaks(
     parts = [pd.DataFrame(columns=PEAK_SCORE_COLUMNS)]
     for cell_type, gene in tasks[["cell_type", "gene"]].itertuples(index=False):
         perturbed, column, peaks = cells.of(gene)
-        position = pd.Index(peaks).get_indexer(windows.loc[windows["gene"] == gene, "peak"])
-        position = torch.from_numpy(position[position >= 0]).to(perturbed.device)
+        position = cells.candidates(gene, windows)
         drop = perturbed.predict(column).mean() - perturbed.mean_of_sets(position[:, None], column)
         names = [peaks[i] for i in position.tolist()]
         scored = {"cell_type": cell_type, "gene": gene, "peak": names, "score": drop.cpu().numpy()}

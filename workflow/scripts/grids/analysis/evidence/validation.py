@@ -1,36 +1,38 @@
 """Predictors of enhancer-gene pairs against outside evidence, all on the same pairs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
-from grids.analysis.evidence.agreement import auprc, enrichment, gene_weights
-from grids.analysis.evidence.links import read_links
-from grids.analysis.evidence.pairs import PREDICTORS, absolute_correlation, gene_scope, judge_pairs, predict
+from grids.analysis.evidence.agreement import auprc, enrichment
+from grids.analysis.evidence.pairs import (
+    PREDICTORS,
+    absolute_correlation,
+    add_predictors,
+    gene_scope,
+    judge_pairs,
+)
+from grids.analysis.statistics import bootstrap_counts
 from grids.io.caps import EXPLAINED_CELLS
 from grids.io.cells import Multiome
 from grids.io.errors import InputError, did_you_mean, listing
-from grids.io.evidence_tables import format_of
+from grids.io.evidence_tables import EvidenceTable
 from grids.io.logging import log
 from grids.io.seeds import generator
-from grids.io.tables import EVIDENCE_COLUMNS, EVIDENCE_PAIR_COLUMNS, counted, is_forced
+from grids.io.tables import EVIDENCE_COLUMNS, EVIDENCE_PAIR_COLUMNS, counted, is_forced, stack
+
+# Pairs of each gene whose enrichment is measured, and bootstrap samples of the genes.
+N_TOP, N_BOOTSTRAP = 5, 1000
 
 
 def measure_evidence(
-    entries: Iterable[Mapping],
+    evidence: Iterable[tuple[EvidenceTable, pd.DataFrame]],
     multiome: Multiome,
     windows: pd.DataFrame,
-    genes: pd.DataFrame,
     accessibility: pd.DataFrame,
     scores: pd.DataFrame,
-    *,
-    assembly: str | None = None,
-    n_top: int = 5,
-    n_draws: int = 1000,
     seed: int = 0,
-    promoter_upstream_bp: int = 1_000,
-    promoter_downstream_bp: int = 100,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Hold the scores, and three simple predictors, against every table of evidence.
 
@@ -40,28 +42,17 @@ def measure_evidence(
 
     Parameters
     ----------
-    entries : iterable of mappings
-        The config's `evidence`: `name path` and optionally `format assembly label score at_least at_most
-        cell_types`, see :func:`grids.analysis.evidence.links.read_links`.
+    evidence : iterable of (EvidenceTable, DataFrame)
+        Each table with its links, as of :func:`grids.analysis.evidence.links.read_links`.
     multiome : Multiome
         All cells; only paired ones have a correlation.
     windows : DataFrame
         ``windows.tsv.gz``.
-    genes : DataFrame
-        ``genes.tsv.gz``.
     accessibility : DataFrame
         ``accessibility.tsv.gz``: `peak chromosome start end` and the open share in each cell type.
     scores : DataFrame
         ``cell_type gene passed_gate peak score``, the score being minus the log effect of closing the peak.
-    assembly : str, optional
-        The run's, ``input.assembly``.
-    n_top : int
-        Top pairs per gene whose enrichment is measured.
-    n_draws : int
-        Bootstrap samples of the genes.
     seed : int
-    promoter_upstream_bp, promoter_downstream_bp : int
-        Reach of a promoter from the TSS.
 
     Returns
     -------
@@ -72,54 +63,37 @@ def measure_evidence(
     Raises
     ------
     InputError
-        A table that cannot be used, or a cell type that the run does not have.
+        A cell type that the run does not have.
     """
     known_types = list(accessibility.columns[4:])
     scored = windows.merge(scores, on=["gene", "peak"])
-    measured, judged = [pd.DataFrame(columns=EVIDENCE_COLUMNS)], [pd.DataFrame(columns=EVIDENCE_PAIR_COLUMNS)]
-    for entry in entries:
-        entry = dict(entry)
-        name, path = entry["name"], entry["path"]
-        cell_types = _cell_types(entry.pop("cell_types", None), known_types, scores, name)
-        links = read_links(
-            **entry,
-            peaks=accessibility,
-            genes=genes,
-            run_assembly=assembly,
-            promoter_upstream_bp=promoter_upstream_bp,
-            promoter_downstream_bp=promoter_downstream_bp,
-        )
-        scope = gene_scope(links)
+    measured, judged = [], []
+    for table, links in evidence:
         # A promoter cannot be seen to contact itself.
-        is_seen = ~scored["is_promoter"] if format_of(path, entry.get("format")) == "bedpe" else slice(None)
-        pairs = judge_pairs(scored[is_seen], links)
-        for cell_type in cell_types:
+        pairs = judge_pairs(scored[~scored["is_promoter"]] if table.kind == "bedpe" else scored, links)
+        for cell_type in _cell_types(table, known_types, scores):
             of_type = pairs[pairs["cell_type"] == cell_type].reset_index(drop=True)
             open_share = accessibility.set_index("peak")[cell_type]
-            of_type = predict(of_type, open_share, _correlation(multiome, of_type, cell_type))
-            labels = {"evidence": name, "cell_type": cell_type}
-            rows = _measure(of_type, labels, n_top=n_top, n_draws=n_draws, seed=seed)
-            measured.append(rows.assign(gene_scope=scope))
+            of_type = add_predictors(of_type, open_share, _correlation(multiome, of_type, cell_type))
+            labels = {"evidence": table.name, "cell_type": cell_type}
+            rows = _measure(of_type, labels, seed)
+            measured.append(rows.assign(gene_scope=gene_scope(links)))
             judged.append(of_type.assign(**labels))
-            _tell(of_type, name, cell_type)
-    stacked = [
-        pd.concat([part for part in parts[1:] if len(part)] or parts[:1], ignore_index=True)[list(parts[0])]
-        for parts in (measured, judged)
-    ]
-    return stacked[0], stacked[1]
+            _tell(of_type, table.name, cell_type)
+    return stack(measured, EVIDENCE_COLUMNS), stack(judged, EVIDENCE_PAIR_COLUMNS)
 
 
-def _cell_types(wanted: Sequence[str] | None, known: list[str], scores: pd.DataFrame, name: str) -> list[str]:
+def _cell_types(table: EvidenceTable, known: list[str], scores: pd.DataFrame) -> list[str]:
     """The cell types that a table is held against; by default all that have scores."""
-    if wanted is None:
+    if table.cell_types is None:
         return [cell_type for cell_type in known if (scores["cell_type"] == cell_type).any()]
-    for cell_type in wanted:
+    for cell_type in table.cell_types:
         if cell_type not in known:
             raise InputError(
-                f"evidence '{name}': cell type '{cell_type}' is not in the data."
+                f"evidence '{table.name}': cell type '{cell_type}' is not in the data."
                 f"{did_you_mean(cell_type, known)} It has: {listing(known)}"
             )
-    return list(wanted)
+    return list(table.cell_types)
 
 
 def _correlation(multiome: Multiome, pairs: pd.DataFrame, cell_type: str) -> np.ndarray | float:
@@ -131,22 +105,21 @@ def _correlation(multiome: Multiome, pairs: pd.DataFrame, cell_type: str) -> np.
     return absolute_correlation(atac.X, rna.X, peak, gene)
 
 
-def _measure(pairs: pd.DataFrame, labels: dict, *, n_top: int, n_draws: int, seed: int) -> pd.DataFrame:
+def _measure(pairs: pd.DataFrame, labels: dict, seed: int) -> pd.DataFrame:
     """One row per predictor."""
     pairs = counted(pairs)
     gene, names = pd.factorize(pairs["gene"], sort=True)
     is_positive = pairs["is_positive"].to_numpy(bool)
     distance = pairs["distance_to_tss_bp"].abs().to_numpy(float)
     job = ("evidence", *labels.values())
-    weights = (
-        gene_weights(len(names), n_draws, generator(seed, *job)) if len(names) else np.empty((n_draws, 0))
-    )
+    rng = generator(seed, *job)
+    weights = bootstrap_counts(len(names), N_BOOTSTRAP, rng) if len(names) else np.empty((N_BOOTSTRAP, 0))
     rows = []
     for predictor in PREDICTORS:
         score = pairs[predictor].to_numpy(float)
         precision = auprc(is_positive, score, gene, weights)
         ties = generator(seed, *job, "ties")
-        enriched = enrichment(is_positive, score, gene, distance, weights, n_top, ties)
+        enriched = enrichment(is_positive, score, gene, distance, weights, N_TOP, ties)
         rows.append(
             {
                 **labels,

@@ -1,13 +1,52 @@
 """Search again: sets that could have been found instead, and how often a member is found."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from grids.io.caps import REDUNDANCY_CELLS
 from grids.search.objective import PerturbedCells
 from grids.search.search import Search
+
+
+@dataclass(frozen=True)
+class RedundancySettings:
+    """What the redundancy of sets is measured with.
+
+    Attributes
+    ----------
+    scope : {"genome", "window"}
+        Candidates of the searches: every peak the surrogate sees for the gene, or those in its window.
+    set_size : int, optional
+        Peaks that the searches behind `selection_frequency` look for, as the first one did; by default as many as
+        the set has.
+    candidates, max_rounds : int
+        Of the searches, which start greedily, as in :class:`~grids.search.search.Search`.
+    n_bootstrap : int
+        Draws behind each interval.
+    n_stability : int
+        Searches on resampled training cells behind `selection_frequency`.
+    max_alternatives : int
+        Alternative sets to search for at most.
+    n_permutations : int
+        Orders behind the Shapley values of a set of more than 12 members.
+    max_cells : int
+        A larger type is measured on this many random test cells, and searched for stability on as many
+        training cells.
+    """
+
+    scope: str = "genome"
+    set_size: int | None = None
+    candidates: int = 32
+    max_rounds: int = 50
+    n_bootstrap: int = 200
+    n_stability: int = 20
+    max_alternatives: int = 5
+    n_permutations: int = 100
+    max_cells: int = REDUNDANCY_CELLS
 
 
 def next_sets(
@@ -15,10 +54,8 @@ def next_sets(
     gene: int,
     members: Tensor,
     allowed: Tensor,
+    settings: RedundancySettings,
     rng: np.random.Generator,
-    *,
-    candidates: int = 32,
-    max_rounds: int = 50,
 ) -> Iterator[Tensor]:
     """Sets of as many members at most, each found with the members of all sets before it excluded.
 
@@ -31,9 +68,8 @@ def next_sets(
         The first set, not among those returned.
     allowed : LongTensor
         Candidate peaks of the first search.
+    settings : RedundancySettings
     rng : Generator
-    candidates, max_rounds : int
-        As in :class:`~grids.search.search.Search`, which starts greedily.
 
     Yields
     ------
@@ -41,13 +77,9 @@ def next_sets(
         In nested order, without members that do nothing; ends when no candidate that is left does anything.
     """
     found = members
-    while True:
-        left = allowed[~torch.isin(allowed, found)]
-        if not len(left):
-            return
-        search = Search(cells, gene, left, candidates, rng=rng)
-        start = search.greedy(min(len(members), len(left)))
-        alternative = search.unfilled(search.improve(start, rng, max_rounds, nested=False).members)
+    while len(left := allowed[~torch.isin(allowed, found)]):
+        search = Search(cells, gene, left, settings.candidates, rng=rng)
+        alternative = _search(search, len(members), settings, rng)
         if not len(alternative):
             return
         yield search.nested_order(alternative)
@@ -59,18 +91,13 @@ def selection_frequency(
     gene: int,
     members: Tensor,
     allowed: Tensor,
+    settings: RedundancySettings,
     rng: np.random.Generator,
-    *,
-    set_size: int,
-    n_repeats: int,
-    max_cells: int,
-    candidates: int = 32,
-    max_rounds: int = 50,
 ) -> np.ndarray:
     """How often a search selects each member when the training cells are drawn again.
 
-    A repeat selects a member if it is in its set without those that do nothing
-    (:meth:`~grids.search.search.Search.unfilled`): members that only fill the set are selected by none.
+    A repeat draws as many cells as there are, with replacement, but no more than ``settings.max_cells``. It selects a
+    member if it is in its set without those that do nothing: members that only fill the set are selected by none.
 
     Parameters
     ----------
@@ -80,14 +107,8 @@ def selection_frequency(
     members : LongTensor, shape (set_size,)
     allowed : LongTensor
         Candidate peaks.
+    settings : RedundancySettings
     rng : Generator
-    set_size : int
-        Peaks that each repeat searches for, as many as there are candidates at most.
-    n_repeats : int
-    max_cells : int
-        A repeat draws as many cells as there are, with replacement, but no more than these.
-    candidates, max_rounds : int
-        As in :class:`~grids.search.search.Search`, which starts greedily.
 
     Returns
     -------
@@ -99,13 +120,19 @@ def selection_frequency(
     InputError
         When there are fewer candidates than members.
     """
-    times = np.zeros(len(members))
+    times, n_repeats = np.zeros(len(members)), settings.n_stability
     for repeat in range(n_repeats):
         whole = cells[repeat % len(cells)]
-        resampled = whole.subset(np.sort(rng.integers(len(whole), size=min(len(whole), max_cells))))
-        search = Search(resampled, gene, allowed, candidates, rng=rng)
+        n_drawn = min(len(whole), settings.max_cells)
+        resampled = whole.subset(np.sort(rng.integers(len(whole), size=n_drawn)))
+        search = Search(resampled, gene, allowed, settings.candidates, rng=rng)
         search.check_size(len(members))
-        start = search.greedy(min(set_size, len(allowed)))
-        chosen = search.improve(start, rng, max_rounds, nested=False).members
-        times += torch.isin(members, search.unfilled(chosen)).cpu().numpy()
+        selected = _search(search, settings.set_size or len(members), settings, rng)
+        times += torch.isin(members, selected).cpu().numpy()
     return times / n_repeats if n_repeats else np.full(len(members), np.nan)
+
+
+def _search(search: Search, size: int, settings: RedundancySettings, rng: np.random.Generator) -> Tensor:
+    """Members of a set of this size, or of all candidates, without those that do nothing."""
+    start = search.greedy(min(size, len(search.allowed)))
+    return search.unfilled(search.improve(start, rng, settings.max_rounds, nested=False).members)

@@ -1,75 +1,11 @@
 """One set's part of each table, from its measured changes."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 
-from grids.analysis.redundancy.statistics import (
-    ROUNDING,
-    SUFFICIENT_SHARE,
-    backups,
-    class_of_set,
-    interval,
-    n_sufficient,
-    p_values,
-    redundancy_index,
-)
 from grids.analysis.redundancy.subsets import Measured
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a set's changes amount to.
-
-    Attributes
-    ----------
-    joint_low, joint_high : float
-        Interval of the joint log effect.
-    index, index_low, index_high : float
-        Redundancy index with its interval; missing without an effect.
-    n_sufficient : int
-        Size of the minimal sufficient set; 0 without an effect.
-    name : str
-        The class; none where the joint drop is not above zero by its interval.
-    """
-
-    joint_low: float
-    joint_high: float
-    index: float
-    index_low: float
-    index_high: float
-    n_sufficient: int
-    name: str
-
-    @property
-    def has_effect(self) -> bool:
-        return self.name != "none"
-
-
-def judge(measured: Measured, sign: float) -> Verdict:
-    """Index, sufficient set and class of a set.
-
-    Parameters
-    ----------
-    measured : Measured
-    sign : {1, -1}
-        Turns a change into a drop: -1 when peaks are closed, 1 when they are opened.
-    """
-    change, draws = measured.log, measured.log_draws
-    joint_low, joint_high = interval(draws.joint)
-    if (joint_low if sign > 0 else -joint_high) <= ROUNDING:
-        return Verdict(joint_low, joint_high, np.nan, np.nan, np.nan, 0, "none")
-    low, high = interval(redundancy_index(draws.alone, draws.joint))
-    return Verdict(
-        joint_low,
-        joint_high,
-        redundancy_index(change.alone, change.joint),
-        low,
-        high,
-        n_sufficient(sign * change.nested),
-        class_of_set(sign * change.alone, sign * change.joint, low, high),
-    )
+from grids.analysis.redundancy.verdict import SUFFICIENT_SHARE, Verdict, backups, p_values
+from grids.analysis.statistics import interval
 
 
 def redundancy_table(labels: dict, measured: Measured, verdict: Verdict, n_cells: int, n_alternatives: int):
@@ -84,7 +20,7 @@ def redundancy_table(labels: dict, measured: Measured, verdict: Verdict, n_cells
         "redundancy_index": verdict.index,
         "redundancy_index_low": verdict.index_low,
         "redundancy_index_high": verdict.index_high,
-        "class": verdict.name,
+        "class": verdict.set_class,
         "n_sufficient": verdict.n_sufficient if verdict.has_effect else pd.NA,
         "n_alternative_sets": n_alternatives,
     }
@@ -98,7 +34,7 @@ def member_table(
     verdict: Verdict,
     sign: float,
     shapley: tuple[np.ndarray, np.ndarray],
-    frequency: np.ndarray,
+    selection_frequency: np.ndarray,
 ) -> pd.DataFrame:
     """The set's rows of ``members.tsv``."""
     change, draws = measured.log, measured.log_draws
@@ -121,7 +57,7 @@ def member_table(
             "shapley_error": shapley[1],
             "in_minimal_sufficient_set": rank <= verdict.n_sufficient,
             "is_backup": backups(sign * change.alone, sign * change.in_context, difference_low),
-            "selection_frequency": frequency,
+            "selection_frequency": selection_frequency,
         }
     )
 

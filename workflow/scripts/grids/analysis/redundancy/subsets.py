@@ -110,7 +110,7 @@ def measure_subsets(
         Of surrogates that were fitted again to resampled training cells.
     set_size : int
     weights : ndarray, shape (n_bootstrap, n_cells)
-        Of :func:`grids.analysis.redundancy.statistics.bootstrap_weights`.
+        Of :func:`grids.analysis.statistics.bootstrap_weights`.
     """
     subsets = reported_subsets(set_size)
     predicted = predict(subsets)

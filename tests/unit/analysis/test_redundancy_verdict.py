@@ -5,16 +5,16 @@ import pytest
 from scipy.stats import kstest, ttest_1samp
 from scipy.stats import t as t_distribution
 
-from grids.analysis.redundancy.set_tables import judge
-from grids.analysis.redundancy.statistics import (
+from grids.analysis.redundancy.subsets import measure_subsets
+from grids.analysis.redundancy.verdict import (
     backups,
-    bootstrap_weights,
     class_of_set,
     n_sufficient,
     p_values,
     redundancy_index,
+    verdict_of,
 )
-from grids.analysis.redundancy.subsets import measure_subsets
+from grids.analysis.statistics import bootstrap_weights
 
 SILENCE = -1.0
 
@@ -57,10 +57,10 @@ def test_intervals_cover_the_population(function, index, name):
     covered, joint_covered = 0, 0
     for _ in range(400):
         opened = kinds[rng.choice(4, size=120, p=[0.5, 0.2, 0.2, 0.1])]
-        verdict = judge(measure(function, opened, rng), SILENCE)
+        verdict = verdict_of(measure(function, opened, rng), SILENCE)
         covered += verdict.index_low - 1e-9 <= index <= verdict.index_high + 1e-9
         joint_covered += verdict.joint_low <= joint <= verdict.joint_high
-        assert verdict.name == name
+        assert verdict.set_class == name
     assert 0.91 <= joint_covered / 400 <= 0.975  # 95 %, two binomial errors and the bootstrap's small bias
     assert covered / 400 >= 0.91
 
@@ -68,17 +68,17 @@ def test_intervals_cover_the_population(function, index, name):
 def test_no_effect_no_index():
     # the set raises half of the cells and lowers the other half
     opened = np.array([[1, 0], [0, 1]] * 30)
-    verdict = judge(measure(lambda x: x @ [1.0, -1.0], opened, np.random.default_rng(0)), SILENCE)
+    verdict = verdict_of(measure(lambda x: x @ [1.0, -1.0], opened, np.random.default_rng(0)), SILENCE)
     assert verdict.joint_low < 0 < verdict.joint_high
-    assert verdict.name == "none" and not verdict.has_effect
+    assert verdict.set_class == "none" and not verdict.has_effect
     assert np.isnan([verdict.index, verdict.index_low, verdict.index_high]).all()
     assert verdict.n_sufficient == 0
 
 
 @pytest.mark.parametrize(("sign", "name"), [(-1.0, "none"), (1.0, "multiplicative")])
 def test_an_effect_in_the_other_direction_is_none(sign, name):
-    verdict = judge(measure(lambda x: x @ [-1.0, -1.0], np.ones((9, 2)), np.random.default_rng(0)), sign)
-    assert verdict.name == name
+    verdict = verdict_of(measure(lambda x: x @ [-1.0, -1.0], np.ones((9, 2)), np.random.default_rng(0)), sign)
+    assert verdict.set_class == name
 
 
 def test_p_value_is_that_of_the_t_test_over_cells():

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grids.analysis.bins import equal_count_bins
+from grids.analysis.statistics import equal_count_bins
 
 
 def test_distinct_values_fall_into_bins_of_equal_counts_labelled_by_their_range():

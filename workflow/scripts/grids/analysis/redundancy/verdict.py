@@ -1,32 +1,22 @@
-"""What the changes by a set and by its subsets say: index, intervals, p-values, backups, class.
+"""What the changes by a set and by its subsets say: index, p-values, sufficient set, backups, class.
 
 Changes are of mean log-expression unless said otherwise. A *drop* is a change counted in the direction
 asked: expression lost when peaks are closed (silence), gained when they are opened (activate).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.special import stdtr
 
-CONFIDENCE = 0.95
+from grids.analysis.redundancy.subsets import Measured
+from grids.analysis.statistics import MEAN_ROUNDING, interval
+
 SUFFICIENT_SHARE = 0.9
 # A member with less than this share of the joint effect alone is no rival of one that carries the set.
 MINOR_SHARE = 0.5
 # Enough cells show any smooth surrogate to be a little bent: an interaction of this share is no finding.
 NEGLIGIBLE_SHARE = 0.05
-# Surrogates predict in single precision: log effects within this of zero are zero.
-ROUNDING = 1e-6
-
-
-def bootstrap_weights(n_cells: int, n_bootstrap: int, rng: np.random.Generator) -> np.ndarray:
-    """Each draw's weights of the cells, summing to one, shape (n_bootstrap, n_cells)."""
-    return rng.multinomial(n_cells, np.full(n_cells, 1 / n_cells), size=n_bootstrap) / n_cells
-
-
-def interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile bootstrap interval at :data:`CONFIDENCE` over the first dimension (Efron 1979)."""
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
-    return low, high
 
 
 def redundancy_index(alone: np.ndarray, joint: np.ndarray) -> np.ndarray:
@@ -63,7 +53,7 @@ def p_values(estimate: np.ndarray, draws: np.ndarray, n_independent: int) -> np.
     degrees_of_freedom = max(n_independent - 1, 1)
     # Resampling n values spreads by sqrt((n - 1) / n) too little.
     spread = draws.std(0) * np.sqrt(n_independent / degrees_of_freedom)
-    return 2 * stdtr(degrees_of_freedom, -np.abs(estimate) / np.hypot(spread, ROUNDING))
+    return 2 * stdtr(degrees_of_freedom, -np.abs(estimate) / np.hypot(spread, MEAN_ROUNDING))
 
 
 def n_sufficient(nested_drops: np.ndarray) -> int:
@@ -91,7 +81,7 @@ def backups(alone: np.ndarray, in_context: np.ndarray, difference_low: np.ndarra
         Lower bound of the interval of ``in_context - alone``.
     """
     more = in_context - np.abs(alone)
-    return (more > NEGLIGIBLE_SHARE * in_context) & (difference_low > ROUNDING)
+    return (more > NEGLIGIBLE_SHARE * in_context) & (difference_low > MEAN_ROUNDING)
 
 
 def class_of_set(drops_alone: np.ndarray, joint_drop: float, index_low: float, index_high: float) -> str:
@@ -123,3 +113,57 @@ def class_of_set(drops_alone: np.ndarray, joint_drop: float, index_low: float, i
     if index < -NEGLIGIBLE_SHARE and index_high < 0:
         return "synergistic"
     return "multiplicative"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a set's changes amount to.
+
+    Attributes
+    ----------
+    joint_low, joint_high : float
+        Interval of the joint log effect.
+    index, index_low, index_high : float
+        Redundancy index with its interval; missing without an effect.
+    n_sufficient : int
+        Size of the minimal sufficient set; 0 without an effect.
+    set_class : str
+        As of :func:`class_of_set`; none where the joint drop is not above zero by its interval.
+    """
+
+    joint_low: float
+    joint_high: float
+    index: float
+    index_low: float
+    index_high: float
+    n_sufficient: int
+    set_class: str
+
+    @property
+    def has_effect(self) -> bool:
+        return self.set_class != "none"
+
+
+def verdict_of(measured: Measured, sign: float) -> Verdict:
+    """Index, sufficient set and class of a set.
+
+    Parameters
+    ----------
+    measured : Measured
+    sign : {1, -1}
+        Turns a change into a drop: -1 when peaks are closed, 1 when they are opened.
+    """
+    change, draws = measured.log, measured.log_draws
+    joint_low, joint_high = interval(draws.joint)
+    if (joint_low if sign > 0 else -joint_high) <= MEAN_ROUNDING:
+        return Verdict(joint_low, joint_high, np.nan, np.nan, np.nan, 0, "none")
+    low, high = interval(redundancy_index(draws.alone, draws.joint))
+    return Verdict(
+        joint_low,
+        joint_high,
+        redundancy_index(change.alone, change.joint),
+        low,
+        high,
+        n_sufficient(sign * change.nested),
+        class_of_set(sign * change.alone, sign * change.joint, low, high),
+    )

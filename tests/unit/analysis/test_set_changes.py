@@ -5,7 +5,7 @@ from models import open_peaks, random_surrogate
 from refitted_toys import ReplicatedToy
 from toys import AnyOfToy, LinearToy
 
-from grids.analysis.resampling import bootstrap_means, changes_by_set
+from grids.analysis.set_changes import bootstrap_means, changes_by_set
 from grids.io.errors import InputError
 from grids.search.task_cells import TaskCells
 

@@ -1,0 +1,129 @@
+"""What analyses of sets share: checks, the cells of each direction, and what a set does to each of them."""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import sparse
+
+from grids.io.errors import InputError, did_you_mean
+from grids.io.tables import SET_KEYS
+from grids.search.task_cells import TaskCells
+from grids.search.transitions import VALUE_OF_DIRECTION
+
+
+def check_sets(surrogate, opened: sparse.csr_matrix, peaks: Sequence[str], sets: pd.DataFrame) -> None:
+    """Refuse sets of several cell types, or that belong to another surrogate or other cells.
+
+    Parameters
+    ----------
+    surrogate : PooledSurrogate or WindowSurrogate
+    opened : csr_matrix, shape (n_cells, n_peaks)
+        The test cells to measure on.
+    peaks : sequence of str, length n_peaks
+        Names of its columns.
+    sets : DataFrame
+        One row per member: `surrogate method cell_type gene direction set_size peak`.
+
+    Raises
+    ------
+    InputError
+    """
+    cell_types = pd.unique(sets["cell_type"])
+    if len(cell_types) > 1:
+        raise InputError(f"sets: expected one cell type per call, got {', '.join(map(str, cell_types))}")
+    if len(sets):
+        check_cells(opened, cell_types[0], "test")
+    if list(surrogate.peaks) != list(peaks) or opened.shape[1] != len(peaks):
+        raise InputError("the surrogate was trained on other peaks than the multiome holds; train it again")
+    check_genes(sets, surrogate.genes, "the surrogate's genes")
+    for direction in pd.unique(sets["direction"]):
+        if direction not in VALUE_OF_DIRECTION:
+            raise InputError(f"sets: direction '{direction}' is unknown; expected silence or activate")
+    if sets.duplicated([*SET_KEYS, "peak"]).any():
+        raise InputError("sets: a set names the same peak twice; expected distinct members")
+
+
+def check_cells(opened: sparse.csr_matrix, cell_type: str, split: str) -> None:
+    """Refuse a cell type without cells in a split."""
+    if opened.shape[0] == 0:
+        raise InputError(
+            f"cell type '{cell_type}' has no {split} cells to look at; raise preprocessing.split.{split} "
+            "or leave the type out of tasks"
+        )
+
+
+def check_genes(sets: pd.DataFrame, known: Collection[str], where: str) -> None:
+    """Refuse sets of genes that are not known."""
+    missing = sorted(set(sets["gene"]) - set(known))
+    if missing:
+        raise InputError(f"sets: gene '{missing[0]}' is not in {where}.{did_you_mean(missing[0], known)}")
+
+
+def cells_by_direction(
+    surrogate, opened: sparse.csr_matrix, sets: pd.DataFrame, *, seed: int, split: str
+) -> dict[str, TaskCells]:
+    """The cells ready to be perturbed in each direction that the sets ask for; parameters as of TaskCells."""
+    return {
+        direction: TaskCells(surrogate, opened, VALUE_OF_DIRECTION[direction], seed=seed, split=split)
+        for direction in pd.unique(sets["direction"])
+    }
+
+
+def changes_by_set(cells: TaskCells, gene: str, members: Sequence[str], alone: bool = False) -> np.ndarray:
+    """Change of each cell's predicted log-expression when a set is perturbed.
+
+    Parameters
+    ----------
+    cells : TaskCells
+    gene : str
+    members : sequence of str, length set_size
+        Names of the set's peaks.
+    alone : bool
+        Also perturb each member alone.
+
+    Returns
+    -------
+    ndarray, shape (1 + n_replicates, n_cells, 1 or 2)
+        The surrogate itself comes first. Last axis: the change by all members together and, with `alone`,
+        the sum over members of the change by this one only.
+
+    Raises
+    ------
+    InputError
+        When a member is not among the peaks that the surrogate has for the gene.
+    """
+    of_surrogate, column, _ = cells.of(gene)
+    positions = cells.members(gene, members)
+    none_and_all = torch.tensor([[False], [True]], device=positions.device).expand(2, len(positions))
+    one = torch.eye(len(positions), dtype=torch.bool, device=positions.device)
+    subsets = torch.cat([none_and_all, one]) if alone else none_and_all
+    changes = []
+    for version in (of_surrogate, *cells.refits(gene)):
+        before, together, *singly = version.predict_subsets(positions, subsets, column).cpu().double()
+        changes.append(
+            torch.stack([together - before, *([sum(s - before for s in singly)] if alone else [])], 1)
+        )
+    return torch.stack(changes).numpy()
+
+
+def bootstrap_means(changes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Means over resampled cells; draw `b` also takes replicate ``b % n_replicates`` where there are any.
+
+    Parameters
+    ----------
+    changes : ndarray, shape (1 + n_replicates, n_cells, n_values)
+        Of :func:`changes_by_set`.
+    weights : ndarray, shape (n_draws, n_cells)
+        Of :func:`grids.analysis.statistics.bootstrap_weights`.
+
+    Returns
+    -------
+    ndarray, shape (n_draws, n_values)
+    """
+    replicates = changes[1:] if len(changes) > 1 else changes
+    means = np.empty((len(weights), changes.shape[2]))
+    for first, replicate in enumerate(replicates):
+        means[first :: len(replicates)] = weights[first :: len(replicates)] @ replicate
+    return means
