@@ -16,7 +16,7 @@ from grids.figures.atlas import atlas
 from grids.figures.gate import SMALLEST_Q, gate, wilson_interval
 from grids.figures.interactions import interactions, pair_matrices
 from grids.figures.knock_down import knock_down, sum_of_singles
-from grids.figures.locus_view import locus_view
+from grids.figures.locus_view import Locus, locus_view
 from grids.figures.member_effects import member_effects
 from grids.figures.redundancy_index import by_gene, redundancy_index
 from grids.figures.regularisation_path import regularisation_path
@@ -408,14 +408,12 @@ def locus():
     return (
         ("Astro", "MOBP"),
         figure_tables.sets(task, genes, peaks, size=4, share_near=1),
-        genes,
-        windows,
-        peaks,
+        Locus(genes, windows, peaks),
     )
 
 
 def test_locus_has_a_line_of_ticks_for_each_alternative_set(locus):
-    sets, peaks = locus[1], locus[-1]
+    sets, peaks = locus[1], locus[-1].accessibility
     alternatives = make.alternative_sets(sets, peaks)
     figure = locus_view(*locus, alternatives=alternatives)
     low, high = figure.axes[0].get_xlim()
@@ -431,7 +429,7 @@ def test_locus_has_a_line_of_ticks_for_each_alternative_set(locus):
 
 
 def test_locus_caps_alternatives_and_says_so(locus):
-    sets, peaks = locus[1], locus[-1]
+    sets, peaks = locus[1], locus[-1].accessibility
     alternatives = make.alternative_sets(sets, peaks, shares=[0.9] * 5)
     figure = locus_view(*locus, alternatives=alternatives, max_alternatives=3)
     assert artists(figure, "alternative 4") == []
@@ -439,7 +437,7 @@ def test_locus_caps_alternatives_and_says_so(locus):
 
 
 def test_locus_without_alternatives_of_its_task_is_drawn_as_before(locus, tmp_path):
-    sets, peaks = locus[1], locus[-1]
+    sets, peaks = locus[1], locus[-1].accessibility
     alternatives = make.alternative_sets(sets, peaks)
     others = [None, alternatives[alternatives["alternative"] == 0], alternatives.assign(gene="MOG")]
     for i, table in enumerate(others):

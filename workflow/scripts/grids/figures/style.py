@@ -143,7 +143,14 @@ def empty_figure(text: str) -> Figure:
 def say(ax: Axes, text: str) -> None:
     """Replace the content of an axes by one sentence."""
     ax.set_axis_off()
-    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GREY, wrap=True)
+    write_inside(ax, text, wrap=True)
+
+
+def write_inside(ax: Axes, text: str, **style) -> None:
+    """Grey words in the middle of an axes."""
+    ax.text(
+        0.5, 0.5, text, transform=ax.transAxes, **{"ha": "center", "va": "center", "color": GREY, **style}
+    )
 
 
 def cell_type_colours(names: Iterable[str]) -> dict[str, tuple[float, float, float]]:
