@@ -26,9 +26,10 @@ from grids.figures.locus_view import Locus, locus_view
 from grids.figures.member_locations import member_locations, place_shares
 from grids.figures.quality_control import quality_control
 from grids.figures.save import save
+from grids.figures.scales import cell_type_colours
 from grids.figures.set_recovery import recovery, set_recovery
-from grids.figures.style import PALETTE, cell_type_colours, legend_outside, shorten, spread
-from grids.figures.surrogate_quality import genes_per_cell_type, surrogate_quality
+from grids.figures.style import PALETTE, legend_outside, shorten
+from grids.figures.surrogate_quality import genes_per_cell_type, spread, surrogate_quality
 from grids.figures.training_curves import training_curves
 from grids.io.errors import InputError
 

@@ -21,10 +21,10 @@ from grids.figures.member_effects import member_effects
 from grids.figures.redundancy_index import by_gene, redundancy_index
 from grids.figures.regularisation_path import regularisation_path
 from grids.figures.save import save
-from grids.figures.scales import CLASSES, flags, fold, index_limits, symmetric
+from grids.figures.scales import CLASSES, cell_type_colours, flags, fold, index_limits, symmetric
 from grids.figures.specificity import fill_stacks, specificity
 from grids.figures.state_trajectory import state_trajectory
-from grids.figures.style import GREY, INK, LEAST_REACH, cell_type_colours
+from grids.figures.style import GREY, INK, LEAST_REACH
 from grids.io import tables
 
 NO_TASKS = pd.DataFrame({"cell_type": [], "gene": []})

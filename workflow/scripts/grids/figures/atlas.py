@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from pandas.core.groupby import DataFrameGroupBy
 
 from grids.analysis.atlas import N_BINS, RUN_KEYS, counted_by_run
@@ -21,6 +20,8 @@ from grids.figures.style import (
     beside,
     empty_figure,
     legend_outside,
+    lines,
+    mark,
     new_figure,
     panel_title,
     say,
@@ -28,7 +29,7 @@ from grids.figures.style import (
     styled,
     violins,
 )
-from grids.figures.tasks import full_sets
+from grids.figures.tasks import full_sets, name_rows
 from grids.io.tables import is_forced
 
 MOST_GROUPS = 30
@@ -78,11 +79,9 @@ def atlas(
         panel_title(ax, title, pad=14 if ax is axes[0] else 4)
         ax.tick_params(axis="x", labelbottom=True)
     write_index_words(axes[0], judged["direction"])
-    note = fold(left_out, figure.get_figwidth())
-    figure.supxlabel(INDEX_FORMULA + (f"\n{note}" if note else ""), fontsize=7)
-    handles, names = class_key(judged["class"])
-    median = Line2D([], [], ls="", marker="|", ms=7, mew=1.4, color=INK)
-    legend_outside(figure, [*handles, median], [*names, "median, quartiles"], side="upper")
+    figure.supxlabel(lines(INDEX_FORMULA, fold(left_out, figure.get_figwidth())), fontsize=7)
+    median = mark("median, quartiles", "|", ms=7, mew=1.4, color=INK)
+    legend_outside(figure, [*class_key(judged["class"]), median], side="upper")
     return figure
 
 
@@ -101,7 +100,7 @@ def _left_out(n: int, n_not_passed: int, none_passed: bool) -> str:
         f"{sets(n_not_passed)} of tasks that did not pass the quality gate left out." * (n_not_passed > 0),
         "No task passed the quality gate: sets of forced tasks are shown." * none_passed,
     ]
-    return "\n".join(filter(None, notes))
+    return lines(*notes)
 
 
 def _panels(
@@ -151,10 +150,9 @@ def _draw(ax: Axes, groups: dict[str, pd.DataFrame], limits: tuple[float, float]
         say(ax, "no task belongs to a group")
         return
     rng = np.random.default_rng(0)  # the same jitter in every run
-    rows = np.arange(len(groups))
     crowded = max(map(len, groups.values())) > CROWD
     ax.axvline(0, color=INK, lw=0.6, zorder=1.5)
-    for row, (name, part) in zip(rows, groups.items(), strict=True):
+    for row, (name, part) in enumerate(groups.items()):
         index = np.clip(part["redundancy_index"].to_numpy(dtype=float), *limits)
         if len(index) >= ENOUGH_FOR_A_VIOLIN:
             violins(ax, [index], [row], [PALE], width=0.85, vertical=False)
@@ -164,16 +162,8 @@ def _draw(ax: Axes, groups: dict[str, pd.DataFrame], limits: tuple[float, float]
             colour, marker = class_mark(kind)
             own = kinds == kind
             style = {"s": 2 if crowded else 7, "alpha": 0.3 if crowded else 0.8, "rasterized": crowded}
-            ax.scatter(
-                index[own],
-                height[own],
-                color=colour,
-                marker=marker,
-                lw=0,
-                clip_on=False,
-                label=f"_{name}",
-                **style,
-            )
+            style |= {"color": colour, "marker": marker, "lw": 0, "clip_on": False, "label": f"_{name}"}
+            ax.scatter(index[own], height[own], **style)
         low, median, high = np.percentile(part["redundancy_index"], [25, 50, 75])
         if len(index) >= ENOUGH_FOR_QUARTILES:
             ax.plot([low, high], [row, row], color=INK, lw=1.0, solid_capstyle="butt", label="_quartiles")
@@ -183,6 +173,4 @@ def _draw(ax: Axes, groups: dict[str, pd.DataFrame], limits: tuple[float, float]
         beside(ax, row, f"{len(part):,}", offset=(44, 0), ha="right")
     for text, x in (("median", 18), ("sets", 44)):
         beside(ax, -0.6, text, offset=(x, 2), ha="right", va="bottom", color=GREY)
-    ax.set_yticks(rows, [shorten(name, 24) for name in groups])
-    ax.tick_params(axis="y", length=0)
-    ax.set_ylim(len(rows) - 0.4, -0.6)
+    name_rows(ax, [shorten(name, 24) for name in groups])

@@ -8,25 +8,22 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from grids.figures.scales import colours_for
 from grids.figures.style import (
     GREY,
     INK,
     LEAST_WRITTEN,
     PALE,
-    colours_for,
     effect_number,
     empty_figure,
     few_ticks,
-    forced_key,
     legend_outside,
-    mark_forced_panel,
-    panel_title,
     small_multiples,
     styled,
     violins,
 )
-from grids.figures.tasks import KEY, full_sets, not_shown, task_labels
-from grids.io.tables import is_forced
+from grids.figures.tasks import ShownTasks, forced_key, full_sets, head_panel
+from grids.io.tables import TASK_KEYS
 
 COLUMNS = 5
 MAX_LINES = 40
@@ -57,34 +54,21 @@ def before_after(cells: pd.DataFrame, max_tasks: int = 25, cell_types: Iterable[
     if cells.empty:
         return empty_figure("no test cells with predictions before and after")
     full = full_sets(cells)
-    tasks = (
-        full.assign(change=full["after"] - full["before"])
-        .groupby(KEY, dropna=False, sort=True)["change"]
-        .agg(["mean", "size"])
-        .reset_index()
-    )
-    tasks["label"] = task_labels(tasks, limit=44)
-    tasks = tasks.iloc[np.argsort(-tasks["mean"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
-    shown = tasks.head(max_tasks)
+    changes = full.assign(change=full["after"] - full["before"]).groupby(TASK_KEYS, dropna=False, sort=True)
+    tasks = changes["change"].agg(["mean", "size"]).reset_index()
+    tasks = tasks.iloc[np.argsort(-tasks["mean"].abs().to_numpy(), kind="stable")]
+    shown = ShownTasks.of(full, tasks, max_tasks)
     colours = colours_for(cells, cell_types)
-    parts = dict(iter(full.groupby(KEY, dropna=False, sort=False)))
 
-    forced = []
     figure, axes = small_multiples(len(shown), COLUMNS, 1.6, 0.35)
-    for ax, task in zip(axes, shown.itertuples(index=False), strict=True):
-        part = parts[tuple(getattr(task, column) for column in KEY)]
-        _draw(ax, part, colours[str(task.cell_type)])
-        forced.append(is_forced(part).any())
-        mark_forced_panel(ax, forced[-1])
-        gene, rest = task.label.split(" · ", 1)
-        change = ("+" if task.mean >= LEAST_WRITTEN else "") + effect_number(task.mean)
-        panel_title(ax, f"{gene}\n{rest}\nmean {change}, {task.size:,} cells", fontsize=6)
+    for ax, (task, part) in zip(axes, shown, strict=True):
+        _draw(ax, part, colours[str(task["cell_type"])])
+        change = ("+" if task["mean"] >= LEAST_WRITTEN else "") + effect_number(task["mean"])
+        head_panel(ax, task, f"mean {change}, {task['size']:,} cells")
     figure.supylabel("log-expression (natural log)", fontsize=7)
-    note = not_shown(len(tasks), len(shown))
-    if note:
-        figure.supxlabel(note, fontsize=6)
-    if any(forced):
-        legend_outside(figure, *forced_key(True))
+    if shown.left_out:
+        figure.supxlabel(shown.left_out, fontsize=6)
+    legend_outside(figure, forced_key(shown.tasks["forced"]))
     return figure
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from grids.analysis.bins import equal_count_bins
-from grids.figures.scales import flags
+from grids.figures.scales import colours_for, flags
 from grids.figures.style import (
     BLUE,
     DOUBLE_COLUMN,
@@ -17,8 +17,8 @@ from grids.figures.style import (
     INK,
     PALE,
     beside,
-    colours_for,
     empty_figure,
+    lines,
     log_axis,
     new_figure,
     panel_title,
@@ -26,6 +26,7 @@ from grids.figures.style import (
     shorten,
     styled,
 )
+from grids.figures.tasks import name_rows
 
 MOST_TYPES = 40
 MOST_TASKS = 30
@@ -36,10 +37,7 @@ NORMAL_95 = 1.959964
 
 @styled
 def gate(
-    genes: pd.DataFrame,
-    tasks: pd.DataFrame,
-    threshold: float,
-    cell_types: Iterable[str] | None = None,
+    genes: pd.DataFrame, tasks: pd.DataFrame, threshold: float, cell_types: Iterable[str] | None = None
 ) -> Figure:
     """Top: genes that pass the quality gate, by cell type and by number of peaks. Bottom: the tasks' q-values.
 
@@ -119,14 +117,11 @@ def _draw_types(ax: Axes, by_type: pd.DataFrame, colours: dict, n_all: int) -> N
     ax.barh(rows, by_type["n_passed"], 0.7, color=used, label="_passed")
     for row, (passed, tested, size) in zip(rows, by_type.to_numpy(), strict=True):
         beside(ax, row, f"{passed:,} of {tested:,}, {size - tested:,} untestable")
-    ax.set_yticks(rows, [shorten(name, 22) for name in by_type.index])
-    ax.tick_params(axis="y", length=0)
+    name_rows(ax, [shorten(name, 22) for name in by_type.index])
+    ax.set_ylim(max(len(rows), 3) - 0.4, -0.6)
     hidden = n_all - len(by_type)
-    note = f"\n{hidden} further cell types with fewer passing genes are in the tables."
-    ax.set(
-        ylim=(max(len(rows), 3) - 0.4, -0.6),
-        xlabel="genes: untestable (outlined), tested (pale), passed (dark)" + note * (hidden > 0),
-    )
+    note = f"{hidden} further cell types with fewer passing genes are in the tables." * (hidden > 0)
+    ax.set_xlabel(lines("genes: untestable (outlined), tested (pale), passed (dark)", note))
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     panel_title(ax, "Genes that pass, by cell type")
 
@@ -142,25 +137,14 @@ def _draw_peaks(ax: Axes, by_peaks: pd.DataFrame, bins: list[str], n_missing: in
     ax.vlines(x, 100 * low, 100 * high, color=BLUE, lw=1.0, label="_interval")
     ax.plot(x, 100 * n_passed / n, "o", ms=4, color=BLUE, clip_on=False, label="_share")
     for position, size in zip(x, n, strict=True):
-        ax.annotate(
-            f"{size:,}",
-            (position, 1),
-            (0, -1),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            ha="center",
-            va="top",
-            fontsize=5.5,
-            color=GREY,
-        )
+        units = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+        style = {"ha": "center", "va": "top", "fontsize": 5.5, "color": GREY}
+        ax.annotate(f"{size:,}", (position, 1), (0, -1), **units, **style)
     ax.set_xticks(x, bins, rotation=40, ha="right", rotation_mode="anchor")
-    missing = f"\n{n_missing:,} without a number of peaks are left out." * (n_missing > 0)
-    ax.set(
-        xlim=(-0.6, len(bins) - 0.4),
-        ylim=(0, 1.15 * max(5.0, 100 * high.max())),
-        xlabel="peaks in the window (grey: genes tested)" + missing,
-        ylabel="% of genes that pass",
-    )
+    missing = f"{n_missing:,} without a number of peaks are left out." * (n_missing > 0)
+    ax.set(xlim=(-0.6, len(bins) - 0.4), ylim=(0, 1.15 * max(5.0, 100 * high.max())))
+    ax.set_xlabel(lines("peaks in the window (grey: genes tested)", missing))
+    ax.set_ylabel("% of genes that pass")
     ax.axhline(0, color=INK, lw=0.4)
 
 
@@ -176,19 +160,14 @@ def _draw_tasks(
     rows, q = np.arange(len(tasks)), np.maximum(tasks["q_value"].to_numpy(float), SMALLEST_Q)
     for row, value, cell_type, passes in zip(rows, q, tasks["cell_type"], tasks["passes"], strict=True):
         colour = colours.get(cell_type, GREY)
-        ax.plot(
-            value, row, "o", ms=4, mec=colour, mfc=colour if passes else "none", clip_on=False, label="_task"
-        )
+        style = {"ms": 4, "mec": colour, "mfc": colour if passes else "none"}
+        ax.plot(value, row, "o", clip_on=False, label="_task", **style)
     ax.axvline(threshold, color=INK, lw=0.6, ls="--", label="_threshold")
     names = tasks["gene"].map(lambda gene: shorten(gene, 16)) + " · "
     names += tasks["cell_type"].map(lambda name: shorten(name, 22))
-    ax.set_yticks(rows, names)
-    ax.tick_params(axis="y", length=0)
+    name_rows(ax, list(names))
     hidden = f"{n_tested - len(tasks):,} with larger q-values are in the tables" * (n_tested > len(tasks))
     notes = "; ".join(note for note in (untestable, hidden) if note)
     log_axis(ax.xaxis, min(q.min(), threshold), 1)
-    ax.set(
-        xlim=(min(q.min(), threshold) / 2, 1.3),
-        ylim=(len(tasks) - 0.4, -0.6),
-        xlabel=f"q-value (filled: passes; dashed: {threshold:g})" + f"\n{notes}." * bool(notes),
-    )
+    ax.set_xlim(min(q.min(), threshold) / 2, 1.3)
+    ax.set_xlabel(f"q-value (filled: passes; dashed: {threshold:g})" + f"\n{notes}." * bool(notes))

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from grids.figures.scales import cell_type_key, colours_for
 from grids.figures.style import (
     DOUBLE_COLUMN,
     GREY,
     MODALITY_COLOURS,
-    colour_legend,
-    colours_for,
     empty_figure,
     legend_outside,
+    mark,
     new_figure,
     panel_title,
     say,
@@ -57,21 +57,13 @@ def latent_umap(latent: pd.DataFrame, cell_types: Iterable[str] | None = None) -
             if cells.empty:
                 say(ax, f"no cells {name}")
                 continue
-            ax.scatter(
-                cells["umap_1"],
-                cells["umap_2"],
-                s=size,
-                lw=0,
-                alpha=0.7,
-                rasterized=True,
-                c=[colours[str(value)] for value in cells[column]],
-                label=f"_{mapping} {column}",
-            )
+            style = {"s": size, "lw": 0, "alpha": 0.7, "rasterized": True, "label": f"_{mapping} {column}"}
+            own = [colours[str(value)] for value in cells[column]]
+            ax.scatter(cells["umap_1"], cells["umap_2"], c=own, **style)
             panel_title(ax, f"{name}, {how}")
             ax.set(xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2")
             ax.set_aspect("equal", adjustable="datalim")
-    named = {MODALITY_NAMES.get(name, name): colour for name, colour in by_modality.items()}
-    axes[0, 0].legend(**colour_legend(named), loc="best", frameon=True, framealpha=0.8, edgecolor="none")
-    present = {name: by_type[name] for name in by_type if (latent["cell_type"] == name).any()}
-    legend_outside(figure, **colour_legend(present, limit=40))
+    key = [mark(MODALITY_NAMES.get(name, name), ms=4, color=by_modality[name]) for name in by_modality]
+    axes[0, 0].legend(handles=key, loc="best", frameon=True, framealpha=0.8, edgecolor="none")
+    legend_outside(figure, cell_type_key(by_type, latent["cell_type"].dropna(), limit=40))
     return figure

@@ -19,19 +19,16 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from grids.analysis.contacts.contact_map import ContactMap, describe_values
 from grids.figures.contact_triangle import draw_contacts, draw_tads
 from grids.figures.gene_models import ROW_HEIGHT, WIDTH, Stretch, draw_genes, place_genes
-from grids.figures.scales import flags
+from grids.figures.scales import cell_type_colours, flags
 from grids.figures.style import (
     DOUBLE_COLUMN,
     EFFECT_COLOURS,
-    FORCED_WORDS,
     GREY,
     INK,
     LEAST_REACH,
     PALE,
-    cell_type_colours,
     effect_number,
     empty_figure,
-    mark_forced_panel,
     new_figure,
     number,
     shorten,
@@ -39,9 +36,9 @@ from grids.figures.style import (
     thousands,
     write_inside,
 )
-from grids.figures.tasks import KEY, full_sets
+from grids.figures.tasks import FORCED_WORDS, full_sets, mark_forced_panel
 from grids.io.errors import InputError, listing
-from grids.io.tables import is_forced
+from grids.io.tables import TASK_KEYS, is_forced
 
 DEFAULT_WINDOW_BP = 500_000
 MAX_RANKS = 16
@@ -175,7 +172,7 @@ def locus_view(
 
 def _one_set(task: tuple[str, str], sets: pd.DataFrame) -> pd.DataFrame:
     chosen = sets[(sets["cell_type"] == task[0]) & (sets["gene"] == task[1])]
-    kinds = chosen[KEY].drop_duplicates()
+    kinds = chosen[TASK_KEYS].drop_duplicates()
     if len(kinds) > 1:
         several = listing(" / ".join(map(str, kind)) for kind in kinds.itertuples(index=False, name=None))
         raise InputError(
@@ -337,7 +334,7 @@ def _alternatives(table: pd.DataFrame | None, members: pd.DataFrame) -> list[pd.
     """The rows of each alternative to the set, in the order in which they were found."""
     if table is None:
         return []
-    own = table[table["alternative"] > 0].merge(members[KEY].drop_duplicates(), on=KEY)
+    own = table[table["alternative"] > 0].merge(members[TASK_KEYS].drop_duplicates(), on=TASK_KEYS)
     return [rows for _, rows in own.groupby("alternative")]
 
 

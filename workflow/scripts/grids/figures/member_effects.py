@@ -16,16 +16,15 @@ from grids.figures.style import (
     VERMILLION,
     empty_figure,
     few_ticks,
-    forced_key,
     legend_outside,
-    mark_forced_panel,
-    panel_title,
+    lines,
+    mark,
     reach,
     small_multiples,
     styled,
 )
-from grids.figures.tasks import KEY, full_sets, not_shown, strongest_first, task_labels
-from grids.io.tables import is_forced
+from grids.figures.tasks import ShownTasks, forced_key, full_sets, head_panel, strongest_first
+from grids.io.tables import TASK_KEYS
 
 COLUMNS = 5
 BACKUP = "#fbe3c0"
@@ -55,40 +54,25 @@ def member_effects(members: pd.DataFrame, max_tasks: int = 30, max_members: int 
     if members.empty:
         return empty_figure("no members: no set was analysed")
     full = full_sets(members)
-    joint = full.groupby(KEY, dropna=False, sort=False)["shapley_value"].sum(min_count=1)
-    tasks = strongest_first(joint.rename("log_change").reset_index())
-    labels = task_labels(tasks, limit=44)
-    shown = tasks.head(max_tasks)
-    parts = dict(iter(full.groupby(KEY, dropna=False, sort=False)))
-    parts = {key: parts[key] for key in shown[KEY].itertuples(index=False, name=None)}
+    joint = full.groupby(TASK_KEYS, dropna=False, sort=False)["shapley_value"].sum(min_count=1)
+    shown = ShownTasks.of(full, strongest_first(joint.rename("log_change").reset_index()), max_tasks)
 
-    forced = [is_forced(part).any() for part in parts.values()]
-    n_rows = min(max_members, max(len(part) for part in parts.values()))
+    n_rows = min(max_members, max(map(len, shown.parts)))
     figure, axes = small_multiples(len(shown), COLUMNS, 0.105 * max(n_rows, 3) + 0.62, 0.9)
-    for i, (ax, part) in enumerate(zip(axes, parts.values(), strict=True)):
+    for ax, (task, part) in zip(axes, shown, strict=True):
         strongest = part["shapley_value"].abs().sort_values(ascending=False, kind="stable").index
         _draw(ax, part.loc[strongest[:max_members]].sort_values("rank"))
-        gene, rest = labels[i].split(" · ", 1)
-        panel_title(ax, f"{gene}\n{rest}\n{_summary(part, max_members)}", fontsize=6)
-        ax.set_ylim(min(n_rows, len(part)) - 0.4, -0.6)
-        mark_forced_panel(ax, forced[i])
+        head_panel(ax, task, _summary(part, max_members))
     figure.supylabel("member (rank)", fontsize=7)
-    note = not_shown(len(tasks), len(shown))
-    figure.supxlabel(LOG_CHANGE + (f"\n{note}" if note else ""), fontsize=7)
+    figure.supxlabel(lines(LOG_CHANGE, shown.left_out), fontsize=7)
     key = [
-        Line2D([], [], marker="o", ms=3.5, color=BLUE, mfc="white", lw=0.8),
-        Line2D([], [], marker="o", ms=3.5, color=VERMILLION, lw=0.8),
-        Line2D([], [], ls="", marker="d", ms=4, color=INK),
-        Patch(color=BACKUP),
+        Line2D([], [], marker="o", ms=3.5, color=BLUE, mfc="white", lw=0.8, label="alone"),
+        Line2D([], [], marker="o", ms=3.5, color=VERMILLION, lw=0.8, label="in context (added last)"),
+        mark("Shapley value", "d", ms=4, color=INK),
+        Patch(color=BACKUP, label="backup"),
+        *forced_key(shown.tasks["forced"]),
     ]
-    names = [
-        "alone",
-        "in context (added last)",
-        "Shapley value",
-        "backup",
-    ]
-    handles, words = forced_key(any(forced))
-    legend_outside(figure, [*key, *handles], [*names, *words], side="upper")
+    legend_outside(figure, key, side="upper")
     return figure
 
 
@@ -117,5 +101,6 @@ def _draw(ax: Axes, part: pd.DataFrame) -> None:
     ax.plot(shapley, rows, "d", ms=3, mew=0, color=INK, zorder=4, label="_shapley")
     ax.set_yticks(rows, [f"{rank:.0f}" for rank in part["rank"]], fontsize=5)
     ax.tick_params(axis="y", length=0, pad=1)
+    ax.set_ylim(len(rows) - 0.4, -0.6)
     reach(ax, "x")
     few_ticks(ax, x=3)

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from grids.figures.scales import flags
 from grids.figures.style import (
     BLUE,
     DOUBLE_COLUMN,
@@ -27,6 +29,7 @@ from grids.figures.style import (
     styled,
     words,
 )
+from grids.figures.tasks import name_rows
 
 # metric column: (axis label, threshold of the config, logarithmic axis, modality where cells have both)
 METRICS = {
@@ -81,10 +84,10 @@ def quality_control(
         _draw_metric(ax, metrics[metrics["modality"] == modality], modality, metric, dict(thresholds or {}))
         if i % n_columns == 0:
             ax.set_ylabel("cells")
-    key = {"kept": Patch(color=KEPT), "dropped": Patch(color=DROPPED)}
+    key = [Patch(color=KEPT, label="kept"), Patch(color=DROPPED, label="dropped")]
     if _not_applied(steps).any():
-        key["step not applied"] = Patch(facecolor="white", edgecolor=GREY)
-    legend_outside(figure, list(key.values()), list(key))
+        key.append(Patch(facecolor="white", edgecolor=GREY, label="step not applied"))
+    legend_outside(figure, key)
     return figure
 
 
@@ -120,12 +123,11 @@ def _draw_steps(ax: Axes, steps: pd.DataFrame) -> None:
         f"{MODALITIES.get(str(s.modality), s.modality)} {s.what}, {shorten(words(s.step), 24)}"
         for s in steps.itertuples(index=False)
     ]
-    ax.set_yticks(rows, names)
-    ax.set(xlim=(0, 100), ylim=(len(steps) - 0.4, -0.6), xlabel="% of the input")
-    ax.tick_params(axis="y", length=0)
-    for before, row in zip(steps.itertuples(index=False), rows[1:], strict=False):
-        following = steps.iloc[row]
-        if (before.modality, before.what) != (following["modality"], following["what"]):
+    name_rows(ax, names)
+    ax.set(xlim=(0, 100), xlabel="% of the input")
+    kinds = list(steps[["modality", "what"]].itertuples(index=False, name=None))
+    for row, (before, kind) in enumerate(pairwise(kinds), start=1):
+        if before != kind:
             ax.axhline(row - 0.5, color=GREY, lw=0.4)
     panel_title(ax, "What each step kept and dropped")
 
@@ -148,7 +150,7 @@ def _outcomes(steps: pd.DataFrame) -> list[str]:
 def _draw_metric(ax: Axes, cells: pd.DataFrame, modality: str, metric: str, thresholds: Mapping) -> None:
     label, key, logarithmic, usual = METRICS[metric]
     values = cells[metric].to_numpy(dtype=float)
-    kept = cells["kept"].astype(str).str.lower().isin(["true", "1", "1.0"]).to_numpy()
+    kept = flags(cells["kept"]).to_numpy()
     finite = np.isfinite(values)
     n_zero = 0
     if logarithmic:
@@ -166,25 +168,13 @@ def _draw_metric(ax: Axes, cells: pd.DataFrame, modality: str, metric: str, thre
         low, high = (low / 1.5, high * 1.5) if logarithmic else (low - 0.5, high + 0.5)
     edges = np.geomspace(low, high, 41) if logarithmic else np.linspace(low, high, 41)
     edges[[0, -1]] = low, high  # rounding must not push the extremes out
-    ax.hist(
-        [values[kept], values[~kept]],
-        bins=edges,
-        stacked=True,
-        color=[KEPT, DROPPED],
-        label=["_kept", "_dropped"],
-    )
+    style = {"color": [KEPT, DROPPED], "label": ["_kept", "_dropped"]}
+    ax.hist([values[kept], values[~kept]], bins=edges, stacked=True, **style)
     if threshold:
         ax.axvline(threshold, color=INK, lw=0.8, ls="--", label="_threshold")
-        ax.text(
-            threshold,
-            1.0,
-            f" {threshold:,g}",
-            transform=ax.get_xaxis_transform(),
-            ha="left",
-            va="top",
-            fontsize=6,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.4},
-        )
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.4}
+        place = {"transform": ax.get_xaxis_transform(), "ha": "left", "va": "top"}
+        ax.text(threshold, 1.0, f" {threshold:,g}", fontsize=6, bbox=box, **place)
     if logarithmic:
         log_axis(ax.xaxis, low, high)
     few_ticks(ax, y=4)

@@ -14,6 +14,8 @@ from grids.figures.style import (
     empty_figure,
     few_ticks,
     legend_outside,
+    lines,
+    mark,
     panel_title,
     shorten,
     small_multiples,
@@ -56,12 +58,14 @@ def regularisation_path(path: pd.DataFrame, max_types: int = 30) -> Figure:
         panel_title(ax, shorten(cell_type, 28))
     figure.supylabel("deviance on validation cells", fontsize=7)
     n_hidden = len(types) - len(shown)
-    note = f"\n{len(shown)} cell types are shown, {n_hidden} more are in the tables." * (n_hidden > 0)
-    figure.supxlabel("strength of regularisation (the values tried)" + note, fontsize=7)
-    handles = [Line2D([], [], color=colour, marker=marker, ms=3) for colour, marker in marks.values()]
+    note = f"{len(shown)} cell types are shown, {n_hidden} more are in the tables." * (n_hidden > 0)
+    figure.supxlabel(lines("strength of regularisation (the values tried)", note), fontsize=7)
     labels = [f"{size:g} cell{'s' * bool(size != 1)} per metacell" for size in sizes]
-    ring = Line2D([], [], ls="", marker="o", ms=6, mfc="none", mec=INK)
-    legend_outside(figure, [*handles, ring], [*labels, "chosen"], side="upper")
+    key = [
+        Line2D([], [], color=colour, marker=marker, ms=3, label=label)
+        for label, (colour, marker) in zip(labels, marks.values(), strict=True)
+    ]
+    legend_outside(figure, [*key, mark("chosen", ms=6, mfc="none", mec=INK)], side="upper")
     return figure
 
 

@@ -1,18 +1,31 @@
-"""What the redundancy figures share: classes, the scale of the index, heat colours."""
+"""What colours and axes stand for: cell types, classes, the redundancy index, log effects."""
 
+import math
 import textwrap
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from grids.figures.style import BLUE, GREEN, GREY, INK, LEAST_REACH, ORANGE, VERMILLION
+from grids.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    LEAST_REACH,
+    ORANGE,
+    PALETTE,
+    VERMILLION,
+    mark,
+    shorten,
+)
 
 # Colour and marker of each class: either alone tells them apart.
 CLASSES = {
@@ -37,18 +50,61 @@ MIDDLE_LUMINANCE = 0.21
 LOWEST_INDEX, HIGHEST_INDEX = -2.0, 1.5
 
 
+def cell_type_colours(names: Iterable[str]) -> dict[str, tuple[float, float, float]]:
+    """A colour per cell type that depends on its name, not on its place in a table.
+
+    Each name prefers the slot its checksum points to; names that share a slot take the next free one in
+    alphabetical order. Pass all cell types of a run to get the same colours in each of its figures. With
+    more names than colours, later rounds through the palette are lighter.
+
+    Parameters
+    ----------
+    names : iterable of str
+
+    Returns
+    -------
+    dict of str to RGB tuple, in alphabetical order of the names
+    """
+    names = sorted({str(name) for name in names})
+    n_slots = next((n for n in (8, 16, len(PALETTE)) if n >= len(names)), None)
+    n_slots = n_slots or math.ceil(len(names) / len(PALETTE)) * len(PALETTE)
+    taken: dict[int, str] = {}
+    for name in names:
+        slot = zlib.crc32(name.encode()) % n_slots
+        while slot in taken:
+            slot = (slot + 1) % n_slots
+        taken[slot] = name
+    colours = {}
+    for slot, name in taken.items():
+        tint = 0.45 * (1 - 0.6 ** (slot // len(PALETTE)))
+        colours[name] = tuple(float(c + (1 - c) * tint) for c in to_rgb(PALETTE[slot % len(PALETTE)]))
+    return {name: colours[name] for name in names}
+
+
+def colours_for(table: pd.DataFrame, cell_types: Iterable[str] | None) -> dict:
+    """Colours of a run's cell types (when given) and of whatever else the table holds."""
+    of_run = () if cell_types is None else cell_types
+    return cell_type_colours({*table["cell_type"].dropna(), *of_run})
+
+
+def cell_type_key(colours: Mapping[str, object], shown: Iterable, limit: int = 24) -> list[Line2D]:
+    """Legend handles of the cell types among `shown`, in the order of their colours."""
+    present = {str(name) for name in shown}
+    names = [name for name in colours if name in present][:limit]
+    return [mark(shorten(name, 24), ms=4, color=colours[name]) for name in names]
+
+
 def class_mark(name: object) -> tuple[str, str]:
     """Colour and marker of a class."""
     return CLASSES.get(str(name), OTHER_CLASS)
 
 
-def class_key(names: Iterable) -> tuple[list[Line2D], list[str]]:
-    """Legend handles and labels of the classes among `names`, in the order of :data:`CLASSES`."""
+def class_key(names: Iterable) -> list[Line2D]:
+    """Legend handles of the classes among `names`, in the order of :data:`CLASSES`."""
     present = {str(name) for name in pd.Series(names).fillna("no class")}
     ordered = [name for name in CLASSES if name in present] + sorted(present - set(CLASSES))
-    marks = [class_mark(name) for name in ordered]
-    handles = [Line2D([], [], ls="", ms=4, color=colour, marker=marker) for colour, marker in marks]
-    return handles, ordered
+    marks = [(name, *class_mark(name)) for name in ordered]
+    return [mark(name, marker, ms=4, color=colour) for name, colour, marker in marks]
 
 
 def index_limits(values: np.ndarray) -> tuple[float, float]:

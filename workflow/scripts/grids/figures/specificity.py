@@ -10,18 +10,18 @@ from matplotlib.patches import Patch, Rectangle
 from grids.figures.scales import HEAT_COLOURS, heat_bar, ink_on, symmetric
 from grids.figures.style import (
     DOUBLE_COLUMN,
-    FORCED,
     INK,
     LOG_CHANGE,
     PALE,
     SINGLE_COLUMN,
     empty_figure,
     legend_outside,
+    lines,
     new_figure,
     shorten,
     styled,
 )
-from grids.figures.tasks import not_shown
+from grids.figures.tasks import FORCED, not_shown
 from grids.io.tables import is_forced
 
 GENE = ["gene", "direction", "method", "surrogate"]
@@ -75,17 +75,22 @@ def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
         blocks = [(key, genes[key]) for _, key in zip(stack, remaining, strict=False)]
         _draw_stack(ax, blocks, types, n_rows, norm, several)
     bar = heat_bar(figure, axes, norm, HEAT_COLOURS, extend)
-    note = not_shown(len(genes), len(keys), "genes")
-    bar.set_label(LOG_CHANGE.replace(" (", "\n(") + (f"\n{note}" if note else ""))
+    bar.set_label(lines(LOG_CHANGE.replace(" (", "\n("), not_shown(len(genes), len(keys), "genes")))
     figure.supylabel("cell type in which\nthe set was found", fontsize=7)
     figure.suptitle("cell type to which it is applied", fontsize=7)
-    key = [Patch(facecolor="none", edgecolor=INK, lw=0.8), Patch(color=PALE), Patch(facecolor="none", lw=0)]
-    names = ["own cell type", "missing", "number: Jaccard overlap"]
-    shown = pd.concat([genes[key] for key in keys])
-    if (is_forced(shown) | is_forced(shown, "passed_gate_where_applied")).any():
-        key, names = [*key, Patch(**FORCED)], [*names, FORCED_WORDS]
-    legend_outside(figure, key, names)
+    legend = [
+        Patch(facecolor="none", edgecolor=INK, lw=0.8, label="own cell type"),
+        Patch(color=PALE, label="missing"),
+        Patch(facecolor="none", lw=0, label="number: Jaccard overlap"),
+    ]
+    if any(_is_forced_either(genes[key]).any() for key in keys):
+        legend.append(Patch(**FORCED, label=FORCED_WORDS))
+    legend_outside(figure, legend)
     return figure
+
+
+def _is_forced_either(applied: pd.DataFrame) -> pd.Series:
+    return is_forced(applied) | is_forced(applied, "passed_gate_where_applied")
 
 
 def fill_stacks(sizes: list[int], n_stacks: int, rows: int = ROWS) -> list[list[int]]:
@@ -145,7 +150,7 @@ def _draw_stack(
         at = part["applied_to"].astype(str).map(column).to_numpy()
         change, jaccard = np.full((2, len(found_in), len(types)), np.nan)
         change[row, at], jaccard[row, at] = part["log_change"], part["jaccard"]
-        forced = (is_forced(part) | is_forced(part, "passed_gate_where_applied")).to_numpy()
+        forced = _is_forced_either(part).to_numpy()
         title = " · ".join([shorten(key[0], 18), *(str(key[i]) for i in several)])
         ax.text(0, top + 0.92, title, va="bottom", fontsize=6, fontweight="bold")
         top += 1
@@ -164,9 +169,8 @@ def _draw_stack(
         labels += found_in
         top += len(found_in)
     ax.set_yticks(ticks, [shorten(name, 16) for name in labels], fontsize=5.5)
-    ax.set_xticks(
-        np.arange(len(types)) + 0.5, [shorten(name, 16) for name in types], fontsize=5.5, rotation=90
-    )
+    names = [shorten(name, 16) for name in types]
+    ax.set_xticks(np.arange(len(types)) + 0.5, names, fontsize=5.5, rotation=90)
     ax.tick_params(length=0, pad=1, top=False, labeltop=True, bottom=False, labelbottom=False)
     ax.set(xlim=(0, len(types)), ylim=(n_rows, 0))
     ax.spines[["left", "bottom"]].set_visible(False)

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from grids.figures.scales import colours_for
 from grids.figures.style import (
     BLUE,
     DOUBLE_COLUMN,
@@ -16,10 +17,8 @@ from grids.figures.style import (
     PALE,
     VERMILLION,
     beside,
-    colours_for,
     empty_figure,
     few_ticks,
-    label_rail,
     new_figure,
     panel_title,
     say,
@@ -28,6 +27,7 @@ from grids.figures.style import (
     violins,
     words,
 )
+from grids.figures.tasks import name_rows
 
 BASELINES = {
     "gene_mean": "mean per gene",
@@ -37,6 +37,7 @@ BASELINES = {
 }
 SCORES = {"pearson_r": "Pearson r per gene", "rmse": "RMSE per gene (log-expression)"}
 MAX_LABELS = 16
+MOST_TYPES_WITH_NUMBERS = 16
 
 
 @styled
@@ -115,9 +116,8 @@ def _draw_distributions(ax: Axes, wide: pd.DataFrame, score: str, surrogate: str
     shown = wide.loc[wide.index.isin(genes), surrogate].dropna()
     row = list(wide).index(surrogate)
     ax.plot(shown, np.full(len(shown), row + 0.42), "|", ms=4, mew=0.7, color=VERMILLION)
-    ax.set_yticks(rows, [shorten(model_name(model), 26) for model in wide])
+    name_rows(ax, [shorten(model_name(model), 26) for model in wide])
     ax.set(ylim=(len(rows) - 0.4, -0.7), xlabel=SCORES[score])
-    ax.tick_params(axis="y", length=0)
     few_ticks(ax, x=5)
 
 
@@ -140,33 +140,51 @@ def _draw_paired(ax: Axes, wide: pd.DataFrame, score: str, surrogate: str, genes
     pad = 0.04 * (high - low or 1)
     limits = (low - pad, high + pad)
     ax.plot(limits, limits, color=GREY, lw=0.6, ls="--")
-    ax.scatter(
-        both[best][~marked],
-        both[surrogate][~marked],
-        s=5,
-        lw=0,
-        color=BLUE,
-        alpha=0.45,
-        rasterized=len(both) > 3000,
-        label="_genes",
-    )
-    ax.scatter(
-        both[best][marked],
-        both[surrogate][marked],
-        s=12,
-        lw=0.4,
-        color=VERMILLION,
-        edgecolor="white",
-        label="_task genes",
-    )
+    x, y = both[best], both[surrogate]
+    pale = {"s": 5, "lw": 0, "color": BLUE, "alpha": 0.45, "rasterized": len(both) > 3000}
+    ax.scatter(x[~marked], y[~marked], label="_genes", **pale)
+    bold = {"s": 12, "lw": 0.4, "color": VERMILLION, "edgecolor": "white"}
+    ax.scatter(x[marked], y[marked], label="_task genes", **bold)
     ax.set(xlim=limits, ylim=limits, xlabel=model_name(best), ylabel=model_name(surrogate))
     ax.set_box_aspect(1)
     few_ticks(ax, x=4, y=4)
     panel_title(ax, f"{SCORES[score].split(' (')[0]}: better for {better.mean():.0%} of genes")
-    labelled = both[marked].iloc[:MAX_LABELS]
-    label_rail(
-        ax, labelled[best].to_list(), labelled[surrogate].to_list(), list(labelled.index), spacing=0.062
-    )
+    _label_points(ax, both.loc[marked, [best, surrogate]].iloc[:MAX_LABELS], spacing=0.062)
+
+
+def _label_points(ax: Axes, points: pd.DataFrame, spacing: float) -> None:
+    """Names of points (columns: x, y) in a column right of the axes, joined by thin lines, so that none collide.
+
+    The y limits must be final; `spacing` is the height of a label as a fraction of the axes' height.
+    """
+    low, high = ax.get_ylim()
+    line = {"arrowstyle": "-", "lw": 0.35, "color": GREY, "shrinkA": 0, "shrinkB": 1.5}
+    style = {
+        "textcoords": ax.transAxes,
+        "ha": "left",
+        "va": "center",
+        "fontsize": 5.5,
+        "annotation_clip": False,
+    }
+    points = points.iloc[np.argsort(points.iloc[:, 1].to_numpy(), kind="stable")]
+    heights = spread((points.iloc[:, 1].to_numpy() - low) / (high - low), spacing)
+    for (name, *place), height in zip(points.itertuples(name=None), heights, strict=True):
+        ax.annotate(shorten(name, 18), place, (1.04, height), arrowprops=line, **style)
+
+
+def spread(wanted: np.ndarray, spacing: float, low: float = 0.0, high: float = 1.0) -> np.ndarray:
+    """Positions near the wanted ones (ascending) that keep their order and at least `spacing` between them.
+
+    Stays within `low` and `high` as long as the positions fit between them.
+    """
+    placed = np.array(wanted, dtype=float)
+    for i in range(len(placed)):
+        placed[i] = max(placed[i], placed[i - 1] + spacing if i else low)
+    ceiling = high
+    for i in reversed(range(len(placed))):
+        placed[i] = min(placed[i], ceiling)
+        ceiling = placed[i] - spacing
+    return placed
 
 
 def _draw_cell_types(
@@ -182,47 +200,24 @@ def _draw_cell_types(
     x = np.arange(len(shares))
     used = [colours[str(name)] for name in shares.index]
     ax.bar(x - 0.2, 100 * shares["better"], 0.36, color=used, label="_better")
-    ax.bar(
-        x + 0.2,
-        100 * shares["beats_type_mean"],
-        0.36,
-        facecolor="white",
-        edgecolor=used,
-        hatch="//////",
-        lw=0.8,
-        label="_by_more_than_chance",
-    )
-    for position, row in zip(x, shares.itertuples(), strict=True):
-        for offset, value in ((-0.2, row.better), (0.2, row.beats_type_mean)):
-            if np.isfinite(value) and len(shares) <= 16:
-                ax.annotate(
-                    f"{100 * value:.0f}",
-                    (position + offset, 100 * value),
-                    (0, 1),
-                    textcoords="offset points",
-                    ha="center",
-                    va="bottom",
-                    fontsize=5.5,
-                )
+    hatched = {"facecolor": "white", "hatch": "//////"}
+    style = {"edgecolor": used, "lw": 0.8, "label": "_by_more_than_chance"}
+    ax.bar(x + 0.2, 100 * shares["beats_type_mean"], 0.36, **hatched, **style)
+    if len(shares) <= MOST_TYPES_WITH_NUMBERS:
+        above = {"textcoords": "offset points", "ha": "center", "va": "bottom", "fontsize": 5.5}
+        for position, row in zip(x, shares.itertuples(), strict=True):
+            for offset, value in ((-0.2, row.better), (0.2, row.beats_type_mean)):
+                if np.isfinite(value):
+                    ax.annotate(f"{100 * value:.0f}", (position + offset, 100 * value), (0, 1), **above)
     upright = len(shares) <= 8 and max(len(str(name)) for name in shares.index) <= 10
-    ax.set_xticks(
-        x,
-        [shorten(name, 18) for name in shares.index],
-        rotation=0 if upright else 40,
-        ha="center" if upright else "right",
-        rotation_mode="anchor",
-    )
+    style = {"rotation": 0, "ha": "center"} if upright else {"rotation": 40, "ha": "right"}
+    ax.set_xticks(x, [shorten(name, 18) for name in shares.index], rotation_mode="anchor", **style)
     ax.tick_params(axis="x", length=0)
     ax.set(ylabel="% of genes", xlim=(-0.6, max(len(shares), 4) - 0.4))
-    ax.legend(loc="upper right", bbox_to_anchor=(1, 1.02), handles=_key(), ncols=2)
+    key = [Patch(facecolor=GREY, label="smaller error")]
+    key += [Patch(**hatched, edgecolor=GREY, label="by more than chance")]
+    ax.legend(loc="upper right", bbox_to_anchor=(1, 1.02), handles=key, ncols=2)
     ax.set_ylim(0, 1.3 * max(5.0, 100 * np.nanmax(np.append(shares.to_numpy(dtype=float), 0))))
-
-
-def _key() -> list[Patch]:
-    return [
-        Patch(facecolor=GREY, label="smaller error"),
-        Patch(facecolor="white", edgecolor=GREY, hatch="//////", label="by more than chance"),
-    ]
 
 
 def genes_per_cell_type(quality: pd.DataFrame, surrogate: str) -> pd.DataFrame:

@@ -8,10 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from grids.figures.scales import cell_type_key, colours_for
 from grids.figures.style import (
     SPLIT_COLOURS,
-    colour_legend,
-    colours_for,
     empty_figure,
     few_ticks,
     legend_outside,
@@ -56,12 +55,11 @@ def training_curves(curves: pd.DataFrame, cell_types: Iterable[str] | None = Non
         panel_title(ax, f"{shorten(STAGES.get(stage, words(stage)), 30)}\n{shorten(words(loss), 30)}")
         ax.set(xlabel="epoch", ylabel="loss" if i % COLUMNS == 0 else "")
 
-    legend = colour_legend({name: colours[name] for name in colours if (curves["cell_type"] == name).any()})
     splits = [
-        Line2D([], [], color=SPLIT_COLOURS["train"], ls="--", lw=0.8),
-        Line2D([], [], color=SPLIT_COLOURS["validation"]),
+        Line2D([], [], color=SPLIT_COLOURS["train"], ls="--", lw=0.8, label="training"),
+        Line2D([], [], color=SPLIT_COLOURS["validation"], label="validation"),
     ]
-    legend_outside(figure, splits + legend["handles"], ["training", "validation", *legend["labels"]])
+    legend_outside(figure, [*splits, *cell_type_key(colours, curves["cell_type"].dropna())])
     return figure
 
 
@@ -70,14 +68,9 @@ def _draw(ax: Axes, curves: pd.DataFrame, colours: dict) -> None:
         part = part.sort_values("epoch")
         validation = split == "validation"
         colour = colours.get(str(cell_type), SPLIT_COLOURS["validation" if validation else "train"])
-        line = ax.plot(
-            part["epoch"],
-            part["value"],
-            color=colour,
-            ls="-" if validation else "--",
-            lw=1.0 if validation else 0.7,
-            label=f"_{cell_type} {split}",
-        )[0]
+        style = {"ls": "-", "lw": 1.0} if validation else {"ls": "--", "lw": 0.7}
+        style |= {"color": colour, "label": f"_{cell_type} {split}"}
+        (line,) = ax.plot(part["epoch"], part["value"], **style)
         if len(part) == 1:
             line.set(marker="o", markersize=2.5)
         elif validation and part["value"].notna().any():
