@@ -9,8 +9,8 @@ from matplotlib.patches import Rectangle
 
 from grids.analysis.contacts.contact_map import ContactMap, contacts_of_region
 from grids.analysis.contacts.tads import tad_of
+from grids.figures import style
 from grids.figures.gene_models import Stretch
-from grids.figures.style import BLUE, GREY, INK, PALE, write_inside
 
 CONTACT_COLOURS = LinearSegmentedColormap.from_list(
     "contacts", ["#fffdf7", "#fdd9a8", "#ef8a4c", "#c0341d", "#560d12"]
@@ -39,11 +39,11 @@ def draw_contacts(ax: Axes, contacts: ContactMap, stretch: Stretch, members: np.
     ax.set(ylim=(0, max(tss - low, high - tss)), yticks=[])
     ax.spines["left"].set_visible(False)
     if stretch.chromosome not in contacts.name_of:
-        return write_inside(ax, f"the contact map has no {stretch.chromosome}")
+        return style.write_inside(ax, f"the contact map has no {stretch.chromosome}")
     matrix, edges = contacts_of_region(contacts, stretch.chromosome, low, high, MAX_BINS)
     seen = matrix[np.isfinite(matrix) & (matrix > 0)]
     if not len(seen):
-        return write_inside(ax, "the contact map has no contact in this stretch")
+        return style.write_inside(ax, "the contact map has no contact in this stretch")
     faintest, strongest = np.quantile(seen, (0.02, 0.99))
     # No contact is paler than the faintest; masked bins are grey. The lower half lies below the axis.
     values = np.where(matrix == 0, faintest / 2, matrix)
@@ -58,10 +58,10 @@ def draw_contacts(ax: Axes, contacts: ContactMap, stretch: Stretch, members: np.
         label="_contacts",
     )
     key = "ring: member and TSS\ngrey: masked bin"
-    ax.text(0.004, 0.98, key, transform=ax.transAxes, va="top", fontsize=5, color=GREY)
+    ax.text(0.004, 0.98, key, transform=ax.transAxes, va="top", fontsize=5, color=style.GREY)
     for end in (low, high):  # where contacts of the TSS lie
-        ax.plot([tss, (tss + end) / 2], [0, abs(end - tss)], color=INK, lw=0.4, ls=":")
-    ring = {"ms": 4.5, "mfc": "none", "mec": BLUE, "mew": 0.9, "label": "_contacts of members"}
+        ax.plot([tss, (tss + end) / 2], [0, abs(end - tss)], color=style.INK, lw=0.4, ls=":")
+    ring = {"ms": 4.5, "mfc": "none", "mec": style.BLUE, "mew": 0.9, "label": "_contacts of members"}
     ax.plot((members + tss) / 2, np.abs(members - tss), "o", **ring)
     return mesh
 
@@ -84,20 +84,20 @@ def draw_tads(ax: Axes, triangle: Axes | None, tads: pd.DataFrame, stretch: Stre
     ax.spines["left"].set_visible(False)
     for start, end in tads.loc[stretch.holds(tads), ["start", "end"]].itertuples(index=False, name=None):
         first, last = max(start, stretch.low), min(end, stretch.high)
-        looks = {"facecolor": PALE, "zorder": 2, "label": "_TAD"}
+        looks = {"facecolor": style.PALE, "zorder": 2, "label": "_TAD"}
         if (start, end) == own:
-            looks = {"facecolor": INK, "zorder": 3, "label": "_TAD of the gene"}
+            looks = {"facecolor": style.INK, "zorder": 3, "label": "_TAD of the gene"}
         ax.add_patch(Rectangle((first, 0.2), last - first, 0.6, edgecolor="white", lw=0.6, **looks))
     if own is None:
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-        write_inside(ax, "the TSS lies in no TAD", fontsize=6, bbox=box)
+        style.write_inside(ax, "the TSS lies in no TAD", fontsize=6, bbox=box)
         return
     start, end = own
     size = f"{(end - start) / 1e3:.0f} kb" if end - start < 1e6 else f"{(end - start) / 1e6:.2f} Mb"
     size += ", reaches out of view" * (start < stretch.low or end > stretch.high)
     middle = (max(start, stretch.low) + min(end, stretch.high)) / 2
-    style = {"color": "white", "fontsize": 5, "ha": "center", "va": "center"}
-    ax.text(middle, 0.48, size, zorder=4, clip_on=True, **style)
+    letters = {"color": "white", "fontsize": 5, "ha": "center", "va": "center"}
+    ax.text(middle, 0.48, size, zorder=4, clip_on=True, **letters)
     if triangle is not None:
         corners = [start, (start + end) / 2, end], [0, end - start, 0]
-        triangle.plot(*corners, color=INK, lw=0.8, label="_outline of the TAD")
+        triangle.plot(*corners, color=style.INK, lw=0.8, label="_outline of the TAD")

@@ -10,27 +10,15 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
+from grids.figures import style
 from grids.figures.scales import colours_for
-from grids.figures.style import (
-    GREY,
-    INK,
-    PALE,
-    empty_figure,
-    few_ticks,
-    legend_outside,
-    lines,
-    mark,
-    reach,
-    small_multiples,
-    styled,
-)
 from grids.figures.tasks import ShownTasks, forced_key, full_sets, head_panel, strongest_first
 
 COLUMNS = 5
 ENOUGH = 0.9
 
 
-@styled
+@style.styled
 def effect_by_set_size(
     effects: pd.DataFrame, max_tasks: int = 25, cell_types: Iterable[str] | None = None
 ) -> Figure:
@@ -51,24 +39,24 @@ def effect_by_set_size(
         The ringed point is the smallest set with 90 % of the full set's effect.
     """
     if effects.empty:
-        return empty_figure("no effects: no task was run")
+        return style.empty_figure("no effects: no task was run")
     shown = ShownTasks.of(effects, strongest_first(full_sets(effects)), max_tasks)
     colours = colours_for(effects, cell_types)
 
-    figure, axes = small_multiples(len(shown), COLUMNS, 1.55, 0.6)
+    figure, axes = style.small_multiples(len(shown), COLUMNS, 1.55, 0.6)
     for ax, (task, part) in zip(axes, shown, strict=True):
         _draw(ax, part.sort_values("set_size"), colours[str(task["cell_type"])])
         enough = sufficient_size(part)
         head_panel(ax, task, f"{ENOUGH:.0%} at {enough} of {task['set_size']}" if enough else "no effect")
     figure.supylabel("change in mean\nlog-expression (natural log)", fontsize=7)
-    figure.supxlabel(lines("members in the set (nested, by rank)", shown.left_out), fontsize=7)
+    figure.supxlabel(style.lines("members in the set (nested, by rank)", shown.left_out), fontsize=7)
     key = [
-        Line2D([], [], marker="o", ms=2.5, color=GREY, label="effect on test cells"),
-        mark(f"smallest set with {ENOUGH:.0%} of the full effect", ms=6, mfc="none", mec=INK),
-        Patch(color=PALE, label="null mean ± 2 sd"),
+        Line2D([], [], marker="o", ms=2.5, color=style.GREY, label="effect on test cells"),
+        style.mark(f"smallest set with {ENOUGH:.0%} of the full effect", ms=6, mfc="none", mec=style.INK),
+        Patch(color=style.PALE, label="null mean ± 2 sd"),
         *forced_key(shown.tasks["forced"]),
     ]
-    legend_outside(figure, key, side="upper")
+    style.legend_outside(figure, key, side="upper")
     return figure
 
 
@@ -98,20 +86,22 @@ def sufficient_size(effects: pd.DataFrame, share: float = ENOUGH) -> int | None:
 def _draw(ax: Axes, part: pd.DataFrame, colour) -> None:
     columns = ["set_size", "log_change", "null_mean", "null_sd"]
     sizes, change, mean, sd = part[columns].to_numpy(dtype=float).T
-    ax.axhline(0, color=INK, lw=0.4)
+    ax.axhline(0, color=style.INK, lw=0.4)
     if len(sizes) > 1:
-        ax.fill_between(sizes, mean - 2 * sd, mean + 2 * sd, color=PALE, lw=0, label="_null")
-        ax.plot(sizes, mean, color=GREY, lw=0.7)
+        ax.fill_between(sizes, mean - 2 * sd, mean + 2 * sd, color=style.PALE, lw=0, label="_null")
+        ax.plot(sizes, mean, color=style.GREY, lw=0.7)
     else:
-        ax.errorbar(sizes, mean, 2 * sd, color=PALE, ecolor=PALE, elinewidth=6, marker="_", mec=GREY)
+        ax.errorbar(
+            sizes, mean, 2 * sd, color=style.PALE, ecolor=style.PALE, elinewidth=6, marker="_", mec=style.GREY
+        )
     ax.plot(sizes, change, "o-", ms=2 if len(sizes) <= 32 else 1, lw=0.9, color=colour, label="_effect")
     enough = sufficient_size(part)
     if enough is not None:
         at = float(change[sizes == enough][0])
-        ax.plot(enough, at, "o", ms=6, mfc="none", mec=INK, mew=0.7, label="_sufficient")
+        ax.plot(enough, at, "o", ms=6, mfc="none", mec=style.INK, mew=0.7, label="_sufficient")
     ax.margins(y=0.12)
-    reach(ax, "y")
-    few_ticks(ax, x=5, y=4)
+    style.reach(ax, "y")
+    style.few_ticks(ax, x=5, y=4)
     if sizes[-1] > 32:
         ax.set_xscale("log", base=2)
         ticks = [t for t in (1, 4, 16, 64, 256, 1024) if sizes[0] <= t <= sizes[-1]]

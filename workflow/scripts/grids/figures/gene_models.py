@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from grids.figures.style import GREY, INK, VERMILLION, shorten
+from grids.figures import style
 
 WIDTH = 5.6  # inches of a stretch on paper, approximately
 FONT_SIZE = 5.5
@@ -76,7 +76,7 @@ def place_genes(genes: pd.DataFrame, stretch: Stretch, max_rows: int = 6) -> pd.
 
 def strand_label(gene: str, strand: object) -> str:
     """The gene's name with an arrow in the direction of transcription."""
-    name = shorten(gene, 18)
+    name = style.shorten(gene, 18)
     return {"+": f"{name} →", "-": f"← {name}"}.get(str(strand), name)
 
 
@@ -94,7 +94,7 @@ def draw_genes(ax: Axes, placed: pd.DataFrame, stretch: Stretch) -> None:
     low, high, per_inch = stretch.low, stretch.high, stretch.bp_per_inch
     for gene in placed.itertuples(index=False):
         own = gene.gene == stretch.gene
-        colour = VERMILLION if own else INK if isinstance(gene.exon_starts, str) else GREY
+        colour = style.VERMILLION if own else style.INK if isinstance(gene.exon_starts, str) else style.GREY
         start, end = max(gene.start, low), min(gene.end, high)
         ax.plot([start, end], [gene.row] * 2, color=colour, lw=0.7, solid_capstyle="butt")
         if gene.strand in ("+", "-") and end - start > 0.16 * per_inch:
@@ -104,8 +104,8 @@ def draw_genes(ax: Axes, placed: pd.DataFrame, stretch: Stretch) -> None:
         for block_start, block_end in blocks(gene):
             if block_end > low and block_start < high:
                 left, right = max(block_start, low), min(block_end, high)
-                style = {"facecolor": colour, "edgecolor": colour, "lw": 0.4, "label": f"_exon {gene.gene}"}
-                ax.add_patch(Rectangle((left, gene.row - BODY / 2), right - left, BODY, **style))
+                looks = {"facecolor": colour, "edgecolor": colour, "lw": 0.4, "label": f"_exon {gene.gene}"}
+                ax.add_patch(Rectangle((left, gene.row - BODY / 2), right - left, BODY, **looks))
         ax.text(
             gene.label_start,
             gene.row - 0.28,
@@ -113,7 +113,7 @@ def draw_genes(ax: Axes, placed: pd.DataFrame, stretch: Stretch) -> None:
             ha="left",
             va="bottom",
             fontsize=FONT_SIZE,
-            color=colour if own else INK,
+            color=colour if own else style.INK,
             fontweight="bold" if own else "normal",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.2},
         )

@@ -8,18 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
+from grids.figures import style
 from grids.figures.scales import HEAT_COLOURS, SIGNIFICANT, fold, heat_bar, index_words, ink_on, symmetric
-from grids.figures.style import (
-    GREY,
-    INK,
-    PALE,
-    empty_figure,
-    legend_outside,
-    lines,
-    mark,
-    small_multiples,
-    styled,
-)
 from grids.figures.tasks import ShownTasks, forced_key, full_sets, head_panel
 from grids.io.tables import TASK_KEYS
 
@@ -31,7 +21,7 @@ INTERACTION = "interaction: effect of both − of one − of the other (natural 
 PANEL_POINTS = 72.0  # width of a panel's matrix, approximately
 
 
-@styled
+@style.styled
 def interactions(pairs: pd.DataFrame, members: pd.DataFrame, max_tasks: int = 30) -> Figure:
     """One small matrix per task: the interaction of each pair of members on the log scale.
 
@@ -50,7 +40,7 @@ def interactions(pairs: pd.DataFrame, members: pd.DataFrame, max_tasks: int = 30
         One colour scale for all panels. Star: q below 0.05; sets of more than 40 members have none, the title counts.
     """
     if pairs.empty:
-        return empty_figure("no pairs: no analysed set has two members")
+        return style.empty_figure("no pairs: no analysed set has two members")
     pairs = full_sets(pairs)
     sizes = pairs.assign(size=pairs["interaction_log"].abs()).groupby(TASK_KEYS, dropna=False, sort=False)
     tasks = sizes["size"].max().reset_index()
@@ -60,7 +50,7 @@ def interactions(pairs: pd.DataFrame, members: pd.DataFrame, max_tasks: int = 30
     ranks = {key: part.set_index("peak")["rank"] for key, part in of_task}
     norm, extend = symmetric(np.concatenate([part["interaction_log"] for part in shown.parts]))
 
-    figure, axes = small_multiples(len(shown), COLUMNS, 1.75, 1.0)
+    figure, axes = style.small_multiples(len(shown), COLUMNS, 1.75, 1.0)
     for ax, (task, part) in zip(axes, shown, strict=True):
         interaction, q, names = pair_matrices(part, ranks.get(tuple(task[TASK_KEYS])))
         _draw(ax, interaction, q, names, norm)
@@ -68,10 +58,13 @@ def interactions(pairs: pd.DataFrame, members: pd.DataFrame, max_tasks: int = 30
     figure.supylabel("member (rank)", fontsize=7)
     bar = heat_bar(figure, axes, norm, COLOURS, extend, pad=0.02)
     below, above = index_words(shown.tasks["direction"])
-    label = lines(INTERACTION, f"← {below}      {above} →", shown.left_out)
+    label = style.lines(INTERACTION, f"← {below}      {above} →", shown.left_out)
     bar.set_label(fold(label, figure.get_figwidth()))
-    key = [mark(f"q < {SIGNIFICANT:g}", "*", ms=5, color=INK), mark("missing", "s", ms=5, color=PALE)]
-    legend_outside(figure, [*key, *forced_key(shown.tasks["forced"])], side="upper")
+    key = [
+        style.mark(f"q < {SIGNIFICANT:g}", "*", ms=5, color=style.INK),
+        style.mark("missing", "s", ms=5, color=style.PALE),
+    ]
+    style.legend_outside(figure, [*key, *forced_key(shown.tasks["forced"])], side="upper")
     return figure
 
 
@@ -117,10 +110,10 @@ def _draw(ax: Axes, interaction: np.ndarray, q: np.ndarray, labels: list[str], n
     n = len(labels)
     missing = np.tril(~np.isfinite(interaction), -1)
     grey = np.where(missing, 1.0, np.nan)
-    ax.pcolormesh(grey, cmap=ListedColormap([PALE]), rasterized=n > MOST_WITH_STARS, label="_missing")
+    ax.pcolormesh(grey, cmap=ListedColormap([style.PALE]), rasterized=n > MOST_WITH_STARS, label="_missing")
     ax.pcolormesh(interaction, cmap=COLOURS, norm=norm, rasterized=n > MOST_WITH_STARS, label="_interaction")
     corners = np.repeat(np.arange(n + 1), 2)
-    ax.plot(corners[1:-2], corners[2:-1], color=GREY, lw=0.4, clip_on=False, label="_outline")
+    ax.plot(corners[1:-2], corners[2:-1], color=style.GREY, lw=0.4, clip_on=False, label="_outline")
     row, column = np.nonzero((q < SIGNIFICANT) & (n <= MOST_WITH_STARS))
     colours = ink_on(COLOURS(norm(interaction[row, column])))
     size = min(5.0, 0.8 * PANEL_POINTS / n)
@@ -132,4 +125,4 @@ def _draw(ax: Axes, interaction: np.ndarray, q: np.ndarray, labels: list[str], n
     ax.set(xlim=(0, n - 1), ylim=(n, 1))
     ax.set_box_aspect(1)
     for side in ("left", "bottom"):
-        ax.spines[side].set_color(GREY)
+        ax.spines[side].set_color(style.GREY)

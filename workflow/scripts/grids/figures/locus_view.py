@@ -17,25 +17,10 @@ from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from grids.analysis.contacts.contact_map import ContactMap, describe_values
+from grids.figures import style
 from grids.figures.contact_triangle import draw_contacts, draw_tads
 from grids.figures.gene_models import ROW_HEIGHT, WIDTH, Stretch, draw_genes, place_genes
 from grids.figures.scales import cell_type_colours, flags
-from grids.figures.style import (
-    DOUBLE_COLUMN,
-    EFFECT_COLOURS,
-    GREY,
-    INK,
-    LEAST_REACH,
-    PALE,
-    effect_number,
-    empty_figure,
-    new_figure,
-    number,
-    shorten,
-    styled,
-    thousands,
-    write_inside,
-)
 from grids.figures.tasks import FORCED_WORDS, full_sets, mark_forced_panel
 from grids.io.errors import InputError, listing
 from grids.io.tables import TASK_KEYS, is_forced
@@ -86,7 +71,7 @@ class Locus:
         )
 
 
-@styled
+@style.styled
 def locus_view(
     task: tuple[str, str],
     sets: pd.DataFrame,
@@ -125,10 +110,10 @@ def locus_view(
     cell_type, gene = task
     members = _one_set(task, sets)
     if members.empty:
-        return empty_figure(f"no set was found for {shorten(gene)} in {shorten(cell_type)}")
+        return style.empty_figure(f"no set was found for {style.shorten(gene)} in {style.shorten(cell_type)}")
     stretch = locus.around(gene)
     if stretch is None:
-        return empty_figure(f"{shorten(gene)} has no position: its locus cannot be drawn")
+        return style.empty_figure(f"{style.shorten(gene)} has no position: its locus cannot be drawn")
     inside, outside = members[stretch.holds(members)], members[~stretch.holds(members)]
     peaks = locus.accessibility[stretch.holds(locus.accessibility)]
     types = [c for c in peaks.columns if c not in ("peak", "chromosome", "start", "end")]
@@ -164,7 +149,7 @@ def locus_view(
     forced = is_forced(members).any()
     mark_forced_panel(arcs, forced, margin=0)
     top = [*axes["contacts"], *axes["tads"], arcs][0]
-    title = f"{shorten(gene)} in {shorten(cell_type)}: {len(members)} peak{'s' * (len(members) != 1)} to "
+    title = f"{style.shorten(gene)} in {style.shorten(cell_type)}: {len(members)} peak{'s' * (len(members) != 1)} to "
     title += f"{members['direction'].iloc[0]} it, {len(inside)} in view" + f"; {FORCED_WORDS}" * bool(forced)
     top.set_title(title, loc="left")
     return figure
@@ -196,7 +181,7 @@ def _lay_out(
         ("genes", ROW_HEIGHT * n_gene_rows + 0.12),
     ]
     kinds, heights = zip(*rows, strict=True)
-    figure = new_figure(DOUBLE_COLUMN, sum(heights) + 0.75 + 0.11 * n_notes)
+    figure = style.new_figure(style.DOUBLE_COLUMN, sum(heights) + 0.75 + 0.11 * n_notes)
     figure.get_layout_engine().set(h_pad=0.015, hspace=0)
     grid = figure.add_gridspec(len(rows), 2, height_ratios=heights, width_ratios=[1, 0.014])
     axes: dict[str, list[Axes]] = {
@@ -223,7 +208,7 @@ def _draw_contacts(ax: Axes, contacts: ContactMap, stretch: Stretch, inside: pd.
     _label(ax, "contacts", fontsize=6)
     if mesh is not None:
         bar = _colour_bar(ax, mesh, f"{describe_values(contacts)}\n{contacts.resolution_bp / 1e3:g}-kb bins")
-        bar.locator, bar.formatter = LogLocator(subs=(1, 3)), FuncFormatter(lambda x, _: thousands(x))
+        bar.locator, bar.formatter = LogLocator(subs=(1, 3)), FuncFormatter(lambda x, _: style.thousands(x))
         bar.minorticks_off()
         bar.update_ticks()
 
@@ -234,7 +219,7 @@ def _finish(axes: dict[str, list[Axes]], stretch: Stretch, notes: list[str]) -> 
     for kind, of_kind in axes.items():
         for ax in of_kind:
             if kind != "contacts":
-                ax.axvline(stretch.tss, color=GREY, lw=0.5, ls=":", zorder=0)
+                ax.axvline(stretch.tss, color=style.GREY, lw=0.5, ls=":", zorder=0)
             ax.tick_params(axis="x", bottom=ax is bottom, labelbottom=ax is bottom)
             ax.spines["bottom"].set_visible(ax is bottom)
     bottom.spines["left"].set_visible(False)
@@ -242,20 +227,22 @@ def _finish(axes: dict[str, list[Axes]], stretch: Stretch, notes: list[str]) -> 
     bottom.xaxis.set_major_locator(MaxNLocator(6))
     decimals = max(1, 1 - math.floor(math.log10((stretch.high - stretch.low) / 1e6)))
     bottom.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1e6:.{decimals}f}"))
-    bottom.set_xlabel(f"position on {shorten(stretch.chromosome, 20)} (Mb)")
+    bottom.set_xlabel(f"position on {style.shorten(stretch.chromosome, 20)} (Mb)")
     if notes:
-        _beside(bottom, "\n".join(notes), (0, 0), (0, -26), fontsize=5.5, color=GREY, va="top", ha="left")
+        _beside(
+            bottom, "\n".join(notes), (0, 0), (0, -26), fontsize=5.5, color=style.GREY, va="top", ha="left"
+        )
 
 
-def _label(ax: Axes, text: str, **style) -> None:
+def _label(ax: Axes, text: str, **looks) -> None:
     """A horizontal label left of the axes, between its tick labels."""
-    _beside(ax, text, (0, 0.5), (-4, 0), ha="right", va="center", **style)
+    _beside(ax, text, (0, 0.5), (-4, 0), ha="right", va="center", **looks)
 
 
-def _beside(ax: Axes, text: str, place: tuple[float, float], offset: tuple[float, float], **style) -> None:
+def _beside(ax: Axes, text: str, place: tuple[float, float], offset: tuple[float, float], **looks) -> None:
     """Words at a place in fractions of the axes, moved by so many points."""
     units = {"xycoords": "axes fraction", "textcoords": "offset points"}
-    ax.annotate(text, place, offset, annotation_clip=False, **units, **style)
+    ax.annotate(text, place, offset, annotation_clip=False, **units, **looks)
 
 
 def _note_on_rest(n: int, words: str) -> list[str]:
@@ -269,7 +256,7 @@ def _notes_on_members(outside: pd.DataFrame, chromosome: str) -> list[str]:
     for part, where in ((same, f"elsewhere on {chromosome}"), (other, "on other chromosomes")):
         if len(part):
             places = [
-                f"{m.chromosome}:{m.start / 1e6:.2f} Mb ({m.rank}, {effect_number(m.log_effect_in_context)})"
+                f"{m.chromosome}:{m.start / 1e6:.2f} Mb ({m.rank}, {style.effect_number(m.log_effect_in_context)})"
                 for m in part.itertuples(index=False)
             ]
             places = [place.replace(" ", "\u00a0") for place in places]  # not broken over lines
@@ -282,8 +269,8 @@ def _notes_on_members(outside: pd.DataFrame, chromosome: str) -> list[str]:
 def _draw_arcs(ax: Axes, inside: pd.DataFrame, members: pd.DataFrame, tss: int) -> ScalarMappable:
     """Half ellipses from the TSS to each member in view; returns the colour scale of the effects."""
     effects = members["log_effect_in_context"].to_numpy(dtype=float)
-    strongest = max(float(np.nan_to_num(np.abs(effects)).max(initial=0.0)), LEAST_REACH)
-    scale = ScalarMappable(Normalize(-strongest, strongest), EFFECT_COLOURS)
+    strongest = max(float(np.nan_to_num(np.abs(effects)).max(initial=0.0)), style.LEAST_REACH)
+    scale = ScalarMappable(Normalize(-strongest, strongest), style.EFFECT_COLOURS)
     bar = _colour_bar(ax, scale, "effect in context\n(change in log-expression)")
     bar.locator = MaxNLocator(4)
     bar.update_ticks()
@@ -291,7 +278,7 @@ def _draw_arcs(ax: Axes, inside: pd.DataFrame, members: pd.DataFrame, tss: int) 
     ax.spines["left"].set_visible(False)
     _label(ax, "members", fontsize=6)
     if inside.empty:
-        write_inside(ax, "no member of the set lies in this stretch", va="baseline")
+        style.write_inside(ax, "no member of the set lies in this stretch", va="baseline")
         return scale
     centre = (inside["start"].to_numpy(dtype=float) + inside["end"].to_numpy(dtype=float)) / 2
     effect = inside["log_effect_in_context"].to_numpy(dtype=float)
@@ -299,7 +286,7 @@ def _draw_arcs(ax: Axes, inside: pd.DataFrame, members: pd.DataFrame, tss: int) 
     height = 0.25 + 0.75 * np.sqrt(distance / max(distance.max(), 1))
     size = np.abs(np.nan_to_num(effect)) / strongest
     for i in np.argsort(size, kind="stable"):
-        colour = scale.to_rgba(effect[i]) if np.isfinite(effect[i]) else PALE
+        colour = scale.to_rgba(effect[i]) if np.isfinite(effect[i]) else style.PALE
         looks = {"facecolor": "none", "edgecolor": colour, "lw": 0.5 + 2.0 * size[i], "capstyle": "butt"}
         path = half_ellipse(tss, centre[i], height[i])
         ax.add_patch(PathPatch(path, label=f"_{inside['peak'].iloc[i]}", **looks))
@@ -351,12 +338,12 @@ def _notes_on_alternatives(found: list[pd.DataFrame], n_shown: int, peaks: pd.Da
 def _draw_alternative(ax: Axes, rows: pd.DataFrame, peaks: pd.DataFrame) -> None:
     """One tick per member in view."""
     number_of_set, share = rows["alternative"].iloc[0], rows["share_of_first"].iloc[0]
-    colour = INK if flags(rows["reaches_90_percent"]).all() else GREY
+    colour = style.INK if flags(rows["reaches_90_percent"]).all() else style.GREY
     here = peaks[peaks["peak"].isin(rows["peak"])]
     middle = (here["start"].to_numpy(dtype=float) + here["end"].to_numpy(dtype=float)) / 2
-    ax.axhline(0.5, color=PALE, lw=0.5, zorder=0)
+    ax.axhline(0.5, color=style.PALE, lw=0.5, zorder=0)
     ax.vlines(middle, 0.1, 0.9, color=colour, lw=1.2, label=f"_alternative {number_of_set}")
-    reached = f"{100 * share:.0f} %".replace("-", "−") if pd.notna(share) else number(share)
+    reached = f"{100 * share:.0f} %".replace("-", "−") if pd.notna(share) else style.number(share)
     _label(ax, f"alternative {number_of_set}: {reached}", fontsize=5.5, color=colour)
     ax.set(ylim=(0, 1), yticks=[])
     ax.spines["left"].set_visible(False)
@@ -377,7 +364,7 @@ def _draw_tracks(
     middle = (peaks["start"].to_numpy(dtype=float) + peaks["end"].to_numpy(dtype=float)) / 2
     for ax, name in zip(axes, shown, strict=True):
         first = ax is axes[0]
-        _label(ax, shorten(name, 16), fontsize=6, fontweight="bold" if first else "normal")
+        _label(ax, style.shorten(name, 16), fontsize=6, fontweight="bold" if first else "normal")
         for member in inside.itertuples(index=False):
             at = (member.start + member.end) / 2
             ax.axvline(at, color="#e6e6e6", lw=0.8, zorder=0)
@@ -385,15 +372,15 @@ def _draw_tracks(
         ax.set_yticks([0, top] if first else [], ["0", f"{top:.0f} %"] if first else [])
         ax.spines["left"].set_visible(first)
         if name not in peaks:
-            write_inside(ax, "no accessibility")
+            style.write_inside(ax, "no accessibility")
             continue
         heights = 100 * peaks[name].to_numpy(dtype=float)
         lines = [[(x, 0), (x, y)] for x, y in zip(middle, heights, strict=True)]
         own = LineCollection(lines, colors=[colours[name]], linewidths=0.9, capstyle="butt", label=f"_{name}")
         ax.add_collection(own, autolim=False)
-        ax.axhline(0, color=INK, lw=0.4)
+        ax.axhline(0, color=style.INK, lw=0.4)
         if first:
-            words = {"transform": ax.transAxes, "va": "top", "fontsize": 5, "color": GREY}
+            words = {"transform": ax.transAxes, "va": "top", "fontsize": 5, "color": style.GREY}
             ax.text(0.004, 0.98, "% of cells with the peak open", **words)
             effect = dict(zip(inside["peak"], inside["log_effect_in_context"], strict=True))
             for x, y, peak in zip(middle, heights, peaks["peak"], strict=True):

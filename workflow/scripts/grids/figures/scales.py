@@ -14,34 +14,25 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_r
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from grids.figures.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    LEAST_REACH,
-    ORANGE,
-    PALETTE,
-    VERMILLION,
-    mark,
-    shorten,
-)
+from grids.figures import style
 
 # Colour and marker of each class: either alone tells them apart.
 CLASSES = {
-    "redundant": (BLUE, "o"),
-    "multiplicative": (GREEN, "s"),
-    "synergistic": (VERMILLION, "^"),
-    "single": (ORANGE, "D"),
-    "none": (GREY, "X"),
+    "redundant": (style.BLUE, "o"),
+    "multiplicative": (style.GREEN, "s"),
+    "synergistic": (style.VERMILLION, "^"),
+    "single": (style.ORANGE, "D"),
+    "none": (style.GREY, "X"),
 }
-OTHER_CLASS = (INK, "P")
+OTHER_CLASS = (style.INK, "P")
 INDEX = "redundancy index (log scale)"
 INDEX_FORMULA = f"{INDEX}: 1 − sum of single effects / joint effect"
 SIGNIFICANT = 0.05
 
 # White is nothing, so that text stays readable on small values; both ends differ in hue, not in darkness.
-HEAT_COLOURS = LinearSegmentedColormap.from_list("heat", ["#00507d", BLUE, "#ffffff", VERMILLION, "#8c3d00"])
+HEAT_COLOURS = LinearSegmentedColormap.from_list(
+    "heat", ["#00507d", style.BLUE, "#ffffff", style.VERMILLION, "#8c3d00"]
+)
 
 # Relative luminance at which white and ink stand out equally (WCAG 2.1).
 MIDDLE_LUMINANCE = 0.21
@@ -66,8 +57,8 @@ def cell_type_colours(names: Iterable[str]) -> dict[str, tuple[float, float, flo
     dict of str to RGB tuple, in alphabetical order of the names
     """
     names = sorted({str(name) for name in names})
-    n_slots = next((n for n in (8, 16, len(PALETTE)) if n >= len(names)), None)
-    n_slots = n_slots or math.ceil(len(names) / len(PALETTE)) * len(PALETTE)
+    n_slots = next((n for n in (8, 16, len(style.PALETTE)) if n >= len(names)), None)
+    n_slots = n_slots or math.ceil(len(names) / len(style.PALETTE)) * len(style.PALETTE)
     taken: dict[int, str] = {}
     for name in names:
         slot = zlib.crc32(name.encode()) % n_slots
@@ -76,8 +67,10 @@ def cell_type_colours(names: Iterable[str]) -> dict[str, tuple[float, float, flo
         taken[slot] = name
     colours = {}
     for slot, name in taken.items():
-        tint = 0.45 * (1 - 0.6 ** (slot // len(PALETTE)))
-        colours[name] = tuple(float(c + (1 - c) * tint) for c in to_rgb(PALETTE[slot % len(PALETTE)]))
+        tint = 0.45 * (1 - 0.6 ** (slot // len(style.PALETTE)))
+        colours[name] = tuple(
+            float(c + (1 - c) * tint) for c in to_rgb(style.PALETTE[slot % len(style.PALETTE)])
+        )
     return {name: colours[name] for name in names}
 
 
@@ -91,7 +84,7 @@ def cell_type_key(colours: Mapping[str, object], shown: Iterable, limit: int = 2
     """Legend handles of the cell types among `shown`, in the order of their colours."""
     present = {str(name) for name in shown}
     names = [name for name in colours if name in present][:limit]
-    return [mark(shorten(name, 24), ms=4, color=colours[name]) for name in names]
+    return [style.mark(style.shorten(name, 24), ms=4, color=colours[name]) for name in names]
 
 
 def class_mark(name: object) -> tuple[str, str]:
@@ -104,7 +97,7 @@ def class_key(names: Iterable) -> list[Line2D]:
     present = {str(name) for name in pd.Series(names).fillna("no class")}
     ordered = [name for name in CLASSES if name in present] + sorted(present - set(CLASSES))
     marks = [(name, *class_mark(name)) for name in ordered]
-    return [mark(name, marker, ms=4, color=colour) for name, colour, marker in marks]
+    return [style.mark(name, marker, ms=4, color=colour) for name, colour, marker in marks]
 
 
 def index_limits(values: np.ndarray) -> tuple[float, float]:
@@ -138,7 +131,7 @@ def write_index_words(ax: Axes, directions: Iterable) -> None:
             ha=side,
             va="bottom",
             fontsize=6,
-            color=GREY,
+            color=style.GREY,
             annotation_clip=False,
         )
 
@@ -156,7 +149,7 @@ def symmetric(values: np.ndarray) -> tuple[Normalize, str]:
     sizes = sizes[np.isfinite(sizes)]
     largest = float(sizes.max(initial=0.0))
     top = 1.5 * float(np.percentile(sizes, 98)) if sizes.size else 0.0
-    top = max(min(top or largest, largest), LEAST_REACH)
+    top = max(min(top or largest, largest), style.LEAST_REACH)
     return Normalize(-top, top), "both" if (sizes > top).any() else "neither"
 
 
@@ -187,7 +180,7 @@ def ink_on(colours: np.ndarray) -> np.ndarray:
     """
     rgb = np.asarray(colours)[..., :3]
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return np.where(linear @ [0.2126, 0.7152, 0.0722] < MIDDLE_LUMINANCE, "white", INK)
+    return np.where(linear @ [0.2126, 0.7152, 0.0722] < MIDDLE_LUMINANCE, "white", style.INK)
 
 
 def flags(column: pd.Series) -> pd.Series:

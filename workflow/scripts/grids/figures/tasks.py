@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import ArrayLike
 
-from grids.figures.style import panel_title, shorten
+from grids.figures import style
 from grids.io.tables import TASK_KEYS, is_forced
 
 # Behind what is shown of a task that did not pass the quality gate and was explained all the same.
@@ -51,8 +51,8 @@ def task_labels(table: pd.DataFrame, omit: tuple[str, ...] = (), limit: int = 34
     """
     more = [c for c in ("direction", "method", "surrogate") if c not in omit and table[c].nunique() > 1]
     taken = 19 + sum(3 + int(table[column].astype(str).str.len().max()) for column in more)
-    labels = table["gene"].map(lambda gene: shorten(gene, 16)) + " · "
-    labels += table["cell_type"].map(lambda name: shorten(name, max(limit - taken, 10)))
+    labels = table["gene"].map(lambda gene: style.shorten(gene, 16)) + " · "
+    labels += table["cell_type"].map(lambda name: style.shorten(name, max(limit - taken, 10)))
     for column in more:
         labels += " · " + table[column].astype(str)
     return labels
@@ -109,15 +109,15 @@ class ShownTasks:
 def head_panel(ax: Axes, task: pd.Series, summary: str) -> None:
     """Name a small panel after one of :class:`ShownTasks`, with a line below; hatch it where it was forced."""
     gene, rest = task["label"].split(" · ", 1)
-    panel_title(ax, f"{gene}\n{rest}\n{summary}", fontsize=6)
+    style.panel_title(ax, f"{gene}\n{rest}\n{summary}", fontsize=6)
     mark_forced_panel(ax, task["forced"])
 
 
 def name_rows(
-    ax: Axes, labels: Sequence[str], forced: Iterable[bool] = (), margin: float = 0.1, **style
+    ax: Axes, labels: Sequence[str], forced: Iterable[bool] = (), margin: float = 0.1, **looks
 ) -> None:
     """Name the rows 0, 1, ... of an axes, the first on top, and hatch those of forced tasks."""
-    ax.set_yticks(range(len(labels)), labels, **style)
+    ax.set_yticks(range(len(labels)), labels, **looks)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(labels) - 0.5 + margin, -0.5 - margin)
     mark_forced_rows(ax, forced)
