@@ -9,6 +9,7 @@ import figure_tables as make
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import artists, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgba
@@ -36,18 +37,9 @@ from grids.io.errors import InputError
 THRESHOLDS = {"min_fragments": 1000, "min_genes": 200, "min_tss_enrichment": 2}
 
 
-def artists(figure, label):
-    """All artists of a figure with this label."""
-    return figure.findobj(lambda artist: artist.get_label() == f"_{label}")
-
-
 def bars(ax, label):
     """All bar containers of an axes with this label, on the container or its first bar."""
     return [c for c in ax.containers if f"_{label}" in (c.get_label(), *(bar.get_label() for bar in c[:1]))]
-
-
-def texts(figure):
-    return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
 
 
 def joined(figure):

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import redundancy_tables as make
+from drawn import artists, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.collections import PolyCollection
@@ -30,14 +31,8 @@ from grids.io import tables
 NO_TASKS = pd.DataFrame({"cell_type": [], "gene": []})
 
 
-def artists(figure, label):
-    """All artists of a figure with this label."""
-    return figure.findobj(lambda artist: artist.get_label() == f"_{label}")
-
-
 def joined(figure):
-    texts = [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
-    return " ".join("\n".join(texts).replace("\u00a0", " ").split())
+    return " ".join("\n".join(texts(figure)).replace("\u00a0", " ").split())
 
 
 def panels(figure):

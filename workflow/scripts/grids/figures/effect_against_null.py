@@ -9,11 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from grids.figures import style
-from grids.figures.scales import cell_type_key, colours_for
+from grids.figures.scales import SIGNIFICANT, cell_type_key, colours_for
 from grids.figures.tasks import forced_key, full_sets, name_rows, strongest_by_direction, task_labels
 from grids.io.tables import TASK_KEYS, is_forced
-
-SIGNIFICANT = 0.05
 
 
 @style.styled

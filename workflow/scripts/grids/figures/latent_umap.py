@@ -10,7 +10,6 @@ from grids.figures import style
 from grids.figures.scales import cell_type_key, colours_for
 
 MAPPINGS = {"before": "before mapping", "after": "after mapping"}
-MODALITY_NAMES = {"rna": "RNA", "atac": "ATAC"}
 
 
 @style.styled
@@ -53,7 +52,7 @@ def latent_umap(latent: pd.DataFrame, cell_types: Iterable[str] | None = None) -
             style.panel_title(ax, f"{name}, {how}")
             ax.set(xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2")
             ax.set_aspect("equal", adjustable="datalim")
-    key = [style.mark(MODALITY_NAMES.get(name, name), ms=4, color=by_modality[name]) for name in by_modality]
+    key = [style.mark(style.words(name), ms=4, color=by_modality[name]) for name in by_modality]
     axes[0, 0].legend(handles=key, loc="best", frameon=True, framealpha=0.8, edgecolor="none")
     style.legend_outside(figure, cell_type_key(by_type, latent["cell_type"].dropna(), limit=40))
     return figure

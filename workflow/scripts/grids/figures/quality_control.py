@@ -21,7 +21,6 @@ METRICS = {
     "n_counts": ("counts per cell", None, True, "rna"),
     "tss_enrichment": ("TSS enrichment (fold)", "min_tss_enrichment", False, "atac"),
 }
-MODALITIES = {"rna": "RNA", "atac": "ATAC"}
 KEPT, DROPPED = style.BLUE, style.VERMILLION
 STEP_HEIGHT = 0.24  # inches: two lines of text
 LINE = 72  # letters of a step's outcome on each of them
@@ -105,7 +104,7 @@ def _draw_steps(ax: Axes, steps: pd.DataFrame) -> None:
     for row, text in zip(rows, _outcomes(steps), strict=True):
         style.beside(ax, row, text, linespacing=1.05)
     names = [
-        f"{MODALITIES.get(str(s.modality), s.modality)} {s.what}, {style.shorten(style.words(s.step), 24)}"
+        f"{style.words(s.modality)} {s.what}, {style.shorten(style.words(s.step), 24)}"
         for s in steps.itertuples(index=False)
     ]
     name_rows(ax, names)
@@ -143,7 +142,8 @@ def _draw_metric(ax: Axes, cells: pd.DataFrame, modality: str, metric: str, thre
         finite &= np.where(finite, values, 0) > 0
     values, kept = values[finite], kept[finite]
     threshold = thresholds.get(key)
-    style.panel_title(ax, f"{MODALITIES.get(str(modality), MODALITIES[usual])}: {label}")
+    measured = modality if modality in style.MODALITY_COLOURS else usual
+    style.panel_title(ax, f"{style.words(measured)}: {label}")
     if values.size == 0:
         style.say(ax, f"{label}: all zero")
         return

@@ -25,10 +25,7 @@ MOST_TYPES_WITH_NUMBERS = 16
 
 @style.styled
 def surrogate_quality(
-    quality: pd.DataFrame,
-    tasks: pd.DataFrame | None = None,
-    surrogate: str | None = None,
-    cell_types: Iterable[str] | None = None,
+    quality: pd.DataFrame, tasks: pd.DataFrame | None = None, cell_types: Iterable[str] | None = None
 ) -> Figure:
     """Per-gene correlation and error against the baselines, and the genes predicted within each cell type.
 
@@ -36,11 +33,9 @@ def surrogate_quality(
     ----------
     quality : DataFrame
         ``model cell_type gene n_cells pearson_r spearman_r rmse beats_type_mean``; no cell type for all test
-        cells. Models other than the baselines are surrogates.
+        cells. Models other than the baselines are surrogates; the first is set against the best baseline.
     tasks : DataFrame, optional
         ``cell_type gene``; their genes are highlighted and labelled.
-    surrogate : str, optional
-        The model set against the best baseline; by default the table's first surrogate.
     cell_types : iterable of str, optional
         All cell types of the run, so that colours agree between figures.
 
@@ -56,9 +51,12 @@ def surrogate_quality(
     overall = quality[quality["cell_type"].isna()]
     genes = list(dict.fromkeys(tasks["gene"])) if tasks is not None else []
     surrogates = [model for model in pd.unique(quality["model"]) if model not in BASELINES]
-    surrogate = surrogate or next(iter(surrogates), "missing")
-    others = sorted(set(surrogates) - {surrogate})
-    models = [surrogate, *others, *(name for name in BASELINES if (quality["model"] == name).any())]
+    surrogate = next(iter(surrogates), "missing")
+    models = [
+        surrogate,
+        *sorted(surrogates[1:]),
+        *(name for name in BASELINES if (quality["model"] == name).any()),
+    ]
 
     figure = style.new_figure(style.DOUBLE_COLUMN, 7.4)
     grid = figure.add_gridspec(3, 2, width_ratios=[1, 1], height_ratios=[1, 1, 0.8])
