@@ -8,14 +8,14 @@ import redundancy_tables as planted
 
 from grids.analysis.atlas import summarise_atlas
 from grids.analysis.contacts.measurement import _summarise
-from grids.figures import style
+from grids.figures import style, tasks
 from grids.figures.atlas import atlas
 from grids.figures.before_after import before_after
 from grids.figures.effect_against_null import effect_against_null
 from grids.figures.effect_by_set_size import effect_by_set_size
 from grids.figures.interactions import interactions
 from grids.figures.knock_down import knock_down
-from grids.figures.locus_view import locus_view
+from grids.figures.locus_view import Locus, locus_view
 from grids.figures.member_effects import member_effects
 from grids.figures.member_locations import member_locations
 from grids.figures.redundancy_index import redundancy_index
@@ -57,15 +57,15 @@ def test_every_figure_hatches_forced_tasks_and_explains_it(name):
     draw, table, times = FIGURES[name]
     is_first = table["gene"] == table["gene"].iloc[0]
     figure = draw(table.assign(passed_gate=~is_first))
-    assert len(hatched(figure)) == times and words(figure).count(style.FORCED_WORDS) == 1
-    assert all(artist.get_hatch() == style.FORCED["hatch"] for artist in hatched(figure))
+    assert len(hatched(figure)) == times and words(figure).count(tasks.FORCED_WORDS) == 1
+    assert all(artist.get_hatch() == tasks.FORCED["hatch"] for artist in hatched(figure))
     for passed in (
         {},
         {"passed_gate": True},
         {"passed_gate": np.nan},
     ):  # missing: unpaired cells are not judged
         figure = draw(table.assign(**passed))
-        assert not hatched(figure) and style.FORCED_WORDS not in words(figure)
+        assert not hatched(figure) and tasks.FORCED_WORDS not in words(figure)
 
 
 def test_a_forced_row_is_the_tasks_own():
@@ -85,17 +85,17 @@ def test_specificity_hatches_what_failed_in_the_rows_or_in_the_columns_type():
 
 def test_the_locus_of_a_forced_task_says_so():
     task = (SETS["cell_type"].iloc[0], SETS["gene"].iloc[0])
-    rest = (GENES, make.windows(GENES, PEAKS), PEAKS)
-    forced = locus_view(task, SETS.assign(passed_gate=False), *rest)
-    assert len(hatched(forced)) == 1 and style.FORCED_WORDS in forced.axes[0].get_title(loc="left")
-    passed = locus_view(task, SETS.assign(passed_gate=True), *rest)
-    assert not hatched(passed) and style.FORCED_WORDS not in passed.axes[0].get_title(loc="left")
+    locus = Locus(GENES, make.windows(GENES, PEAKS), PEAKS)
+    forced = locus_view(task, SETS.assign(passed_gate=False), locus)
+    assert len(hatched(forced)) == 1 and tasks.FORCED_WORDS in forced.axes[0].get_title(loc="left")
+    passed = locus_view(task, SETS.assign(passed_gate=True), locus)
+    assert not hatched(passed) and tasks.FORCED_WORDS not in passed.axes[0].get_title(loc="left")
 
 
 def test_an_effect_of_nothing_looks_like_nothing():
     tiny = dict.fromkeys(("log_effect_in_context", "log_effect_alone"), 1e-09)
-    figure = locus_view((SETS["cell_type"].iloc[0], SETS["gene"].iloc[0]), SETS.assign(**tiny), GENES,
-                        make.windows(GENES, PEAKS), PEAKS)  # fmt: skip
+    task = (SETS["cell_type"].iloc[0], SETS["gene"].iloc[0])
+    figure = locus_view(task, SETS.assign(**tiny), Locus(GENES, make.windows(GENES, PEAKS), PEAKS))
     assert "e-09" not in " ".join(text.get_text() for text in figure.findobj() if hasattr(text, "get_text"))
     widths = [patch.get_linewidth() for patch in figure.axes[0].patches]
     assert max(widths) < 0.51

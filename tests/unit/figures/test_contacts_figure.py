@@ -3,19 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import artists, texts
 from numpy.testing import assert_allclose
 
 from grids.analysis.contacts.measurement import CONTACT_COLUMNS, CONTACT_SUMMARY_COLUMNS
 from grids.figures.contacts import contacts
 from grids.figures.save import save
-
-
-def artists(figure, label):
-    return figure.findobj(lambda artist: artist.get_label() == f"_{label}")
-
-
-def texts(figure):
-    return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
 
 
 @pytest.fixture

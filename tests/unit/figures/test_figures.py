@@ -9,6 +9,7 @@ import figure_tables as make
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import artists, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgba
@@ -20,33 +21,25 @@ from grids.analysis.contacts.contact_map import open_contact_map
 from grids.figures.before_after import before_after
 from grids.figures.effect_against_null import effect_against_null
 from grids.figures.effect_by_set_size import effect_by_set_size, sufficient_size
-from grids.figures.gene_models import blocks, place_genes
+from grids.figures.gene_models import Stretch, blocks, place_genes
 from grids.figures.latent_umap import latent_umap
-from grids.figures.locus_view import locus_view
+from grids.figures.locus_view import Locus, locus_view
 from grids.figures.member_locations import member_locations, place_shares
 from grids.figures.quality_control import quality_control
 from grids.figures.save import save
+from grids.figures.scales import cell_type_colours
 from grids.figures.set_recovery import recovery, set_recovery
-from grids.figures.style import PALETTE, cell_type_colours, legend_outside, shorten, spread
-from grids.figures.surrogate_quality import genes_per_cell_type, surrogate_quality
+from grids.figures.style import PALETTE, legend_outside, shorten
+from grids.figures.surrogate_quality import genes_per_cell_type, spread, surrogate_quality
 from grids.figures.training_curves import training_curves
 from grids.io.errors import InputError
 
 THRESHOLDS = {"min_fragments": 1000, "min_genes": 200, "min_tss_enrichment": 2}
 
 
-def artists(figure, label):
-    """All artists of a figure with this label."""
-    return figure.findobj(lambda artist: artist.get_label() == f"_{label}")
-
-
 def bars(ax, label):
     """All bar containers of an axes with this label, on the container or its first bar."""
     return [c for c in ax.containers if f"_{label}" in (c.get_label(), *(bar.get_label() for bar in c[:1]))]
-
-
-def texts(figure):
-    return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
 
 
 def joined(figure):
@@ -466,7 +459,7 @@ def test_set_recovery_on_the_demos_kind_of_table():
 def test_locus_arcs_join_the_tss_and_the_members(locus):
     genes, peaks, windows, task = locus
     sets = make.sets(task, genes, peaks, size=10)
-    figure = locus_view(("Astro", "MOBP"), sets, genes, windows, peaks)
+    figure = locus_view(("Astro", "MOBP"), sets, Locus(genes, windows, peaks))
     near = sets[(sets["chromosome"] == "chr1") & (sets["distance_to_tss_bp"].abs() < 480_000)]
     assert len(near) >= 5
     widths = []
@@ -484,7 +477,7 @@ def test_locus_arcs_join_the_tss_and_the_members(locus):
 def test_locus_tracks_show_the_share_of_open_cells(locus):
     genes, peaks, windows, task = locus
     sets = make.sets(task, genes, peaks)
-    figure = locus_view(("Astro", "MOBP"), sets, genes, windows, peaks, max_types=3)
+    figure = locus_view(("Astro", "MOBP"), sets, Locus(genes, windows, peaks), max_types=3)
     low, high = figure.axes[0].get_xlim()
     here = peaks[(peaks["chromosome"] == "chr1") & (peaks["end"] > low) & (peaks["start"] < high)]
     heights = np.array(artists(figure, "Astro")[0].get_segments())[:, 1, 1]
@@ -497,7 +490,7 @@ def test_locus_without_a_member_in_view_lists_where_they_are(locus):
     genes, peaks, windows, task = locus
     sets = make.sets(task, genes, peaks, size=3, share_near=0)
     sets[["chromosome", "start", "end"]] = [["chr2", 1_500_000, 1_500_500]] * 2 + [["chr1", 0, 500]]
-    figure = locus_view(("Astro", "MOBP"), sets, genes, windows, peaks)
+    figure = locus_view(("Astro", "MOBP"), sets, Locus(genes, windows, peaks))
     assert "no member of the set lies in this stretch" in texts(figure)
     assert "2 members on other chromosomes (rank, effect in context): chr2:1.50 Mb (1," in joined(figure)
     assert "1 member elsewhere on chr1 (rank, effect in context): chr1:0.00 Mb (3," in joined(figure)
@@ -520,7 +513,7 @@ def contacts(tmp_path_factory):
 def test_locus_shows_the_contacts_of_the_stretch_above_the_arcs(locus, contacts):
     genes, peaks, windows, task = locus
     sets = make.sets(task, genes, peaks, size=10)
-    figure = locus_view(("Astro", "MOBP"), sets, genes, windows, peaks, contacts=contacts)
+    figure = locus_view(("Astro", "MOBP"), sets, Locus(genes, windows, peaks, contacts=contacts))
     (mesh,) = artists(figure, "contacts")
     low, high = mesh.axes.get_xlim()
     first, last = int(low // 50_000), -int(-high // 50_000)
@@ -545,8 +538,8 @@ def test_locus_draws_the_tad_of_the_gene(locus, contacts):
     sets = make.sets(task, genes, peaks, size=10)
     rows = [("chr1", 19_800_000, 20_200_000), ("chr1", 20_200_000, 10**8), ("chr2", 0, 10**8)]
     tads = pd.DataFrame(rows, columns=["chromosome", "start", "end"])
-    with_map = locus_view(("Astro", "MOBP"), sets, genes, windows, peaks, contacts=contacts, tads=tads)
-    alone = locus_view(("Astro", "MOBP"), sets, genes, windows, peaks, tads=tads)
+    with_map = locus_view(("Astro", "MOBP"), sets, Locus(genes, windows, peaks, contacts=contacts, tads=tads))
+    alone = locus_view(("Astro", "MOBP"), sets, Locus(genes, windows, peaks, tads=tads))
     for figure in (with_map, alone):
         (own,) = artists(figure, "TAD of the gene")
         assert (own.get_x(), own.get_width()) == (19_800_000, 400_000)
@@ -555,7 +548,7 @@ def test_locus_draws_the_tad_of_the_gene(locus, contacts):
     (outline,) = artists(with_map, "outline of the TAD")
     assert_allclose(outline.get_xydata(), [[19_800_000, 0], [20_000_000, 400_000], [20_200_000, 0]])
     assert not artists(alone, "outline of the TAD") and not artists(alone, "contacts")
-    none = locus_view(("Astro", "MOBP"), sets, genes, windows, peaks, tads=tads.iloc[1:])
+    none = locus_view(("Astro", "MOBP"), sets, Locus(genes, windows, peaks, tads=tads.iloc[1:]))
     assert "the TSS lies in no TAD" in texts(none) and not artists(none, "TAD of the gene")
 
 
@@ -565,7 +558,7 @@ def test_locus_on_a_chromosome_without_contacts_says_so(locus, contacts, tmp_pat
     genes.loc[genes["gene"] == "MOBP", "chromosome"] = "chr2"
     windows = make.windows(genes[genes["gene"] == "MOBP"], peaks)
     sets = make.sets(task, genes, peaks, size=5)
-    figure = locus_view(("Astro", "MOBP"), sets, genes, windows, peaks, contacts=contacts)
+    figure = locus_view(("Astro", "MOBP"), sets, Locus(genes, windows, peaks, contacts=contacts))
     assert "the contact map has no chr2" in texts(figure)
     save(figure, tmp_path / "a.svg")
 
@@ -576,7 +569,7 @@ def test_locus_at_the_start_of_a_chromosome_begins_at_zero(locus):
     genes.loc[genes["gene"] == "MOBP", ["start", "end", "tss"]] = [3_000, 9_000, 3_000]
     windows = make.windows(genes[genes["gene"] == "MOBP"], peaks)
     sets = make.sets(task, genes, peaks, size=5, share_near=1)
-    figure = locus_view(("Astro", "MOBP"), sets, genes, windows, peaks)
+    figure = locus_view(("Astro", "MOBP"), sets, Locus(genes, windows, peaks))
     assert figure.axes[0].get_xlim()[0] == 0
     near = sets["distance_to_tss_bp"].abs() < 480_000
     assert near.sum() >= 3
@@ -587,7 +580,7 @@ def test_locus_holds_128_members_and_missing_effects(locus, tmp_path):
     genes, peaks, windows, task = locus
     sets = make.sets(task, genes, peaks, size=128, share_near=0.1)
     sets.loc[::2, "log_effect_in_context"] = np.nan
-    figure = locus_view(("Astro", "MOBP"), sets, genes, windows, peaks)
+    figure = locus_view(("Astro", "MOBP"), sets, Locus(genes, windows, peaks))
     assert "and 8 more" not in joined(figure) and " more" in joined(figure)
     save(figure, tmp_path / "locus.svg")
 
@@ -598,15 +591,16 @@ def test_locus_asks_which_set_is_meant(locus):
         [make.sets(task, genes, peaks), make.sets(task, genes, peaks, direction="activate", seed=5)]
     )
     with pytest.raises(InputError, match="MOBP in Astro: the task has 2 sets"):
-        locus_view(("Astro", "MOBP"), sets, genes, windows, peaks)
-    figure = locus_view(("Astro", "MOBP"), sets, genes, windows, peaks, direction="activate")
+        locus_view(("Astro", "MOBP"), sets, Locus(genes, windows, peaks))
+    sets = sets[sets["direction"] == "activate"]
+    figure = locus_view(("Astro", "MOBP"), sets, Locus(genes, windows, peaks))
     assert "MOBP in Astro: 10 peaks to activate it, 6 in view" in texts(figure)
 
 
 def test_placed_genes_do_not_overlap_and_the_explained_gene_is_first():
     genes = make.genes(400, span=4_000_000)
     genes = genes[genes["chromosome"] == "chr1"]
-    placed = place_genes(genes, 1_000_000, 2_000_000, 1_500_000, "MOBP", width=5.6, max_rows=4)
+    placed = place_genes(genes, Stretch("MOBP", "chr1", 1_500_000, 1_000_000, 2_000_000), max_rows=4)
     seen = genes[(genes["end"] > 1_000_000) & (genes["start"] < 2_000_000)]
     assert 4 < len(placed) < len(seen)
     for _, row in placed.groupby("row"):
@@ -616,7 +610,8 @@ def test_placed_genes_do_not_overlap_and_the_explained_gene_is_first():
         assert (np.diff(labels) > 0.2 * 1_000_000 / 5.6).all()  # a label is at least 0.2 inches wide
     inside = genes[genes["gene"] == "MOBP"].assign(start=1_200_000, end=1_300_000)
     others = genes[genes["gene"] != "MOBP"]
-    first = place_genes(pd.concat([others, inside]), 10**6, 2 * 10**6, 1_200_000, "MOBP", 5.6)
+    inside = inside.assign(chromosome="chr1")
+    first = place_genes(pd.concat([others, inside]), Stretch("MOBP", "chr1", 1_200_000, 10**6, 2 * 10**6))
     assert first.iloc[0][["gene", "row", "label"]].to_list() == ["MOBP", 0, "MOBP →"]
 
 
@@ -646,8 +641,8 @@ def test_empty_tables_say_so(locus, tmp_path):
         "no effects": effect_against_null(empty(effects), empty(make.null(effects))),
         "no test cells": before_after(empty(make.cells(effects))),
         "no effects: ": effect_by_set_size(empty(effects)),
-        "no set was found": locus_view(("Astro", "MOBP"), empty(sets), genes, windows, peaks),
-        "has no position": locus_view(("Astro", "MOBP"), sets, empty(genes), windows, peaks),
+        "no set was found": locus_view(("Astro", "MOBP"), empty(sets), Locus(genes, windows, peaks)),
+        "has no position": locus_view(("Astro", "MOBP"), sets, Locus(empty(genes), windows, peaks)),
         "no sets": member_locations(empty(sets), genes, windows, peaks),
         "no planted task": set_recovery(truth, empty(found)),
     }
@@ -669,7 +664,7 @@ def test_partly_empty_tables_say_what_is_missing(locus):
     assert len(artists(effect_against_null(effects, empty(make.null(effects))), "observed")) == 1
     assert "no metrics per cell" in texts(quality_control(make.quality_steps(), empty(make.metrics(5))))
     sets = make.sets(task, genes, peaks)
-    figure = locus_view(("Astro", "MOBP"), sets, genes, empty(windows), peaks.drop(columns="Astro"))
+    figure = locus_view(("Astro", "MOBP"), sets, Locus(genes, empty(windows), peaks.drop(columns="Astro")))
     assert "no accessibility" in texts(figure)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import redundancy_tables as make
+from drawn import artists, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.collections import PolyCollection
@@ -16,28 +17,22 @@ from grids.figures.atlas import atlas
 from grids.figures.gate import SMALLEST_Q, gate, wilson_interval
 from grids.figures.interactions import interactions, pair_matrices
 from grids.figures.knock_down import knock_down, sum_of_singles
-from grids.figures.locus_view import locus_view
+from grids.figures.locus_view import Locus, locus_view
 from grids.figures.member_effects import member_effects
 from grids.figures.redundancy_index import by_gene, redundancy_index
 from grids.figures.regularisation_path import regularisation_path
 from grids.figures.save import save
-from grids.figures.scales import CLASSES, flags, fold, index_limits, symmetric
+from grids.figures.scales import CLASSES, cell_type_colours, flags, fold, index_limits, symmetric
 from grids.figures.specificity import fill_stacks, specificity
 from grids.figures.state_trajectory import state_trajectory
-from grids.figures.style import GREY, INK, LEAST_REACH, cell_type_colours
+from grids.figures.style import GREY, INK, LEAST_REACH
 from grids.io import tables
 
 NO_TASKS = pd.DataFrame({"cell_type": [], "gene": []})
 
 
-def artists(figure, label):
-    """All artists of a figure with this label."""
-    return figure.findobj(lambda artist: artist.get_label() == f"_{label}")
-
-
 def joined(figure):
-    texts = [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
-    return " ".join("\n".join(texts).replace("\u00a0", " ").split())
+    return " ".join("\n".join(texts(figure)).replace("\u00a0", " ").split())
 
 
 def panels(figure):
@@ -408,14 +403,12 @@ def locus():
     return (
         ("Astro", "MOBP"),
         figure_tables.sets(task, genes, peaks, size=4, share_near=1),
-        genes,
-        windows,
-        peaks,
+        Locus(genes, windows, peaks),
     )
 
 
 def test_locus_has_a_line_of_ticks_for_each_alternative_set(locus):
-    sets, peaks = locus[1], locus[-1]
+    sets, peaks = locus[1], locus[-1].accessibility
     alternatives = make.alternative_sets(sets, peaks)
     figure = locus_view(*locus, alternatives=alternatives)
     low, high = figure.axes[0].get_xlim()
@@ -431,7 +424,7 @@ def test_locus_has_a_line_of_ticks_for_each_alternative_set(locus):
 
 
 def test_locus_caps_alternatives_and_says_so(locus):
-    sets, peaks = locus[1], locus[-1]
+    sets, peaks = locus[1], locus[-1].accessibility
     alternatives = make.alternative_sets(sets, peaks, shares=[0.9] * 5)
     figure = locus_view(*locus, alternatives=alternatives, max_alternatives=3)
     assert artists(figure, "alternative 4") == []
@@ -439,7 +432,7 @@ def test_locus_caps_alternatives_and_says_so(locus):
 
 
 def test_locus_without_alternatives_of_its_task_is_drawn_as_before(locus, tmp_path):
-    sets, peaks = locus[1], locus[-1]
+    sets, peaks = locus[1], locus[-1].accessibility
     alternatives = make.alternative_sets(sets, peaks)
     others = [None, alternatives[alternatives["alternative"] == 0], alternatives.assign(gene="MOG")]
     for i, table in enumerate(others):

@@ -4,7 +4,7 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from grids.io.errors import InputError
@@ -41,24 +41,13 @@ def make_report(
     RuntimeError
         With Snakemake's last words when no report came out.
     """
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        target,
-        "--snakefile",
-        snakefile,
-        "--nocolor",
-    ]
+    command = [sys.executable, "-m", "snakemake", target, "--snakefile", snakefile, "--nocolor"]
     command += ["--configfile", *config_files] if config_files else []
     command += ["--config", *config_args] if config_args else []
     with whole(path) as partial:
-        result = subprocess.run(
-            [*map(str, command), "--report-stylesheet", str(stylesheet), "--report", str(partial)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        command += ["--report-stylesheet", stylesheet, "--report", partial]
+        output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        result = subprocess.run(list(map(str, command)), **output)
         print(result.stdout, file=sys.stderr)
         if result.returncode or not partial.is_file():
             raise RuntimeError(f"snakemake --report failed: {' '.join(result.stdout.split()[-40:])}")
@@ -103,29 +92,26 @@ def what_went_wrong(logs: str | os.PathLike, since: float) -> list[str]:
         A hint at Snakemake's messages when every log ends as that of a job that is done.
     """
     lines = []
-    for log in sorted(Path(logs).rglob("*.log")):
-        if log.stat().st_mtime < since:
-            continue
-        text = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        if any(" INFO done: " in line for line in text[-1:]):
-            continue
-        lines += [f"{log}: {error}" for error in _last_errors(text) or [_why_without_words(log)]]
+    for log, text in _new_logs(logs, since):
+        if not any(" INFO done: " in line for line in text[-1:]):
+            lines += [f"{log}: {error}" for error in _last_errors(text) or [_why_without_words(log)]]
     return lines or ["the logs of all jobs end well; Snakemake's own lines above tell"]
 
 
 def font_warnings(logs: str | os.PathLike, since: float) -> list[str]:
     """What the figures of this run lack, each line once: they are many, and drawn by many jobs.
 
-    Parameters
-    ----------
-    logs : path
-        Folder of the jobs' logs.
-    since : float
-        Time stamp in seconds; older logs belong to earlier runs.
+    Parameters as in :func:`what_went_wrong`.
     """
-    new = [log for log in Path(logs).rglob("*.log") if log.stat().st_mtime >= since]
-    lines = [line for log in new for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    lines = [line for _, text in _new_logs(logs, since) for line in text]
     return sorted({line.partition(" WARNING ")[2] for line in lines if " WARNING fonts: " in line})
+
+
+def _new_logs(logs: str | os.PathLike, since: float) -> Iterator[tuple[Path, list[str]]]:
+    """Each log that was written since, and its lines."""
+    for log in sorted(Path(logs).rglob("*.log")):
+        if log.stat().st_mtime >= since:
+            yield log, log.read_text(encoding="utf-8", errors="replace").splitlines()
 
 
 def _last_errors(text: list[str]) -> list[str]:

@@ -166,16 +166,11 @@ def _task(task: dict, q_value: float) -> dict:
 
 def _type(row: dict, gate: pd.DataFrame) -> dict:
     of_type = gate[gate["cell_type"] == row["cell_type"]]
-    unpaired = of_type["reason"].eq(UNPAIRED).any()
-    judged = (
-        ["–", "–"]
-        if unpaired
-        else [int(of_type["p_value"].notna().sum()), int(of_type["passed_gate"].eq(True).sum())]
-    )
-    counts = [value for name, value in row.items() if name != "cell_type"]
-    if unpaired:
-        counts[-2:] = ["–", "–"]
-    return {"cell_type": row["cell_type"], "numbers": [n if n == "–" else f"{n:,}" for n in counts + judged]}
+    judged = of_type["p_value"].notna().sum(), of_type["passed_gate"].eq(True).sum()
+    numbers = [f"{n:,}" for n in (*(n for name, n in row.items() if name != "cell_type"), *judged)]
+    if of_type["reason"].eq(UNPAIRED).any():
+        numbers[-4:] = ["–"] * 4
+    return {"cell_type": row["cell_type"], "numbers": numbers}
 
 
 def _others(row: dict) -> dict:

@@ -1,5 +1,6 @@
 """Files for genome browsers: members as BED, member-gene arcs as BEDPE and interact, accessibility as bigWig."""
 
+import csv
 import os
 import re
 from pathlib import Path
@@ -15,6 +16,23 @@ MAX_SCORE = 1000
 SIGNIFICANT = 0.05
 # Colours of what stands out and of what does not, as browsers want them.
 BLUE, GREY = "0,114,178", "153,153,153"
+# Columns of each format, and those of ours that stand in them: place and name first, by which rows are sorted.
+BED = {
+    "chrom": "chromosome", "chromStart": "start", "chromEnd": "end", "name": "name", "score": "score",
+    "strand": "no_strand", "thickStart": "start", "thickEnd": "end", "itemRgb": "color",
+}  # fmt: skip
+BEDPE = {
+    "chrom1": "chromosome", "start1": "start", "end1": "end", "chrom2": "tss_chromosome", "start2": "tss",
+    "end2": "tss_end", "name": "name", "score": "score", "strand1": "no_strand", "strand2": "strand", "gene": "gene",
+    "rank": "rank", "log_effect_alone": "log_effect_alone", "log_effect_in_context": "log_effect_in_context",
+    "q_value": "q_value", "passed_gate": "passed_gate", "color": "color",
+}  # fmt: skip
+INTERACT = {
+    "chrom": "on", "chromStart": "first", "chromEnd": "last", "name": "name", "score": "score", "value": "value",
+    "exp": "method", "color": "color", "sourceChrom": "chromosome", "sourceStart": "start", "sourceEnd": "end",
+    "sourceName": "peak", "sourceStrand": "no_strand", "targetChrom": "tss_chromosome", "targetStart": "tss",
+    "targetEnd": "tss_end", "targetName": "gene", "targetStrand": "strand",
+}  # fmt: skip
 
 
 def write_bed(sets: pd.DataFrame, cell_type: str, path: str | os.PathLike) -> None:
@@ -34,22 +52,9 @@ def write_bed(sets: pd.DataFrame, cell_type: str, path: str | os.PathLike) -> No
         Replaced as a whole.
     """
     rows = _members(sets, cell_type)
-    bed = pd.DataFrame(
-        {
-            "chrom": rows["chromosome"],
-            "chromStart": rows["start"].astype(np.int64),
-            "chromEnd": rows["end"].astype(np.int64),
-            "name": _names(rows),
-            "score": _scores(rows),
-            "strand": ".",
-            "thickStart": rows["start"].astype(np.int64),
-            "thickEnd": rows["end"].astype(np.int64),
-            "itemRgb": np.where(is_forced(rows), GREY, BLUE),
-        }
-    )
-    bed = bed.sort_values(["chrom", "chromStart", "chromEnd", "name"], kind="stable")
+    rows["color"] = np.where(is_forced(rows), GREY, BLUE)
     what = f"Members of the sets of {cell_type}: gene|direction|rank, score by effect in context{_forced_words(rows)}"
-    _write(bed, path, _track_line(f"{cell_type} members", what, "itemRgb=On"))
+    _write(rows, BED, path, _track_line(f"{cell_type} members", what, "itemRgb=On"))
 
 
 def write_bedpe(
@@ -78,24 +83,7 @@ def write_bedpe(
     InputError
         A gene of the sets is not in `genes`.
     """
-    arcs = _arcs(sets, genes, effects, cell_type, path)
-    bedpe = pd.DataFrame(
-        {
-            "chrom1": arcs["chromosome"],
-            "start1": arcs["start"],
-            "end1": arcs["end"],
-            "chrom2": arcs["tss_chromosome"],
-            "start2": arcs["tss"],
-            "end2": arcs["tss"] + 1,
-            "name": arcs["name"],
-            "score": arcs["score"],
-            "strand1": ".",
-            "strand2": arcs["strand"],
-        }
-    ).join(
-        arcs[["gene", "rank", "log_effect_alone", "log_effect_in_context", "q_value", "passed_gate", "color"]]
-    )
-    _write(bedpe.sort_values(["chrom1", "start1", "end1", "name"], kind="stable"), path)
+    _write(_arcs(sets, genes, effects, cell_type, path), BEDPE, path)
 
 
 def write_interact(
@@ -111,41 +99,23 @@ def write_interact(
     Parameters and errors as in :func:`write_bedpe`.
     """
     arcs = _arcs(sets, genes, effects, cell_type, path)
+    for column in ("method", "peak", "gene"):
+        arcs[column] = arcs[column].map(_one_word)
+    arcs["value"] = arcs["log_effect_in_context"].fillna(0.0)
     together = arcs["chromosome"] == arcs["tss_chromosome"]
-    tss_end = arcs["tss"] + 1
-    at_source = pd.DataFrame(
-        {
-            "chrom": arcs["chromosome"],
-            "chromStart": np.where(together, np.minimum(arcs["start"], arcs["tss"]), arcs["start"]),
-            "chromEnd": np.where(together, np.maximum(arcs["end"], tss_end), arcs["end"]),
-            "name": arcs["name"],
-            "score": arcs["score"],
-            "value": arcs["log_effect_in_context"].fillna(0.0),
-            "exp": arcs["method"].map(_one_word),
-            "color": arcs["color"],
-            "sourceChrom": arcs["chromosome"],
-            "sourceStart": arcs["start"],
-            "sourceEnd": arcs["end"],
-            "sourceName": arcs["peak"].map(_one_word),
-            "sourceStrand": ".",
-            "targetChrom": arcs["tss_chromosome"],
-            "targetStart": arcs["tss"],
-            "targetEnd": tss_end,
-            "targetName": arcs["gene"].map(_one_word),
-            "targetStrand": arcs["strand"],
-        }
+    within, apart = arcs[together], arcs[~together]
+    within = within.assign(
+        on=within["chromosome"],
+        first=within[["start", "tss"]].min(axis=1),
+        last=within[["end", "tss_end"]].max(axis=1),
     )
-    place = ["chrom", "chromStart", "chromEnd"]
-    apart = at_source[~together]
-    at_target = apart.assign(
-        chrom=apart["targetChrom"], chromStart=apart["targetStart"], chromEnd=apart["targetEnd"]
-    )
-    interact = pd.concat([at_source, at_target]).sort_values([*place, "name"], kind="stable")
+    at_source = apart.assign(on=apart["chromosome"], first=apart["start"], last=apart["end"])
+    at_target = apart.assign(on=apart["tss_chromosome"], first=apart["tss"], last=apart["tss_end"])
     header = _track_line(
         f"{cell_type} sets", f"Members of the sets of {cell_type} and their genes{_forced_words(arcs)}",
         "type=interact interactDirectional=true useScore=on visibility=full maxHeightPixels=200:100:50",
     )  # fmt: skip
-    _write(interact, path, header)
+    _write(pd.concat([within, at_source, at_target]), INTERACT, path, header)
 
 
 def _arcs(sets, genes, effects, cell_type: str, path: str | os.PathLike) -> pd.DataFrame:
@@ -158,16 +128,14 @@ def _arcs(sets, genes, effects, cell_type: str, path: str | os.PathLike) -> pd.D
     strand = targets["strand"].to_numpy()
     q_values = effects.drop_duplicates(SET_KEYS)[[*SET_KEYS, "q_value"]]
     arcs = rows.assign(
-        name=_names(rows),
-        score=_scores(rows),
         tss_chromosome=targets["chromosome"].to_numpy(),
         tss=targets["tss"].to_numpy(float),
         strand=np.where(np.isin(strand, ["+", "-"]), strand, "."),
     ).merge(q_values, on=SET_KEYS, how="left")
-    arcs = arcs.dropna(subset="tss")
-    stands_out = (arcs["q_value"] < SIGNIFICANT) & ~is_forced(arcs)
-    arcs["color"] = np.where(stands_out, BLUE, GREY)
-    return arcs.astype(dict.fromkeys(("start", "end", "tss"), np.int64))
+    arcs = arcs.dropna(subset="tss").astype({"tss": np.int64})
+    arcs["tss_end"] = arcs["tss"] + 1
+    arcs["color"] = np.where((arcs["q_value"] < SIGNIFICANT) & ~is_forced(arcs), BLUE, GREY)
+    return arcs
 
 
 def write_bigwig(
@@ -249,7 +217,10 @@ def average_overlaps(
 
 
 def _members(sets: pd.DataFrame, cell_type: str) -> pd.DataFrame:
-    return sets[sets["cell_type"] == cell_type].reset_index(drop=True)
+    """A type's rows, with what the formats want of a member: a name, a score, and a dot for its strand."""
+    rows = sets[sets["cell_type"] == cell_type].reset_index(drop=True)
+    rows = rows.astype({"start": np.int64, "end": np.int64})
+    return rows.assign(name=_names(rows), score=_scores(rows), no_strand=".")
 
 
 def _one_word(name: str) -> str:
@@ -286,15 +257,20 @@ def _track_line(name: str, description: str, settings: str) -> str:
     return f'track name="{name}" description="{description}" {settings}\n'
 
 
-def _write(table: pd.DataFrame, path: str | os.PathLike, track_line: str = "") -> None:
-    """Tab-separated, its columns in a comment, under a temporary name first; these formats know no quotes."""
-    columns = [map(_field, table[name]) for name in table]
-    lines = ["\t".join(fields) + "\n" for fields in zip(*columns, strict=True)]
-    with whole(path) as temporary:
-        temporary.write_text(track_line + "#" + "\t".join(table.columns) + "\n" + "".join(lines))
-
-
-def _field(value: object) -> str:
-    if pd.isna(value):
-        return "."
-    return number(value) if isinstance(value, float) else str(value)
+def _write(
+    rows: pd.DataFrame, columns: dict[str, str], path: str | os.PathLike, track_line: str = ""
+) -> None:
+    """Sorted, tab-separated, the columns in a comment, under a temporary name first; these formats know no quotes."""
+    table = pd.DataFrame({name: rows[own] for name, own in columns.items()})
+    table = table.sort_values([*list(columns)[:3], "name"], kind="stable")
+    with whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write(track_line + "#")
+        table.to_csv(
+            file,
+            sep="\t",
+            index=False,
+            na_rep=".",
+            float_format=number,
+            quoting=csv.QUOTE_NONE,
+            lineterminator="\n",
+        )

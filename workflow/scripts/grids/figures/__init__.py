@@ -1,5 +1,5 @@
 """One file per figure, each a function: tables in, matplotlib Figure out.
 
-``style`` holds what the figures share, ``save`` writes a figure to files. Nothing here imports pyplot or
-changes matplotlib's global state.
+``style`` holds what all figures share, ``tasks`` what those of tasks share, ``scales`` what colours stand for, and
+``save`` writes a figure to files. Nothing here imports pyplot or changes matplotlib's global state.
 """

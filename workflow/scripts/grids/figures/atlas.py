@@ -7,28 +7,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from pandas.core.groupby import DataFrameGroupBy
 
 from grids.analysis.atlas import N_BINS, counted_by_run
 from grids.analysis.statistics import equal_count_bins
+from grids.figures import style
 from grids.figures.scales import INDEX_FORMULA, class_key, class_mark, fold, index_limits, write_index_words
-from grids.figures.style import (
-    DOUBLE_COLUMN,
-    GREY,
-    INK,
-    PALE,
-    beside,
-    empty_figure,
-    legend_outside,
-    new_figure,
-    panel_title,
-    say,
-    shorten,
-    styled,
-    violins,
-)
-from grids.figures.tasks import full_sets
+from grids.figures.tasks import full_sets, name_rows
 from grids.io.tables import RUN_KEYS, is_forced
 
 MOST_GROUPS = 30
@@ -37,7 +22,7 @@ ENOUGH_FOR_QUARTILES = 5
 CROWD = 300
 
 
-@styled
+@style.styled
 def atlas(
     redundancy: pd.DataFrame, windows: pd.DataFrame, gene_classes: pd.DataFrame | None = None
 ) -> Figure:
@@ -61,28 +46,26 @@ def atlas(
     """
     full = full_sets(redundancy)
     if full.empty:
-        return empty_figure("no redundancy: no set was analysed")
+        return style.empty_figure("no redundancy: no set was analysed")
     n_all, full = len(full), pd.concat([sets for _, sets in counted_by_run(full)], ignore_index=True)
     judged = full[with_an_index(full)]
     left_out = _left_out(len(full) - len(judged), n_all - len(full), bool(is_forced(full).any()))
     if judged.empty:
-        return empty_figure(f"no set to show: {left_out}")
+        return style.empty_figure(f"no set to show: {left_out}")
     panels = _panels(full, windows, gene_classes)
 
     heights = [0.19 * max(len(groups), 1) + 0.45 for groups in panels.values()]
-    figure = new_figure(DOUBLE_COLUMN, sum(heights) + 0.7)
+    figure = style.new_figure(style.DOUBLE_COLUMN, sum(heights) + 0.7)
     axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
     limits = index_limits(judged["redundancy_index"].to_numpy())
     for ax, (title, groups) in zip(axes, panels.items(), strict=True):
         _draw(ax, groups, limits)
-        panel_title(ax, title, pad=14 if ax is axes[0] else 4)
+        style.panel_title(ax, title, pad=14 if ax is axes[0] else 4)
         ax.tick_params(axis="x", labelbottom=True)
     write_index_words(axes[0], judged["direction"])
-    note = fold(left_out, figure.get_figwidth())
-    figure.supxlabel(INDEX_FORMULA + (f"\n{note}" if note else ""), fontsize=7)
-    handles, names = class_key(judged["class"])
-    median = Line2D([], [], ls="", marker="|", ms=7, mew=1.4, color=INK)
-    legend_outside(figure, [*handles, median], [*names, "median, quartiles"], side="upper")
+    figure.supxlabel(style.lines(INDEX_FORMULA, fold(left_out, figure.get_figwidth())), fontsize=7)
+    median = style.mark("median, quartiles", "|", ms=7, mew=1.4, color=style.INK)
+    style.legend_outside(figure, [*class_key(judged["class"]), median], side="upper")
     return figure
 
 
@@ -101,7 +84,7 @@ def _left_out(n: int, n_not_passed: int, none_passed: bool) -> str:
         f"{sets(n_not_passed)} of tasks that did not pass the quality gate left out." * (n_not_passed > 0),
         "No task passed the quality gate: sets of forced tasks are shown." * none_passed,
     ]
-    return "\n".join(filter(None, notes))
+    return style.lines(*notes)
 
 
 def _panels(
@@ -148,41 +131,32 @@ def _by_median(groups: DataFrameGroupBy) -> dict[str, pd.DataFrame]:
 def _draw(ax: Axes, groups: dict[str, pd.DataFrame], limits: tuple[float, float]) -> None:
     ax.set_xlim(limits)
     if not groups:
-        say(ax, "no task belongs to a group")
+        style.say(ax, "no task belongs to a group")
         return
     rng = np.random.default_rng(0)  # the same jitter in every run
-    rows = np.arange(len(groups))
     crowded = max(map(len, groups.values())) > CROWD
-    ax.axvline(0, color=INK, lw=0.6, zorder=1.5)
-    for row, (name, part) in zip(rows, groups.items(), strict=True):
+    ax.axvline(0, color=style.INK, lw=0.6, zorder=1.5)
+    for row, (name, part) in enumerate(groups.items()):
         index = np.clip(part["redundancy_index"].to_numpy(dtype=float), *limits)
         if len(index) >= ENOUGH_FOR_A_VIOLIN:
-            violins(ax, [index], [row], [PALE], width=0.85, vertical=False)
+            style.violins(ax, [index], [row], [style.PALE], width=0.85, vertical=False)
         height = row + rng.uniform(-0.22, 0.22, len(index)) * (len(index) > 1)
         kinds = part["class"].astype(str).to_numpy()
         for kind in np.unique(kinds):
             colour, marker = class_mark(kind)
             own = kinds == kind
-            style = {"s": 2 if crowded else 7, "alpha": 0.3 if crowded else 0.8, "rasterized": crowded}
-            ax.scatter(
-                index[own],
-                height[own],
-                color=colour,
-                marker=marker,
-                lw=0,
-                clip_on=False,
-                label=f"_{name}",
-                **style,
-            )
+            looks = {"s": 2 if crowded else 7, "alpha": 0.3 if crowded else 0.8, "rasterized": crowded}
+            looks |= {"color": colour, "marker": marker, "lw": 0, "clip_on": False, "label": f"_{name}"}
+            ax.scatter(index[own], height[own], **looks)
         low, median, high = np.percentile(part["redundancy_index"], [25, 50, 75])
         if len(index) >= ENOUGH_FOR_QUARTILES:
-            ax.plot([low, high], [row, row], color=INK, lw=1.0, solid_capstyle="butt", label="_quartiles")
+            ax.plot(
+                [low, high], [row, row], color=style.INK, lw=1.0, solid_capstyle="butt", label="_quartiles"
+            )
         if len(index) > 1:
-            ax.plot(median, row, "|", ms=8, mew=1.4, color=INK, zorder=4, label=f"_median {name}")
-        beside(ax, row, f"{median:z.2f}".replace("-", "−"), offset=(18, 0), ha="right")
-        beside(ax, row, f"{len(part):,}", offset=(44, 0), ha="right")
+            ax.plot(median, row, "|", ms=8, mew=1.4, color=style.INK, zorder=4, label=f"_median {name}")
+        style.beside(ax, row, f"{median:z.2f}".replace("-", "−"), offset=(18, 0), ha="right")
+        style.beside(ax, row, f"{len(part):,}", offset=(44, 0), ha="right")
     for text, x in (("median", 18), ("sets", 44)):
-        beside(ax, -0.6, text, offset=(x, 2), ha="right", va="bottom", color=GREY)
-    ax.set_yticks(rows, [shorten(name, 24) for name in groups])
-    ax.tick_params(axis="y", length=0)
-    ax.set_ylim(len(rows) - 0.4, -0.6)
+        style.beside(ax, -0.6, text, offset=(x, 2), ha="right", va="bottom", color=style.GREY)
+    name_rows(ax, [style.shorten(name, 24) for name in groups])

@@ -8,25 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from grids.figures.style import (
-    GREY,
-    INK,
-    LEAST_WRITTEN,
-    PALE,
-    colours_for,
-    effect_number,
-    empty_figure,
-    few_ticks,
-    forced_key,
-    legend_outside,
-    mark_forced_panel,
-    panel_title,
-    small_multiples,
-    styled,
-    violins,
-)
-from grids.figures.tasks import KEY, full_sets, not_shown, task_labels
-from grids.io.tables import is_forced
+from grids.figures import style
+from grids.figures.scales import colours_for
+from grids.figures.tasks import ShownTasks, forced_key, full_sets, head_panel
+from grids.io.tables import TASK_KEYS
 
 COLUMNS = 5
 MAX_LINES = 40
@@ -34,7 +19,7 @@ MAX_LINES = 40
 PLACES = {"observed": (0.0, "both"), "before": (1.2, "low"), "after": (1.9, "high")}
 
 
-@styled
+@style.styled
 def before_after(cells: pd.DataFrame, max_tasks: int = 25, cell_types: Iterable[str] | None = None) -> Figure:
     """One small panel per task: observed, predicted before, predicted after; lines join the same cell.
 
@@ -55,36 +40,23 @@ def before_after(cells: pd.DataFrame, max_tasks: int = 25, cell_types: Iterable[
         Bars are means. Of large populations 40 cells, evenly spread over the predictions, get a line.
     """
     if cells.empty:
-        return empty_figure("no test cells with predictions before and after")
+        return style.empty_figure("no test cells with predictions before and after")
     full = full_sets(cells)
-    tasks = (
-        full.assign(change=full["after"] - full["before"])
-        .groupby(KEY, dropna=False, sort=True)["change"]
-        .agg(["mean", "size"])
-        .reset_index()
-    )
-    tasks["label"] = task_labels(tasks, limit=44)
-    tasks = tasks.iloc[np.argsort(-tasks["mean"].abs().to_numpy(), kind="stable")].reset_index(drop=True)
-    shown = tasks.head(max_tasks)
+    changes = full.assign(change=full["after"] - full["before"]).groupby(TASK_KEYS, dropna=False, sort=True)
+    tasks = changes["change"].agg(["mean", "size"]).reset_index()
+    tasks = tasks.iloc[np.argsort(-tasks["mean"].abs().to_numpy(), kind="stable")]
+    shown = ShownTasks.of(full, tasks, max_tasks)
     colours = colours_for(cells, cell_types)
-    parts = dict(iter(full.groupby(KEY, dropna=False, sort=False)))
 
-    forced = []
-    figure, axes = small_multiples(len(shown), COLUMNS, 1.6, 0.35)
-    for ax, task in zip(axes, shown.itertuples(index=False), strict=True):
-        part = parts[tuple(getattr(task, column) for column in KEY)]
-        _draw(ax, part, colours[str(task.cell_type)])
-        forced.append(is_forced(part).any())
-        mark_forced_panel(ax, forced[-1])
-        gene, rest = task.label.split(" · ", 1)
-        change = ("+" if task.mean >= LEAST_WRITTEN else "") + effect_number(task.mean)
-        panel_title(ax, f"{gene}\n{rest}\nmean {change}, {task.size:,} cells", fontsize=6)
+    figure, axes = style.small_multiples(len(shown), COLUMNS, 1.6, 0.35)
+    for ax, (task, part) in zip(axes, shown, strict=True):
+        _draw(ax, part, colours[str(task["cell_type"])])
+        change = ("+" if task["mean"] >= style.LEAST_WRITTEN else "") + style.effect_number(task["mean"])
+        head_panel(ax, task, f"mean {change}, {task['size']:,} cells")
     figure.supylabel("log-expression (natural log)", fontsize=7)
-    note = not_shown(len(tasks), len(shown))
-    if note:
-        figure.supxlabel(note, fontsize=6)
-    if any(forced):
-        legend_outside(figure, *forced_key(True))
+    if shown.left_out:
+        figure.supxlabel(shown.left_out, fontsize=6)
+    style.legend_outside(figure, forced_key(shown.tasks["forced"]))
     return figure
 
 
@@ -92,17 +64,19 @@ def _draw(ax: Axes, cells: pd.DataFrame, colour) -> None:
     values = [cells[column].to_numpy(dtype=float) for column in PLACES]
     tint = tuple(0.55 + 0.45 * c for c in colour)
     for sample, (column, (position, side)) in zip(values, PLACES.items(), strict=True):
-        violins(ax, [sample], [position], [PALE if column == "observed" else tint], width=0.8, side=side)
+        style.violins(
+            ax, [sample], [position], [style.PALE if column == "observed" else tint], width=0.8, side=side
+        )
         if np.isfinite(sample).any():
             ends = [position - 0.25 * (side != "high"), position + 0.25 * (side != "low")]
-            ax.plot(ends, [float(np.nanmean(sample))] * 2, color=INK, lw=1.1, label=f"_mean {column}")
+            ax.plot(ends, [float(np.nanmean(sample))] * 2, color=style.INK, lw=1.1, label=f"_mean {column}")
     order = np.argsort(values[1], kind="stable")
     chosen = order[np.unique(np.linspace(0, len(order) - 1, min(MAX_LINES, len(order))).round().astype(int))]
     left, right = PLACES["before"][0], PLACES["after"][0]
     lines = [[(left, values[1][i]), (right, values[2][i])] for i in chosen]
     ax.add_collection(LineCollection(lines, colors=[colour], linewidths=0.35, alpha=0.6, label="_cells"))
-    ax.axvline(0.6, color=GREY, lw=0.4, ls=":")
+    ax.axvline(0.6, color=style.GREY, lw=0.4, ls=":")
     ax.set_xticks([0, left - 0.1, right + 0.1], list(PLACES))
     ax.tick_params(axis="x", length=0, labelsize=5.5)
     ax.set_xlim(-0.5, right + 0.5)
-    few_ticks(ax, y=4)
+    style.few_ticks(ax, y=4)

@@ -6,24 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from grids.figures import style
 from grids.figures.scales import SIGNIFICANT
-from grids.figures.style import (
-    DOUBLE_COLUMN,
-    GREY,
-    INK,
-    PALE,
-    VERMILLION,
-    beside,
-    empty_figure,
-    forced_key,
-    legend_outside,
-    mark_forced_rows,
-    new_figure,
-    number,
-    panel_title,
-    styled,
-)
-from grids.figures.tasks import task_labels
+from grids.figures.tasks import forced_key, how_many, mark_forced_rows, task_labels
 from grids.io.tables import is_forced
 
 ONE_PANEL = 4.6  # inches
@@ -40,7 +25,7 @@ PANELS = {
 }
 
 
-@styled
+@style.styled
 def contacts(table: pd.DataFrame, summary: pd.DataFrame, max_tasks: int = 40) -> Figure:
     """One row per task: the mean of its members beside that of peaks at the same distance; all sets at the bottom.
 
@@ -61,34 +46,29 @@ def contacts(table: pd.DataFrame, summary: pd.DataFrame, max_tasks: int = 40) ->
     """
     measures = [measure for measure in PANELS if table[measure].notna().any()]
     if not measures:
-        return empty_figure("no member of a set could be held against contacts or TADs")
-    rows = table[table[measures].notna().any(axis=1)].reset_index(drop=True)
+        return style.empty_figure("no member of a set could be held against contacts or TADs")
+    rows = table[table[measures].notna().any(axis=1)]
     excess = rows[measures[0]] - rows[PANELS[measures[0]][2]]
-    rows = rows.loc[excess.sort_values(ascending=False, kind="stable").index].reset_index(drop=True)
-    shown = rows.head(max_tasks)
+    shown = rows.iloc[np.argsort(-excess.to_numpy(), kind="stable")].head(max_tasks).reset_index(drop=True)
     pooled = _pooled_rows(summary, measures)
     height = 0.17 * (len(shown) + len(pooled)) + 1.15
-    figure = new_figure(DOUBLE_COLUMN if len(measures) > 1 else ONE_PANEL, height)
+    figure = style.new_figure(style.DOUBLE_COLUMN if len(measures) > 1 else ONE_PANEL, height)
     axes = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
     for ax, measure in zip(axes, measures, strict=True):
-        _draw_panel(ax, shown, pooled[pooled["measure"] == measure], measure, first_pooled=len(shown))
+        _draw_panel(ax, shown, pooled[pooled["measure"] == measure], measure)
     labels = [*task_labels(shown), *pooled.drop_duplicates("label")["label"]]
-    axes[0].set_yticks(
-        [*range(len(shown)), *(len(shown) + 0.4 + i for i in range(len(labels) - len(shown)))], labels
-    )
+    places = [row + 0.4 * (row >= len(shown)) for row in range(len(labels))]
+    axes[0].set_yticks(places, labels)
     axes[0].set_ylim(len(labels) + 0.2, -0.7)
-    if len(rows) > len(shown):
-        axes[0].set_xlabel(f"{axes[0].get_xlabel()}\n{len(shown)} of {len(rows)} tasks are shown")
-    has_range = any(PANELS[measure][3] for measure in measures)
-    marks = [
-        Line2D([], [], ls="", marker="o", ms=4, color=VERMILLION),
-        Line2D([], [], ls="", marker="o", ms=4, mfc="white", color=VERMILLION),
-        Line2D([], [], ls="", marker="|", ms=6, color=INK),
-        *[Line2D([], [], lw=4, color=PALE)] * has_range,
+    axes[0].set_xlabel(style.lines(PANELS[measures[0]][1], how_many(len(rows), len(shown))))
+    key = [
+        style.mark(f"members, q < {SIGNIFICANT:g}", ms=4, color=style.VERMILLION),
+        style.mark("members", ms=4, mfc="white", color=style.VERMILLION),
+        style.mark("peaks at the same distance", "|", ms=6, color=style.INK),
     ]
-    names = ["members, q < 0.05", "members", "peaks at the same distance", "95 % of permutations"]
-    handles, words = forced_key(is_forced(shown).any())
-    legend_outside(figure, [*marks, *handles], [*names[: len(marks)], *words], limit=4)
+    if any(PANELS[measure][3] for measure in measures):
+        key.append(Line2D([], [], lw=4, color=style.PALE, label="95 % of permutations"))
+    style.legend_outside(figure, [*key, *forced_key(is_forced(shown))], limit=4)
     return figure
 
 
@@ -101,35 +81,36 @@ def _pooled_rows(summary: pd.DataFrame, measures: list[str]) -> pd.DataFrame:
     return rows
 
 
-def _draw_panel(ax: Axes, shown: pd.DataFrame, pooled: pd.DataFrame, measure: str, first_pooled: int) -> None:
+def _draw_panel(ax: Axes, shown: pd.DataFrame, pooled: pd.DataFrame, measure: str) -> None:
     title, label, matched, limits, q_value = PANELS[measure]
     y = np.arange(len(shown))
     if limits:
-        ax.hlines(y, shown[limits[0]], shown[limits[1]], color=PALE, lw=4, label="_range")
-    ax.plot(shown[matched], y, "|", ms=6, color=INK, label="_matched")
+        ax.hlines(y, shown[limits[0]], shown[limits[1]], color=style.PALE, lw=4, label="_range")
+    ax.plot(shown[matched], y, "|", ms=6, color=style.INK, label="_matched")
     significant = (shown[q_value] < SIGNIFICANT).to_numpy()
-    for which, face in ((significant, VERMILLION), (~significant, "white")):
-        ax.plot(
-            shown[measure][which], y[which], "o", ms=4, mfc=face, color=VERMILLION, label="_members", zorder=3
-        )
+    for which, face in ((significant, style.VERMILLION), (~significant, "white")):
+        looks = {"ms": 4, "mfc": face, "color": style.VERMILLION, "label": "_members", "zorder": 3}
+        ax.plot(shown[measure][which], y[which], "o", **looks)
     for row, q in zip(y, shown[q_value], strict=True):
         if np.isfinite(shown[measure].iloc[row]):
-            beside(ax, row, f"q {number(q)}", fontsize=5.5, color=GREY)
+            style.beside(ax, row, f"q {style.number(q)}", fontsize=5.5, color=style.GREY)
     for row, (_, of_all) in enumerate(pooled.iterrows()):
-        at = first_pooled + 0.4 + row
-        ax.plot(of_all["mean_of_matched"], at, "|", ms=6, color=INK)
-        ax.plot(of_all["mean_of_members"], at, "D", ms=4.5, color=VERMILLION, label="_all sets")
-        interval = f" ({number(of_all['enrichment_low'])} to {number(of_all['enrichment_high'])})"
-        text = f"× {number(of_all['enrichment'])}{interval * bool(np.isfinite(of_all['enrichment_low']))}"
-        beside(ax, at, text, fontsize=5.5, color=INK)
+        at = len(shown) + 0.4 + row
+        ax.plot(of_all["mean_of_matched"], at, "|", ms=6, color=style.INK)
+        ax.plot(of_all["mean_of_members"], at, "D", ms=4.5, color=style.VERMILLION, label="_all sets")
+        interval = f" ({style.number(of_all['enrichment_low'])} to {style.number(of_all['enrichment_high'])})"
+        text = (
+            f"× {style.number(of_all['enrichment'])}{interval * bool(np.isfinite(of_all['enrichment_low']))}"
+        )
+        style.beside(ax, at, text, fontsize=5.5, color=style.INK)
     mark_forced_rows(ax, is_forced(shown))
-    ax.axhline(first_pooled - 0.3, color=GREY, lw=0.5)
+    ax.axhline(len(shown) - 0.3, color=style.GREY, lw=0.5)
     ax.set_xlim(left=0)
     if measure == "share_in_tad":
         ax.set_xlim(-0.04, 1.04)
         ax.set_xticks((0, 0.5, 1), ("0", "0.5", "1"))
     else:
-        ax.axvline(1, color=GREY, lw=0.6, ls=":", zorder=0)
+        ax.axvline(1, color=style.GREY, lw=0.6, ls=":", zorder=0)
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel(label)
-    panel_title(ax, title)
+    style.panel_title(ax, title)

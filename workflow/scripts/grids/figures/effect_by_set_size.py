@@ -10,29 +10,15 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from grids.figures.style import (
-    GREY,
-    INK,
-    PALE,
-    colours_for,
-    empty_figure,
-    few_ticks,
-    forced_key,
-    legend_outside,
-    mark_forced_panel,
-    panel_title,
-    reach,
-    small_multiples,
-    styled,
-)
-from grids.figures.tasks import KEY, full_sets, not_shown, strongest_first, task_labels
-from grids.io.tables import is_forced
+from grids.figures import style
+from grids.figures.scales import colours_for
+from grids.figures.tasks import ShownTasks, forced_key, full_sets, head_panel, strongest_first
 
 COLUMNS = 5
 ENOUGH = 0.9
 
 
-@styled
+@style.styled
 def effect_by_set_size(
     effects: pd.DataFrame, max_tasks: int = 25, cell_types: Iterable[str] | None = None
 ) -> Figure:
@@ -53,35 +39,24 @@ def effect_by_set_size(
         The ringed point is the smallest set with 90 % of the full set's effect.
     """
     if effects.empty:
-        return empty_figure("no effects: no task was run")
-    full = full_sets(effects)
-    tasks = strongest_first(full)
-    labels = task_labels(tasks, limit=44)
-    shown = tasks.head(max_tasks)
+        return style.empty_figure("no effects: no task was run")
+    shown = ShownTasks.of(effects, strongest_first(full_sets(effects)), max_tasks)
     colours = colours_for(effects, cell_types)
-    parts = dict(iter(effects.groupby(KEY, dropna=False, sort=False)))
 
-    forced = is_forced(shown)
-    figure, axes = small_multiples(len(shown), COLUMNS, 1.55, 0.6)
-    for ax, (index, task) in zip(axes, shown.iterrows(), strict=True):
-        part = parts[tuple(task[column] for column in KEY)].sort_values("set_size")
-        _draw(ax, part, colours[str(task["cell_type"])])
-        mark_forced_panel(ax, forced[index])
-        gene, rest = labels[index].split(" · ", 1)
+    figure, axes = style.small_multiples(len(shown), COLUMNS, 1.55, 0.6)
+    for ax, (task, part) in zip(axes, shown, strict=True):
+        _draw(ax, part.sort_values("set_size"), colours[str(task["cell_type"])])
         enough = sufficient_size(part)
-        reached = f"{ENOUGH:.0%} at {enough} of {task['set_size']}" if enough else "no effect"
-        panel_title(ax, f"{gene}\n{rest}\n{reached}", fontsize=6)
+        head_panel(ax, task, f"{ENOUGH:.0%} at {enough} of {task['set_size']}" if enough else "no effect")
     figure.supylabel("change in mean\nlog-expression (natural log)", fontsize=7)
-    note = not_shown(len(tasks), len(shown))
-    figure.supxlabel("members in the set (nested, by rank)" + (f"\n{note}" if note else ""), fontsize=7)
+    figure.supxlabel(style.lines("members in the set (nested, by rank)", shown.left_out), fontsize=7)
     key = [
-        Line2D([], [], marker="o", ms=2.5, color=GREY),
-        Line2D([], [], ls="", marker="o", ms=6, mfc="none", mec=INK),
-        Patch(color=PALE),
+        Line2D([], [], marker="o", ms=2.5, color=style.GREY, label="effect on test cells"),
+        style.mark(f"smallest set with {ENOUGH:.0%} of the full effect", ms=6, mfc="none", mec=style.INK),
+        Patch(color=style.PALE, label="null mean ± 2 sd"),
+        *forced_key(shown.tasks["forced"]),
     ]
-    names = ["effect on test cells", f"smallest set with {ENOUGH:.0%} of the full effect", "null mean ± 2 sd"]
-    handles, words = forced_key(forced.any())
-    legend_outside(figure, [*key, *handles], [*names, *words], side="upper")
+    style.legend_outside(figure, key, side="upper")
     return figure
 
 
@@ -109,23 +84,24 @@ def sufficient_size(effects: pd.DataFrame, share: float = ENOUGH) -> int | None:
 
 
 def _draw(ax: Axes, part: pd.DataFrame, colour) -> None:
-    sizes = part["set_size"].to_numpy(dtype=float)
-    change = part["log_change"].to_numpy(dtype=float)
-    mean, sd = part["null_mean"].to_numpy(dtype=float), part["null_sd"].to_numpy(dtype=float)
-    ax.axhline(0, color=INK, lw=0.4)
+    columns = ["set_size", "log_change", "null_mean", "null_sd"]
+    sizes, change, mean, sd = part[columns].to_numpy(dtype=float).T
+    ax.axhline(0, color=style.INK, lw=0.4)
     if len(sizes) > 1:
-        ax.fill_between(sizes, mean - 2 * sd, mean + 2 * sd, color=PALE, lw=0, label="_null")
-        ax.plot(sizes, mean, color=GREY, lw=0.7)
+        ax.fill_between(sizes, mean - 2 * sd, mean + 2 * sd, color=style.PALE, lw=0, label="_null")
+        ax.plot(sizes, mean, color=style.GREY, lw=0.7)
     else:
-        ax.errorbar(sizes, mean, 2 * sd, color=PALE, ecolor=PALE, elinewidth=6, marker="_", mec=GREY)
+        ax.errorbar(
+            sizes, mean, 2 * sd, color=style.PALE, ecolor=style.PALE, elinewidth=6, marker="_", mec=style.GREY
+        )
     ax.plot(sizes, change, "o-", ms=2 if len(sizes) <= 32 else 1, lw=0.9, color=colour, label="_effect")
     enough = sufficient_size(part)
     if enough is not None:
         at = float(change[sizes == enough][0])
-        ax.plot(enough, at, "o", ms=6, mfc="none", mec=INK, mew=0.7, label="_sufficient")
+        ax.plot(enough, at, "o", ms=6, mfc="none", mec=style.INK, mew=0.7, label="_sufficient")
     ax.margins(y=0.12)
-    reach(ax, "y")
-    few_ticks(ax, x=5, y=4)
+    style.reach(ax, "y")
+    style.few_ticks(ax, x=5, y=4)
     if sizes[-1] > 32:
         ax.set_xscale("log", base=2)
         ticks = [t for t in (1, 4, 16, 64, 256, 1024) if sizes[0] <= t <= sizes[-1]]

@@ -6,37 +6,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from grids.figures.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    ORANGE,
-    PALE,
-    SINGLE_COLUMN,
-    VERMILLION,
-    empty_figure,
-    forced_key,
-    legend_outside,
-    mark_forced_rows,
-    new_figure,
-    panel_title,
-    shorten,
-    styled,
-    words,
-)
+from grids.figures import style
+from grids.figures.tasks import forced_key, how_many, mark_forced_rows, name_rows
 
 # Colour and marker of each predictor, so that print without colour tells them apart too.
 _LOOK = {
-    "grids": ("GRIDS", VERMILLION, "o"),
-    "distance": ("distance", GREY, "s"),
-    "correlation": ("|correlation|", BLUE, "D"),
-    "accessibility_over_distance": ("open share / distance⁰·⁸⁷", GREEN, "^"),
+    "grids": ("GRIDS", style.VERMILLION, "o"),
+    "distance": ("distance", style.GREY, "s"),
+    "correlation": ("|correlation|", style.BLUE, "D"),
+    "accessibility_over_distance": ("open share / distance⁰·⁸⁷", style.GREEN, "^"),
 }
-_NO_SKILL = {"color": INK, "lw": 0.8, "ls": (0, (2, 1.5))}
+_NO_SKILL = {"color": style.INK, "lw": 0.8, "ls": (0, (2, 1.5))}
 
 
-@styled
+@style.styled
 def evidence(table: pd.DataFrame, max_rows: int = 16) -> Figure:
     """One row per table of evidence and cell type, one point with its 95 % interval per predictor.
 
@@ -56,55 +39,53 @@ def evidence(table: pd.DataFrame, max_rows: int = 16) -> Figure:
     """
     table = table[table["n_positive"] > 0].astype({"evidence": str, "cell_type": str})
     if table.empty:
-        return empty_figure("no pair of the evidence is positive")
+        return style.empty_figure("no pair of the evidence is positive")
     rows = table.drop_duplicates(["evidence", "cell_type"])
     shown = rows.sort_values("n_positive", ascending=False, kind="stable").head(max_rows).sort_index()
     predictors = [*dict.fromkeys(table["predictor"])]
-    figure = new_figure(SINGLE_COLUMN, 0.46 * len(shown) + 1.2)
+    figure = style.new_figure(style.SINGLE_COLUMN, 0.46 * len(shown) + 1.2)
     left, right = figure.subplots(1, 2, sharey=True)
     for row, group in enumerate(shown.itertuples()):
         of_row = table[(table["evidence"] == group.evidence) & (table["cell_type"] == group.cell_type)]
-        of_row = of_row.set_index("predictor")
         left.vlines(group.n_positive / group.n_pairs, row - 0.4, row + 0.4, **_NO_SKILL, label="_base rate")
-        for place, predictor in enumerate(predictors):
-            if predictor in of_row.index:
-                y = row + 0.7 * ((place + 0.5) / len(predictors) - 0.5)
-                for ax, value in ((left, "auprc"), (right, "enrichment")):
-                    _draw_point(ax, of_row.loc[predictor], value, y)
-    labels = [
-        f"{shorten(row.evidence, 16)}\n{shorten(row.cell_type, 16)}\n{row.n_positive} of {row.n_pairs} pairs"
-        for row in shown.itertuples()
-    ]
-    left.set_yticks(range(len(shown)), labels, fontsize=5.5)
-    left.set(xlim=(-0.03, 1.03), ylim=(len(shown) - 0.5, -0.5), xlabel="AUPRC")
-    left.set_xticks((0, 0.5, 1), ("0", "0.5", "1"))
+        _draw_row(left, right, row, of_row.set_index("predictor"), predictors)
     right.axvline(1, **_NO_SKILL)
-    right.set_xlim(left=-0.04 * right.get_xlim()[1])
-    right.set_xlabel("enrichment over pairs\nat the same distance")
-    for ax in (left, right):
-        ax.tick_params(axis="y", length=0)
-        for edge in range(1, len(shown)):
-            ax.axhline(edge - 0.5, color=PALE, lw=0.5)
-    panel_title(left, "All judged pairs")
-    panel_title(right, "Top pairs of each gene")
-    if len(rows) > len(shown):
-        left.set_xlabel(f"AUPRC\n{len(shown)} of {len(rows)} rows are shown")
+    names = [
+        f"{style.shorten(row.evidence, 16)}\n{style.shorten(row.cell_type, 16)}" for row in shown.itertuples()
+    ]
+    counts = [f"{row.n_positive} of {row.n_pairs} pairs" for row in shown.itertuples()]
+    labels = list(map(style.lines, names, counts))
     forced = shown["n_not_passed"] > 0
+    name_rows(left, labels, margin=0, fontsize=5.5)
+    right.tick_params(axis="y", length=0)
     for ax in (left, right):
         mark_forced_rows(ax, forced)
-    marks, words = forced_key(forced.any())
-    handles = [
-        Line2D([], [], color=colour, marker=marker, ms=3.2, lw=0.8)
-        for _, colour, marker in map(_look, predictors)
-    ]
-    names = [_look(predictor)[0] for predictor in predictors]
-    handles = [*handles, Line2D([], [], **_NO_SKILL), *marks]
-    legend_outside(figure, handles, [*names, "no skill", *words], limit=2)
+        for edge in range(1, len(shown)):
+            ax.axhline(edge - 0.5, color=style.PALE, lw=0.5)
+    left.set(xlim=(-0.03, 1.03), xlabel=style.lines("AUPRC", how_many(len(rows), len(shown), "rows")))
+    left.set_xticks((0, 0.5, 1), ("0", "0.5", "1"))
+    right.set_xlim(left=-0.04 * right.get_xlim()[1])
+    right.set_xlabel("enrichment over pairs\nat the same distance")
+    style.panel_title(left, "All judged pairs")
+    style.panel_title(right, "Top pairs of each gene")
+    looks = map(_look, predictors)
+    key = [Line2D([], [], color=c, marker=m, ms=3.2, lw=0.8, label=name) for name, c, m in looks]
+    key = [*key, Line2D([], [], **_NO_SKILL, label="no skill"), *forced_key(forced)]
+    style.legend_outside(figure, key, limit=2)
     return figure
 
 
+def _draw_row(left: Axes, right: Axes, row: int, of_row: pd.DataFrame, predictors: list[str]) -> None:
+    """The points of the predictors, one below the other."""
+    for place, predictor in enumerate(predictors):
+        if predictor in of_row.index:
+            y = row + 0.7 * ((place + 0.5) / len(predictors) - 0.5)
+            for ax, value in ((left, "auprc"), (right, "enrichment")):
+                _draw_point(ax, of_row.loc[predictor], value, y)
+
+
 def _look(predictor: str) -> tuple:
-    return _LOOK.get(predictor, (shorten(words(predictor), 28), ORANGE, "v"))
+    return _LOOK.get(predictor, (style.shorten(style.words(predictor), 28), style.ORANGE, "v"))
 
 
 def _draw_point(ax: Axes, row: pd.Series, value: str, y: float) -> None:

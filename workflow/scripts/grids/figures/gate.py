@@ -9,23 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from grids.analysis.statistics import equal_count_bins
-from grids.figures.scales import flags
-from grids.figures.style import (
-    BLUE,
-    DOUBLE_COLUMN,
-    GREY,
-    INK,
-    PALE,
-    beside,
-    colours_for,
-    empty_figure,
-    log_axis,
-    new_figure,
-    panel_title,
-    say,
-    shorten,
-    styled,
-)
+from grids.figures import style
+from grids.figures.scales import colours_for, flags
+from grids.figures.tasks import name_rows
 
 MOST_TYPES = 40
 MOST_TASKS = 30
@@ -34,12 +20,9 @@ MOST_BINS, FEWEST_PER_BIN = 6, 10
 NORMAL_95 = 1.959964
 
 
-@styled
+@style.styled
 def gate(
-    genes: pd.DataFrame,
-    tasks: pd.DataFrame,
-    threshold: float,
-    cell_types: Iterable[str] | None = None,
+    genes: pd.DataFrame, tasks: pd.DataFrame, threshold: float, cell_types: Iterable[str] | None = None
 ) -> Figure:
     """Top: genes that pass the quality gate, by cell type and by number of peaks. Bottom: the tasks' q-values.
 
@@ -64,7 +47,7 @@ def gate(
     """
     genes = genes[genes["passed_gate"].notna()]
     if genes.empty:
-        return empty_figure("no gene was judged by the quality gate")
+        return style.empty_figure("no gene was judged by the quality gate")
     judged = genes.assign(
         passes=flags(genes["passed_gate"]),
         is_tested=genes["p_value"].notna(),
@@ -84,7 +67,7 @@ def gate(
 
     colours = colours_for(genes, cell_types)
     heights = [max(1.6, 0.16 * len(shown) + 0.5), max(0.5, 0.13 * len(nearest) + 0.4)]
-    figure = new_figure(DOUBLE_COLUMN, sum(heights) + 0.7)
+    figure = style.new_figure(style.DOUBLE_COLUMN, sum(heights) + 0.7)
     grid = figure.add_gridspec(2, 2, width_ratios=[1, 1.1], height_ratios=heights)
     _draw_types(figure.add_subplot(grid[0, 0]), shown, colours, len(by_type))
     _draw_peaks(figure.add_subplot(grid[0, 1]), by_peaks, bins, int((code < 0).sum()))
@@ -113,82 +96,63 @@ def wilson_interval(n_passed: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np
 
 def _draw_types(ax: Axes, by_type: pd.DataFrame, colours: dict, n_all: int) -> None:
     rows = np.arange(len(by_type))
-    ax.barh(rows, by_type["n_all"], 0.7, facecolor="none", edgecolor=PALE, label="_all")
-    ax.barh(rows, by_type["n_tested"], 0.7, color=PALE, label="_tested")
-    used = [colours.get(name, GREY) for name in by_type.index]
+    ax.barh(rows, by_type["n_all"], 0.7, facecolor="none", edgecolor=style.PALE, label="_all")
+    ax.barh(rows, by_type["n_tested"], 0.7, color=style.PALE, label="_tested")
+    used = [colours.get(name, style.GREY) for name in by_type.index]
     ax.barh(rows, by_type["n_passed"], 0.7, color=used, label="_passed")
     for row, (passed, tested, size) in zip(rows, by_type.to_numpy(), strict=True):
-        beside(ax, row, f"{passed:,} of {tested:,}, {size - tested:,} untestable")
-    ax.set_yticks(rows, [shorten(name, 22) for name in by_type.index])
-    ax.tick_params(axis="y", length=0)
+        style.beside(ax, row, f"{passed:,} of {tested:,}, {size - tested:,} untestable")
+    name_rows(ax, [style.shorten(name, 22) for name in by_type.index])
+    ax.set_ylim(max(len(rows), 3) - 0.4, -0.6)
     hidden = n_all - len(by_type)
-    note = f"\n{hidden} further cell types with fewer passing genes are in the tables."
-    ax.set(
-        ylim=(max(len(rows), 3) - 0.4, -0.6),
-        xlabel="genes: untestable (outlined), tested (pale), passed (dark)" + note * (hidden > 0),
-    )
+    note = f"{hidden} further cell types with fewer passing genes are in the tables." * (hidden > 0)
+    ax.set_xlabel(style.lines("genes: untestable (outlined), tested (pale), passed (dark)", note))
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    panel_title(ax, "Genes that pass, by cell type")
+    style.panel_title(ax, "Genes that pass, by cell type")
 
 
 def _draw_peaks(ax: Axes, by_peaks: pd.DataFrame, bins: list[str], n_missing: int) -> None:
-    panel_title(ax, "Share that passes, by peaks in the window")
+    style.panel_title(ax, "Share that passes, by peaks in the window")
     if by_peaks.empty:
-        say(ax, "no gene could be tested, or the number of peaks is not known")
+        style.say(ax, "no gene could be tested, or the number of peaks is not known")
         return
     x = np.arange(len(bins))
     n_passed, n = by_peaks["sum"].to_numpy(), by_peaks["size"].to_numpy()
     low, high = wilson_interval(n_passed, n)
-    ax.vlines(x, 100 * low, 100 * high, color=BLUE, lw=1.0, label="_interval")
-    ax.plot(x, 100 * n_passed / n, "o", ms=4, color=BLUE, clip_on=False, label="_share")
+    ax.vlines(x, 100 * low, 100 * high, color=style.BLUE, lw=1.0, label="_interval")
+    ax.plot(x, 100 * n_passed / n, "o", ms=4, color=style.BLUE, clip_on=False, label="_share")
     for position, size in zip(x, n, strict=True):
-        ax.annotate(
-            f"{size:,}",
-            (position, 1),
-            (0, -1),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            ha="center",
-            va="top",
-            fontsize=5.5,
-            color=GREY,
-        )
+        units = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+        looks = {"ha": "center", "va": "top", "fontsize": 5.5, "color": style.GREY}
+        ax.annotate(f"{size:,}", (position, 1), (0, -1), **units, **looks)
     ax.set_xticks(x, bins, rotation=40, ha="right", rotation_mode="anchor")
-    missing = f"\n{n_missing:,} without a number of peaks are left out." * (n_missing > 0)
-    ax.set(
-        xlim=(-0.6, len(bins) - 0.4),
-        ylim=(0, 1.15 * max(5.0, 100 * high.max())),
-        xlabel="peaks in the window (grey: genes tested)" + missing,
-        ylabel="% of genes that pass",
-    )
-    ax.axhline(0, color=INK, lw=0.4)
+    missing = f"{n_missing:,} without a number of peaks are left out." * (n_missing > 0)
+    ax.set(xlim=(-0.6, len(bins) - 0.4), ylim=(0, 1.15 * max(5.0, 100 * high.max())))
+    ax.set_xlabel(style.lines("peaks in the window (grey: genes tested)", missing))
+    ax.set_ylabel("% of genes that pass")
+    ax.axhline(0, color=style.INK, lw=0.4)
 
 
 def _draw_tasks(
     ax: Axes, tasks: pd.DataFrame, threshold: float, colours: dict, n_asked: int, n_tested: int
 ) -> None:
     """q-values of the tasks, smallest first; filled where the task passes."""
-    panel_title(ax, "The tasks: q-value that the window tells nothing")
+    style.panel_title(ax, "The tasks: q-value that the window tells nothing")
     untestable = f"{n_asked - n_tested:,} of {n_asked:,} tasks could not be tested" * (n_tested < n_asked)
     if tasks.empty:
-        say(ax, untestable or "no tasks")
+        style.say(ax, untestable or "no tasks")
         return
     rows, q = np.arange(len(tasks)), np.maximum(tasks["q_value"].to_numpy(float), SMALLEST_Q)
     for row, value, cell_type, passes in zip(rows, q, tasks["cell_type"], tasks["passes"], strict=True):
-        colour = colours.get(cell_type, GREY)
-        ax.plot(
-            value, row, "o", ms=4, mec=colour, mfc=colour if passes else "none", clip_on=False, label="_task"
-        )
-    ax.axvline(threshold, color=INK, lw=0.6, ls="--", label="_threshold")
-    names = tasks["gene"].map(lambda gene: shorten(gene, 16)) + " · "
-    names += tasks["cell_type"].map(lambda name: shorten(name, 22))
-    ax.set_yticks(rows, names)
-    ax.tick_params(axis="y", length=0)
+        colour = colours.get(cell_type, style.GREY)
+        looks = {"ms": 4, "mec": colour, "mfc": colour if passes else "none"}
+        ax.plot(value, row, "o", clip_on=False, label="_task", **looks)
+    ax.axvline(threshold, color=style.INK, lw=0.6, ls="--", label="_threshold")
+    names = tasks["gene"].map(lambda gene: style.shorten(gene, 16)) + " · "
+    names += tasks["cell_type"].map(lambda name: style.shorten(name, 22))
+    name_rows(ax, list(names))
     hidden = f"{n_tested - len(tasks):,} with larger q-values are in the tables" * (n_tested > len(tasks))
     notes = "; ".join(note for note in (untestable, hidden) if note)
-    log_axis(ax.xaxis, min(q.min(), threshold), 1)
-    ax.set(
-        xlim=(min(q.min(), threshold) / 2, 1.3),
-        ylim=(len(tasks) - 0.4, -0.6),
-        xlabel=f"q-value (filled: passes; dashed: {threshold:g})" + f"\n{notes}." * bool(notes),
-    )
+    style.log_axis(ax.xaxis, min(q.min(), threshold), 1)
+    ax.set_xlim(min(q.min(), threshold) / 2, 1.3)
+    ax.set_xlabel(f"q-value (filled: passes; dashed: {threshold:g})" + f"\n{notes}." * bool(notes))

@@ -1,36 +1,50 @@
 """Gene models of a stretch of a chromosome: exons, strand, and labels that do not collide."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from grids.figures.style import GREY, INK, VERMILLION, shorten
+from grids.figures import style
 
+WIDTH = 5.6  # inches of a stretch on paper, approximately
 FONT_SIZE = 5.5
 ROW_HEIGHT = 0.2  # inches
 BODY = 0.3  # height of an exon, in rows
 
 
-def place_genes(
-    genes: pd.DataFrame, low: int, high: int, tss: int, explained: str, width: float, max_rows: int = 6
-) -> pd.DataFrame:
-    """Rows for the genes of a view, so that neither bodies nor labels overlap.
+@dataclass(frozen=True)
+class Stretch:
+    """The part of a chromosome around the TSS of the explained gene that a view shows, 0-based half-open."""
 
-    Genes are placed from the TSS outwards; those that fit into no row are left out.
+    gene: str
+    chromosome: str
+    tss: int
+    low: int
+    high: int
+
+    @property
+    def bp_per_inch(self) -> float:
+        return (self.high - self.low) / WIDTH
+
+    def holds(self, places: pd.DataFrame) -> pd.Series:
+        """True in rows of a table with ``chromosome start end`` that lie in the stretch, or reach into it."""
+        same = places["chromosome"] == self.chromosome
+        return same & (places["end"] > self.low) & (places["start"] < self.high)
+
+
+def place_genes(genes: pd.DataFrame, stretch: Stretch, max_rows: int = 6) -> pd.DataFrame:
+    """Rows for the genes of a stretch, so that neither bodies nor labels overlap.
+
+    Genes are placed from the TSS outwards, the explained one first; those that fit into no row are left out.
 
     Parameters
     ----------
     genes : DataFrame
-        ``gene start end strand ...`` of the view's chromosome; those outside of the view are ignored.
-    low, high : int
-        The view, 0-based half-open.
-    tss : int
-        The explained gene's TSS.
-    explained : str
-        The explained gene, placed first.
-    width : float
-        Width of the view in inches.
+        ``gene chromosome start end strand ...``; those outside of the stretch are ignored.
+    stretch : Stretch
     max_rows : int
 
     Returns
@@ -38,22 +52,22 @@ def place_genes(
     DataFrame
         The genes that fit, with ``row`` (0 on top), ``label`` and ``label_start`` (position of its left end).
     """
-    seen = genes[(genes["end"] > low) & (genes["start"] < high)].copy()
+    low, high = stretch.low, stretch.high
+    seen = genes[stretch.holds(genes)].copy()
     middle = seen[["start", "end"]].clip(low, high).mean(axis=1)
-    seen["order"] = (middle - tss).abs().where(seen["gene"] != explained, -1.0)
+    seen["order"] = (middle - stretch.tss).abs().where(seen["gene"] != stretch.gene, -1.0)
     seen = seen.sort_values(["order", "gene"], kind="stable")
-    per_inch = (high - low) / width
-    gap = 0.05 * per_inch
+    gap = 0.05 * stretch.bp_per_inch
     free: list[list[tuple[float, float]]] = [[] for _ in range(max_rows)]
     placed = []
     for gene in seen.itertuples(index=False):
         label = strand_label(gene.gene, gene.strand)
-        length = 0.68 * FONT_SIZE / 72 * len(label) * per_inch * (1.15 if gene.gene == explained else 1)
+        length = 0.68 * FONT_SIZE / 72 * len(label) * stretch.bp_per_inch
+        length *= 1.15 if gene.gene == stretch.gene else 1
         at = float(np.clip(gene.start, low, max(low, high - length)))
         left, right = min(max(gene.start, low), at) - gap, max(min(gene.end, high), at + length) + gap
-        row = next(
-            (r for r, taken in enumerate(free) if all(right <= a or left >= b for a, b in taken)), None
-        )
+        fits = (r for r, taken in enumerate(free) if all(right <= a or left >= b for a, b in taken))
+        row = next(fits, None)
         if row is not None:
             free[row].append((left, right))
             placed.append({**gene._asdict(), "row": row, "label": label, "label_start": at})
@@ -62,29 +76,25 @@ def place_genes(
 
 def strand_label(gene: str, strand: object) -> str:
     """The gene's name with an arrow in the direction of transcription."""
-    name = shorten(gene, 18)
+    name = style.shorten(gene, 18)
     return {"+": f"{name} →", "-": f"← {name}"}.get(str(strand), name)
 
 
-def draw_genes(ax: Axes, placed: pd.DataFrame, explained: str, low: int, high: int, width: float) -> None:
+def draw_genes(ax: Axes, placed: pd.DataFrame, stretch: Stretch) -> None:
     """Draw the placed genes: exons as blocks, introns as a line with arrow heads, names above.
 
     Parameters
     ----------
     ax : Axes
     placed : DataFrame
-        From :func:`place_genes`; `exon_starts` and `exon_ends` are comma lists or missing.
-    explained : str
-        Drawn in colour and bold.
-    low, high : int
-        The view.
-    width : float
-        Width of the view in inches.
+        From :func:`place_genes`; `exon_starts` and `exon_ends` are comma lists or missing. The explained gene is
+        drawn in colour and bold.
+    stretch : Stretch
     """
-    per_inch = (high - low) / width
+    low, high, per_inch = stretch.low, stretch.high, stretch.bp_per_inch
     for gene in placed.itertuples(index=False):
-        own = gene.gene == explained
-        colour = VERMILLION if own else INK if isinstance(gene.exon_starts, str) else GREY
+        own = gene.gene == stretch.gene
+        colour = style.VERMILLION if own else style.INK if isinstance(gene.exon_starts, str) else style.GREY
         start, end = max(gene.start, low), min(gene.end, high)
         ax.plot([start, end], [gene.row] * 2, color=colour, lw=0.7, solid_capstyle="butt")
         if gene.strand in ("+", "-") and end - start > 0.16 * per_inch:
@@ -93,17 +103,9 @@ def draw_genes(ax: Axes, placed: pd.DataFrame, explained: str, low: int, high: i
             ax.plot(heads, np.full(len(heads), gene.row), marker, ms=1.9, mew=0, color=colour)
         for block_start, block_end in blocks(gene):
             if block_end > low and block_start < high:
-                ax.add_patch(
-                    Rectangle(
-                        (max(block_start, low), gene.row - BODY / 2),
-                        min(block_end, high) - max(block_start, low),
-                        BODY,
-                        facecolor=colour,
-                        edgecolor=colour,
-                        lw=0.4,
-                        label=f"_exon {gene.gene}",
-                    )
-                )
+                left, right = max(block_start, low), min(block_end, high)
+                looks = {"facecolor": colour, "edgecolor": colour, "lw": 0.4, "label": f"_exon {gene.gene}"}
+                ax.add_patch(Rectangle((left, gene.row - BODY / 2), right - left, BODY, **looks))
         ax.text(
             gene.label_start,
             gene.row - 0.28,
@@ -111,7 +113,7 @@ def draw_genes(ax: Axes, placed: pd.DataFrame, explained: str, low: int, high: i
             ha="left",
             va="bottom",
             fontsize=FONT_SIZE,
-            color=colour if own else INK,
+            color=colour if own else style.INK,
             fontweight="bold" if own else "normal",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.2},
         )

@@ -7,32 +7,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
+from grids.figures import style
 from grids.figures.scales import HEAT_COLOURS, SIGNIFICANT, fold, heat_bar, index_words, ink_on, symmetric
-from grids.figures.style import (
-    GREY,
-    INK,
-    PALE,
-    empty_figure,
-    forced_key,
-    legend_outside,
-    mark_forced_panel,
-    panel_title,
-    small_multiples,
-    styled,
-)
-from grids.figures.tasks import KEY, full_sets, not_shown, task_labels
-from grids.io.tables import is_forced
+from grids.figures.tasks import ShownTasks, forced_key, full_sets, head_panel
+from grids.io.tables import TASK_KEYS
 
 COLUMNS = 5
 # As the classes are coloured: blue where members back each other up.
 COLOURS = HEAT_COLOURS.reversed()
 MOST_WITH_STARS = 40
+INTERACTION = "interaction: effect of both − of one − of the other (natural log)"
 PANEL_POINTS = 72.0  # width of a panel's matrix, approximately
 
 
-@styled
+@style.styled
 def interactions(pairs: pd.DataFrame, members: pd.DataFrame, max_tasks: int = 30) -> Figure:
     """One small matrix per task: the interaction of each pair of members on the log scale.
 
@@ -51,39 +40,31 @@ def interactions(pairs: pd.DataFrame, members: pd.DataFrame, max_tasks: int = 30
         One colour scale for all panels. Star: q below 0.05; sets of more than 40 members have none, the title counts.
     """
     if pairs.empty:
-        return empty_figure("no pairs: no analysed set has two members")
+        return style.empty_figure("no pairs: no analysed set has two members")
     pairs = full_sets(pairs)
-    size = pairs["interaction_log"].abs().groupby([pairs[c] for c in KEY], dropna=False, sort=False).max()
-    tasks = size.rename("size").reset_index()
+    sizes = pairs.assign(size=pairs["interaction_log"].abs()).groupby(TASK_KEYS, dropna=False, sort=False)
+    tasks = sizes["size"].max().reset_index()
     tasks = tasks.sort_values(["size", "cell_type", "gene"], ascending=[False, True, True], kind="stable")
-    tasks = tasks.reset_index(drop=True)
-    labels = task_labels(tasks, limit=44)
-    shown = tasks.head(max_tasks)
-    keys = list(shown[KEY].itertuples(index=False, name=None))
-    parts = dict(iter(pairs.groupby(KEY, dropna=False, sort=False)))
-    ranks = {
-        key: part.set_index("peak")["rank"] for key, part in full_sets(members).groupby(KEY, dropna=False)
-    }
-    norm, extend = symmetric(np.concatenate([parts[key]["interaction_log"] for key in keys]))
+    shown = ShownTasks.of(pairs, tasks, max_tasks)
+    of_task = full_sets(members).groupby(TASK_KEYS, dropna=False)
+    ranks = {key: part.set_index("peak")["rank"] for key, part in of_task}
+    norm, extend = symmetric(np.concatenate([part["interaction_log"] for part in shown.parts]))
 
-    forced = [is_forced(parts[key]).any() for key in keys]
-    figure, axes = small_multiples(len(shown), COLUMNS, 1.75, 1.0)
-    for i, (ax, key) in enumerate(zip(axes, keys, strict=True)):
-        interaction, q, names = pair_matrices(parts[key], ranks.get(key))
+    figure, axes = style.small_multiples(len(shown), COLUMNS, 1.75, 1.0)
+    for ax, (task, part) in zip(axes, shown, strict=True):
+        interaction, q, names = pair_matrices(part, ranks.get(tuple(task[TASK_KEYS])))
         _draw(ax, interaction, q, names, norm)
-        mark_forced_panel(ax, forced[i])
-        gene, rest = labels[i].split(" · ", 1)
-        panel_title(ax, f"{gene}\n{rest}\n{_summary(q)}", fontsize=6)
+        head_panel(ax, task, _summary(q))
     figure.supylabel("member (rank)", fontsize=7)
     bar = heat_bar(figure, axes, norm, COLOURS, extend, pad=0.02)
-    label = _bar_label(shown["direction"], not_shown(len(tasks), len(shown)))
+    below, above = index_words(shown.tasks["direction"])
+    label = style.lines(INTERACTION, f"← {below}      {above} →", shown.left_out)
     bar.set_label(fold(label, figure.get_figwidth()))
     key = [
-        Line2D([], [], ls="", marker="*", ms=5, color=INK),
-        Line2D([], [], ls="", marker="s", ms=5, color=PALE),
+        style.mark(f"q < {SIGNIFICANT:g}", "*", ms=5, color=style.INK),
+        style.mark("missing", "s", ms=5, color=style.PALE),
     ]
-    handles, words = forced_key(any(forced))
-    legend_outside(figure, [*key, *handles], [f"q < {SIGNIFICANT:g}", "missing", *words], side="upper")
+    style.legend_outside(figure, [*key, *forced_key(shown.tasks["forced"])], side="upper")
     return figure
 
 
@@ -125,20 +106,14 @@ def _summary(q: np.ndarray) -> str:
     return f"{(q < SIGNIFICANT).sum():,} of {judged:,} pairs q < {SIGNIFICANT:g}"
 
 
-def _bar_label(directions: pd.Series, note: str) -> str:
-    label = "interaction: effect of both − of one − of the other (natural log)"
-    below, above = index_words(directions)
-    return f"{label}\n← {below}      {above} →" + f"\n{note}" * bool(note)
-
-
 def _draw(ax: Axes, interaction: np.ndarray, q: np.ndarray, labels: list[str], norm: Normalize) -> None:
     n = len(labels)
     missing = np.tril(~np.isfinite(interaction), -1)
     grey = np.where(missing, 1.0, np.nan)
-    ax.pcolormesh(grey, cmap=ListedColormap([PALE]), rasterized=n > MOST_WITH_STARS, label="_missing")
+    ax.pcolormesh(grey, cmap=ListedColormap([style.PALE]), rasterized=n > MOST_WITH_STARS, label="_missing")
     ax.pcolormesh(interaction, cmap=COLOURS, norm=norm, rasterized=n > MOST_WITH_STARS, label="_interaction")
     corners = np.repeat(np.arange(n + 1), 2)
-    ax.plot(corners[1:-2], corners[2:-1], color=GREY, lw=0.4, clip_on=False, label="_outline")
+    ax.plot(corners[1:-2], corners[2:-1], color=style.GREY, lw=0.4, clip_on=False, label="_outline")
     row, column = np.nonzero((q < SIGNIFICANT) & (n <= MOST_WITH_STARS))
     colours = ink_on(COLOURS(norm(interaction[row, column])))
     size = min(5.0, 0.8 * PANEL_POINTS / n)
@@ -150,4 +125,4 @@ def _draw(ax: Axes, interaction: np.ndarray, q: np.ndarray, labels: list[str], n
     ax.set(xlim=(0, n - 1), ylim=(n, 1))
     ax.set_box_aspect(1)
     for side in ("left", "bottom"):
-        ax.spines[side].set_color(GREY)
+        ax.spines[side].set_color(style.GREY)

@@ -9,29 +9,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from grids.figures.style import (
-    GREY,
-    INK,
-    PALE,
-    colours_for,
-    empty_figure,
-    few_ticks,
-    forced_key,
-    legend_outside,
-    mark_forced_panel,
-    number,
-    panel_title,
-    reach,
-    small_multiples,
-    styled,
-)
-from grids.figures.tasks import KEY, full_sets, not_shown, strongest_first, task_labels
-from grids.io.tables import is_forced
+from grids.figures import style
+from grids.figures.scales import colours_for
+from grids.figures.tasks import ShownTasks, forced_key, full_sets, head_panel, strongest_first
+from grids.io.tables import TASK_KEYS
 
 COLUMNS = 5
 
 
-@styled
+@style.styled
 def knock_down(changes: pd.DataFrame, max_tasks: int = 30, cell_types: Iterable[str] | None = None) -> Figure:
     """One small panel per task: joint change along the nested set, single knock-outs, and their sum.
 
@@ -51,36 +37,27 @@ def knock_down(changes: pd.DataFrame, max_tasks: int = 30, cell_types: Iterable[
         log-expression). A curve below the line: the members back each other up.
     """
     if changes.empty:
-        return empty_figure("no knock-down curves: no set was analysed")
+        return style.empty_figure("no knock-down curves: no set was analysed")
     full = full_sets(changes).sort_values("n_closed", kind="stable")
-    tasks = strongest_first(full.groupby(KEY, dropna=False, sort=False).tail(1))
-    labels = task_labels(tasks, limit=44)
-    shown = tasks.head(max_tasks)
+    whole = full.groupby(TASK_KEYS, dropna=False, sort=False).tail(1)
+    shown = ShownTasks.of(full, strongest_first(whole), max_tasks)
     colours = colours_for(changes, cell_types)
-    parts = dict(iter(full.groupby(KEY, dropna=False, sort=False)))
 
-    forced = is_forced(shown)
-    figure, axes = small_multiples(len(shown), COLUMNS, 1.5, 0.6)
-    for ax, (index, task) in zip(axes, shown.iterrows(), strict=True):
-        part = parts[tuple(task[column] for column in KEY)]
+    figure, axes = style.small_multiples(len(shown), COLUMNS, 1.5, 0.6)
+    for ax, (task, part) in zip(axes, shown, strict=True):
         singles = sum_of_singles(part)
         _draw(ax, part, singles, colours[str(task["cell_type"])])
-        mark_forced_panel(ax, forced[index])
-        gene, rest = labels[index].split(" · ", 1)
-        both = f"joint {_short(task['log_change'])}, Σ {_short(singles[-1])}"
-        panel_title(ax, f"{gene}\n{rest}\n{both}", fontsize=6)
+        head_panel(ax, task, f"joint {_short(task['log_change'])}, Σ {_short(singles[-1])}")
     figure.supylabel("change in mean\nlog-expression (natural log)", fontsize=7)
-    note = not_shown(len(tasks), len(shown))
-    figure.supxlabel("members perturbed (nested, by rank)" + (f"\n{note}" if note else ""), fontsize=7)
+    figure.supxlabel(style.lines("members perturbed (nested, by rank)", shown.left_out), fontsize=7)
     key = [
-        Line2D([], [], color=GREY),
-        Patch(color=PALE),
-        Line2D([], [], ls="", marker="o", ms=4, mfc="white", mec=INK),
-        Line2D([], [], color=INK, ls="--", lw=0.8),
+        Line2D([], [], color=style.GREY, label="first k together"),
+        Patch(color=style.PALE, label="interval"),
+        style.mark("the k-th alone", ms=4, mfc="white", mec=style.INK),
+        Line2D([], [], color=style.INK, ls="--", lw=0.8, label="Σ singles: if they multiplied"),
+        *forced_key(shown.tasks["forced"]),
     ]
-    names = ["first k together", "interval", "the k-th alone", "Σ singles: if they multiplied"]
-    handles, words = forced_key(forced.any())
-    legend_outside(figure, [*key, *handles], [*names, *words], side="upper")
+    style.legend_outside(figure, key, side="upper")
     return figure
 
 
@@ -103,23 +80,20 @@ def sum_of_singles(part: pd.DataFrame) -> np.ndarray:
 
 def _short(change: float) -> str:
     """A change to a thousandth, for a title."""
-    return number(round(change, 3) + 0.0)
+    return style.number(round(change, 3) + 0.0)
 
 
 def _draw(ax: Axes, part: pd.DataFrame, singles: np.ndarray, colour) -> None:
-    n_closed = part["n_closed"].to_numpy(dtype=float)
-    change, low, high, single = (
-        part[column].to_numpy(dtype=float)
-        for column in ("log_change", "log_change_low", "log_change_high", "single_log_effect")
-    )
-    ax.axhline(0, color=INK, lw=0.4)
+    columns = ["n_closed", "log_change", "log_change_low", "log_change_high", "single_log_effect"]
+    n_closed, change, low, high, single = part[columns].to_numpy(dtype=float).T
+    ax.axhline(0, color=style.INK, lw=0.4)
     ax.fill_between(n_closed, low, high, color=colour, alpha=0.25, lw=0, label="_interval")
-    ax.plot(n_closed, singles, "--", color=INK, lw=0.8, zorder=3, label="_sum of singles")
-    many = {"ms": 1.3, "mew": 0, "color": INK}
-    few = {"ms": 2.6, "mew": 0.6, "mfc": "white", "mec": INK}
+    ax.plot(n_closed, singles, "--", color=style.INK, lw=0.8, zorder=3, label="_sum of singles")
+    many = {"ms": 1.3, "mew": 0, "color": style.INK}
+    few = {"ms": 2.6, "mew": 0.6, "mfc": "white", "mec": style.INK}
     ax.plot(n_closed, single, "o", label="_single", **(few if len(part) <= 33 else many))
     ax.plot(n_closed, change, color=colour, lw=1.2, label="_joint")
     ax.margins(x=0.04, y=0.1)
-    reach(ax, "y")
-    few_ticks(ax, x=5, y=4)
+    style.reach(ax, "y")
+    style.few_ticks(ax, x=5, y=4)
     ax.xaxis.get_major_locator().set_params(integer=True)

@@ -6,25 +6,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from grids.figures.style import (
-    DOUBLE_COLUMN,
-    GREY,
-    MODALITY_COLOURS,
-    colour_legend,
-    colours_for,
-    empty_figure,
-    legend_outside,
-    new_figure,
-    panel_title,
-    say,
-    styled,
-)
+from grids.figures import style
+from grids.figures.scales import cell_type_key, colours_for
 
 MAPPINGS = {"before": "before mapping", "after": "after mapping"}
-MODALITY_NAMES = {"rna": "RNA", "atac": "ATAC"}
 
 
-@styled
+@style.styled
 def latent_umap(latent: pd.DataFrame, cell_types: Iterable[str] | None = None) -> Figure:
     """Two by two: before and after mapping (rows), coloured by modality and by cell type (columns).
 
@@ -41,12 +29,13 @@ def latent_umap(latent: pd.DataFrame, cell_types: Iterable[str] | None = None) -
         Cells are drawn in a shuffled order, so that neither modality covers the other.
     """
     if latent.empty:
-        return empty_figure("no latent states to show")
+        return style.empty_figure("no latent states to show")
     by_type = colours_for(latent, cell_types)
     by_modality = {
-        name: MODALITY_COLOURS.get(name, GREY) for name in dict.fromkeys(latent["modality"].astype(str))
+        name: style.MODALITY_COLOURS.get(name, style.GREY)
+        for name in dict.fromkeys(latent["modality"].astype(str))
     }
-    figure = new_figure(DOUBLE_COLUMN, 6.2)
+    figure = style.new_figure(style.DOUBLE_COLUMN, 6.2)
     axes = figure.subplots(2, 2)
     columns = (("modality", by_modality, "by modality"), ("cell_type", by_type, "by cell type"))
     for row, (mapping, name) in zip(axes, MAPPINGS.items(), strict=True):
@@ -55,23 +44,15 @@ def latent_umap(latent: pd.DataFrame, cell_types: Iterable[str] | None = None) -
         size = float(np.clip(9000 / max(len(cells), 1), 0.5, 8))
         for ax, (column, colours, how) in zip(row, columns, strict=True):
             if cells.empty:
-                say(ax, f"no cells {name}")
+                style.say(ax, f"no cells {name}")
                 continue
-            ax.scatter(
-                cells["umap_1"],
-                cells["umap_2"],
-                s=size,
-                lw=0,
-                alpha=0.7,
-                rasterized=True,
-                c=[colours[str(value)] for value in cells[column]],
-                label=f"_{mapping} {column}",
-            )
-            panel_title(ax, f"{name}, {how}")
+            looks = {"s": size, "lw": 0, "alpha": 0.7, "rasterized": True, "label": f"_{mapping} {column}"}
+            own = [colours[str(value)] for value in cells[column]]
+            ax.scatter(cells["umap_1"], cells["umap_2"], c=own, **looks)
+            style.panel_title(ax, f"{name}, {how}")
             ax.set(xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2")
             ax.set_aspect("equal", adjustable="datalim")
-    named = {MODALITY_NAMES.get(name, name): colour for name, colour in by_modality.items()}
-    axes[0, 0].legend(**colour_legend(named), loc="best", frameon=True, framealpha=0.8, edgecolor="none")
-    present = {name: by_type[name] for name in by_type if (latent["cell_type"] == name).any()}
-    legend_outside(figure, **colour_legend(present, limit=40))
+    key = [style.mark(style.words(name), ms=4, color=by_modality[name]) for name in by_modality]
+    axes[0, 0].legend(handles=key, loc="best", frameon=True, framealpha=0.8, edgecolor="none")
+    style.legend_outside(figure, cell_type_key(by_type, latent["cell_type"].dropna(), limit=40))
     return figure

@@ -2,12 +2,14 @@
 
 import math
 import textwrap
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
@@ -15,52 +17,68 @@ from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from grids.analysis.contacts.contact_map import ContactMap, describe_values
+from grids.figures import style
 from grids.figures.contact_triangle import draw_contacts, draw_tads
-from grids.figures.gene_models import ROW_HEIGHT, draw_genes, place_genes
-from grids.figures.scales import flags
-from grids.figures.style import (
-    DOUBLE_COLUMN,
-    EFFECT_COLOURS,
-    FORCED_WORDS,
-    GREY,
-    INK,
-    LEAST_REACH,
-    PALE,
-    cell_type_colours,
-    effect_number,
-    empty_figure,
-    mark_forced_panel,
-    new_figure,
-    number,
-    shorten,
-    styled,
-    thousands,
-)
-from grids.figures.tasks import KEY, full_sets
+from grids.figures.gene_models import ROW_HEIGHT, WIDTH, Stretch, draw_genes, place_genes
+from grids.figures.scales import cell_type_colours, flags
+from grids.figures.tasks import FORCED_WORDS, full_sets, mark_forced_panel
 from grids.io.errors import InputError, listing
-from grids.io.tables import is_forced
+from grids.io.tables import TASK_KEYS, is_forced
 
-WIDTH = 5.6  # inches of the view itself, approximately
 DEFAULT_WINDOW_BP = 500_000
 MAX_RANKS = 16
 TRIANGLE_HEIGHT = WIDTH / 4  # the TSS in the middle, its farthest contacts on top: 45 degrees
 
 
-@styled
+@dataclass(frozen=True)
+class Locus:
+    """What is known of the surroundings of genes.
+
+    Parameters
+    ----------
+    genes : DataFrame
+        ``gene chromosome start end strand tss exon_starts exon_ends``, 0-based half-open.
+    windows : DataFrame
+        ``gene distance_to_tss_bp ...``; the farthest peak of a gene's window sets the width of its view.
+    accessibility : DataFrame
+        ``peak chromosome start end`` and one column per cell type: share of cells with the peak open.
+    contacts : ContactMap, optional
+        Contacts of the stretch are drawn above the arcs; a ring marks the contact of each member with the TSS.
+    tads : DataFrame, optional
+        `chromosome start end`: the TADs of the stretch are drawn above the arcs, the gene's TAD filled.
+    """
+
+    genes: pd.DataFrame
+    windows: pd.DataFrame
+    accessibility: pd.DataFrame
+    contacts: ContactMap | None = None
+    tads: pd.DataFrame | None = None
+
+    def around(self, gene: str) -> Stretch | None:
+        """The window around a gene's TSS, cut at the chromosome's start and at the last thing known on it."""
+        found = self.genes[self.genes["gene"] == gene]
+        if found.empty or pd.isna(found["tss"].iloc[0]):
+            return None
+        tss, chromosome = int(found["tss"].iloc[0]), found["chromosome"].iloc[0]
+        distances = self.windows.loc[self.windows["gene"] == gene, "distance_to_tss_bp"]
+        reach = float(distances.abs().max()) if len(distances) else float(DEFAULT_WINDOW_BP)
+        reach = max(math.ceil(reach / 10_000) * 10_000, 10_000)
+        tables = (self.accessibility, self.genes)
+        ends = [table.loc[table["chromosome"] == chromosome, "end"].max() for table in tables]
+        last = max([int(end) for end in ends if pd.notna(end)] + [tss + 1])
+        return Stretch(
+            gene, chromosome, tss, max(0, tss - reach), min(tss + reach, max(last, tss + reach // 10))
+        )
+
+
+@style.styled
 def locus_view(
     task: tuple[str, str],
     sets: pd.DataFrame,
-    genes: pd.DataFrame,
-    windows: pd.DataFrame,
-    accessibility: pd.DataFrame,
-    direction: str | None = None,
-    method: str | None = None,
-    surrogate: str | None = None,
-    max_types: int = 8,
+    locus: Locus,
     alternatives: pd.DataFrame | None = None,
+    max_types: int = 8,
     max_alternatives: int = 6,
-    contacts: ContactMap | None = None,
-    tads: pd.DataFrame | None = None,
 ) -> Figure:
     """One task's set in its locus; members elsewhere in the genome are listed below.
 
@@ -69,24 +87,13 @@ def locus_view(
     task : (cell type, gene)
     sets : DataFrame
         ``sets.tsv``; the largest set of the task is shown.
-    genes : DataFrame
-        ``gene chromosome start end strand tss exon_starts exon_ends``, 0-based half-open.
-    windows : DataFrame
-        ``gene distance_to_tss_bp ...``; the farthest peak of the gene's window sets the width of the view.
-    accessibility : DataFrame
-        ``peak chromosome start end`` and one column per cell type: share of cells with the peak open.
-    direction, method, surrogate : str, optional
-        Which set, when the task has several.
-    max_types : int
-        At most so many thin tracks of other cell types.
+    locus : Locus
     alternatives : DataFrame, optional
         ``alternative_sets.tsv``: disjoint sets found when the members of the first were excluded.
+    max_types : int
+        At most so many thin tracks of other cell types.
     max_alternatives : int
-        At most so many of them, in the order in which they were found; a note counts the rest.
-    contacts : ContactMap, optional
-        Contacts of the stretch are drawn above the arcs; a ring marks the contact of each member with the TSS.
-    tads : DataFrame, optional
-        `chromosome start end`: the TADs of the stretch are drawn above the arcs, the gene's TAD filled.
+        At most so many alternative sets, in the order in which they were found; a note counts the rest.
 
     Returns
     -------
@@ -98,97 +105,59 @@ def locus_view(
     Raises
     ------
     InputError
-        The task has several sets and `direction`, `method`, `surrogate` do not choose one.
+        The task has several sets, of several directions, methods or surrogates.
     """
-    cell_type, name = task
-    members = _one_set(task, sets, {"direction": direction, "method": method, "surrogate": surrogate})
-    found = genes[genes["gene"] == name]
+    cell_type, gene = task
+    members = _one_set(task, sets)
     if members.empty:
-        return empty_figure(f"no set was found for {shorten(name)} in {shorten(cell_type)}")
-    if found.empty or pd.isna(found["tss"].iloc[0]):
-        return empty_figure(f"{shorten(name)} has no position: its locus cannot be drawn")
-    gene = found.iloc[0]
-    tss, chromosome = int(gene["tss"]), gene["chromosome"]
-    peaks = accessibility[accessibility["chromosome"] == chromosome]
-    local_genes = genes[genes["chromosome"] == chromosome]
-    low, high = _view(tss, windows.loc[windows["gene"] == name, "distance_to_tss_bp"], peaks, local_genes)
-    peaks = peaks[(peaks["end"] > low) & (peaks["start"] < high)]
-    inside = (members["chromosome"] == chromosome) & (members["end"] > low) & (members["start"] < high)
-
-    placed = place_genes(local_genes, low, high, tss, name, WIDTH)
-    types = [c for c in accessibility.columns if c not in ("peak", "chromosome", "start", "end")]
+        return style.empty_figure(f"no set was found for {style.shorten(gene)} in {style.shorten(cell_type)}")
+    stretch = locus.around(gene)
+    if stretch is None:
+        return style.empty_figure(f"{style.shorten(gene)} has no position: its locus cannot be drawn")
+    inside, outside = members[stretch.holds(members)], members[~stretch.holds(members)]
+    peaks = locus.accessibility[stretch.holds(locus.accessibility)]
+    types = [c for c in peaks.columns if c not in ("peak", "chromosome", "start", "end")]
     others = [c for c in types if c != cell_type]
-    notes = _notes(
-        members[~inside], chromosome, len(others) - max_types, _n_seen(local_genes, low, high) - len(placed)
-    )
-    found_instead = _alternatives(alternatives, members)
-    shown_instead = found_instead[:max_alternatives]
-    notes += _alternative_notes(shown_instead, len(found_instead) - len(shown_instead), peaks)
-    n_rows = int(placed["row"].max()) + 1
-    n_thin = min(len(others), max_types)
-    above = [TRIANGLE_HEIGHT] * (contacts is not None) + [0.16] * (tads is not None)
-    heights = [*above, 1.25, *[0.12] * len(shown_instead), 0.6, *[0.17] * n_thin, ROW_HEIGHT * n_rows + 0.12]
-    figure = new_figure(DOUBLE_COLUMN, sum(heights) + 0.75 + 0.11 * notes.count("\n"))
-    figure.get_layout_engine().set(h_pad=0.015, hspace=0)
-    grid = figure.add_gridspec(len(heights), 2, height_ratios=heights, width_ratios=[1, 0.014])
-    arcs = len(above)
-    axes = [figure.add_subplot(grid[arcs, 0])]
-    axes += [figure.add_subplot(grid[i, 0], sharex=axes[0]) for i in range(arcs + 1, len(heights))]
-    top = [figure.add_subplot(grid[i, 0], sharex=axes[0]) for i in range(arcs)]
-    axes[0].set_xlim(low, high)
+    instead = _alternatives(alternatives, members)
+    placed = place_genes(locus.genes, stretch)
+    notes = [
+        *_notes_on_members(outside, stretch.chromosome),
+        *_note_on_rest(len(others) - max_types, "cell types are not shown"),
+        *_note_on_rest(
+            int(stretch.holds(locus.genes).sum()) - len(placed),
+            "genes of this stretch are not drawn for lack of room",
+        ),
+        *_notes_on_alternatives(instead, max_alternatives, peaks),
+    ]
+    others, instead = others[:max_types], instead[:max_alternatives]
 
-    scale = _draw_arcs(axes[0], members[inside], members, tss)
-    bar = figure.colorbar(scale, cax=figure.add_subplot(grid[arcs, 1]))
-    bar.set_label("effect in context\n(change in log-expression)", fontsize=6)
-    bar.outline.set_visible(False)
-    bar.locator = MaxNLocator(4)
-    bar.update_ticks()
-    if contacts is not None:
-        middles = members.loc[inside, ["start", "end"]].mean(axis=1).to_numpy()
-        mesh = draw_contacts(top[0], contacts, chromosome, low, high, tss, middles)
-        if mesh is not None:
-            bar = figure.colorbar(mesh, cax=figure.add_subplot(grid[0, 1]))
-            bar.set_label(
-                f"{describe_values(contacts)}\n{contacts.resolution_bp / 1e3:g}-kb bins", fontsize=6
-            )
-            bar.outline.set_visible(False)
-            bar.locator, bar.formatter = LogLocator(subs=(1, 3)), FuncFormatter(lambda x, _: thousands(x))
-            bar.minorticks_off()
-            bar.update_ticks()
-        _label(top[0], "contacts", fontsize=6)
-    if tads is not None:
-        draw_tads(top[-1], top[0] if contacts is not None else None, tads, chromosome, low, high, tss)
-        _label(top[-1], "TADs", fontsize=6)
-    tracks = axes[1 + len(shown_instead) : -1]
-    for ax, rows in zip(axes[1:], shown_instead, strict=False):
+    figure, axes = _lay_out(locus, len(instead), len(others), int(placed["row"].max()) + 1, len(notes))
+    (arcs,), (bottom,) = axes["arcs"], axes["genes"]
+    arcs.set_xlim(stretch.low, stretch.high)
+    scale = _draw_arcs(arcs, inside, members, stretch.tss)
+    triangle = None
+    for triangle in axes["contacts"]:
+        _draw_contacts(triangle, locus.contacts, stretch, inside)
+    for ax in axes["tads"]:
+        draw_tads(ax, triangle, locus.tads, stretch)
+        _label(ax, "TADs", fontsize=6)
+    for ax, rows in zip(axes["alternatives"], instead, strict=True):
         _draw_alternative(ax, rows, peaks)
-    _draw_tracks(tracks, peaks, [cell_type, *others[:n_thin]], types, members[inside], scale)
-    draw_genes(axes[-1], placed, name, low, high, WIDTH)
-    for ax in [*top, *axes]:
-        if ax not in top[: contacts is not None]:
-            ax.axvline(tss, color=GREY, lw=0.5, ls=":", zorder=0)
-        last = ax is axes[-1]
-        ax.tick_params(axis="x", bottom=last, labelbottom=last)
-        ax.spines["bottom"].set_visible(last)
-    axes[-1].spines["left"].set_visible(False)
-    axes[-1].set_yticks([])
-    _position_axis(axes[-1], chromosome, low, high, notes)
-    which, forced = members.iloc[0], is_forced(members).any()
-    mark_forced_panel(axes[0], forced, margin=0)
-    (top or axes)[0].set_title(
-        f"{shorten(name)} in {shorten(cell_type)}: {len(members)} peak{'s' * (len(members) != 1)} to "
-        f"{which['direction']} it, {int(inside.sum())} in view" + f"; {FORCED_WORDS}" * bool(forced),
-        loc="left",
-    )
+    _draw_tracks(axes["tracks"], peaks, [cell_type, *others], types, inside, scale)
+    draw_genes(bottom, placed, stretch)
+    _finish(axes, stretch, notes)
+    forced = is_forced(members).any()
+    mark_forced_panel(arcs, forced, margin=0)
+    top = [*axes["contacts"], *axes["tads"], arcs][0]
+    title = f"{style.shorten(gene)} in {style.shorten(cell_type)}: {len(members)} peak{'s' * (len(members) != 1)} to "
+    title += f"{members['direction'].iloc[0]} it, {len(inside)} in view" + f"; {FORCED_WORDS}" * bool(forced)
+    top.set_title(title, loc="left")
     return figure
 
 
-def _one_set(task: tuple[str, str], sets: pd.DataFrame, wanted: dict[str, str | None]) -> pd.DataFrame:
+def _one_set(task: tuple[str, str], sets: pd.DataFrame) -> pd.DataFrame:
     chosen = sets[(sets["cell_type"] == task[0]) & (sets["gene"] == task[1])]
-    for column, value in wanted.items():
-        if value is not None:
-            chosen = chosen[chosen[column] == value]
-    kinds = chosen[KEY].drop_duplicates()
+    kinds = chosen[TASK_KEYS].drop_duplicates()
     if len(kinds) > 1:
         several = listing(" / ".join(map(str, kind)) for kind in kinds.itertuples(index=False, name=None))
         raise InputError(
@@ -198,73 +167,118 @@ def _one_set(task: tuple[str, str], sets: pd.DataFrame, wanted: dict[str, str | 
     return full_sets(chosen).sort_values("rank") if len(chosen) else chosen
 
 
-def _view(tss: int, distances: pd.Series, peaks: pd.DataFrame, genes: pd.DataFrame) -> tuple[int, int]:
-    """The window around the TSS, cut at the chromosome's start and at the last thing known on it."""
-    reach = float(distances.abs().max()) if len(distances) else float(DEFAULT_WINDOW_BP)
-    reach = max(math.ceil(reach / 10_000) * 10_000, 10_000)
-    ends = [end for table in (peaks, genes) for end in [table["end"].max()] if pd.notna(end)]
-    last = max([int(end) for end in ends] + [tss + 1])
-    return max(0, tss - reach), min(tss + reach, max(last, tss + reach // 10))
+def _lay_out(
+    locus: Locus, n_alternatives: int, n_others: int, n_gene_rows: int, n_notes: int
+) -> tuple[Figure, dict[str, list[Axes]]]:
+    """The figure, and its axes from top to bottom by what they show; beside each is room for a colour bar."""
+    rows = [
+        *[("contacts", TRIANGLE_HEIGHT)] * (locus.contacts is not None),
+        *[("tads", 0.16)] * (locus.tads is not None),
+        ("arcs", 1.25),
+        *[("alternatives", 0.12)] * n_alternatives,
+        ("tracks", 0.6),
+        *[("tracks", 0.17)] * n_others,
+        ("genes", ROW_HEIGHT * n_gene_rows + 0.12),
+    ]
+    kinds, heights = zip(*rows, strict=True)
+    figure = style.new_figure(style.DOUBLE_COLUMN, sum(heights) + 0.75 + 0.11 * n_notes)
+    figure.get_layout_engine().set(h_pad=0.015, hspace=0)
+    grid = figure.add_gridspec(len(rows), 2, height_ratios=heights, width_ratios=[1, 0.014])
+    axes: dict[str, list[Axes]] = {
+        kind: [] for kind in ("contacts", "tads", "arcs", "alternatives", "tracks", "genes")
+    }
+    arcs = kinds.index("arcs")
+    for i in (*range(arcs, len(rows)), *range(arcs)):  # the others share the arcs' x axis
+        shared = axes["arcs"][0] if axes["arcs"] else None
+        axes[kinds[i]].append(figure.add_subplot(grid[i, 0], sharex=shared))
+    return figure, axes
 
 
-def _label(ax: Axes, text: str, **style) -> None:
+def _colour_bar(ax: Axes, scale: ScalarMappable, label: str) -> Colorbar:
+    """A colour bar right of an axes, in the second column of its grid."""
+    place = ax.get_subplotspec()
+    bar = ax.figure.colorbar(scale, cax=ax.figure.add_subplot(place.get_gridspec()[place.rowspan.start, 1]))
+    bar.set_label(label, fontsize=6)
+    bar.outline.set_visible(False)
+    return bar
+
+
+def _draw_contacts(ax: Axes, contacts: ContactMap, stretch: Stretch, inside: pd.DataFrame) -> None:
+    mesh = draw_contacts(ax, contacts, stretch, inside[["start", "end"]].mean(axis=1).to_numpy())
+    _label(ax, "contacts", fontsize=6)
+    if mesh is not None:
+        bar = _colour_bar(ax, mesh, f"{describe_values(contacts)}\n{contacts.resolution_bp / 1e3:g}-kb bins")
+        bar.locator, bar.formatter = LogLocator(subs=(1, 3)), FuncFormatter(lambda x, _: style.thousands(x))
+        bar.minorticks_off()
+        bar.update_ticks()
+
+
+def _finish(axes: dict[str, list[Axes]], stretch: Stretch, notes: list[str]) -> None:
+    """A line at the TSS, and one axis of positions at the bottom, with the notes below it."""
+    (bottom,) = axes["genes"]
+    for kind, of_kind in axes.items():
+        for ax in of_kind:
+            if kind != "contacts":
+                ax.axvline(stretch.tss, color=style.GREY, lw=0.5, ls=":", zorder=0)
+            ax.tick_params(axis="x", bottom=ax is bottom, labelbottom=ax is bottom)
+            ax.spines["bottom"].set_visible(ax is bottom)
+    bottom.spines["left"].set_visible(False)
+    bottom.set_yticks([])
+    bottom.xaxis.set_major_locator(MaxNLocator(6))
+    decimals = max(1, 1 - math.floor(math.log10((stretch.high - stretch.low) / 1e6)))
+    bottom.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1e6:.{decimals}f}"))
+    bottom.set_xlabel(f"position on {style.shorten(stretch.chromosome, 20)} (Mb)")
+    if notes:
+        _beside(
+            bottom, "\n".join(notes), (0, 0), (0, -26), fontsize=5.5, color=style.GREY, va="top", ha="left"
+        )
+
+
+def _label(ax: Axes, text: str, **looks) -> None:
     """A horizontal label left of the axes, between its tick labels."""
-    ax.annotate(
-        text,
-        (0, 0.5),
-        (-4, 0),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        ha="right",
-        va="center",
-        annotation_clip=False,
-        **style,
-    )
+    _beside(ax, text, (0, 0.5), (-4, 0), ha="right", va="center", **looks)
 
 
-def _n_seen(genes: pd.DataFrame, low: int, high: int) -> int:
-    return int(((genes["end"] > low) & (genes["start"] < high)).sum())
+def _beside(ax: Axes, text: str, place: tuple[float, float], offset: tuple[float, float], **looks) -> None:
+    """Words at a place in fractions of the axes, moved by so many points."""
+    units = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    ax.annotate(text, place, offset, annotation_clip=False, **units, **looks)
 
 
-def _notes(outside: pd.DataFrame, chromosome: str, n_types: int, n_genes: int) -> str:
+def _note_on_rest(n: int, words: str) -> list[str]:
+    return [f"{n} further {words}."] if n > 0 else []
+
+
+def _notes_on_members(outside: pd.DataFrame, chromosome: str) -> list[str]:
     lines = []
-    if len(outside):
-        same = outside[outside["chromosome"] == chromosome]
-        other = outside[outside["chromosome"] != chromosome]
-        for part, where in ((same, f"elsewhere on {chromosome}"), (other, "on other chromosomes")):
-            if len(part):
-                places = [
-                    f"{m.chromosome}:{m.start / 1e6:.2f} Mb ({m.rank}, {effect_number(m.log_effect_in_context)})"
-                    for m in part.itertuples(index=False)
-                ]
-                places = [place.replace(" ", "\u00a0") for place in places]  # not broken over lines
-                noun = "member" if len(part) == 1 else "members"
-                lead = f"{len(part)} {noun} {where} (rank, effect in context)"
-                lines += textwrap.wrap(f"{lead}: {listing(places, 8)}", 130)
-    if n_types > 0:
-        lines.append(f"{n_types} further cell types are not shown.")
-    if n_genes > 0:
-        lines.append(f"{n_genes} further genes of this stretch are not drawn for lack of room.")
-    return "".join(f"\n{line}" for line in lines)
+    same = outside[outside["chromosome"] == chromosome]
+    other = outside[outside["chromosome"] != chromosome]
+    for part, where in ((same, f"elsewhere on {chromosome}"), (other, "on other chromosomes")):
+        if len(part):
+            places = [
+                f"{m.chromosome}:{m.start / 1e6:.2f} Mb ({m.rank}, {style.effect_number(m.log_effect_in_context)})"
+                for m in part.itertuples(index=False)
+            ]
+            places = [place.replace(" ", "\u00a0") for place in places]  # not broken over lines
+            noun = "member" if len(part) == 1 else "members"
+            lead = f"{len(part)} {noun} {where} (rank, effect in context)"
+            lines += textwrap.wrap(f"{lead}: {listing(places, 8)}", 130)
+    return lines
 
 
 def _draw_arcs(ax: Axes, inside: pd.DataFrame, members: pd.DataFrame, tss: int) -> ScalarMappable:
     """Half ellipses from the TSS to each member in view; returns the colour scale of the effects."""
     effects = members["log_effect_in_context"].to_numpy(dtype=float)
-    strongest = max(float(np.nan_to_num(np.abs(effects)).max(initial=0.0)), LEAST_REACH)
-    scale = ScalarMappable(Normalize(-strongest, strongest), EFFECT_COLOURS)
+    strongest = max(float(np.nan_to_num(np.abs(effects)).max(initial=0.0)), style.LEAST_REACH)
+    scale = ScalarMappable(Normalize(-strongest, strongest), style.EFFECT_COLOURS)
+    bar = _colour_bar(ax, scale, "effect in context\n(change in log-expression)")
+    bar.locator = MaxNLocator(4)
+    bar.update_ticks()
     ax.set(ylim=(0, 1.12), yticks=[])
     ax.spines["left"].set_visible(False)
     _label(ax, "members", fontsize=6)
     if inside.empty:
-        ax.text(
-            0.5,
-            0.5,
-            "no member of the set lies in this stretch",
-            transform=ax.transAxes,
-            ha="center",
-            color=GREY,
-        )
+        style.write_inside(ax, "no member of the set lies in this stretch", va="baseline")
         return scale
     centre = (inside["start"].to_numpy(dtype=float) + inside["end"].to_numpy(dtype=float)) / 2
     effect = inside["log_effect_in_context"].to_numpy(dtype=float)
@@ -272,17 +286,10 @@ def _draw_arcs(ax: Axes, inside: pd.DataFrame, members: pd.DataFrame, tss: int) 
     height = 0.25 + 0.75 * np.sqrt(distance / max(distance.max(), 1))
     size = np.abs(np.nan_to_num(effect)) / strongest
     for i in np.argsort(size, kind="stable"):
-        colour = scale.to_rgba(effect[i]) if np.isfinite(effect[i]) else PALE
-        ax.add_patch(
-            PathPatch(
-                half_ellipse(tss, centre[i], height[i]),
-                facecolor="none",
-                edgecolor=colour,
-                lw=0.5 + 2.0 * size[i],
-                capstyle="butt",
-                label=f"_{inside['peak'].iloc[i]}",
-            )
-        )
+        colour = scale.to_rgba(effect[i]) if np.isfinite(effect[i]) else style.PALE
+        looks = {"facecolor": "none", "edgecolor": colour, "lw": 0.5 + 2.0 * size[i], "capstyle": "butt"}
+        path = half_ellipse(tss, centre[i], height[i])
+        ax.add_patch(PathPatch(path, label=f"_{inside['peak'].iloc[i]}", **looks))
     _number_arcs(ax, centre, tss, height, inside["rank"].to_numpy())
     return scale
 
@@ -305,15 +312,8 @@ def _number_arcs(ax: Axes, centre: np.ndarray, tss: int, height: np.ndarray, ran
             y = height[i] * np.sin(angle)
             if all(abs(x - a) > near or abs(y - b) > 0.1 for a, b in taken):
                 taken.append((x, y))
-                ax.text(
-                    x,
-                    y,
-                    f"{ranks[i]:.0f}",
-                    ha="center",
-                    va="center",
-                    fontsize=5,
-                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3},
-                )
+                box = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}
+                ax.text(x, y, f"{ranks[i]:.0f}", ha="center", va="center", fontsize=5, bbox=box)
                 break
 
 
@@ -321,30 +321,29 @@ def _alternatives(table: pd.DataFrame | None, members: pd.DataFrame) -> list[pd.
     """The rows of each alternative to the set, in the order in which they were found."""
     if table is None:
         return []
-    own = table[table["alternative"] > 0].merge(members[KEY].drop_duplicates(), on=KEY)
+    own = table[table["alternative"] > 0].merge(members[TASK_KEYS].drop_duplicates(), on=TASK_KEYS)
     return [rows for _, rows in own.groupby("alternative")]
 
 
-def _alternative_notes(shown: list[pd.DataFrame], n_hidden: int, peaks: pd.DataFrame) -> str:
+def _notes_on_alternatives(found: list[pd.DataFrame], n_shown: int, peaks: pd.DataFrame) -> list[str]:
     lines = []
-    if shown:
+    if shown := found[:n_shown]:
         inside = pd.concat(shown)["peak"].isin(peaks["peak"])
         out = f"; {(~inside).sum()} of their {len(inside)} members are out of view" * (not inside.all())
         lines.append(f"Alternative sets: % of the first set's effect, black where it reaches 90 %{out}.")
-    if n_hidden:
-        lines.append(f"{n_hidden} further alternative set{'s are' if n_hidden > 1 else ' is'} not shown.")
-    return "".join(f"\n{line}" for line in lines)
+    n_hidden = len(found) - len(shown)
+    return lines + _note_on_rest(n_hidden, f"alternative set{'s are' if n_hidden > 1 else ' is'} not shown")
 
 
 def _draw_alternative(ax: Axes, rows: pd.DataFrame, peaks: pd.DataFrame) -> None:
     """One tick per member in view."""
     number_of_set, share = rows["alternative"].iloc[0], rows["share_of_first"].iloc[0]
-    colour = INK if flags(rows["reaches_90_percent"]).all() else GREY
+    colour = style.INK if flags(rows["reaches_90_percent"]).all() else style.GREY
     here = peaks[peaks["peak"].isin(rows["peak"])]
     middle = (here["start"].to_numpy(dtype=float) + here["end"].to_numpy(dtype=float)) / 2
-    ax.axhline(0.5, color=PALE, lw=0.5, zorder=0)
+    ax.axhline(0.5, color=style.PALE, lw=0.5, zorder=0)
     ax.vlines(middle, 0.1, 0.9, color=colour, lw=1.2, label=f"_alternative {number_of_set}")
-    reached = f"{100 * share:.0f} %".replace("-", "−") if pd.notna(share) else number(share)
+    reached = f"{100 * share:.0f} %".replace("-", "−") if pd.notna(share) else style.number(share)
     _label(ax, f"alternative {number_of_set}: {reached}", fontsize=5.5, color=colour)
     ax.set(ylim=(0, 1), yticks=[])
     ax.spines["left"].set_visible(False)
@@ -365,7 +364,7 @@ def _draw_tracks(
     middle = (peaks["start"].to_numpy(dtype=float) + peaks["end"].to_numpy(dtype=float)) / 2
     for ax, name in zip(axes, shown, strict=True):
         first = ax is axes[0]
-        _label(ax, shorten(name, 16), fontsize=6, fontweight="bold" if first else "normal")
+        _label(ax, style.shorten(name, 16), fontsize=6, fontweight="bold" if first else "normal")
         for member in inside.itertuples(index=False):
             at = (member.start + member.end) / 2
             ax.axvline(at, color="#e6e6e6", lw=0.8, zorder=0)
@@ -373,46 +372,17 @@ def _draw_tracks(
         ax.set_yticks([0, top] if first else [], ["0", f"{top:.0f} %"] if first else [])
         ax.spines["left"].set_visible(first)
         if name not in peaks:
-            ax.text(
-                0.5, 0.5, "no accessibility", transform=ax.transAxes, ha="center", va="center", color=GREY
-            )
+            style.write_inside(ax, "no accessibility")
             continue
         heights = 100 * peaks[name].to_numpy(dtype=float)
         lines = [[(x, 0), (x, y)] for x, y in zip(middle, heights, strict=True)]
         own = LineCollection(lines, colors=[colours[name]], linewidths=0.9, capstyle="butt", label=f"_{name}")
         ax.add_collection(own, autolim=False)
-        ax.axhline(0, color=INK, lw=0.4)
+        ax.axhline(0, color=style.INK, lw=0.4)
         if first:
-            ax.text(
-                0.004,
-                0.98,
-                "% of cells with the peak open",
-                transform=ax.transAxes,
-                va="top",
-                fontsize=5,
-                color=GREY,
-            )
+            words = {"transform": ax.transAxes, "va": "top", "fontsize": 5, "color": style.GREY}
+            ax.text(0.004, 0.98, "% of cells with the peak open", **words)
             effect = dict(zip(inside["peak"], inside["log_effect_in_context"], strict=True))
             for x, y, peak in zip(middle, heights, peaks["peak"], strict=True):
                 if peak in effect and np.isfinite(effect[peak]):
                     ax.plot(x, y, "v", ms=3, mew=0, color=scale.to_rgba(effect[peak]), clip_on=False)
-
-
-def _position_axis(ax: Axes, chromosome: str, low: int, high: int, notes: str) -> None:
-    ax.xaxis.set_major_locator(MaxNLocator(6))
-    decimals = max(1, 1 - math.floor(math.log10((high - low) / 1e6)))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1e6:.{decimals}f}"))
-    ax.set_xlabel(f"position on {shorten(chromosome, 20)} (Mb)")
-    if notes:
-        ax.annotate(
-            notes.strip("\n"),
-            (0, 0),
-            (0, -26),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            fontsize=5.5,
-            color=GREY,
-            va="top",
-            ha="left",
-            annotation_clip=False,
-        )

@@ -7,33 +7,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from grids.figures import style
 from grids.figures.scales import flags
-from grids.figures.style import (
-    BLUE,
-    GREY,
-    INK,
-    LOG_CHANGE,
-    VERMILLION,
-    empty_figure,
-    few_ticks,
-    forced_key,
-    legend_outside,
-    mark_forced_panel,
-    panel_title,
-    reach,
-    small_multiples,
-    styled,
-)
-from grids.figures.tasks import KEY, full_sets, not_shown, strongest_first, task_labels
-from grids.io.tables import is_forced
+from grids.figures.tasks import ShownTasks, forced_key, full_sets, head_panel, strongest_first
+from grids.io.tables import TASK_KEYS
 
 COLUMNS = 5
 BACKUP = "#fbe3c0"
 # Above and below the row's middle, so that both intervals can be read.
-MARKS = {"alone": (-0.17, BLUE, "white"), "in_context": (0.17, VERMILLION, VERMILLION)}
+MARKS = {"alone": (-0.17, style.BLUE, "white"), "in_context": (0.17, style.VERMILLION, style.VERMILLION)}
 
 
-@styled
+@style.styled
 def member_effects(members: pd.DataFrame, max_tasks: int = 30, max_members: int = 12) -> Figure:
     """One small panel per task, one row per member: effect alone, effect in context, Shapley value.
 
@@ -53,42 +38,27 @@ def member_effects(members: pd.DataFrame, max_tasks: int = 30, max_members: int 
         joint effect.
     """
     if members.empty:
-        return empty_figure("no members: no set was analysed")
+        return style.empty_figure("no members: no set was analysed")
     full = full_sets(members)
-    joint = full.groupby(KEY, dropna=False, sort=False)["shapley_value"].sum(min_count=1)
-    tasks = strongest_first(joint.rename("log_change").reset_index())
-    labels = task_labels(tasks, limit=44)
-    shown = tasks.head(max_tasks)
-    parts = dict(iter(full.groupby(KEY, dropna=False, sort=False)))
-    parts = {key: parts[key] for key in shown[KEY].itertuples(index=False, name=None)}
+    joint = full.groupby(TASK_KEYS, dropna=False, sort=False)["shapley_value"].sum(min_count=1)
+    shown = ShownTasks.of(full, strongest_first(joint.rename("log_change").reset_index()), max_tasks)
 
-    forced = [is_forced(part).any() for part in parts.values()]
-    n_rows = min(max_members, max(len(part) for part in parts.values()))
-    figure, axes = small_multiples(len(shown), COLUMNS, 0.105 * max(n_rows, 3) + 0.62, 0.9)
-    for i, (ax, part) in enumerate(zip(axes, parts.values(), strict=True)):
+    n_rows = min(max_members, max(map(len, shown.parts)))
+    figure, axes = style.small_multiples(len(shown), COLUMNS, 0.105 * max(n_rows, 3) + 0.62, 0.9)
+    for ax, (task, part) in zip(axes, shown, strict=True):
         strongest = part["shapley_value"].abs().sort_values(ascending=False, kind="stable").index
         _draw(ax, part.loc[strongest[:max_members]].sort_values("rank"))
-        gene, rest = labels[i].split(" · ", 1)
-        panel_title(ax, f"{gene}\n{rest}\n{_summary(part, max_members)}", fontsize=6)
-        ax.set_ylim(min(n_rows, len(part)) - 0.4, -0.6)
-        mark_forced_panel(ax, forced[i])
+        head_panel(ax, task, _summary(part, max_members))
     figure.supylabel("member (rank)", fontsize=7)
-    note = not_shown(len(tasks), len(shown))
-    figure.supxlabel(LOG_CHANGE + (f"\n{note}" if note else ""), fontsize=7)
+    figure.supxlabel(style.lines(style.LOG_CHANGE, shown.left_out), fontsize=7)
     key = [
-        Line2D([], [], marker="o", ms=3.5, color=BLUE, mfc="white", lw=0.8),
-        Line2D([], [], marker="o", ms=3.5, color=VERMILLION, lw=0.8),
-        Line2D([], [], ls="", marker="d", ms=4, color=INK),
-        Patch(color=BACKUP),
+        Line2D([], [], marker="o", ms=3.5, color=style.BLUE, mfc="white", lw=0.8, label="alone"),
+        Line2D([], [], marker="o", ms=3.5, color=style.VERMILLION, lw=0.8, label="in context (added last)"),
+        style.mark("Shapley value", "d", ms=4, color=style.INK),
+        Patch(color=BACKUP, label="backup"),
+        *forced_key(shown.tasks["forced"]),
     ]
-    names = [
-        "alone",
-        "in context (added last)",
-        "Shapley value",
-        "backup",
-    ]
-    handles, words = forced_key(any(forced))
-    legend_outside(figure, [*key, *handles], [*names, *words], side="upper")
+    style.legend_outside(figure, key, side="upper")
     return figure
 
 
@@ -100,12 +70,12 @@ def _summary(part: pd.DataFrame, max_members: int) -> str:
 
 def _draw(ax: Axes, part: pd.DataFrame) -> None:
     rows = np.arange(len(part))
-    ax.axvline(0, color=INK, lw=0.4)
+    ax.axvline(0, color=style.INK, lw=0.4)
     for row in rows[flags(part["is_backup"])]:
         ax.axhspan(row - 0.46, row + 0.46, color=BACKUP, lw=0, zorder=0, label="_backup")
     alone, context = (part[f"log_effect_{name}"].to_numpy(dtype=float) for name in MARKS)
     offsets = [offset for offset, *_ in MARKS.values()]
-    ax.plot([alone, context], [rows + offset for offset in offsets], color=GREY, lw=0.5, zorder=1)
+    ax.plot([alone, context], [rows + offset for offset in offsets], color=style.GREY, lw=0.5, zorder=1)
     for name, (offset, colour, fill) in MARKS.items():
         low, high = (part[f"log_effect_{name}_{end}"].to_numpy(dtype=float) for end in ("low", "high"))
         ax.hlines(rows + offset, low, high, color=colour, lw=0.8, label=f"_{name} interval")
@@ -113,9 +83,10 @@ def _draw(ax: Axes, part: pd.DataFrame) -> None:
         ax.plot(values, rows + offset, "o", ms=3, mew=0.7, mec=colour, mfc=fill, zorder=3, label=f"_{name}")
     shapley = part["shapley_value"].to_numpy(dtype=float)
     error = np.nan_to_num(part["shapley_error"].to_numpy(dtype=float))
-    ax.hlines(rows, shapley - error, shapley + error, color=INK, lw=0.6, label="_shapley error")
-    ax.plot(shapley, rows, "d", ms=3, mew=0, color=INK, zorder=4, label="_shapley")
+    ax.hlines(rows, shapley - error, shapley + error, color=style.INK, lw=0.6, label="_shapley error")
+    ax.plot(shapley, rows, "d", ms=3, mew=0, color=style.INK, zorder=4, label="_shapley")
     ax.set_yticks(rows, [f"{rank:.0f}" for rank in part["rank"]], fontsize=5)
     ax.tick_params(axis="y", length=0, pad=1)
-    reach(ax, "x")
-    few_ticks(ax, x=3)
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    style.reach(ax, "x")
+    style.few_ticks(ax, x=3)

@@ -6,34 +6,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from grids.figures.style import (
-    BLUE,
-    DOUBLE_COLUMN,
-    GREY,
-    ORANGE,
-    PALE,
-    VERMILLION,
-    beside,
-    empty_figure,
-    forced_key,
-    legend_outside,
-    mark_forced_rows,
-    new_figure,
-    panel_title,
-    styled,
-)
-from grids.figures.tasks import KEY, full_sets, task_labels
-from grids.io.tables import is_forced
+from grids.figures import style
+from grids.figures.tasks import forced_key, full_sets, name_rows, task_labels
+from grids.io.tables import TASK_KEYS, is_forced
 
 PLACES = {
-    "overlaps the gene": VERMILLION,
-    "in the gene's window": ORANGE,
-    "elsewhere on its chromosome": BLUE,
-    "other chromosomes": PALE,
+    "overlaps the gene": style.VERMILLION,
+    "in the gene's window": style.ORANGE,
+    "elsewhere on its chromosome": style.BLUE,
+    "other chromosomes": style.PALE,
 }
+NEAR = list(PLACES)[:2]
 
 
-@styled
+@style.styled
 def member_locations(
     sets: pd.DataFrame, genes: pd.DataFrame, windows: pd.DataFrame, peaks: pd.DataFrame, max_tasks: int = 60
 ) -> Figure:
@@ -60,22 +46,21 @@ def member_locations(
         members near the gene (the first two places) and how many a random set of the size would have there.
     """
     if sets.empty:
-        return empty_figure("no sets: no task was run")
+        return style.empty_figure("no sets: no task was run")
     shares = place_shares(sets, genes, windows, peaks)
-    near = list(PLACES)[:2]
-    shares["near"] = shares[near].sum(axis=1)
+    shares["near"] = shares[NEAR].sum(axis=1)
     shares = shares.sort_values(["near", "cell_type", "gene"], ascending=[False, True, True], kind="stable")
-    shown = shares.head(max_tasks).reset_index(drop=True)
+    shown = shares.head(max_tasks)
 
-    figure = new_figure(DOUBLE_COLUMN, 0.2 * len(shown) + 1.15)
+    figure = style.new_figure(style.DOUBLE_COLUMN, 0.2 * len(shown) + 1.15)
     ax = figure.subplots()
     _draw(ax, shown)
-    panel_title(ax, "Where the members lie (thick) and where all peaks lie (thin)")
+    style.panel_title(ax, "Where the members lie (thick) and where all peaks lie (thin)")
     n_hidden = len(shares) - len(shown)
     note = f"\n{len(shown)} tasks are shown, {n_hidden} with fewer members near the gene are in the tables."
     ax.set_xlabel("% of members, % of peaks" + note * (n_hidden > 0))
-    handles, words = forced_key(is_forced(shown).any())
-    legend_outside(figure, [*(Patch(color=c) for c in PLACES.values()), *handles], [*PLACES, *words], limit=4)
+    key = [Patch(color=colour, label=place) for place, colour in PLACES.items()]
+    style.legend_outside(figure, [*key, *forced_key(is_forced(shown))], limit=4)
     return figure
 
 
@@ -100,8 +85,8 @@ def place_shares(
     in_windows = windows[windows["gene"].isin(wanted)]
     window_of = {gene: set(part["peak"]) for gene, part in in_windows.groupby("gene")}
     rows = []
-    for key, members in full_sets(sets).groupby(KEY, dropna=False, sort=False):
-        task = dict(zip(KEY, key, strict=True))
+    for key, members in full_sets(sets).groupby(TASK_KEYS, dropna=False, sort=False):
+        task = dict(zip(TASK_KEYS, key, strict=True))
         row = {**task, "passed_gate": not is_forced(members).any(), "n_members": len(members)}
         window = window_of.get(task["gene"], set())
         gene = where.loc[task["gene"]] if task["gene"] in where.index else None
@@ -133,13 +118,10 @@ def _draw(ax: Axes, shares: pd.DataFrame) -> None:
             width = 100 * shares[place + suffix].to_numpy()
             ax.barh(rows + offset, width, height, left=left, color=colour, label=f"_{place}{suffix}")
             left += width
-    ax.set_yticks(rows, list(task_labels(shares)))
-    ax.tick_params(axis="y", length=0)
-    mark_forced_rows(ax, is_forced(shares))
-    ax.set(xlim=(0, 100), ylim=(len(rows) - 0.45, -0.55))
-    beside(ax, -0.55, "near the gene (chance)", offset=(4, 2), va="bottom", color=GREY)
-    near = list(PLACES)[:2]
+    name_rows(ax, list(task_labels(shares)), is_forced(shares), margin=0.05)
+    ax.set_xlim(0, 100)
+    style.beside(ax, -0.55, "near the gene (chance)", offset=(4, 2), va="bottom", color=style.GREY)
     for row, task in zip(rows, shares.to_dict("records"), strict=True):
-        found = round(task["n_members"] * sum(task[p] for p in near))
-        chance = task["n_members"] * sum(task[f"{p} by chance"] for p in near)
-        beside(ax, row, f"{found} of {task['n_members']} ({chance:.2g})")
+        found = round(task["n_members"] * sum(task[p] for p in NEAR))
+        chance = task["n_members"] * sum(task[f"{p} by chance"] for p in NEAR)
+        style.beside(ax, row, f"{found} of {task['n_members']} ({chance:.2g})")

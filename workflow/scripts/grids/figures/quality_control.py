@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -9,24 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from grids.figures.style import (
-    BLUE,
-    DOUBLE_COLUMN,
-    GREY,
-    INK,
-    VERMILLION,
-    beside,
-    empty_figure,
-    few_ticks,
-    legend_outside,
-    log_axis,
-    new_figure,
-    panel_title,
-    say,
-    shorten,
-    styled,
-    words,
-)
+from grids.figures import style
+from grids.figures.scales import flags
+from grids.figures.tasks import name_rows
 
 # metric column: (axis label, threshold of the config, logarithmic axis, modality where cells have both)
 METRICS = {
@@ -35,14 +21,13 @@ METRICS = {
     "n_counts": ("counts per cell", None, True, "rna"),
     "tss_enrichment": ("TSS enrichment (fold)", "min_tss_enrichment", False, "atac"),
 }
-MODALITIES = {"rna": "RNA", "atac": "ATAC"}
-KEPT, DROPPED = BLUE, VERMILLION
+KEPT, DROPPED = style.BLUE, style.VERMILLION
 STEP_HEIGHT = 0.24  # inches: two lines of text
 LINE = 72  # letters of a step's outcome on each of them
 NOT_APPLIED = "not applied"  # what the reason of a step begins with that had nothing to go by
 
 
-@styled
+@style.styled
 def quality_control(
     steps: pd.DataFrame, metrics: pd.DataFrame, thresholds: Mapping[str, float] | None = None
 ) -> Figure:
@@ -65,26 +50,26 @@ def quality_control(
         applied is hollow.
     """
     if steps.empty and metrics.empty:
-        return empty_figure("no quality control was done")
+        return style.empty_figure("no quality control was done")
     panels = _panels(metrics)
     n_columns = 4 if len(panels) == 4 else 3
     n_rows = -(-len(panels) // n_columns)
     steps_height = STEP_HEIGHT * max(len(steps), 3) + 0.5
-    figure = new_figure(DOUBLE_COLUMN, steps_height + 1.6 * max(n_rows, 1) + 0.3)
+    figure = style.new_figure(style.DOUBLE_COLUMN, steps_height + 1.6 * max(n_rows, 1) + 0.3)
     top, bottom = figure.add_gridspec(2, 1, height_ratios=[steps_height, 1.6 * max(n_rows, 1)])
     _draw_steps(figure.add_subplot(top), steps)
     if not panels:
-        say(figure.add_subplot(bottom), "no metrics per cell")
+        style.say(figure.add_subplot(bottom), "no metrics per cell")
     grid = bottom.subgridspec(max(n_rows, 1), n_columns)
     for i, (modality, metric) in enumerate(panels):
         ax = figure.add_subplot(grid[i // n_columns, i % n_columns])
         _draw_metric(ax, metrics[metrics["modality"] == modality], modality, metric, dict(thresholds or {}))
         if i % n_columns == 0:
             ax.set_ylabel("cells")
-    key = {"kept": Patch(color=KEPT), "dropped": Patch(color=DROPPED)}
+    key = [Patch(color=KEPT, label="kept"), Patch(color=DROPPED, label="dropped")]
     if _not_applied(steps).any():
-        key["step not applied"] = Patch(facecolor="white", edgecolor=GREY)
-    legend_outside(figure, list(key.values()), list(key))
+        key.append(Patch(facecolor="white", edgecolor=style.GREY, label="step not applied"))
+    style.legend_outside(figure, key)
     return figure
 
 
@@ -103,7 +88,7 @@ def _panels(metrics: pd.DataFrame) -> list[tuple[str, str]]:
 def _draw_steps(ax: Axes, steps: pd.DataFrame) -> None:
     """One bar per step: what it kept and dropped as a share of what there was before the first step."""
     if steps.empty:
-        say(ax, "no filtering steps")
+        style.say(ax, "no filtering steps")
         return
     start = steps.groupby(["modality", "what"], sort=False, dropna=False)["n_before"].transform("first")
     start = np.maximum(start.to_numpy(dtype=float), 1)
@@ -113,21 +98,22 @@ def _draw_steps(ax: Axes, steps: pd.DataFrame) -> None:
     applied = ~_not_applied(steps)
     ax.barh(rows[applied], kept[applied], color=KEPT, height=0.7, label="_kept")
     ax.barh(rows[applied], dropped[applied], left=kept[applied], color=DROPPED, height=0.7, label="_dropped")
-    ax.barh(rows[~applied], kept[~applied], color="white", edgecolor=GREY, height=0.7, label="_not applied")
+    ax.barh(
+        rows[~applied], kept[~applied], color="white", edgecolor=style.GREY, height=0.7, label="_not applied"
+    )
     for row, text in zip(rows, _outcomes(steps), strict=True):
-        beside(ax, row, text, linespacing=1.05)
+        style.beside(ax, row, text, linespacing=1.05)
     names = [
-        f"{MODALITIES.get(str(s.modality), s.modality)} {s.what}, {shorten(words(s.step), 24)}"
+        f"{style.words(s.modality)} {s.what}, {style.shorten(style.words(s.step), 24)}"
         for s in steps.itertuples(index=False)
     ]
-    ax.set_yticks(rows, names)
-    ax.set(xlim=(0, 100), ylim=(len(steps) - 0.4, -0.6), xlabel="% of the input")
-    ax.tick_params(axis="y", length=0)
-    for before, row in zip(steps.itertuples(index=False), rows[1:], strict=False):
-        following = steps.iloc[row]
-        if (before.modality, before.what) != (following["modality"], following["what"]):
-            ax.axhline(row - 0.5, color=GREY, lw=0.4)
-    panel_title(ax, "What each step kept and dropped")
+    name_rows(ax, names)
+    ax.set(xlim=(0, 100), xlabel="% of the input")
+    kinds = list(steps[["modality", "what"]].itertuples(index=False, name=None))
+    for row, (before, kind) in enumerate(pairwise(kinds), start=1):
+        if before != kind:
+            ax.axhline(row - 0.5, color=style.GREY, lw=0.4)
+    style.panel_title(ax, "What each step kept and dropped")
 
 
 def _not_applied(steps: pd.DataFrame) -> np.ndarray:
@@ -148,7 +134,7 @@ def _outcomes(steps: pd.DataFrame) -> list[str]:
 def _draw_metric(ax: Axes, cells: pd.DataFrame, modality: str, metric: str, thresholds: Mapping) -> None:
     label, key, logarithmic, usual = METRICS[metric]
     values = cells[metric].to_numpy(dtype=float)
-    kept = cells["kept"].astype(str).str.lower().isin(["true", "1", "1.0"]).to_numpy()
+    kept = flags(cells["kept"]).to_numpy()
     finite = np.isfinite(values)
     n_zero = 0
     if logarithmic:
@@ -156,9 +142,10 @@ def _draw_metric(ax: Axes, cells: pd.DataFrame, modality: str, metric: str, thre
         finite &= np.where(finite, values, 0) > 0
     values, kept = values[finite], kept[finite]
     threshold = thresholds.get(key)
-    panel_title(ax, f"{MODALITIES.get(str(modality), MODALITIES[usual])}: {label}")
+    measured = modality if modality in style.MODALITY_COLOURS else usual
+    style.panel_title(ax, f"{style.words(measured)}: {label}")
     if values.size == 0:
-        say(ax, f"{label}: all zero")
+        style.say(ax, f"{label}: all zero")
         return
     span = [*values] + ([threshold] if threshold and (threshold > 0 or not logarithmic) else [])
     low, high = min(span), max(span)
@@ -166,26 +153,14 @@ def _draw_metric(ax: Axes, cells: pd.DataFrame, modality: str, metric: str, thre
         low, high = (low / 1.5, high * 1.5) if logarithmic else (low - 0.5, high + 0.5)
     edges = np.geomspace(low, high, 41) if logarithmic else np.linspace(low, high, 41)
     edges[[0, -1]] = low, high  # rounding must not push the extremes out
-    ax.hist(
-        [values[kept], values[~kept]],
-        bins=edges,
-        stacked=True,
-        color=[KEPT, DROPPED],
-        label=["_kept", "_dropped"],
-    )
+    looks = {"color": [KEPT, DROPPED], "label": ["_kept", "_dropped"]}
+    ax.hist([values[kept], values[~kept]], bins=edges, stacked=True, **looks)
     if threshold:
-        ax.axvline(threshold, color=INK, lw=0.8, ls="--", label="_threshold")
-        ax.text(
-            threshold,
-            1.0,
-            f" {threshold:,g}",
-            transform=ax.get_xaxis_transform(),
-            ha="left",
-            va="top",
-            fontsize=6,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.4},
-        )
+        ax.axvline(threshold, color=style.INK, lw=0.8, ls="--", label="_threshold")
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.4}
+        place = {"transform": ax.get_xaxis_transform(), "ha": "left", "va": "top"}
+        ax.text(threshold, 1.0, f" {threshold:,g}", fontsize=6, bbox=box, **place)
     if logarithmic:
-        log_axis(ax.xaxis, low, high)
-    few_ticks(ax, y=4)
+        style.log_axis(ax.xaxis, low, high)
+    style.few_ticks(ax, y=4)
     ax.set_xlabel(label + (f" ({n_zero:,} cells with 0 not shown)" if n_zero else ""))

@@ -7,18 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from grids.figures import style
 from grids.figures.scales import flags
-from grids.figures.style import (
-    INK,
-    PALETTE,
-    empty_figure,
-    few_ticks,
-    legend_outside,
-    panel_title,
-    shorten,
-    small_multiples,
-    styled,
-)
 
 COLUMNS = 4
 MARKERS = "os^Dv<>P"
@@ -27,7 +17,7 @@ MOST_LABELS = 5
 LEAST_SPAN = 0.01
 
 
-@styled
+@style.styled
 def regularisation_path(path: pd.DataFrame, max_types: int = 30) -> Figure:
     """One panel per cell type: deviance of the validation cells against the strength of regularisation.
 
@@ -44,24 +34,29 @@ def regularisation_path(path: pd.DataFrame, max_types: int = 30) -> Figure:
         One line per number of cells in a metacell; ringed: what was chosen.
     """
     if path.empty:
-        return empty_figure("no regularisation path: nothing was chosen on validation cells")
+        return style.empty_figure("no regularisation path: nothing was chosen on validation cells")
     types = list(dict.fromkeys(path["cell_type"]))
     shown = types[:max_types]
     sizes = sorted(path["n_cells_per_metacell"].dropna().unique())
-    marks = {size: (PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)]) for i, size in enumerate(sizes)}
+    marks = {
+        size: (style.PALETTE[i % len(style.PALETTE)], MARKERS[i % len(MARKERS)])
+        for i, size in enumerate(sizes)
+    }
 
-    figure, axes = small_multiples(len(shown), COLUMNS, 1.5, 0.75)
+    figure, axes = style.small_multiples(len(shown), COLUMNS, 1.5, 0.75)
     for ax, cell_type in zip(axes, shown, strict=True):
         _draw(ax, path[path["cell_type"] == cell_type], marks)
-        panel_title(ax, shorten(cell_type, 28))
+        style.panel_title(ax, style.shorten(cell_type, 28))
     figure.supylabel("deviance on validation cells", fontsize=7)
     n_hidden = len(types) - len(shown)
-    note = f"\n{len(shown)} cell types are shown, {n_hidden} more are in the tables." * (n_hidden > 0)
-    figure.supxlabel("strength of regularisation (the values tried)" + note, fontsize=7)
-    handles = [Line2D([], [], color=colour, marker=marker, ms=3) for colour, marker in marks.values()]
+    note = f"{len(shown)} cell types are shown, {n_hidden} more are in the tables." * (n_hidden > 0)
+    figure.supxlabel(style.lines("strength of regularisation (the values tried)", note), fontsize=7)
     labels = [f"{size:g} cell{'s' * bool(size != 1)} per metacell" for size in sizes]
-    ring = Line2D([], [], ls="", marker="o", ms=6, mfc="none", mec=INK)
-    legend_outside(figure, [*handles, ring], [*labels, "chosen"], side="upper")
+    key = [
+        Line2D([], [], color=colour, marker=marker, ms=3, label=label)
+        for label, (colour, marker) in zip(labels, marks.values(), strict=True)
+    ]
+    style.legend_outside(figure, [*key, style.mark("chosen", ms=6, mfc="none", mec=style.INK)], side="upper")
     return figure
 
 
@@ -71,14 +66,17 @@ def _draw(ax: Axes, path: pd.DataFrame, marks: dict) -> None:
     place = {strength: i for i, strength in enumerate(strengths)}
     for size, part in path.sort_values("strength").groupby("n_cells_per_metacell"):
         colour, marker = marks[size]
-        x, style = part["strength"].map(place), {"color": colour, "marker": marker, "ms": 2.5, "lw": 0.9}
-        ax.plot(x, part["validation_deviance"], label=f"_{size:g} cells", **style)
+        x, looks = part["strength"].map(place), {"color": colour, "marker": marker, "ms": 2.5, "lw": 0.9}
+        ax.plot(x, part["validation_deviance"], label=f"_{size:g} cells", **looks)
     chosen = path[flags(path["chosen"])]
-    x, style = chosen["strength"].map(place), {"ls": "", "marker": "o", "ms": 6, "mfc": "none", "mec": INK}
-    ax.plot(x, chosen["validation_deviance"], label="_chosen", **style)
+    x, looks = (
+        chosen["strength"].map(place),
+        {"ls": "", "marker": "o", "ms": 6, "mfc": "none", "mec": style.INK},
+    )
+    ax.plot(x, chosen["validation_deviance"], label="_chosen", **looks)
     step = math.ceil(len(strengths) / MOST_LABELS)
     ax.set_xticks(range(0, len(strengths), step), [f"{strength:g}" for strength in strengths[::step]])
-    few_ticks(ax, y=4)
+    style.few_ticks(ax, y=4)
     ax.margins(0.08)
     low, high = path["validation_deviance"].min(), path["validation_deviance"].max()
     if high - low < LEAST_SPAN * abs(high):

@@ -1,34 +1,38 @@
-"""What the redundancy figures share: classes, the scale of the index, heat colours."""
+"""What colours and axes stand for: cell types, classes, the redundancy index, log effects."""
 
+import math
 import textwrap
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from grids.figures.style import BLUE, GREEN, GREY, INK, LEAST_REACH, ORANGE, VERMILLION
+from grids.figures import style
 
 # Colour and marker of each class: either alone tells them apart.
 CLASSES = {
-    "redundant": (BLUE, "o"),
-    "multiplicative": (GREEN, "s"),
-    "synergistic": (VERMILLION, "^"),
-    "single": (ORANGE, "D"),
-    "none": (GREY, "X"),
+    "redundant": (style.BLUE, "o"),
+    "multiplicative": (style.GREEN, "s"),
+    "synergistic": (style.VERMILLION, "^"),
+    "single": (style.ORANGE, "D"),
+    "none": (style.GREY, "X"),
 }
-OTHER_CLASS = (INK, "P")
+OTHER_CLASS = (style.INK, "P")
 INDEX = "redundancy index (log scale)"
 INDEX_FORMULA = f"{INDEX}: 1 − sum of single effects / joint effect"
 SIGNIFICANT = 0.05
 
 # White is nothing, so that text stays readable on small values; both ends differ in hue, not in darkness.
-HEAT_COLOURS = LinearSegmentedColormap.from_list("heat", ["#00507d", BLUE, "#ffffff", VERMILLION, "#8c3d00"])
+HEAT_COLOURS = LinearSegmentedColormap.from_list(
+    "heat", ["#00507d", style.BLUE, "#ffffff", style.VERMILLION, "#8c3d00"]
+)
 
 # Relative luminance at which white and ink stand out equally (WCAG 2.1).
 MIDDLE_LUMINANCE = 0.21
@@ -37,18 +41,63 @@ MIDDLE_LUMINANCE = 0.21
 LOWEST_INDEX, HIGHEST_INDEX = -2.0, 1.5
 
 
+def cell_type_colours(names: Iterable[str]) -> dict[str, tuple[float, float, float]]:
+    """A colour per cell type that depends on its name, not on its place in a table.
+
+    Each name prefers the slot its checksum points to; names that share a slot take the next free one in
+    alphabetical order. Pass all cell types of a run to get the same colours in each of its figures. With
+    more names than colours, later rounds through the palette are lighter.
+
+    Parameters
+    ----------
+    names : iterable of str
+
+    Returns
+    -------
+    dict of str to RGB tuple, in alphabetical order of the names
+    """
+    names = sorted({str(name) for name in names})
+    n_slots = next((n for n in (8, 16, len(style.PALETTE)) if n >= len(names)), None)
+    n_slots = n_slots or math.ceil(len(names) / len(style.PALETTE)) * len(style.PALETTE)
+    taken: dict[int, str] = {}
+    for name in names:
+        slot = zlib.crc32(name.encode()) % n_slots
+        while slot in taken:
+            slot = (slot + 1) % n_slots
+        taken[slot] = name
+    colours = {}
+    for slot, name in taken.items():
+        tint = 0.45 * (1 - 0.6 ** (slot // len(style.PALETTE)))
+        colours[name] = tuple(
+            float(c + (1 - c) * tint) for c in to_rgb(style.PALETTE[slot % len(style.PALETTE)])
+        )
+    return {name: colours[name] for name in names}
+
+
+def colours_for(table: pd.DataFrame, cell_types: Iterable[str] | None) -> dict:
+    """Colours of a run's cell types (when given) and of whatever else the table holds."""
+    of_run = () if cell_types is None else cell_types
+    return cell_type_colours({*table["cell_type"].dropna(), *of_run})
+
+
+def cell_type_key(colours: Mapping[str, object], shown: Iterable, limit: int = 24) -> list[Line2D]:
+    """Legend handles of the cell types among `shown`, in the order of their colours."""
+    present = {str(name) for name in shown}
+    names = [name for name in colours if name in present][:limit]
+    return [style.mark(style.shorten(name, 24), ms=4, color=colours[name]) for name in names]
+
+
 def class_mark(name: object) -> tuple[str, str]:
     """Colour and marker of a class."""
     return CLASSES.get(str(name), OTHER_CLASS)
 
 
-def class_key(names: Iterable) -> tuple[list[Line2D], list[str]]:
-    """Legend handles and labels of the classes among `names`, in the order of :data:`CLASSES`."""
+def class_key(names: Iterable) -> list[Line2D]:
+    """Legend handles of the classes among `names`, in the order of :data:`CLASSES`."""
     present = {str(name) for name in pd.Series(names).fillna("no class")}
     ordered = [name for name in CLASSES if name in present] + sorted(present - set(CLASSES))
-    marks = [class_mark(name) for name in ordered]
-    handles = [Line2D([], [], ls="", ms=4, color=colour, marker=marker) for colour, marker in marks]
-    return handles, ordered
+    marks = [(name, *class_mark(name)) for name in ordered]
+    return [style.mark(name, marker, ms=4, color=colour) for name, colour, marker in marks]
 
 
 def index_limits(values: np.ndarray) -> tuple[float, float]:
@@ -82,7 +131,7 @@ def write_index_words(ax: Axes, directions: Iterable) -> None:
             ha=side,
             va="bottom",
             fontsize=6,
-            color=GREY,
+            color=style.GREY,
             annotation_clip=False,
         )
 
@@ -100,7 +149,7 @@ def symmetric(values: np.ndarray) -> tuple[Normalize, str]:
     sizes = sizes[np.isfinite(sizes)]
     largest = float(sizes.max(initial=0.0))
     top = 1.5 * float(np.percentile(sizes, 98)) if sizes.size else 0.0
-    top = max(min(top or largest, largest), LEAST_REACH)
+    top = max(min(top or largest, largest), style.LEAST_REACH)
     return Normalize(-top, top), "both" if (sizes > top).any() else "neither"
 
 
@@ -131,7 +180,7 @@ def ink_on(colours: np.ndarray) -> np.ndarray:
     """
     rgb = np.asarray(colours)[..., :3]
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return np.where(linear @ [0.2126, 0.7152, 0.0722] < MIDDLE_LUMINANCE, "white", INK)
+    return np.where(linear @ [0.2126, 0.7152, 0.0722] < MIDDLE_LUMINANCE, "white", style.INK)
 
 
 def flags(column: pd.Series) -> pd.Series:

@@ -7,21 +7,9 @@ from matplotlib.colors import ListedColormap, Normalize, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
+from grids.figures import style
 from grids.figures.scales import HEAT_COLOURS, heat_bar, ink_on, symmetric
-from grids.figures.style import (
-    DOUBLE_COLUMN,
-    FORCED,
-    INK,
-    LOG_CHANGE,
-    PALE,
-    SINGLE_COLUMN,
-    empty_figure,
-    legend_outside,
-    new_figure,
-    shorten,
-    styled,
-)
-from grids.figures.tasks import not_shown
+from grids.figures.tasks import FORCED, not_shown
 from grids.io.tables import is_forced
 
 GENE = ["gene", "direction", "method", "surrogate"]
@@ -34,7 +22,7 @@ CLEAR = {"facecolor": "none", "edgecolor": "#00000055"}
 FORCED_WORDS = "gate not passed, row/column"
 
 
-@styled
+@style.styled
 def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
     """One small matrix per gene: rows are the cell types whose set it is, columns those it is applied to.
 
@@ -54,9 +42,9 @@ def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
         gate in the row's cell type or in the column's.
     """
     if applied.empty:
-        return empty_figure("no specificity: no set was applied to another cell type")
+        return style.empty_figure("no specificity: no set was applied to another cell type")
     types = sorted({*applied["found_in"].astype(str), *applied["applied_to"].astype(str)})
-    n_stacks = int(np.clip(DOUBLE_COLUMN // (LABELS + len(types) * CELL_WIDTH), 1, MOST_STACKS))
+    n_stacks = int(np.clip(style.DOUBLE_COLUMN // (LABELS + len(types) * CELL_WIDTH), 1, MOST_STACKS))
     genes = _strongest_genes(applied)
     sizes = [part["found_in"].nunique() for part in genes.values()]
     stacks = fill_stacks(sizes[:max_genes], n_stacks)
@@ -64,28 +52,35 @@ def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
     norm, extend = symmetric(np.concatenate([genes[key]["log_change"] for key in keys]))
     several = [i for i in range(1, len(keys[0])) if len({key[i] for key in genes}) > 1]
 
-    cell = min(CELL_WIDTH, (DOUBLE_COLUMN - LABELS) / len(types))
+    cell = min(CELL_WIDTH, (style.DOUBLE_COLUMN - LABELS) / len(types))
     n_rows = max(FEWEST_ROWS, *(sum(stack) + len(stack) for stack in stacks))
-    longest = max(len(shorten(name, 16)) for name in types)
-    width = max(SINGLE_COLUMN, len(stacks) * (LABELS + len(types) * cell))
-    figure = new_figure(min(width, DOUBLE_COLUMN), n_rows * ROW_HEIGHT + 0.045 * longest + 1.1)
+    longest = max(len(style.shorten(name, 16)) for name in types)
+    width = max(style.SINGLE_COLUMN, len(stacks) * (LABELS + len(types) * cell))
+    figure = style.new_figure(min(width, style.DOUBLE_COLUMN), n_rows * ROW_HEIGHT + 0.045 * longest + 1.1)
     axes = figure.subplots(1, len(stacks), squeeze=False)[0]
     remaining = iter(keys)
     for ax, stack in zip(axes, stacks, strict=True):
         blocks = [(key, genes[key]) for _, key in zip(stack, remaining, strict=False)]
         _draw_stack(ax, blocks, types, n_rows, norm, several)
     bar = heat_bar(figure, axes, norm, HEAT_COLOURS, extend)
-    note = not_shown(len(genes), len(keys), "genes")
-    bar.set_label(LOG_CHANGE.replace(" (", "\n(") + (f"\n{note}" if note else ""))
+    bar.set_label(
+        style.lines(style.LOG_CHANGE.replace(" (", "\n("), not_shown(len(genes), len(keys), "genes"))
+    )
     figure.supylabel("cell type in which\nthe set was found", fontsize=7)
     figure.suptitle("cell type to which it is applied", fontsize=7)
-    key = [Patch(facecolor="none", edgecolor=INK, lw=0.8), Patch(color=PALE), Patch(facecolor="none", lw=0)]
-    names = ["own cell type", "missing", "number: Jaccard overlap"]
-    shown = pd.concat([genes[key] for key in keys])
-    if (is_forced(shown) | is_forced(shown, "passed_gate_where_applied")).any():
-        key, names = [*key, Patch(**FORCED)], [*names, FORCED_WORDS]
-    legend_outside(figure, key, names)
+    legend = [
+        Patch(facecolor="none", edgecolor=style.INK, lw=0.8, label="own cell type"),
+        Patch(color=style.PALE, label="missing"),
+        Patch(facecolor="none", lw=0, label="number: Jaccard overlap"),
+    ]
+    if any(_is_forced_either(genes[key]).any() for key in keys):
+        legend.append(Patch(**FORCED, label=FORCED_WORDS))
+    style.legend_outside(figure, legend)
     return figure
+
+
+def _is_forced_either(applied: pd.DataFrame) -> pd.Series:
+    return is_forced(applied) | is_forced(applied, "passed_gate_where_applied")
 
 
 def fill_stacks(sizes: list[int], n_stacks: int, rows: int = ROWS) -> list[list[int]]:
@@ -145,28 +140,31 @@ def _draw_stack(
         at = part["applied_to"].astype(str).map(column).to_numpy()
         change, jaccard = np.full((2, len(found_in), len(types)), np.nan)
         change[row, at], jaccard[row, at] = part["log_change"], part["jaccard"]
-        forced = (is_forced(part) | is_forced(part, "passed_gate_where_applied")).to_numpy()
-        title = " · ".join([shorten(key[0], 18), *(str(key[i]) for i in several)])
+        forced = _is_forced_either(part).to_numpy()
+        title = " · ".join([style.shorten(key[0], 18), *(str(key[i]) for i in several)])
         ax.text(0, top + 0.92, title, va="bottom", fontsize=6, fontweight="bold")
         top += 1
         extent = np.arange(len(types) + 1), top + np.arange(len(found_in) + 1)
         grey = np.where(np.isfinite(change), np.nan, 1.0)
-        ax.pcolormesh(*extent, grey, cmap=ListedColormap([PALE]), label="_missing")
-        ax.pcolormesh(*extent, change, cmap=HEAT_COLOURS, norm=norm, ec=PALE, lw=0.3, label=f"_{key[0]}")
+        ax.pcolormesh(*extent, grey, cmap=ListedColormap([style.PALE]), label="_missing")
+        ax.pcolormesh(
+            *extent, change, cmap=HEAT_COLOURS, norm=norm, ec=style.PALE, lw=0.3, label=f"_{key[0]}"
+        )
         for i, j in zip(row[forced], at[forced], strict=True):
             ax.add_patch(Rectangle((j, top + i), 1, 1, **FORCED | CLEAR, zorder=2, label="_forced"))
         for i, name in enumerate(found_in):
-            own = Rectangle((column[name], top + i), 1, 1, fill=False, ec=INK, lw=0.8, zorder=3, label="_own")
+            own = Rectangle(
+                (column[name], top + i), 1, 1, fill=False, ec=style.INK, lw=0.8, zorder=3, label="_own"
+            )
             ax.add_patch(own)
         if len(types) <= MOST_TYPES_WITH_NUMBERS:
             _write_overlaps(ax, change, jaccard, top, norm)
         ticks += list(top + 0.5 + np.arange(len(found_in)))
         labels += found_in
         top += len(found_in)
-    ax.set_yticks(ticks, [shorten(name, 16) for name in labels], fontsize=5.5)
-    ax.set_xticks(
-        np.arange(len(types)) + 0.5, [shorten(name, 16) for name in types], fontsize=5.5, rotation=90
-    )
+    ax.set_yticks(ticks, [style.shorten(name, 16) for name in labels], fontsize=5.5)
+    names = [style.shorten(name, 16) for name in types]
+    ax.set_xticks(np.arange(len(types)) + 0.5, names, fontsize=5.5, rotation=90)
     ax.tick_params(length=0, pad=1, top=False, labeltop=True, bottom=False, labelbottom=False)
     ax.set(xlim=(0, len(types)), ylim=(n_rows, 0))
     ax.spines[["left", "bottom"]].set_visible(False)
@@ -175,7 +173,7 @@ def _draw_stack(
 def _write_overlaps(ax: Axes, change: np.ndarray, jaccard: np.ndarray, top: int, norm: Normalize) -> None:
     """The overlap in each cell, without its leading zero: 1, .33, 0."""
     for i, j in zip(*np.nonzero(np.isfinite(jaccard)), strict=True):
-        background = HEAT_COLOURS(norm(change[i, j])) if np.isfinite(change[i, j]) else to_rgba(PALE)
+        background = HEAT_COLOURS(norm(change[i, j])) if np.isfinite(change[i, j]) else to_rgba(style.PALE)
         text = f"{jaccard[i, j]:.2f}".removeprefix("0").removesuffix("00").removesuffix(".") or "0"
         ax.text(
             j + 0.5, top + i + 0.53, text, ha="center", va="center", fontsize=4.5,

@@ -2,17 +2,15 @@
 
 import functools
 import math
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import matplotlib.style
 import numpy as np
-import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 SINGLE_COLUMN = 3.5  # inches, 89 mm
@@ -39,10 +37,6 @@ PALETTE = (
 EFFECT_COLOURS = LinearSegmentedColormap.from_list(
     "effect", ["#00507d", BLUE, "#b5b5b5", VERMILLION, "#8c3d00"]
 )
-
-# Behind what is shown of a task that did not pass the quality gate and was explained all the same.
-FORCED = {"facecolor": "#f4f4f4", "edgecolor": "#c4c4c4", "hatch": "/////", "linewidth": 0}
-FORCED_WORDS = "did not pass the gate (forced)"
 
 # Axes and colours of log effects reach at least this far: what is far below it looks like nothing.
 LEAST_REACH = 0.05
@@ -143,44 +137,14 @@ def empty_figure(text: str) -> Figure:
 def say(ax: Axes, text: str) -> None:
     """Replace the content of an axes by one sentence."""
     ax.set_axis_off()
-    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GREY, wrap=True)
+    write_inside(ax, text, wrap=True)
 
 
-def cell_type_colours(names: Iterable[str]) -> dict[str, tuple[float, float, float]]:
-    """A colour per cell type that depends on its name, not on its place in a table.
-
-    Each name prefers the slot its checksum points to; names that share a slot take the next free one in
-    alphabetical order. Pass all cell types of a run to get the same colours in each of its figures. With
-    more names than colours, later rounds through the palette are lighter.
-
-    Parameters
-    ----------
-    names : iterable of str
-
-    Returns
-    -------
-    dict of str to RGB tuple, in alphabetical order of the names
-    """
-    names = sorted({str(name) for name in names})
-    n_slots = next((n for n in (8, 16, len(PALETTE)) if n >= len(names)), None)
-    n_slots = n_slots or math.ceil(len(names) / len(PALETTE)) * len(PALETTE)
-    taken: dict[int, str] = {}
-    for name in names:
-        slot = zlib.crc32(name.encode()) % n_slots
-        while slot in taken:
-            slot = (slot + 1) % n_slots
-        taken[slot] = name
-    colours = {}
-    for slot, name in taken.items():
-        tint = 0.45 * (1 - 0.6 ** (slot // len(PALETTE)))
-        colours[name] = tuple(float(c + (1 - c) * tint) for c in to_rgb(PALETTE[slot % len(PALETTE)]))
-    return {name: colours[name] for name in names}
-
-
-def colours_for(table: pd.DataFrame, cell_types: Iterable[str] | None) -> dict:
-    """Colours of a run's cell types (when given) and of whatever else the table holds."""
-    of_run = () if cell_types is None else cell_types
-    return cell_type_colours({*table["cell_type"].dropna(), *of_run})
+def write_inside(ax: Axes, text: str, **style) -> None:
+    """Grey words in the middle of an axes."""
+    ax.text(
+        0.5, 0.5, text, transform=ax.transAxes, **{"ha": "center", "va": "center", "color": GREY, **style}
+    )
 
 
 def shorten(name: str, limit: int = 28) -> str:
@@ -190,6 +154,11 @@ def shorten(name: str, limit: int = 28) -> str:
         return name
     head = (limit - 1) * 2 // 3
     return f"{name[:head]}…{name[len(name) - (limit - 1 - head) :]}"
+
+
+def lines(*texts: str) -> str:
+    """Those texts that say something, one below the other."""
+    return "\n".join(filter(None, texts))
 
 
 def words(name: str) -> str:
@@ -225,27 +194,6 @@ def reach(ax: Axes, axis: str) -> None:
     low, high = getattr(ax, f"get_{axis}lim")()
     missing = max(LEAST_REACH - (high - low), 0) / 2
     getattr(ax, f"set_{axis}lim")(low - missing, high + missing)
-
-
-def mark_forced_rows(ax: Axes, forced: Iterable[bool]) -> None:
-    """Hatch the rows 0, 1, ... of tasks that did not pass the quality gate."""
-    for row in np.flatnonzero(list(forced)):
-        ax.axhspan(row - 0.5, row + 0.5, **FORCED, zorder=-1, label="_forced")
-
-
-def mark_forced_panel(ax: Axes, forced: bool, margin: float = 0.06) -> None:
-    """Hatch a small panel of a task that did not pass the quality gate, and a margin around it but for the title."""
-    if forced:
-        ax.patch.set_visible(False)
-        place = (-margin, -margin), 1 + 2 * margin, 1 + margin
-        frame = Rectangle(*place, transform=ax.transAxes, zorder=-1, label="_forced", **FORCED)
-        frame.set_in_layout(False)
-        ax.add_artist(frame).set_clip_on(False)
-
-
-def forced_key(forced: bool) -> tuple[list[Patch], list[str]]:
-    """Legend handle and label of the hatching, where a figure has any."""
-    return ([Patch(**FORCED)], [FORCED_WORDS]) if forced else ([], [])
 
 
 def panel_title(ax: Axes, text: str, **options) -> None:
@@ -312,66 +260,26 @@ def violins(
             body.set(facecolor=colour, edgecolor="none", alpha=1.0)
 
 
-def colour_legend(colours: Mapping[str, object], marker: str = "o", limit: int = 24) -> dict:
-    """Keyword arguments of ``legend`` for one marker per name."""
-    shown = dict(list(colours.items())[:limit])
-    handles = [Line2D([], [], ls="", marker=marker, ms=4, color=colour) for colour in shown.values()]
-    return {"handles": handles, "labels": [shorten(name, 24) for name in shown]}
+def mark(label: str, marker: str = "o", **looks) -> Line2D:
+    """A marker without a line, for a legend."""
+    return Line2D([], [], ls="", marker=marker, label=label, **looks)
 
 
 def legend_outside(
-    figure: Figure, handles: Sequence, labels: Sequence[str], limit: int = 7, side: str = "lower"
+    figure: Figure,
+    handles: Sequence[Artist],
+    labels: Sequence[str] | None = None,
+    limit: int = 7,
+    side: str = "lower",
 ) -> None:
-    """A legend below ("lower") or above ("upper") the axes, in as few rows of `limit` columns as fit, filled evenly."""
-    widest = (max(map(len, labels), default=0) + 5) * 0.6 * STYLE["legend.fontsize"] / 72
+    """A legend below ("lower") or above ("upper") the axes, in as few rows of `limit` columns as fit, filled evenly.
+
+    Labels are the handles' own where none are given; without handles there is no legend.
+    """
+    if not handles:
+        return
+    labels = [handle.get_label() for handle in handles] if labels is None else labels
+    widest = (max(map(len, labels)) + 5) * 0.6 * STYLE["legend.fontsize"] / 72
     fitting = max(1, min(limit, len(labels), int((figure.get_figwidth() - 0.2) / widest)))
-    n_columns = math.ceil(len(labels) / math.ceil(len(labels) / fitting)) if labels else 1
+    n_columns = math.ceil(len(labels) / math.ceil(len(labels) / fitting))
     figure.legend(handles, labels, loc=f"outside {side} center", ncols=n_columns)
-
-
-def label_rail(
-    ax: Axes, x: Sequence[float], y: Sequence[float], labels: Sequence[str], spacing: float
-) -> None:
-    """Label points in a column right of the axes, joined by thin lines, so that no two labels collide.
-
-    Parameters
-    ----------
-    ax : Axes
-        Its y limits must be final.
-    x, y : sequences of float
-        The points, in data coordinates.
-    labels : sequence of str
-    spacing : float
-        Height of a label as a fraction of the axes' height.
-    """
-    low, high = ax.get_ylim()
-    order = np.argsort(np.asarray(y, dtype=float), kind="stable")
-    wanted = (np.asarray(y, dtype=float)[order] - low) / (high - low)
-    heights = spread(wanted, spacing)
-    for index, height in zip(order, heights, strict=True):
-        ax.annotate(
-            shorten(labels[index], 18),
-            xy=(x[index], y[index]),
-            xytext=(1.04, height),
-            textcoords=ax.transAxes,
-            ha="left",
-            va="center",
-            fontsize=5.5,
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "lw": 0.35, "color": GREY, "shrinkA": 0, "shrinkB": 1.5},
-        )
-
-
-def spread(wanted: np.ndarray, spacing: float, low: float = 0.0, high: float = 1.0) -> np.ndarray:
-    """Positions near the wanted ones (ascending) that keep their order and at least `spacing` between them.
-
-    Stays within `low` and `high` as long as the positions fit between them.
-    """
-    placed = np.array(wanted, dtype=float)
-    for i in range(len(placed)):
-        placed[i] = max(placed[i], placed[i - 1] + spacing if i else low)
-    ceiling = high
-    for i in reversed(range(len(placed))):
-        placed[i] = min(placed[i], ceiling)
-        ceiling = placed[i] - spacing
-    return placed

@@ -8,26 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from grids.figures.style import (
-    BLUE,
-    DOUBLE_COLUMN,
-    GREY,
-    INK,
-    PALE,
-    VERMILLION,
-    beside,
-    colours_for,
-    empty_figure,
-    few_ticks,
-    label_rail,
-    new_figure,
-    panel_title,
-    say,
-    shorten,
-    styled,
-    violins,
-    words,
-)
+from grids.figures import style
+from grids.figures.scales import colours_for
+from grids.figures.tasks import name_rows
 
 BASELINES = {
     "gene_mean": "mean per gene",
@@ -37,14 +20,12 @@ BASELINES = {
 }
 SCORES = {"pearson_r": "Pearson r per gene", "rmse": "RMSE per gene (log-expression)"}
 MAX_LABELS = 16
+MOST_TYPES_WITH_NUMBERS = 16
 
 
-@styled
+@style.styled
 def surrogate_quality(
-    quality: pd.DataFrame,
-    tasks: pd.DataFrame | None = None,
-    surrogate: str | None = None,
-    cell_types: Iterable[str] | None = None,
+    quality: pd.DataFrame, tasks: pd.DataFrame | None = None, cell_types: Iterable[str] | None = None
 ) -> Figure:
     """Per-gene correlation and error against the baselines, and the genes predicted within each cell type.
 
@@ -52,11 +33,9 @@ def surrogate_quality(
     ----------
     quality : DataFrame
         ``model cell_type gene n_cells pearson_r spearman_r rmse beats_type_mean``; no cell type for all test
-        cells. Models other than the baselines are surrogates.
+        cells. Models other than the baselines are surrogates; the first is set against the best baseline.
     tasks : DataFrame, optional
         ``cell_type gene``; their genes are highlighted and labelled.
-    surrogate : str, optional
-        The model set against the best baseline; by default the table's first surrogate.
     cell_types : iterable of str, optional
         All cell types of the run, so that colours agree between figures.
 
@@ -68,15 +47,18 @@ def surrogate_quality(
         cell-type mean, and the share of genes that beat it by more than chance.
     """
     if quality.empty:
-        return empty_figure("no genes to compare on test cells")
+        return style.empty_figure("no genes to compare on test cells")
     overall = quality[quality["cell_type"].isna()]
     genes = list(dict.fromkeys(tasks["gene"])) if tasks is not None else []
     surrogates = [model for model in pd.unique(quality["model"]) if model not in BASELINES]
-    surrogate = surrogate or next(iter(surrogates), "missing")
-    others = sorted(set(surrogates) - {surrogate})
-    models = [surrogate, *others, *(name for name in BASELINES if (quality["model"] == name).any())]
+    surrogate = next(iter(surrogates), "missing")
+    models = [
+        surrogate,
+        *sorted(surrogates[1:]),
+        *(name for name in BASELINES if (quality["model"] == name).any()),
+    ]
 
-    figure = new_figure(DOUBLE_COLUMN, 7.4)
+    figure = style.new_figure(style.DOUBLE_COLUMN, 7.4)
     grid = figure.add_gridspec(3, 2, width_ratios=[1, 1], height_ratios=[1, 1, 0.8])
     for row, score in enumerate(SCORES):
         wide = overall.pivot_table(index="gene", columns="model", values=score, aggfunc="first")
@@ -90,35 +72,34 @@ def surrogate_quality(
 def model_name(model: str) -> str:
     """A model's name as the figures write it."""
     names = {**BASELINES, "cross_modality": "cross-modality surrogate"}
-    return names.get(model, f"{words(model)} surrogate")
+    return names.get(model, f"{style.words(model)} surrogate")
 
 
 def _draw_distributions(ax: Axes, wide: pd.DataFrame, score: str, surrogate: str, genes: list[str]) -> None:
-    panel_title(ax, f"{SCORES[score].split(' (')[0]}, all test cells ({len(wide):,} genes)")
+    style.panel_title(ax, f"{SCORES[score].split(' (')[0]}, all test cells ({len(wide):,} genes)")
     if wide.empty:
-        say(ax, "no scores over all test cells")
+        style.say(ax, "no scores over all test cells")
         return
     rows = np.arange(wide.shape[1])
-    colours = [BLUE if model == surrogate else PALE for model in wide]
-    violins(ax, [wide[model].to_numpy() for model in wide], rows, colours, vertical=False)
+    colours = [style.BLUE if model == surrogate else style.PALE for model in wide]
+    style.violins(ax, [wide[model].to_numpy() for model in wide], rows, colours, vertical=False)
     for row, model in zip(rows, wide, strict=True):
         values = wide[model].dropna()
         if values.empty:
-            at = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 6, "color": GREY}
+            at = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 6, "color": style.GREY}
             ax.text(0.02, row, "not defined: constant per gene", **at)
             continue
         low, median, high = np.percentile(values, [25, 50, 75])
-        ax.plot([low, high], [row, row], color=INK, lw=1.2, solid_capstyle="butt")
-        ax.plot(median, row, "o", ms=3.5, color="white", mec=INK, mew=0.7, label=f"_median {model}")
-        beside(ax, row, f"{median:z.3f}".replace("-", "−"))
-    beside(ax, -0.7, "median", va="top", color=GREY)
+        ax.plot([low, high], [row, row], color=style.INK, lw=1.2, solid_capstyle="butt")
+        ax.plot(median, row, "o", ms=3.5, color="white", mec=style.INK, mew=0.7, label=f"_median {model}")
+        style.beside(ax, row, f"{median:z.3f}".replace("-", "−"))
+    style.beside(ax, -0.7, "median", va="top", color=style.GREY)
     shown = wide.loc[wide.index.isin(genes), surrogate].dropna()
     row = list(wide).index(surrogate)
-    ax.plot(shown, np.full(len(shown), row + 0.42), "|", ms=4, mew=0.7, color=VERMILLION)
-    ax.set_yticks(rows, [shorten(model_name(model), 26) for model in wide])
+    ax.plot(shown, np.full(len(shown), row + 0.42), "|", ms=4, mew=0.7, color=style.VERMILLION)
+    name_rows(ax, [style.shorten(model_name(model), 26) for model in wide])
     ax.set(ylim=(len(rows) - 0.4, -0.7), xlabel=SCORES[score])
-    ax.tick_params(axis="y", length=0)
-    few_ticks(ax, x=5)
+    style.few_ticks(ax, x=5)
 
 
 def _best_baseline(wide: pd.DataFrame, score: str) -> str | None:
@@ -132,41 +113,59 @@ def _draw_paired(ax: Axes, wide: pd.DataFrame, score: str, surrogate: str, genes
     best = _best_baseline(wide, score) if not wide.empty else None
     both = wide[[surrogate, best]].dropna() if best else wide.iloc[:0]
     if both.empty:
-        say(ax, "no gene is scored for both the surrogate and a baseline")
+        style.say(ax, "no gene is scored for both the surrogate and a baseline")
         return
     marked = both.index.isin(genes)
     better = both[surrogate] < both[best] if score == "rmse" else both[surrogate] > both[best]
     low, high = both.to_numpy().min(), both.to_numpy().max()
     pad = 0.04 * (high - low or 1)
     limits = (low - pad, high + pad)
-    ax.plot(limits, limits, color=GREY, lw=0.6, ls="--")
-    ax.scatter(
-        both[best][~marked],
-        both[surrogate][~marked],
-        s=5,
-        lw=0,
-        color=BLUE,
-        alpha=0.45,
-        rasterized=len(both) > 3000,
-        label="_genes",
-    )
-    ax.scatter(
-        both[best][marked],
-        both[surrogate][marked],
-        s=12,
-        lw=0.4,
-        color=VERMILLION,
-        edgecolor="white",
-        label="_task genes",
-    )
+    ax.plot(limits, limits, color=style.GREY, lw=0.6, ls="--")
+    x, y = both[best], both[surrogate]
+    pale = {"s": 5, "lw": 0, "color": style.BLUE, "alpha": 0.45, "rasterized": len(both) > 3000}
+    ax.scatter(x[~marked], y[~marked], label="_genes", **pale)
+    bold = {"s": 12, "lw": 0.4, "color": style.VERMILLION, "edgecolor": "white"}
+    ax.scatter(x[marked], y[marked], label="_task genes", **bold)
     ax.set(xlim=limits, ylim=limits, xlabel=model_name(best), ylabel=model_name(surrogate))
     ax.set_box_aspect(1)
-    few_ticks(ax, x=4, y=4)
-    panel_title(ax, f"{SCORES[score].split(' (')[0]}: better for {better.mean():.0%} of genes")
-    labelled = both[marked].iloc[:MAX_LABELS]
-    label_rail(
-        ax, labelled[best].to_list(), labelled[surrogate].to_list(), list(labelled.index), spacing=0.062
-    )
+    style.few_ticks(ax, x=4, y=4)
+    style.panel_title(ax, f"{SCORES[score].split(' (')[0]}: better for {better.mean():.0%} of genes")
+    _label_points(ax, both.loc[marked, [best, surrogate]].iloc[:MAX_LABELS], spacing=0.062)
+
+
+def _label_points(ax: Axes, points: pd.DataFrame, spacing: float) -> None:
+    """Names of points (columns: x, y) in a column right of the axes, joined by thin lines, so that none collide.
+
+    The y limits must be final; `spacing` is the height of a label as a fraction of the axes' height.
+    """
+    low, high = ax.get_ylim()
+    line = {"arrowstyle": "-", "lw": 0.35, "color": style.GREY, "shrinkA": 0, "shrinkB": 1.5}
+    looks = {
+        "textcoords": ax.transAxes,
+        "ha": "left",
+        "va": "center",
+        "fontsize": 5.5,
+        "annotation_clip": False,
+    }
+    points = points.iloc[np.argsort(points.iloc[:, 1].to_numpy(), kind="stable")]
+    heights = spread((points.iloc[:, 1].to_numpy() - low) / (high - low), spacing)
+    for (name, *place), height in zip(points.itertuples(name=None), heights, strict=True):
+        ax.annotate(style.shorten(name, 18), place, (1.04, height), arrowprops=line, **looks)
+
+
+def spread(wanted: np.ndarray, spacing: float, low: float = 0.0, high: float = 1.0) -> np.ndarray:
+    """Positions near the wanted ones (ascending) that keep their order and at least `spacing` between them.
+
+    Stays within `low` and `high` as long as the positions fit between them.
+    """
+    placed = np.array(wanted, dtype=float)
+    for i in range(len(placed)):
+        placed[i] = max(placed[i], placed[i - 1] + spacing if i else low)
+    ceiling = high
+    for i in reversed(range(len(placed))):
+        placed[i] = min(placed[i], ceiling)
+        ceiling = placed[i] - spacing
+    return placed
 
 
 def _draw_cell_types(
@@ -174,55 +173,32 @@ def _draw_cell_types(
 ) -> None:
     per_type = quality[quality["cell_type"].notna()]
     shares = genes_per_cell_type(per_type, surrogate)
-    panel_title(ax, "Within each cell type: genes with a smaller error than the cell-type mean")
+    style.panel_title(ax, "Within each cell type: genes with a smaller error than the cell-type mean")
     if shares.empty:
-        say(ax, "no scores per cell type")
+        style.say(ax, "no scores per cell type")
         return
     colours = colours_for(per_type, cell_types)
     x = np.arange(len(shares))
     used = [colours[str(name)] for name in shares.index]
     ax.bar(x - 0.2, 100 * shares["better"], 0.36, color=used, label="_better")
-    ax.bar(
-        x + 0.2,
-        100 * shares["beats_type_mean"],
-        0.36,
-        facecolor="white",
-        edgecolor=used,
-        hatch="//////",
-        lw=0.8,
-        label="_by_more_than_chance",
-    )
-    for position, row in zip(x, shares.itertuples(), strict=True):
-        for offset, value in ((-0.2, row.better), (0.2, row.beats_type_mean)):
-            if np.isfinite(value) and len(shares) <= 16:
-                ax.annotate(
-                    f"{100 * value:.0f}",
-                    (position + offset, 100 * value),
-                    (0, 1),
-                    textcoords="offset points",
-                    ha="center",
-                    va="bottom",
-                    fontsize=5.5,
-                )
+    hatched = {"facecolor": "white", "hatch": "//////"}
+    looks = {"edgecolor": used, "lw": 0.8, "label": "_by_more_than_chance"}
+    ax.bar(x + 0.2, 100 * shares["beats_type_mean"], 0.36, **hatched, **looks)
+    if len(shares) <= MOST_TYPES_WITH_NUMBERS:
+        above = {"textcoords": "offset points", "ha": "center", "va": "bottom", "fontsize": 5.5}
+        for position, row in zip(x, shares.itertuples(), strict=True):
+            for offset, value in ((-0.2, row.better), (0.2, row.beats_type_mean)):
+                if np.isfinite(value):
+                    ax.annotate(f"{100 * value:.0f}", (position + offset, 100 * value), (0, 1), **above)
     upright = len(shares) <= 8 and max(len(str(name)) for name in shares.index) <= 10
-    ax.set_xticks(
-        x,
-        [shorten(name, 18) for name in shares.index],
-        rotation=0 if upright else 40,
-        ha="center" if upright else "right",
-        rotation_mode="anchor",
-    )
+    looks = {"rotation": 0, "ha": "center"} if upright else {"rotation": 40, "ha": "right"}
+    ax.set_xticks(x, [style.shorten(name, 18) for name in shares.index], rotation_mode="anchor", **looks)
     ax.tick_params(axis="x", length=0)
     ax.set(ylabel="% of genes", xlim=(-0.6, max(len(shares), 4) - 0.4))
-    ax.legend(loc="upper right", bbox_to_anchor=(1, 1.02), handles=_key(), ncols=2)
+    key = [Patch(facecolor=style.GREY, label="smaller error")]
+    key += [Patch(**hatched, edgecolor=style.GREY, label="by more than chance")]
+    ax.legend(loc="upper right", bbox_to_anchor=(1, 1.02), handles=key, ncols=2)
     ax.set_ylim(0, 1.3 * max(5.0, 100 * np.nanmax(np.append(shares.to_numpy(dtype=float), 0))))
-
-
-def _key() -> list[Patch]:
-    return [
-        Patch(facecolor=GREY, label="smaller error"),
-        Patch(facecolor="white", edgecolor=GREY, hatch="//////", label="by more than chance"),
-    ]
 
 
 def genes_per_cell_type(quality: pd.DataFrame, surrogate: str) -> pd.DataFrame:

@@ -1,15 +1,25 @@
-"""Selecting and naming the tasks that a figure shows."""
+"""The tasks that a figure shows: which, by what name, in rows or panels, and hatched where they were forced."""
 
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch, Rectangle
+from numpy.typing import ArrayLike
 
-from grids.figures.style import shorten
+from grids.figures import style
+from grids.io.tables import TASK_KEYS, is_forced
 
-KEY = ["surrogate", "method", "cell_type", "gene", "direction"]
+# Behind what is shown of a task that did not pass the quality gate and was explained all the same.
+FORCED = {"facecolor": "#f4f4f4", "edgecolor": "#c4c4c4", "hatch": "/////", "linewidth": 0}
+FORCED_WORDS = "did not pass the gate (forced)"
 
 
 def full_sets(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of each task's largest set, numbered anew."""
-    largest = table.groupby(KEY, dropna=False, sort=False)["set_size"].transform("max")
+    largest = table.groupby(TASK_KEYS, dropna=False, sort=False)["set_size"].transform("max")
     return table[table["set_size"] == largest].reset_index(drop=True)
 
 
@@ -22,6 +32,17 @@ def strongest_first(effects: pd.DataFrame) -> pd.DataFrame:
     return ordered.drop(columns="wanted_change").reset_index(drop=True)
 
 
+def strongest_by_direction(full: pd.DataFrame, most: int) -> dict[str, tuple[pd.DataFrame, str]]:
+    """Of each direction, silence first, its share of the `most` rows that a figure shows, and what it leaves out."""
+    directions = sorted(set(full["direction"]), key=lambda direction: (direction != "silence", direction))
+    shown = {}
+    for direction in directions:
+        rows = strongest_first(full[full["direction"] == direction])
+        first = rows.head(max(1, most // len(directions)))
+        shown[direction] = first, not_shown(len(rows), len(first))
+    return shown
+
+
 def task_labels(table: pd.DataFrame, omit: tuple[str, ...] = (), limit: int = 34) -> pd.Series:
     """One label per row: ``gene · cell type``, and whatever else is needed to tell the rows apart.
 
@@ -30,8 +51,8 @@ def task_labels(table: pd.DataFrame, omit: tuple[str, ...] = (), limit: int = 34
     """
     more = [c for c in ("direction", "method", "surrogate") if c not in omit and table[c].nunique() > 1]
     taken = 19 + sum(3 + int(table[column].astype(str).str.len().max()) for column in more)
-    labels = table["gene"].map(lambda gene: shorten(gene, 16)) + " · "
-    labels += table["cell_type"].map(lambda name: shorten(name, max(limit - taken, 10)))
+    labels = table["gene"].map(lambda gene: style.shorten(gene, 16)) + " · "
+    labels += table["cell_type"].map(lambda name: style.shorten(name, max(limit - taken, 10)))
     for column in more:
         labels += " · " + table[column].astype(str)
     return labels
@@ -43,3 +64,81 @@ def not_shown(n_all: int, n_shown: int, what: str = "tasks") -> str:
         f"The {n_shown} {what} with the strongest effect are shown, {n_all - n_shown} more are in the tables."
         * (n_all > n_shown)
     )
+
+
+def how_many(n_all: int, n_shown: int, what: str = "tasks") -> str:
+    """A note on how many are shown, empty when all are."""
+    return f"{n_shown} of {n_all} {what} are shown" * (n_all > n_shown)
+
+
+@dataclass(frozen=True)
+class ShownTasks:
+    """The tasks of a figure with a small panel for each, and what is left out.
+
+    Iterating gives each task, a row with its ``label`` and whether it was ``forced``, and its rows of the table.
+    """
+
+    tasks: pd.DataFrame
+    parts: list[pd.DataFrame]
+    left_out: str
+
+    @classmethod
+    def of(
+        cls,
+        table: pd.DataFrame,
+        tasks: pd.DataFrame,
+        most: int,
+        keys: Sequence[str] = TASK_KEYS,
+        what: str = "tasks",
+    ) -> "ShownTasks":
+        """The first `most` of `tasks`, one row for each of the `keys` in `table`, those to be shown first on top."""
+        parts = dict(iter(table.groupby(list(keys), dropna=False, sort=False)))
+        shown = tasks.assign(label=task_labels(tasks, limit=44)).head(most)
+        of_task = [parts[key] for key in shown[list(keys)].itertuples(index=False, name=None)]
+        forced = [is_forced(part).any() for part in of_task]
+        return cls(shown.assign(forced=forced), of_task, not_shown(len(tasks), len(shown), what))
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __iter__(self) -> Iterator[tuple[pd.Series, pd.DataFrame]]:
+        rows = (task for _, task in self.tasks.iterrows())
+        return zip(rows, self.parts, strict=True)
+
+
+def head_panel(ax: Axes, task: pd.Series, summary: str) -> None:
+    """Name a small panel after one of :class:`ShownTasks`, with a line below; hatch it where it was forced."""
+    gene, rest = task["label"].split(" · ", 1)
+    style.panel_title(ax, f"{gene}\n{rest}\n{summary}", fontsize=6)
+    mark_forced_panel(ax, task["forced"])
+
+
+def name_rows(
+    ax: Axes, labels: Sequence[str], forced: Iterable[bool] = (), margin: float = 0.1, **looks
+) -> None:
+    """Name the rows 0, 1, ... of an axes, the first on top, and hatch those of forced tasks."""
+    ax.set_yticks(range(len(labels)), labels, **looks)
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(labels) - 0.5 + margin, -0.5 - margin)
+    mark_forced_rows(ax, forced)
+
+
+def mark_forced_rows(ax: Axes, forced: Iterable[bool]) -> None:
+    """Hatch the rows 0, 1, ... of tasks that did not pass the quality gate."""
+    for row in np.flatnonzero(list(forced)):
+        ax.axhspan(row - 0.5, row + 0.5, **FORCED, zorder=-1, label="_forced")
+
+
+def mark_forced_panel(ax: Axes, forced: bool, margin: float = 0.06) -> None:
+    """Hatch a small panel of a task that did not pass the quality gate, and a margin around it but for the title."""
+    if forced:
+        ax.patch.set_visible(False)
+        place = (-margin, -margin), 1 + 2 * margin, 1 + margin
+        frame = Rectangle(*place, transform=ax.transAxes, zorder=-1, label="_forced", **FORCED)
+        frame.set_in_layout(False)
+        ax.add_artist(frame).set_clip_on(False)
+
+
+def forced_key(forced: ArrayLike) -> list[Patch]:
+    """Legend handle of the hatching, where a figure has any."""
+    return [Patch(**FORCED, label=FORCED_WORDS)] if np.any(forced) else []

@@ -8,26 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from grids.figures.style import (
-    SPLIT_COLOURS,
-    colour_legend,
-    colours_for,
-    empty_figure,
-    few_ticks,
-    legend_outside,
-    log_axis,
-    panel_title,
-    shorten,
-    small_multiples,
-    styled,
-    words,
-)
+from grids.figures import style
+from grids.figures.scales import cell_type_key, colours_for
 
 COLUMNS = 4
 STAGES = {"atac": "ATAC autoencoder", "rna": "RNA autoencoder"}
 
 
-@styled
+@style.styled
 def training_curves(curves: pd.DataFrame, cell_types: Iterable[str] | None = None) -> Figure:
     """One panel per stage and loss; stages trained per cell type have one colour per cell type.
 
@@ -46,22 +34,24 @@ def training_curves(curves: pd.DataFrame, cell_types: Iterable[str] | None = Non
         Training is dashed, validation solid; a dot marks the smallest validation loss.
     """
     if curves.empty:
-        return empty_figure("no training curves: no stage was trained")
+        return style.empty_figure("no training curves: no stage was trained")
     panels = list(curves[["stage", "loss"]].drop_duplicates().itertuples(index=False, name=None))
     colours = colours_for(curves, cell_types)
 
-    figure, axes = small_multiples(len(panels), COLUMNS, 1.55, 0.45)
+    figure, axes = style.small_multiples(len(panels), COLUMNS, 1.55, 0.45)
     for i, (ax, (stage, loss)) in enumerate(zip(axes, panels, strict=True)):
         _draw(ax, curves[(curves["stage"] == stage) & (curves["loss"] == loss)], colours)
-        panel_title(ax, f"{shorten(STAGES.get(stage, words(stage)), 30)}\n{shorten(words(loss), 30)}")
+        style.panel_title(
+            ax,
+            f"{style.shorten(STAGES.get(stage, style.words(stage)), 30)}\n{style.shorten(style.words(loss), 30)}",
+        )
         ax.set(xlabel="epoch", ylabel="loss" if i % COLUMNS == 0 else "")
 
-    legend = colour_legend({name: colours[name] for name in colours if (curves["cell_type"] == name).any()})
     splits = [
-        Line2D([], [], color=SPLIT_COLOURS["train"], ls="--", lw=0.8),
-        Line2D([], [], color=SPLIT_COLOURS["validation"]),
+        Line2D([], [], color=style.SPLIT_COLOURS["train"], ls="--", lw=0.8, label="training"),
+        Line2D([], [], color=style.SPLIT_COLOURS["validation"], label="validation"),
     ]
-    legend_outside(figure, splits + legend["handles"], ["training", "validation", *legend["labels"]])
+    style.legend_outside(figure, [*splits, *cell_type_key(colours, curves["cell_type"].dropna())])
     return figure
 
 
@@ -69,15 +59,10 @@ def _draw(ax: Axes, curves: pd.DataFrame, colours: dict) -> None:
     for (cell_type, split), part in curves.groupby(["cell_type", "split"], dropna=False, sort=True):
         part = part.sort_values("epoch")
         validation = split == "validation"
-        colour = colours.get(str(cell_type), SPLIT_COLOURS["validation" if validation else "train"])
-        line = ax.plot(
-            part["epoch"],
-            part["value"],
-            color=colour,
-            ls="-" if validation else "--",
-            lw=1.0 if validation else 0.7,
-            label=f"_{cell_type} {split}",
-        )[0]
+        colour = colours.get(str(cell_type), style.SPLIT_COLOURS["validation" if validation else "train"])
+        looks = {"ls": "-", "lw": 1.0} if validation else {"ls": "--", "lw": 0.7}
+        looks |= {"color": colour, "label": f"_{cell_type} {split}"}
+        (line,) = ax.plot(part["epoch"], part["value"], **looks)
         if len(part) == 1:
             line.set(marker="o", markersize=2.5)
         elif validation and part["value"].notna().any():
@@ -85,7 +70,7 @@ def _draw(ax: Axes, curves: pd.DataFrame, colours: dict) -> None:
             ax.plot(best["epoch"], best["value"], "o", ms=2.8, color=colour)
     values = curves["value"].to_numpy(dtype=float)
     values = values[np.isfinite(values)]
-    few_ticks(ax, x=4, y=4)
+    style.few_ticks(ax, x=4, y=4)
     if values.size and values.min() > 0 and values.max() / values.min() > 20:
-        log_axis(ax.yaxis, values.min(), values.max())
+        style.log_axis(ax.yaxis, values.min(), values.max())
     ax.xaxis.get_major_locator().set_params(integer=True, steps=[1, 2, 5, 10])
