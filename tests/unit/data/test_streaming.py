@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from grids.data import preprocessing
 from grids.io import backed
-from grids.io.cells import Modality, Multiome, read_multiome
+from grids.io.cells import Multiome, read_multiome
 from grids.surrogates import quality
 from grids.surrogates.cross_modality.losses import Losses
 from grids.surrogates.cross_modality.settings import Settings
@@ -208,18 +208,6 @@ def test_training_in_small_buffers_learns_and_repeats(tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(curves, curves_again)
     judged = curves.query("stage == 'mapping' and loss == 'supervised' and split == 'validation'")["value"]
     assert judged.is_monotonic_decreasing and judged.min() < 0.9 * judged.iloc[0]
-
-
-def test_a_run_on_other_cells_does_not_resume_from_the_checkpoint(tmp_path):
-    from grids.surrogates.cross_modality.training import _checkpoint_folder
-
-    data = toy_multiome(100)
-    stored = on_disk(data, tmp_path)
-    folder = _checkpoint_folder(tmp_path, data, SETTINGS, "joint", 1)
-    assert folder == _checkpoint_folder(tmp_path, stored, SETTINGS, "joint", 1)
-    order = np.roll(np.arange(100), 1)
-    other = Multiome(data.rna, Modality(data.atac.X[order], data.atac.obs, data.atac.var), True)
-    assert folder != _checkpoint_folder(tmp_path, other, SETTINGS, "joint", 1)
 
 
 # Cells to judge and explain
