@@ -30,7 +30,8 @@ def subset_sampler(
     """Logits of the candidates, learned so that draws of `set_size` of them move the mean prediction furthest.
 
     Every step draws a batch of cells and one relaxed set, which perturbs each peak in part
-    (:meth:`PerturbedCells.partly_perturbed`), and takes a step of Adam along the gradient of the mean prediction.
+    (:meth:`~grids.search.objective.PerturbedCells.partly_perturbed`), and takes a step of Adam along the gradient of
+    the mean prediction.
 
     Parameters
     ----------

@@ -86,7 +86,7 @@ class WindowSurrogate(Surrogate):
           (n_genes, 5), chance of each of :data:`FORMS`;
         - for the gate: ``probe_weights`` (n_pairs,), ``probe_size`` (n_genes,), the best model with members;
           ``without_window`` (n_genes, n_covariates + 5), see :func:`gate_covariates`; ``dispersion`` (n_genes,);
-          ``half_moments`` (n_genes, 3), see :func:`~.local_control.local_control_moments`, of the
+          ``half_moments`` (n_genes, 3), see :func:`local_control_moments`, of the
           training cells' second half by a fit to the first; ``depth_only`` (n_genes, 2);
         - ``calibration`` (n_genes, 2), see :meth:`predict`.
     cell_type : str
