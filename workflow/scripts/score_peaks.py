@@ -1,6 +1,6 @@
 """Score the peaks in the windows of the explained genes of one cell type, each closed alone in test cells."""
 
-from grids.analysis.evidence.scores import score_peaks
+from grids.analysis.set_changes import score_peaks
 from grids.io import tables
 from grids.io.caps import EXPLAINED_CELLS
 from grids.io.cells import read_multiome

@@ -17,7 +17,7 @@ from toys import AllOfToy, AnyOfToy, LinearToy
 from grids.analysis.collecting import collect_interactions
 from grids.analysis.redundancy.analysis import analyse_sets
 from grids.analysis.redundancy.searches import RedundancySettings
-from grids.analysis.redundancy.shapley import all_subsets, exact
+from grids.analysis.redundancy.subsets import all_subsets, exact_shapley
 from grids.io import tables
 from grids.io.cells import Modality, Multiome
 from grids.io.errors import InputError
@@ -232,7 +232,7 @@ def test_any_function_against_brute_force(n_peaks, seed, direction):
     context = [joint - change(*[n for n in members if n != m]) for m in members]
     np.testing.assert_allclose(result.members["log_effect_in_context"], context, **close)
     values = np.array([change(*members[subset]) for subset in all_subsets(size)])
-    np.testing.assert_allclose(result.members["shapley_value"], exact(values), **close)
+    np.testing.assert_allclose(result.members["shapley_value"], exact_shapley(values), **close)
     nested = [change(*members[:k]) for k in range(size + 1)]
     np.testing.assert_allclose(result.knock_down["log_change"], nested, **close)
     row = row_of(result)

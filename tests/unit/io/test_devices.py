@@ -18,10 +18,10 @@ from pretend_device import TwoDevices, pretend_device
 from benchmarks.explainers.run import METHODS
 from benchmarks.explainers.single_cell import Wanted, explain_tasks
 from grids.analysis.effects import measure_effects
-from grids.analysis.evidence.scores import score_peaks
 from grids.analysis.null_sets import Surroundings
 from grids.analysis.redundancy.analysis import analyse_sets
 from grids.analysis.redundancy.searches import RedundancySettings
+from grids.analysis.set_changes import score_peaks
 from grids.analysis.specificity import measure_specificity
 from grids.io import devices
 from grids.io.checkpoints import KeptStates

@@ -10,10 +10,10 @@ from toys import LinearToy
 
 from benchmarks.explainers.single_cell import Wanted, explain_tasks
 from grids.analysis.effects import measure_effects
-from grids.analysis.evidence.scores import score_peaks
 from grids.analysis.null_sets import Surroundings
 from grids.analysis.redundancy.analysis import analyse_sets
 from grids.analysis.redundancy.searches import RedundancySettings
+from grids.analysis.set_changes import score_peaks
 from grids.analysis.specificity import measure_specificity
 from grids.analysis.states import measure_states
 from grids.io.cells import Modality, Multiome

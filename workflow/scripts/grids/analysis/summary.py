@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from grids.analysis.feasibility import NO_PEAK, TESTABLE, UNPAIRED
+from grids.analysis.gate import NO_PEAK, TESTABLE, UNPAIRED
 from grids.surrogates.quality import MIN_EXPRESSING_CELLS, MIN_TEST_CELLS
 
 GATE_NUMBERS = ["p_value", "q_value", "r", "r_depth", "r_permuted_window", "skill", "passed_gate"]
@@ -41,7 +41,7 @@ def summarise_tasks(
     Parameters
     ----------
     feasibility : DataFrame
-        :data:`grids.analysis.feasibility.FEASIBILITY_COLUMNS`; its rows are the tasks.
+        :data:`grids.analysis.gate.FEASIBILITY_COLUMNS`; its rows are the tasks.
     gate : DataFrame
         :data:`grids.analysis.gate.GATE_COLUMNS`.
     skipped : DataFrame

@@ -14,16 +14,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from grids.analysis.redundancy.searches import RedundancySettings, next_sets, selection_frequency
-from grids.analysis.redundancy.set_tables import (
+from grids.analysis.redundancy.subsets import measure_subsets, predictor, shapley_values
+from grids.analysis.redundancy.verdict import (
+    SUFFICIENT_SHARE,
     alternative_table,
     interaction_table,
     knock_down_table,
     member_table,
     redundancy_table,
+    verdict_of,
 )
-from grids.analysis.redundancy.shapley import shapley_values
-from grids.analysis.redundancy.subsets import measure_subsets, predictor
-from grids.analysis.redundancy.verdict import SUFFICIENT_SHARE, verdict_of
 from grids.analysis.set_changes import cells_by_direction, check_cells, check_sets
 from grids.analysis.statistics import bootstrap_weights
 from grids.io.cells import Multiome
