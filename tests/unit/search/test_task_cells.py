@@ -160,7 +160,7 @@ def test_sets_are_found_in_draws_of_training_cells_and_measured_in_those_of_test
     sets, _, _ = find_sets(surrogate, train.atac.X, tasks, windows, 7, Question(set_size=2))
     surroundings = Surroundings(genes, peaks, np.full(4, 0.5))
     measure_effects(surrogate, test, sets, surroundings, n_null_sets=0, seed=7)
-    settings = RedundancySettings(n_bootstrap=20, n_stability=0)
+    settings = RedundancySettings(Question(set_size=2), n_bootstrap=20, n_stability=0)
     analyse_sets(surrogate, test, train.atac.X, sets, windows, settings, seed=7)
     measure_specificity(surrogate, test.atac, "A", sets, n_bootstrap=20, seed=7)
     measure_states(surrogate, test, "A", sets, [{"key": "split"}], n_bootstrap=20, seed=7)

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from grids.analysis.null_sets import Surroundings, draw_null_sets, permutation_p_value
-from grids.analysis.set_changes import cells_by_direction, check_genes, check_sets
+from grids.analysis.set_changes import cells_by_direction, check_genes, check_sets, some_rows
 from grids.data.intervals import locate
 from grids.io.caps import NULL_CELLS
 from grids.io.cells import Multiome
@@ -123,8 +123,11 @@ def measure_effects(
         No cells; peaks, genes or cell types that do not belong together.
     """
     _check(surrogate, multiome, sets, surroundings)
-    seconds = _seconds_of_set(searches)
-    null_cells = _null_cells(multiome, seed)
+    seconds = {}
+    if searches is not None and len(searches):
+        seconds = searches.groupby(SET_KEYS, dropna=False)["seconds"].sum().to_dict()
+    rng = generator(seed, "effects", "null cells", *multiome.atac.obs["cell_type"].iloc[:1])
+    null_cells = some_rows(multiome.atac.X.shape[0], NULL_CELLS, rng)
     cells_of = cells_by_direction(surrogate, multiome.atac.X, sets, seed=seed, split="test")
     measured = []
     for key, rows in sets.groupby(SET_KEYS, sort=False, dropna=False):
@@ -320,21 +323,6 @@ def _cells(found: _FoundSet, multiome: Multiome, before: np.ndarray, after: np.n
         observed = rna.X[:, [column]].toarray().ravel().astype(np.float64)
     values = {"cell": multiome.atac.obs.index, "before": before, "after": after, "observed": observed}
     return pd.DataFrame({**found.labels, **values})
-
-
-def _null_cells(multiome: Multiome, seed: int) -> np.ndarray:
-    """Rows of the cells on which random sets are evaluated, sorted."""
-    n_cells = multiome.atac.X.shape[0]
-    if n_cells <= NULL_CELLS:
-        return np.arange(n_cells)
-    rng = generator(seed, "effects", "null cells", multiome.atac.obs["cell_type"].iloc[0])
-    return np.sort(rng.choice(n_cells, NULL_CELLS, replace=False))
-
-
-def _seconds_of_set(searches: pd.DataFrame | None) -> dict:
-    if searches is None or not len(searches):
-        return {}
-    return searches.groupby(SET_KEYS, dropna=False)["seconds"].sum().to_dict()
 
 
 def _check(surrogate, multiome: Multiome, sets: pd.DataFrame, surroundings: Surroundings) -> None:

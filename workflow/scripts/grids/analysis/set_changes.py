@@ -61,6 +61,11 @@ def check_genes(sets: pd.DataFrame, known: Collection[str], where: str) -> None:
         raise InputError(f"sets: gene '{missing[0]}' is not in {where}.{did_you_mean(missing[0], known)}")
 
 
+def some_rows(n: int, most: int, rng: np.random.Generator) -> np.ndarray:
+    """All of `n` rows or, of more than `most`, that many drawn at random; in their order."""
+    return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
+
+
 def cells_by_direction(
     surrogate, opened: sparse.csr_matrix, sets: pd.DataFrame, *, seed: int, split: str
 ) -> dict[str, TaskCells]:
