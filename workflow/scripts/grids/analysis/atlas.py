@@ -101,7 +101,7 @@ def summarise_atlas(
         for grouping, groups in _groupings(sets, gene_classes)
         if groups
     ]
-    return pd.concat(parts or [pd.DataFrame(columns=ATLAS_COLUMNS)], ignore_index=True)[ATLAS_COLUMNS]
+    return tables.stack(parts, ATLAS_COLUMNS)
 
 
 def counted_by_run(redundancy: pd.DataFrame) -> Iterator[tuple[tuple, pd.DataFrame]]:
@@ -145,9 +145,6 @@ def _summarise(grouping: str, groups: dict[str, pd.DataFrame], sets: pd.DataFram
                 "lower_quartile": lower,
                 "upper_quartile": upper,
                 **{f"share_{kind}": (members["class"] == kind).mean() for kind in LOGICS},
-                "p_value_of_grouping": np.nan,
-                "p_value": np.nan,
-                "q_value": np.nan,
             }
         )
     table = pd.DataFrame(rows)

@@ -1,4 +1,4 @@
-"""Tables of all cell types as one, with q-values over the whole run.
+"""Tables of all cell types as one, with :func:`~grids.analysis.statistics.q_values` over the whole run.
 
 What only puts tables together needs no torch: loading it would be most of such a job's time.
 """
@@ -22,8 +22,8 @@ from grids.io.tables import (
 def collect_effects(effects: Iterable[pd.DataFrame], nested: bool = True) -> pd.DataFrame:
     """Put the effects of all cell types together and add q-values.
 
-    Benjamini-Hochberg over the tasks of each surrogate, method and direction: over their full sets, of whatever size,
-    and over the smaller ones of each size. A missing p-value keeps a missing q-value and does not count as a test.
+    Families of tests are, of each surrogate, method and direction, the tasks' full sets, of whatever size, and the
+    smaller ones of each size.
 
     Parameters
     ----------
@@ -32,10 +32,6 @@ def collect_effects(effects: Iterable[pd.DataFrame], nested: bool = True) -> pd.
     nested : bool
         Whether the smaller sizes of a task are of its full set. Otherwise every size is a full set of its own, and a
         family.
-
-    Returns
-    -------
-    DataFrame with the columns :data:`grids.io.tables.EFFECT_COLUMNS`
     """
     table = stack(effects, EFFECT_COLUMNS)
     size = table["set_size"]
@@ -47,16 +43,12 @@ def collect_effects(effects: Iterable[pd.DataFrame], nested: bool = True) -> pd.
 def collect_interactions(interactions: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Put the interactions of all cell types together and add q-values.
 
-    Benjamini-Hochberg over the pairs of all sets of the run, for each of the two nulls.
+    A family of tests is the pairs of all sets of the run, for each of the two nulls.
 
     Parameters
     ----------
     interactions : iterable of DataFrame
         The table `interactions` of :func:`grids.analysis.redundancy.analysis.analyse_sets`, one for each cell type.
-
-    Returns
-    -------
-    DataFrame with the columns :data:`grids.io.tables.INTERACTION_COLUMNS`
     """
     table = stack(interactions, INTERACTION_COLUMNS)
     return table.assign(
@@ -65,19 +57,15 @@ def collect_interactions(interactions: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 
 def collect_states(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Put the cell types' tables together and add q-values.
+    """Put the states of all cell types together and add q-values.
 
-    Benjamini-Hochberg over the tasks of each surrogate, method, direction and state; a task counts
-    once, however many levels it has, and a missing p-value not at all.
+    Families of tests are the tasks of each surrogate, method, direction and state; a task counts once, however many
+    levels it has.
 
     Parameters
     ----------
     parts : iterable of DataFrame
-        Of :func:`grids.analysis.states.measure_states`.
-
-    Returns
-    -------
-    DataFrame with the columns :data:`grids.io.tables.STATE_COLUMNS`
+        Of :func:`grids.analysis.states.measure_states`, one for each cell type.
     """
     table = stack(parts, STATE_COLUMNS)
     set_and_state = [*SET_KEYS, "state"]

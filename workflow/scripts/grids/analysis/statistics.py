@@ -31,6 +31,12 @@ def interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
+def with_interval(name: str, value: np.ndarray, draws: np.ndarray) -> dict[str, np.ndarray]:
+    """A value and the :func:`interval` of its draws, as columns ``name``, ``name_low`` and ``name_high``."""
+    low, high = interval(draws)
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
+
+
 def interval_over_genes(draws: np.ndarray, n_genes: int) -> tuple[float, float]:
     """:func:`interval` of the draws that have a value; missing for a single gene, which is all there is to draw."""
     draws = draws[np.isfinite(draws)]

@@ -179,7 +179,7 @@ def _analyse_set(
     frequency = selection_frequency(versions, column, members, allowed, settings, rng)
 
     names = [[seen[m] for m in one.tolist()] for one in found]
-    alternatives = alternative_table(labels, names, log_changes, verdict)
+    alternatives = alternative_table(names, log_changes, verdict)
     reach = alternatives["reaches_90_percent"] & (alternatives["alternative"] > 0)
     n_alternatives = alternatives.loc[reach, "alternative"].nunique()
     log.info(
@@ -188,13 +188,14 @@ def _analyse_set(
         *(labels[name] for name in ("cell_type", "gene", "direction", "set_size")), measured.log.joint,
         verdict.index, verdict.index_low, verdict.index_high, verdict.set_class, n_alternatives,
     )  # fmt: skip
-    return {
-        "redundancy": redundancy_table(labels, measured, verdict, len(cells), n_alternatives),
-        "members": member_table(labels, names[0], measured, verdict, sign, shapley, frequency),
-        "interactions": interaction_table(labels, names[0], measured, sign, n_refits or len(cells)),
-        "knock_down": knock_down_table(labels, names[0], measured),
+    tables = {
+        "redundancy": redundancy_table(measured, verdict, len(cells), n_alternatives),
+        "members": member_table(names[0], measured, verdict, sign, shapley, frequency),
+        "interactions": interaction_table(names[0], measured, sign, n_refits or len(cells)),
+        "knock_down": knock_down_table(names[0], measured),
         "alternatives": alternatives,
     }
+    return {name: table.assign(**labels) for name, table in tables.items()}
 
 
 def _in_nested_order(rows: pd.DataFrame, gene: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the changes by a set and by its subsets say: index, p-values, sufficient set, backups, class.
+"""What the changes by a set and by its subsets say, as a verdict and as the set's part of each table.
 
 Changes are of mean log-expression unless said otherwise. A *drop* is a change counted in the direction
 asked: expression lost when peaks are closed (silence), gained when they are opened (activate).
@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.special import stdtr
 
 from grids.analysis.redundancy.subsets import Measured
-from grids.analysis.statistics import MEAN_ROUNDING, interval
+from grids.analysis.statistics import MEAN_ROUNDING, interval, with_interval
 
 SUFFICIENT_SHARE = 0.9
 # A member with less than this share of the joint effect alone is no rival of one that carries the set.
@@ -170,10 +170,9 @@ def verdict_of(measured: Measured, sign: float) -> Verdict:
     )
 
 
-def redundancy_table(labels: dict, measured: Measured, verdict: Verdict, n_cells: int, n_alternatives: int):
-    """The set's row of ``redundancy.tsv``."""
+def redundancy_table(measured: Measured, verdict: Verdict, n_cells: int, n_alternatives: int) -> pd.DataFrame:
+    """The set's row of ``redundancy.tsv``; like the tables below without the columns that name the set."""
     row = {
-        **labels,
         "n_cells": n_cells,
         "joint_log_effect": float(measured.log.joint),
         "joint_log_effect_low": verdict.joint_low,
@@ -190,7 +189,6 @@ def redundancy_table(labels: dict, measured: Measured, verdict: Verdict, n_cells
 
 
 def member_table(
-    labels: dict,
     peaks: list[str],
     measured: Measured,
     verdict: Verdict,
@@ -200,21 +198,14 @@ def member_table(
 ) -> pd.DataFrame:
     """The set's rows of ``members.tsv``."""
     change, draws = measured.log, measured.log_draws
-    alone_low, alone_high = interval(draws.alone)
-    context_low, context_high = interval(draws.in_context)
     difference_low, _ = interval(sign * (draws.in_context - draws.alone))
     rank = np.arange(1, len(peaks) + 1)
     return pd.DataFrame(
         {
-            **labels,
             "rank": rank,
             "peak": peaks,
-            "log_effect_alone": change.alone,
-            "log_effect_alone_low": alone_low,
-            "log_effect_alone_high": alone_high,
-            "log_effect_in_context": change.in_context,
-            "log_effect_in_context_low": context_low,
-            "log_effect_in_context_high": context_high,
+            **with_interval("log_effect_alone", change.alone, draws.alone),
+            **with_interval("log_effect_in_context", change.in_context, draws.in_context),
             "shapley_value": shapley[0],
             "shapley_error": shapley[1],
             "in_minimal_sufficient_set": rank <= verdict.n_sufficient,
@@ -224,68 +215,45 @@ def member_table(
     )
 
 
-def interaction_table(
-    labels: dict, peaks: list[str], measured: Measured, sign: float, n_independent: int
-) -> pd.DataFrame:
-    """The set's rows of ``interactions.tsv``; q-values are missing until all sets are collected."""
+def interaction_table(peaks: list[str], measured: Measured, sign: float, n_independent: int) -> pd.DataFrame:
+    """The set's rows of ``interactions.tsv``, without q-values."""
     first, second = np.triu_indices(len(peaks), 1)
-    multiplicative, draws = sign * measured.log.interactions, sign * measured.log_draws.interactions
-    additive, additive_draws = (
-        sign * measured.expression.interactions,
-        sign * measured.expression_draws.interactions,
+    multiplicative, draws, additive, additive_draws = (
+        sign * changes.interactions
+        for changes in (measured.log, measured.log_draws, measured.expression, measured.expression_draws)
     )
-    low, high = interval(draws)
     return pd.DataFrame(
         {
-            **labels,
             "peak_1": np.asarray(peaks, dtype=object)[first],
             "peak_2": np.asarray(peaks, dtype=object)[second],
-            "interaction_log": multiplicative,
-            "interaction_log_low": low,
-            "interaction_log_high": high,
+            **with_interval("interaction_log", multiplicative, draws),
             "p_value": p_values(multiplicative, draws, n_independent),
-            "q_value": np.nan,
             "additive_interaction": additive,
             "additive_p_value": p_values(additive, additive_draws, n_independent),
-            "additive_q_value": np.nan,
         }
     )
 
 
-def knock_down_table(labels: dict, peaks: list[str], measured: Measured) -> pd.DataFrame:
+def knock_down_table(peaks: list[str], measured: Measured) -> pd.DataFrame:
     """The set's rows of ``knock_down.tsv``: from no member perturbed to all, in nested order."""
-    low, high = interval(measured.log_draws.nested)
+    nested = with_interval("log_change", measured.log.nested, measured.log_draws.nested)
     return pd.DataFrame(
         {
-            **labels,
             "n_closed": np.arange(len(peaks) + 1),
             "peak": [None, *peaks],
-            "log_change": np.r_[0.0, measured.log.nested],
-            "log_change_low": np.r_[0.0, low],
-            "log_change_high": np.r_[0.0, high],
+            **{name: np.r_[0.0, values] for name, values in nested.items()},
             "single_log_effect": np.r_[np.nan, measured.log.alone],
         }
     )
 
 
-def alternative_table(
-    labels: dict, sets: list[list[str]], log_changes: list[float], verdict: Verdict
-) -> pd.DataFrame:
+def alternative_table(sets: list[list[str]], log_changes: list[float], verdict: Verdict) -> pd.DataFrame:
     """The set's rows of ``alternative_sets.tsv``; the first of `sets` is the found one."""
-    parts = []
-    for alternative, (peaks, log_change) in enumerate(zip(sets, log_changes, strict=True)):
-        share = log_change / log_changes[0] if verdict.has_effect else np.nan
-        parts.append(
-            pd.DataFrame(
-                {
-                    **{name: value for name, value in labels.items() if name != "set_size"},
-                    "alternative": alternative,
-                    "rank": np.arange(1, len(peaks) + 1),
-                    "peak": peaks,
-                    "log_change": log_change,
-                    "share_of_first": share,
-                    "reaches_90_percent": share >= SUFFICIENT_SHARE,
-                }
-            )
-        )
-    return pd.concat(parts, ignore_index=True)
+    rows = [
+        [alternative, rank, peak, log_changes[alternative]]
+        for alternative, peaks in enumerate(sets)
+        for rank, peak in enumerate(peaks, start=1)
+    ]
+    table = pd.DataFrame(rows, columns=["alternative", "rank", "peak", "log_change"])
+    share = table["log_change"] / log_changes[0] if verdict.has_effect else np.nan
+    return table.assign(share_of_first=share, reaches_90_percent=share >= SUFFICIENT_SHARE)
