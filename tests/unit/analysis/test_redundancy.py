@@ -14,10 +14,10 @@ from scipy.stats import false_discovery_control
 from scipy.stats import t as t_distribution
 from toys import AllOfToy, AnyOfToy, LinearToy
 
-from grids.analysis.collecting import collect_interactions
 from grids.analysis.redundancy.analysis import analyse_sets
 from grids.analysis.redundancy.searches import RedundancySettings
 from grids.analysis.redundancy.subsets import all_subsets, exact_shapley
+from grids.analysis.statistics import collect_interactions
 from grids.io import tables
 from grids.io.cells import Modality, Multiome
 from grids.io.errors import InputError

@@ -304,9 +304,8 @@ def _locations(found: _FoundSet, surroundings: Surroundings, sizes: list[int]) -
     same = (peaks["chromosome"].astype(str) == str(gene.chromosome)).to_numpy()
     hit = same & (peaks["start"] < gene.end).to_numpy() & (peaks["end"] > gene.start).to_numpy()
     soft_hit = hit | (np.abs(surroundings.distance_to(gene.gene)) <= SOFT_HIT_BP)
-    located = [
-        locate(peaks.iloc[found.rows[:size]], gene, surroundings.window_bp, SOFT_HIT_BP) for size in sizes
-    ]
+    places, window_bp = peaks.iloc[found.rows], surroundings.window_bp
+    located = [locate(places[:size], gene, window_bp, SOFT_HIT_BP) for size in sizes]
     return pd.DataFrame(located).assign(
         **found.labels | {"set_size": sizes},
         expected_hit=hypergeom.sf(0, len(peaks), hit.sum(), sizes),

@@ -100,12 +100,10 @@ def check_feasibility(
     testable : DataFrame
         :data:`TESTABLE_COLUMNS`, one row per cell type: its cells, and all its genes by whether they can be tested.
     """
-    inside = windows[windows["peak"].isin(multiome.atac.var.index)]
-    genes = multiome.rna.var.index
-    n_peaks = inside["gene"].value_counts()
+    n_peaks = windows.loc[windows["peak"].isin(multiome.atac.var.index), "gene"].value_counts()
     parts, by_type = [], []
     for cell_type in cell_types:
-        of_type = _genes_of(multiome, n_peaks.reindex(genes, fill_value=0).to_numpy(), cell_type)
+        of_type = _genes_of(multiome, n_peaks, cell_type)
         by_type.append(_count(of_type, multiome, cell_type))
         asked = tasks.loc[tasks["cell_type"] == cell_type, "gene"]
         gone = dropped[dropped["cell_type"] == cell_type].set_index("gene")["reason"]
@@ -117,16 +115,15 @@ def check_feasibility(
     return feasibility, pd.DataFrame(by_type, columns=TESTABLE_COLUMNS)
 
 
-def _genes_of(multiome: Multiome, n_peaks: np.ndarray, cell_type: str) -> pd.DataFrame:
+def _genes_of(multiome: Multiome, n_peaks: pd.Series, cell_type: str) -> pd.DataFrame:
     """Columns `n_peaks` to `verdict` of every gene in one cell type, indexed by gene."""
-    table = pd.DataFrame({"n_peaks": n_peaks}, index=multiome.rna.var.index)
+    genes = multiome.rna.var.index
+    table = pd.DataFrame({"n_peaks": n_peaks.reindex(genes, fill_value=0).to_numpy()}, index=genes)
     for split in SPLITS:
         X = multiome.rna.cells(cell_type=cell_type, split=split, most=EXPLAINED_CELLS).X
         table[f"n_cells_{split}"] = X.shape[0]
         table[f"n_expressing_{split}"] = np.bincount(X.indices[X.data > 0], minlength=X.shape[1])
-    reason = why_untestable(
-        n_peaks, table["n_expressing_test"].to_numpy(), int(table["n_cells_test"].iloc[0])
-    )
+    reason = why_untestable(table["n_peaks"], table["n_expressing_test"], int(table["n_cells_test"].iloc[0]))
     if not multiome.paired:
         reason = np.where(reason == NO_PEAK, NO_PEAK, UNPAIRED)
     return table.assign(verdict=np.where(reason == "", TESTABLE, reason))

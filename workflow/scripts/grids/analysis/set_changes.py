@@ -1,4 +1,4 @@
-"""What analyses of sets share: checks, the cells of each direction, and what a set does to each of them."""
+"""What analyses of sets share: checks, the cells of each direction, what a set or a single peak does to them."""
 
 from collections.abc import Collection, Sequence
 
@@ -8,7 +8,7 @@ import torch
 from scipy import sparse
 
 from grids.io.errors import InputError, did_you_mean
-from grids.io.tables import SET_KEYS
+from grids.io.tables import SET_KEYS, stack
 from grids.search.task_cells import TaskCells
 from grids.search.transitions import VALUE_OF_DIRECTION
 
@@ -101,15 +101,14 @@ def changes_by_set(cells: TaskCells, gene: str, members: Sequence[str], alone: b
     """
     of_surrogate, column, _ = cells.of(gene)
     positions = cells.members(gene, members)
-    none_and_all = torch.tensor([[False], [True]], device=positions.device).expand(2, len(positions))
-    one = torch.eye(len(positions), dtype=torch.bool, device=positions.device)
-    subsets = torch.cat([none_and_all, one]) if alone else none_and_all
+    size = len(positions)
+    subsets = torch.cat([torch.zeros(1, size), torch.ones(1, size), torch.eye(size if alone else 0, size)])
+    subsets = subsets.to(positions.device, torch.bool)
     changes = []
     for version in (of_surrogate, *cells.refits(gene)):
         before, together, *singly = version.predict_subsets(positions, subsets, column).cpu().double()
-        changes.append(
-            torch.stack([together - before, *([sum(s - before for s in singly)] if alone else [])], 1)
-        )
+        summed = [sum(one - before for one in singly)] if alone else []
+        changes.append(torch.stack([together - before, *summed], 1))
     return torch.stack(changes).numpy()
 
 
@@ -140,7 +139,7 @@ PEAK_SCORE_COLUMNS = ["cell_type", "gene", "peak", "score"]
 def score_peaks(
     surrogate, opened: sparse.csr_matrix, tasks: pd.DataFrame, windows: pd.DataFrame, seed: int
 ) -> pd.DataFrame:
-    """Close every peak in the windows of the tasks' genes, one at a time.
+    """Close every peak in the windows of the tasks' genes, one at a time: what outside evidence is compared with.
 
     Parameters
     ----------
@@ -159,7 +158,7 @@ def score_peaks(
         :data:`PEAK_SCORE_COLUMNS`, `score` being minus the mean change of log-expression.
     """
     cells = TaskCells(surrogate, opened, VALUE_OF_DIRECTION["silence"], seed=seed, split="test")
-    parts = [pd.DataFrame(columns=PEAK_SCORE_COLUMNS)]
+    parts = []
     for cell_type, gene in tasks[["cell_type", "gene"]].itertuples(index=False):
         perturbed, column, peaks = cells.of(gene)
         position = cells.candidates(gene, windows)
@@ -167,4 +166,4 @@ def score_peaks(
         names = [peaks[i] for i in position.tolist()]
         scored = {"cell_type": cell_type, "gene": gene, "peak": names, "score": drop.cpu().numpy()}
         parts.append(pd.DataFrame(scored))
-    return pd.concat(parts[1:] or parts, ignore_index=True)
+    return stack(parts, PEAK_SCORE_COLUMNS)

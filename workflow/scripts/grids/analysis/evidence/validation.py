@@ -1,4 +1,4 @@
-"""Predictors of enhancer-gene pairs against outside evidence, all on the same pairs."""
+"""How well predictors of enhancer-gene pairs agree with outside evidence, all on the same pairs."""
 
 from collections.abc import Iterable
 
@@ -22,8 +22,9 @@ from grids.io.logging import log
 from grids.io.seeds import generator
 from grids.io.tables import EVIDENCE_COLUMNS, EVIDENCE_PAIR_COLUMNS, counted, is_forced, stack
 
-MAX_DISTANCE_BINS = 20
-MIN_PAIRS_PER_BIN = 50
+MAX_DISTANCE_BINS, MIN_PAIRS_PER_BIN = 20, 50
+# Pairs of each gene whose enrichment is measured, and bootstrap samples of the genes.
+N_TOP, N_BOOTSTRAP = 5, 1000
 
 
 def average_precision(
@@ -70,12 +71,11 @@ def average_precision(
 def auprc(
     is_positive: np.ndarray, score: np.ndarray, gene: np.ndarray, weights: np.ndarray
 ) -> tuple[float, float, float]:
-    """Average precision over all pairs, with a 95 % bootstrap interval over genes.
+    """:func:`average_precision` of all pairs, with a 95 % bootstrap interval over genes.
 
     Parameters
     ----------
     is_positive, score, gene
-        As for :func:`average_precision`.
     weights : ndarray, shape (n_draws, n_genes)
         How often each gene is in each bootstrap sample of the genes. Genes are drawn, not pairs: the pairs of one
         gene share its window and its expression.
@@ -160,10 +160,6 @@ def enrichment(
     return float(ratio(np.ones((1, n_genes)))[0]), *interval_over_genes(ratio(weights), n_genes)
 
 
-# Pairs of each gene whose enrichment is measured, and bootstrap samples of the genes.
-N_TOP, N_BOOTSTRAP = 5, 1000
-
-
 def measure_evidence(
     evidence: Iterable[tuple[EvidenceTable, pd.DataFrame]],
     multiome: Multiome,
@@ -214,8 +210,7 @@ def measure_evidence(
             open_share = accessibility.set_index("peak")[cell_type]
             of_type = add_predictors(of_type, open_share, _correlation(multiome, of_type, cell_type))
             labels = {"evidence": table.name, "cell_type": cell_type}
-            rows = _measure(of_type, labels, seed)
-            measured.append(rows.assign(gene_scope=gene_scope(links)))
+            measured.append(_measure(of_type, labels, seed).assign(gene_scope=gene_scope(links)))
             judged.append(of_type.assign(**labels))
             _tell(of_type, table.name, cell_type)
     return stack(measured, EVIDENCE_COLUMNS), stack(judged, EVIDENCE_PAIR_COLUMNS)
@@ -254,22 +249,17 @@ def _measure(pairs: pd.DataFrame, labels: dict, seed: int) -> pd.DataFrame:
     weights = bootstrap_counts(len(names), N_BOOTSTRAP, rng) if len(names) else np.empty((N_BOOTSTRAP, 0))
     rows = []
     for predictor in PREDICTORS:
-        score = pairs[predictor].to_numpy(float)
+        score, ties = pairs[predictor].to_numpy(float), generator(seed, *job, "ties")
         precision = auprc(is_positive, score, gene, weights)
-        ties = generator(seed, *job, "ties")
         enriched = enrichment(is_positive, score, gene, distance, weights, N_TOP, ties)
-        rows.append(
-            {
-                **labels,
-                "predictor": predictor,
-                "n_pairs": len(pairs),
-                "n_positive": int(is_positive.sum()),
-                "n_not_passed": pairs.loc[is_forced(pairs), "gene"].nunique(),
-                **dict(zip(("auprc", "auprc_low", "auprc_high"), precision, strict=True)),
-                **dict(zip(("enrichment", "enrichment_low", "enrichment_high"), enriched, strict=True)),
-            }
-        )
-    return pd.DataFrame(rows)
+        rows.append([predictor, *precision, *enriched])
+    values = [f"{name}{end}" for name in ("auprc", "enrichment") for end in ("", "_low", "_high")]
+    return pd.DataFrame(rows, columns=["predictor", *values]).assign(
+        **labels,
+        n_pairs=len(pairs),
+        n_positive=int(is_positive.sum()),
+        n_not_passed=pairs.loc[is_forced(pairs), "gene"].nunique(),
+    )
 
 
 def _tell(pairs: pd.DataFrame, name: str, cell_type: str) -> None:

@@ -97,12 +97,8 @@ def selection_frequency(
     ----------
     cells : sequence of PerturbedCells
         The same training cells under each refit of the surrogate, taken in turn; or under the surrogate only.
-    gene : int
-    members : LongTensor, shape (set_size,)
-    allowed : LongTensor
-        Candidate peaks.
-    settings : RedundancySettings
-    rng : Generator
+    gene, members, allowed, settings, rng
+        As for :func:`next_sets`.
 
     Returns
     -------

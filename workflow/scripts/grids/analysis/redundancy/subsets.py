@@ -1,4 +1,4 @@
-"""Which subsets of a set are evaluated, and the effect of each one in draws of cells and surrogates."""
+"""Subsets of a set: which are evaluated, their effects in draws of cells and surrogates, and Shapley values."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -62,16 +62,8 @@ def reported_subsets(set_size: int) -> np.ndarray:
 
 
 def changes(means: np.ndarray, set_size: int) -> Changes:
-    """Changes against the unperturbed cells.
-
-    Parameters
-    ----------
-    means : ndarray, shape (..., n_subsets)
-        A mean over cells for each row of :func:`reported_subsets`.
-    set_size : int
-    """
-    parts = np.split(means[..., 1:] - means[..., :1], set_size * np.arange(1, 4), axis=-1)
-    return Changes(*parts)
+    """Changes against the unperturbed cells, from a mean over cells for each row of :func:`reported_subsets`."""
+    return Changes(*np.split(means[..., 1:] - means[..., :1], set_size * np.arange(1, 4), axis=-1))
 
 
 @dataclass(frozen=True)
