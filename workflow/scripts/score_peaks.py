@@ -9,12 +9,10 @@ from grids.surrogates import storage
 
 with job(snakemake) as log:
     cell_type = snakemake.params.cell_type
-    tasks = tables.read(snakemake.input.tasks)
+    tasks, atac = tables.read(snakemake.input.tasks), read_multiome(snakemake.input.multiome).atac
     scores = score_peaks(
         storage.load(snakemake.input.surrogate),
-        read_multiome(snakemake.input.multiome)
-        .atac.cells(cell_type=cell_type, split="test", most=EXPLAINED_CELLS)
-        .X,
+        atac.cells(cell_type=cell_type, split="test", most=EXPLAINED_CELLS).X,
         tasks[tasks["cell_type"] == cell_type],
         tables.read(snakemake.input.windows, usecols=["peak", "gene"]),
         snakemake.params.seed,

@@ -140,7 +140,7 @@ def measure_effects(
         reported = sorted({*(int(size) for size in asked if 0 < size <= len(members)), len(members)})
         rng = generator(seed, "effects", *key)
         null, p_values = _hold_against_null(found, on_some, surroundings, reported, n_null_sets, rng)
-        after = {size: on_all.predicted(members[:size]) for size in reported}
+        after = {size: on_all.after(members[None, :size])[0] for size in reported}
         measured.append(
             Effects(
                 effects=_effects(found, on_all.before, after, null, p_values).assign(
@@ -160,10 +160,9 @@ def measure_effects(
 
 @dataclass(frozen=True)
 class _FoundSet:
-    """A found set, its peaks in the two index spaces that meet here.
+    """A found set. The surrogate sees some of all peaks for a gene, in an order of its own.
 
-    The surrogate sees some of all peaks for a gene, in an order of its own. *Seen* peaks are what members and random
-    sets are numbered by; *rows* are those of the table of all peaks.
+    *Seen* peaks are what members and random sets are numbered by; *rows* are those of the table of all peaks.
 
     Attributes
     ----------
@@ -188,21 +187,18 @@ class _FoundSet:
 
 
 class _Evaluator:
-    """Predictions of one task: cells and gene fixed, sets of seen peaks vary."""
+    """Predicted log-expression in one task: cells and gene fixed, sets of seen peaks vary."""
 
     def __init__(self, perturbed: PerturbedCells, gene: int):
         self.perturbed, self.gene = perturbed, gene
         self.before = _numpy(perturbed.predict(gene))
 
-    def predicted(self, members: np.ndarray) -> np.ndarray:
-        """Predicted log-expression of each cell with `members` perturbed, shape (n_cells,)."""
-        return self._after(members[None])[0]
-
     def log_changes(self, sets: np.ndarray) -> np.ndarray:
-        """Mean change of log-expression by each set, shape (n_sets,)."""
-        return self._after(sets).mean(axis=1) - self.before.mean()
+        """Mean change by each set, shape (n_sets,)."""
+        return self.after(sets).mean(axis=1) - self.before.mean()
 
-    def _after(self, sets: np.ndarray) -> np.ndarray:
+    def after(self, sets: np.ndarray) -> np.ndarray:
+        """Of each cell with each set perturbed, shape (n_sets, n_cells)."""
         sets = torch.as_tensor(np.ascontiguousarray(sets), dtype=torch.long, device=self.perturbed.device)
         return _numpy(self.perturbed.predict_sets(sets, self.gene))
 
@@ -305,7 +301,7 @@ def _locations(found: _FoundSet, surroundings: Surroundings, sizes: list[int]) -
     hit = same & (peaks["start"] < gene.end).to_numpy() & (peaks["end"] > gene.start).to_numpy()
     soft_hit = hit | (np.abs(surroundings.distance_to(gene.gene)) <= SOFT_HIT_BP)
     places, window_bp = peaks.iloc[found.rows], surroundings.window_bp
-    located = [locate(places[:size], gene, window_bp, SOFT_HIT_BP) for size in sizes]
+    located = [locate(places.head(size), gene, window_bp, SOFT_HIT_BP) for size in sizes]
     return pd.DataFrame(located).assign(
         **found.labels | {"set_size": sizes},
         expected_hit=hypergeom.sf(0, len(peaks), hit.sum(), sizes),

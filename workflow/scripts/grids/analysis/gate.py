@@ -41,20 +41,9 @@ N_PERMUTATIONS = 10
 
 
 def why_untestable(n_peaks: np.ndarray, n_expressing: np.ndarray, n_cells: int) -> np.ndarray:
-    """Why each gene cannot be tested under any surrogate, in words; empty where it can be.
+    """Why each gene cannot be tested under any surrogate, in words; empty where it can be. Shape (n_genes,).
 
-    Parameters
-    ----------
-    n_peaks : ndarray of int, shape (n_genes,)
-        Peaks in the gene's window.
-    n_expressing : ndarray of int, shape (n_genes,)
-        Test cells that express the gene.
-    n_cells : int
-        Test cells.
-
-    Returns
-    -------
-    ndarray of object, shape (n_genes,)
+    `n_peaks` are those in the gene's window, `n_expressing` of `n_cells` test cells express it.
     """
 
     def few(n: int) -> str:

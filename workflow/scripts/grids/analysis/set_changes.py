@@ -113,7 +113,7 @@ def changes_by_set(cells: TaskCells, gene: str, members: Sequence[str], alone: b
 
 
 def bootstrap_means(changes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Means over resampled cells; draw `b` also takes replicate ``b % n_replicates`` where there are any.
+    """Means over resampled cells, shape (n_draws, n_values); draw `b` takes replicate ``b % n_replicates``, if any.
 
     Parameters
     ----------
@@ -121,10 +121,6 @@ def bootstrap_means(changes: np.ndarray, weights: np.ndarray) -> np.ndarray:
         Of :func:`changes_by_set`.
     weights : ndarray, shape (n_draws, n_cells)
         Of :func:`grids.analysis.statistics.bootstrap_weights`.
-
-    Returns
-    -------
-    ndarray, shape (n_draws, n_values)
     """
     replicates = changes[1:] if len(changes) > 1 else changes
     means = np.empty((len(weights), changes.shape[2]))

@@ -50,12 +50,11 @@ class State:
         """Without the levels of fewer than :data:`MIN_CELLS` cells; each one left out is logged."""
         n_cells = np.bincount(self.codes[self.codes >= 0], minlength=len(self.levels))
         kept = np.flatnonzero(n_cells >= MIN_CELLS)
-        for level, n in zip(self.levels, n_cells, strict=True):
-            if n < MIN_CELLS:
-                log.warning(
-                    "%s: level '%s' of state '%s' left out: %d test cells, at least %d are needed",
-                    *(where, level, self.key, n, MIN_CELLS),
-                )
+        for rare in np.flatnonzero(n_cells < MIN_CELLS):
+            log.warning(
+                "%s: level '%s' of state '%s' left out: %d test cells, at least %d are needed",
+                *(where, self.levels[rare], self.key, n_cells[rare], MIN_CELLS),
+            )
         number = np.full(len(self.levels) + 1, -1)
         number[kept] = np.arange(len(kept))
         return State(self.key, number[self.codes], [self.levels[i] for i in kept], self.ordered)
@@ -69,7 +68,7 @@ def state_values(multiome: Multiome, key: str) -> pd.Series:
     InputError
         When there is no such column.
     """
-    tables = [multiome.atac.obs, *([multiome.rna.obs] if multiome.paired else [])]
+    tables = [multiome.atac.obs, multiome.rna.obs] if multiome.paired else [multiome.atac.obs]
     for obs in tables:
         if key in obs:
             return obs[key]
@@ -112,13 +111,14 @@ def divide(values: pd.Series, bins: int | None = None) -> State:
         values, ordered = values.cat.remove_unused_categories(), values.cat.ordered
     else:
         values, ordered = values.astype("category"), numeric
-    levels = [_digits(level) if numeric else str(level) for level in values.cat.categories.to_numpy()]
+    # A number in as many digits as tell it from every other: a date may have fourteen.
+    levels = [
+        np.format_float_positional(level, trim="-")
+        if numeric and isinstance(level, np.floating)
+        else str(level)
+        for level in values.cat.categories.to_numpy()
+    ]
     return State(key, values.cat.codes.to_numpy(int), levels, ordered)
-
-
-def _digits(level: float) -> str:
-    """A number in as many digits as tell it from every other: a date may have fourteen."""
-    return np.format_float_positional(level, trim="-") if isinstance(level, np.floating) else str(level)
 
 
 def measure_states(

@@ -73,12 +73,8 @@ def auprc(
 ) -> tuple[float, float, float]:
     """:func:`average_precision` of all pairs, with a 95 % bootstrap interval over genes.
 
-    Parameters
-    ----------
-    is_positive, score, gene
-    weights : ndarray, shape (n_draws, n_genes)
-        How often each gene is in each bootstrap sample of the genes. Genes are drawn, not pairs: the pairs of one
-        gene share its window and its expression.
+    `weights`: how often each gene is in each bootstrap sample of the genes. Genes are drawn, not pairs: the pairs of
+    one gene share its window and its expression.
 
     Returns
     -------

@@ -51,9 +51,7 @@ class Changes(NamedTuple):
 def reported_subsets(set_size: int) -> np.ndarray:
     """The subsets behind :class:`Changes`: none, each alone, all but each, nested, pairs.
 
-    Returns
-    -------
-    ndarray of bool, shape (1 + 3 * set_size + n_pairs, set_size)
+    Bool, shape (1 + 3 * set_size + n_pairs, set_size).
     """
     one = np.eye(set_size, dtype=bool)
     first, second = np.triu_indices(set_size, 1)

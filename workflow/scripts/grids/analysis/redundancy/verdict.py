@@ -60,10 +60,7 @@ def p_values(estimate: np.ndarray, draws: np.ndarray, n_independent: int) -> np.
 def n_sufficient(nested_drops: np.ndarray) -> int:
     """Size of the minimal sufficient set: the shortest nested prefix with 90 % of the joint drop.
 
-    Parameters
-    ----------
-    nested_drops : ndarray, shape (set_size,)
-        Drop by the first 1, 2, ... members; the last, the joint one, is positive.
+    `nested_drops`, shape (set_size,): by the first 1, 2, ... members; the last, the joint one, is positive.
     """
     return int(np.argmax(nested_drops >= SUFFICIENT_SHARE * nested_drops[-1])) + 1
 
@@ -146,14 +143,7 @@ class Verdict:
 
 
 def verdict_of(measured: Measured, sign: float) -> Verdict:
-    """Index, sufficient set and class of a set.
-
-    Parameters
-    ----------
-    measured : Measured
-    sign : {1, -1}
-        Turns a change into a drop: -1 when peaks are closed, 1 when they are opened.
-    """
+    """Index, sufficient set and class of a set; `sign` of :func:`~grids.search.transitions.direction_sign`."""
     change, draws = measured.log, measured.log_draws
     joint_low, joint_high = interval(draws.joint)
     if (joint_low if sign > 0 else -joint_high) <= MEAN_ROUNDING:
