@@ -139,17 +139,14 @@ def measure_effects(
         asked = reported_sizes(len(members)) if sizes is None else sizes
         reported = sorted({*(int(size) for size in asked if 0 < size <= len(members)), len(members)})
         rng = generator(seed, "effects", *key)
-        null, p_values = _hold_against_null(found, on_some, surroundings, reported, n_null_sets, rng)
-        after = {size: on_all.after(members[None, :size])[0] for size in reported}
+        effects, null, after = _effects(found, on_all, on_some, surroundings, reported, n_null_sets, rng)
         measured.append(
             Effects(
-                effects=_effects(found, on_all.before, after, null, p_values).assign(
-                    objective_seconds=seconds.get(key, np.nan)
-                ),
+                effects=effects.assign(objective_seconds=seconds.get(key, np.nan)),
                 sets=_members(found, surroundings, on_all),
                 locations=_locations(found, surroundings, reported),
                 null=null,
-                cells=_cells(found, multiome, on_all.before, after[len(members)]),
+                cells=_cells(found, multiome, on_all.before, after),
             )
         )
     tables = {
@@ -218,61 +215,50 @@ def _change(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
     }
 
 
-def _hold_against_null(
+def _effects(
     found: _FoundSet,
     cells: _Evaluator,
+    null_cells: _Evaluator,
     surroundings: Surroundings,
     sizes: list[int],
     n_null_sets: int,
     rng: np.random.Generator,
-) -> tuple[pd.DataFrame, dict[int, float]]:
-    """Changes by different random sets of each size, and the p-value of each size."""
+) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
+    """One row per size, one per size and different random set, and each cell's prediction after the largest size."""
     gene, members = found.labels["gene"], found.members
     strata = (surroundings.bins, surroundings.distance_classes(gene))
     null_sets = draw_null_sets(members, *(stratum[found.row_of_seen] for stratum in strata), n_null_sets, rng)
     n_beside = len(found.row_of_seen) - len(members)
-    tables, p_values = [], {}
+    rows, null = [], []
     for size in sizes:
+        labels = found.labels | {"set_size": size}
+        after = cells.after(members[None, :size])[0]
         # The first of each different set, whatever the order of its members.
         in_order = np.sort(null_sets[:, :size], axis=1)
         draws = np.sort(np.unique(in_order, axis=0, return_index=True)[1])
-        log_change = cells.log_changes(null_sets[draws, :size])
-        labels = found.labels | {"set_size": size}
-        tables.append(pd.DataFrame({**labels, "draw": draws, "log_change": log_change}))
-        of_found = cells.log_changes(members[None, :size])[0]
+        of_null = null_cells.log_changes(null_sets[draws, :size])
+        null.append(pd.DataFrame({**labels, "draw": draws, "log_change": of_null}))
+        of_found = null_cells.log_changes(members[None, :size])[0]
         is_possible = comb(n_beside, size) >= min(MIN_NULL_SETS, n_null_sets)
-        p_value = permutation_p_value(of_found, log_change, found.labels["direction"])
-        p_values[size] = p_value if is_possible else np.nan
-    without = [size for size, p_value in p_values.items() if np.isnan(p_value)]
+        p_value = permutation_p_value(of_found, of_null, found.labels["direction"])
+        rows.append(
+            {
+                **labels,
+                "n_cells": len(after),
+                **_change(cells.before, after),
+                "null_mean": of_null.mean() if len(of_null) else np.nan,
+                "null_sd": of_null.std(ddof=1) if len(of_null) > 1 else np.nan,
+                "p_value": p_value if is_possible else np.nan,
+            }
+        )
+    without = [row["set_size"] for row in rows if np.isnan(row["p_value"])]
     if n_null_sets and without:
         log.warning(
             "%s, %s: no p-value for set sizes %s: %d peaks that the surrogate sees for the gene beside the "
             "members are too few to draw random sets from",
             *(found.labels["cell_type"], gene, listing(without), n_beside),
         )
-    return pd.concat(tables), p_values
-
-
-def _effects(
-    found: _FoundSet, before: np.ndarray, after: dict[int, np.ndarray], null: pd.DataFrame, p_values: dict
-) -> pd.DataFrame:
-    """One row per size."""
-    rows = []
-    for size, predicted in after.items():
-        of_null = null.loc[null["set_size"] == size, "log_change"].to_numpy()
-        rows.append(
-            {
-                **found.labels,
-                "set_size": size,
-                "n_cells": len(before),
-                **_change(before, predicted),
-                "null_mean": of_null.mean() if len(of_null) else np.nan,
-                "null_sd": of_null.std(ddof=1) if len(of_null) > 1 else np.nan,
-                "p_value": p_values[size],
-                "q_value": np.nan,
-            }
-        )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows), pd.concat(null), after
 
 
 def _members(found: _FoundSet, surroundings: Surroundings, cells: _Evaluator) -> pd.DataFrame:
