@@ -25,8 +25,7 @@ from grids.analysis.contacts.measurement import (
     CONTACT_SUMMARY_COLUMNS,
 )
 from grids.analysis.effects import CELL_COLUMNS, LOCATION_COLUMNS, NULL_COLUMNS
-from grids.analysis.feasibility import FEASIBILITY_COLUMNS, TESTABLE_COLUMNS
-from grids.analysis.gate import GATE_COLUMNS
+from grids.analysis.gate import FEASIBILITY_COLUMNS, GATE_COLUMNS, TESTABLE_COLUMNS
 from grids.analysis.summary import SUMMARY_COLUMNS as TASK_SUMMARY_COLUMNS
 from grids.data.annotation import GENE_COLUMNS
 from grids.data.cell_types import CLUSTER_COLUMNS

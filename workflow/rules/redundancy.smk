@@ -31,8 +31,8 @@ rule measure_redundancy:
             key: value
             for key, value in config["redundancy"].items()
             if key != "gene_classes"
-        }
-        | {
+        },
+        search={
             key: config["search"][key]
             for key in ("scope", "set_size", "candidates", "max_rounds")
         },

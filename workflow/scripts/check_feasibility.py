@@ -1,6 +1,6 @@
 """Say, before anything is trained, which tasks the quality gate can test at all."""
 
-from grids.analysis.feasibility import announce, check_feasibility
+from grids.analysis.gate import announce, check_feasibility
 from grids.io import tables
 from grids.io.cells import read_multiome
 from grids.io.logging import job

@@ -1,6 +1,6 @@
 """Put the cell types' tables together; q-values are over all tasks."""
 
-from grids.analysis.collecting import collect_effects
+from grids.analysis.statistics import collect_effects
 from grids.io import tables
 from grids.io.logging import job
 

@@ -1,6 +1,6 @@
 """Put the cell types' tables of redundancy together; q-values are over the pairs of all sets."""
 
-from grids.analysis.collecting import collect_interactions
+from grids.analysis.statistics import collect_interactions
 from grids.io import tables
 from grids.io.logging import job
 

@@ -1,6 +1,6 @@
 """Put the cell types' tables of states together; q-values are over all tasks."""
 
-from grids.analysis.collecting import collect_states
+from grids.analysis.statistics import collect_states
 from grids.io import tables
 from grids.io.logging import job
 

@@ -10,16 +10,13 @@ from grids.io.logging import job
 with job(snakemake) as log:
     params = snakemake.params
     reach = {name: params.windows[name] for name in ("promoter_upstream_bp", "promoter_downstream_bp")}
-    genes, accessibility = (
-        tables.read(snakemake.input.genes),
-        tables.read_accessibility(snakemake.input.accessibility),
-    )
+    genes = tables.read(snakemake.input.genes)
+    accessibility = tables.read_accessibility(snakemake.input.accessibility)
     evidence = []
     for entry, path in zip(params.evidence, snakemake.input.evidence, strict=True):
         table = EvidenceTable(**entry | {"path": path})
-        evidence.append(
-            (table, read_links(table, accessibility, genes, run_assembly=params.assembly, **reach))
-        )
+        links = read_links(table, accessibility, genes, run_assembly=params.assembly, **reach)
+        evidence.append((table, links))
     scores = tables.concatenate(tables.read(path) for path in snakemake.input.scores)
     measured, pairs = measure_evidence(
         evidence,

@@ -7,6 +7,7 @@ from grids.io.caps import EXPLAINED_CELLS
 from grids.io.cells import read_multiome
 from grids.io.logging import job
 from grids.io.parallel import over_genes
+from grids.search.sets import Question
 from grids.surrogates import storage
 
 with job(snakemake):
@@ -16,7 +17,8 @@ with job(snakemake):
     test = multiome.cells(cell_type=cell_type, split="test", most=EXPLAINED_CELLS)
     training = multiome.atac.cells(cell_type=cell_type, split="train", most=EXPLAINED_CELLS)
     windows = tables.read(snakemake.input.windows, usecols=["peak", "gene"])
-    settings, seed = RedundancySettings(**snakemake.params.redundancy), snakemake.params.seed
+    search, seed = Question(**snakemake.params.search), snakemake.params.seed
+    settings = RedundancySettings(search, **snakemake.params.redundancy)
     result = over_genes(
         lambda sets: analyse_sets(surrogate, test, training.X, sets, windows, settings, seed=seed),
         tables.read(snakemake.input.sets),

@@ -1,6 +1,6 @@
 """Score the peaks in the windows of the explained genes of one cell type, each closed alone in test cells."""
 
-from grids.analysis.evidence.scores import score_peaks
+from grids.analysis.set_changes import score_peaks
 from grids.io import tables
 from grids.io.caps import EXPLAINED_CELLS
 from grids.io.cells import read_multiome
@@ -9,12 +9,10 @@ from grids.surrogates import storage
 
 with job(snakemake) as log:
     cell_type = snakemake.params.cell_type
-    tasks = tables.read(snakemake.input.tasks)
+    tasks, atac = tables.read(snakemake.input.tasks), read_multiome(snakemake.input.multiome).atac
     scores = score_peaks(
         storage.load(snakemake.input.surrogate),
-        read_multiome(snakemake.input.multiome)
-        .atac.cells(cell_type=cell_type, split="test", most=EXPLAINED_CELLS)
-        .X,
+        atac.cells(cell_type=cell_type, split="test", most=EXPLAINED_CELLS).X,
         tasks[tasks["cell_type"] == cell_type],
         tables.read(snakemake.input.windows, usecols=["peak", "gene"]),
         snakemake.params.seed,

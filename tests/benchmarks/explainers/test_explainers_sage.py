@@ -9,7 +9,7 @@ from scipy import sparse
 from toys import AllOfToy, AnyOfToy, LinearToy
 
 from benchmarks.explainers.sage import sage
-from grids.analysis.redundancy import shapley
+from grids.analysis.redundancy.subsets import all_subsets, exact_shapley
 
 N_PEAKS = 40
 ALLOWED = np.asarray([0, 2, 5, 14, 16, 19, 20, 33])
@@ -26,11 +26,11 @@ def exact_values(surrogate, opened, value) -> np.ndarray:
     """SAGE values from all 256 subsets of eight peaks, by dense evaluation."""
     target = surrogate.predict(opened)[:, 0]
     values = []
-    for restored in shapley.all_subsets(8):
+    for restored in all_subsets(8):
         dense = opened.toarray()
         dense[:, ~restored] = value
         values.append(-float(((surrogate.predict(sparse.csr_matrix(dense))[:, 0] - target) ** 2).mean()))
-    return shapley.exact(np.asarray(values))
+    return exact_shapley(np.asarray(values))
 
 
 @pytest.mark.parametrize("value", [0, 1])

@@ -25,12 +25,14 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from grids.analysis.contacts.contact_map import contacts_of_bins, contacts_of_region, open_contact_map
-from grids.analysis.contacts.map_enrichment import MASKED, OTHER_CHROMOSOME, SAME_BIN
 from grids.analysis.contacts.matching import compare, distance_strata
 from grids.analysis.contacts.measurement import (
     CONTACT_COLUMNS,
     CONTACT_MEMBER_COLUMNS,
     CONTACT_SUMMARY_COLUMNS,
+    MASKED,
+    OTHER_CHROMOSOME,
+    SAME_BIN,
     measure_contacts,
 )
 from grids.analysis.contacts.tads import read_tads, tad_of

@@ -8,7 +8,6 @@ from scipy import sparse
 from scipy.stats import kstest
 from toys import AnyOfToy, LinearToy
 
-from grids.analysis.collecting import collect_effects
 from grids.analysis.effects import (
     CELL_COLUMNS,
     LOCATION_COLUMNS,
@@ -24,6 +23,7 @@ from grids.analysis.null_sets import (
     draw_null_sets,
     permutation_p_value,
 )
+from grids.analysis.statistics import collect_effects
 from grids.io.cells import Modality, Multiome
 from grids.io.errors import InputError
 from grids.io.tables import EFFECT_COLUMNS, SET_COLUMNS

@@ -13,12 +13,6 @@ from numpy.testing import assert_allclose
 from scipy import sparse
 from sklearn.metrics import average_precision_score
 
-from grids.analysis.evidence.agreement import (
-    auprc,
-    average_precision,
-    distance_bins,
-    enrichment,
-)
 from grids.analysis.evidence.links import LINK_COLUMNS, read_links
 from grids.analysis.evidence.pairs import (
     PREDICTORS,
@@ -27,7 +21,13 @@ from grids.analysis.evidence.pairs import (
     gene_scope,
     judge_pairs,
 )
-from grids.analysis.evidence.validation import measure_evidence
+from grids.analysis.evidence.validation import (
+    auprc,
+    average_precision,
+    distance_bins,
+    enrichment,
+    measure_evidence,
+)
 from grids.analysis.statistics import bootstrap_counts
 from grids.data.intervals import link_windows, overlapping
 from grids.figures.evidence import evidence as draw_evidence

@@ -11,15 +11,16 @@ from models import N_GENES, toy_multiome
 from scipy import sparse
 from toys import LinearToy
 
-from grids.analysis.feasibility import (
+from grids.analysis.gate import (
     FEASIBILITY_COLUMNS,
     MOST_LINES,
     TESTABLE_COLUMNS,
     announce,
     check_feasibility,
+    choose_tasks,
+    judge,
     why_untestable,
 )
-from grids.analysis.gate import choose_tasks, judge
 from grids.io.cells import Modality, Multiome
 
 FEW = "expressed in {} of 60 test cells, too few to tell (at least 5)"

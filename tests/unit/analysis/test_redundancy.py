@@ -14,13 +14,14 @@ from scipy.stats import false_discovery_control
 from scipy.stats import t as t_distribution
 from toys import AllOfToy, AnyOfToy, LinearToy
 
-from grids.analysis.collecting import collect_interactions
 from grids.analysis.redundancy.analysis import analyse_sets
 from grids.analysis.redundancy.searches import RedundancySettings
-from grids.analysis.redundancy.shapley import all_subsets, exact
+from grids.analysis.redundancy.subsets import all_subsets, exact_shapley
+from grids.analysis.statistics import collect_interactions
 from grids.io import tables
 from grids.io.cells import Modality, Multiome
 from grids.io.errors import InputError
+from grids.search.sets import Question
 from grids.surrogates.pooling import PooledSurrogate
 
 KEYS = {"surrogate": "toy", "method": "grids", "cell_type": "Oligo/OPC", "gene": "G0", "direction": "silence"}
@@ -79,7 +80,9 @@ def analyse(surrogate, opened, sets, training=None, windows=None, **options):
     training = sparse.csr_matrix(np.asarray(opened if training is None else training, dtype=np.uint8))
     options = {"n_stability": 0, "max_alternatives": 0} | options
     seed = options.pop("seed", 1)
-    settings = RedundancySettings(**options)
+    search = {key: options.pop(key) for key in ("scope", "set_size") if key in options}
+    search = Question(**{"set_size": sets["set_size"].max()} | search)
+    settings = RedundancySettings(search, **options)
     return analyse_sets(surrogate, multiome(surrogate, opened), training, sets, windows, settings, seed=seed)
 
 
@@ -232,7 +235,7 @@ def test_any_function_against_brute_force(n_peaks, seed, direction):
     context = [joint - change(*[n for n in members if n != m]) for m in members]
     np.testing.assert_allclose(result.members["log_effect_in_context"], context, **close)
     values = np.array([change(*members[subset]) for subset in all_subsets(size)])
-    np.testing.assert_allclose(result.members["shapley_value"], exact(values), **close)
+    np.testing.assert_allclose(result.members["shapley_value"], exact_shapley(values), **close)
     nested = [change(*members[:k]) for k in range(size + 1)]
     np.testing.assert_allclose(result.knock_down["log_change"], nested, **close)
     row = row_of(result)
@@ -552,4 +555,6 @@ def test_other_peaks_than_the_surrogates():
     surrogate = LinearToy([0.5, 0.2])
     data = multiome(LinearToy([0.5, 0.2, 0.1]), np.ones((2, 3)))
     with pytest.raises(InputError, match="trained on other peaks"):
-        analyse_sets(surrogate, data, data.atac.X, set_of(surrogate, [0]), None, RedundancySettings(), seed=0)
+        analyse_sets(
+            surrogate, data, data.atac.X, set_of(surrogate, [0]), None, RedundancySettings(Question()), seed=0
+        )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grids.analysis.redundancy.shapley import all_subsets, exact, sampled, shapley_values
+from grids.analysis.redundancy.subsets import all_subsets, exact_shapley, sampled_shapley, shapley_values
 
 sizes_and_seeds = {"size": st.integers(1, 7), "seed": st.integers(0, 10_000)}
 
@@ -30,11 +30,11 @@ def test_all_subsets_are_numbered_by_their_bits(size):
 
 def test_closed_forms():
     subsets = all_subsets(3)
-    np.testing.assert_allclose(exact(subsets @ np.array([1.0, -2.0, 5.0])), [1, -2, 5], atol=1e-12)
-    np.testing.assert_allclose(exact(subsets.all(1).astype(float)), [1 / 3] * 3)
+    np.testing.assert_allclose(exact_shapley(subsets @ np.array([1.0, -2.0, 5.0])), [1, -2, 5], atol=1e-12)
+    np.testing.assert_allclose(exact_shapley(subsets.all(1).astype(float)), [1 / 3] * 3)
     # glove game: member 0 needs 1 or 2
     np.testing.assert_allclose(
-        exact(subsets[:, 0] * subsets[:, 1:].any(1).astype(float)), [2 / 3, 1 / 6, 1 / 6]
+        exact_shapley(subsets[:, 0] * subsets[:, 1:].any(1).astype(float)), [2 / 3, 1 / 6, 1 / 6]
     )
 
 
@@ -49,15 +49,15 @@ def test_exact_is_the_mean_over_all_orders(size, seed):
         for member in order:
             total[member] += values[number | 1 << member] - values[number]
             number |= 1 << member
-    np.testing.assert_allclose(exact(values), total / len(orders), atol=1e-12)
+    np.testing.assert_allclose(exact_shapley(values), total / len(orders), atol=1e-12)
 
 
 @given(**sizes_and_seeds)
 @settings(max_examples=40)
 def test_efficiency(size, seed):
     values = random_values(size, seed)
-    assert exact(values).sum() == pytest.approx(values[-1] - values[0], abs=1e-12)
-    estimate, _ = sampled(by_number(values), size, 6, np.random.default_rng(seed))
+    assert exact_shapley(values).sum() == pytest.approx(values[-1] - values[0], abs=1e-12)
+    estimate, _ = sampled_shapley(by_number(values), size, 6, np.random.default_rng(seed))
     assert estimate.sum() == pytest.approx(values[-1] - values[0], abs=1e-12)
 
 
@@ -67,7 +67,7 @@ def test_symmetry_and_dummy(size, seed):
     # the value depends on how many of the first `size` members are in, and not on the last one
     of_count = random_values(size, seed)[: size + 1] if size > 1 else np.array([0.0, 2.0])
     values = of_count[all_subsets(size + 1)[:, :size].sum(1)]
-    shapley = exact(values)
+    shapley = exact_shapley(values)
     np.testing.assert_allclose(shapley[:size], (of_count[size] - of_count[0]) / size, atol=1e-12)
     assert shapley[size] == pytest.approx(0, abs=1e-12)
 
@@ -77,8 +77,8 @@ def test_sampled_is_within_its_stated_error_of_the_exact_one():
     scores = []
     for repeat in range(60):
         values = random_values(6, repeat)
-        estimate, error = sampled(by_number(values), 6, 80, rng)
-        scores.append((estimate - exact(values)) / error)
+        estimate, error = sampled_shapley(by_number(values), 6, 80, rng)
+        scores.append((estimate - exact_shapley(values)) / error)
     scores = np.concatenate(scores)
     # 40 independent pairs of orders: Student's t with 39 degrees of freedom, variance 39 / 37
     assert scores.std() == pytest.approx(1, abs=0.15)
@@ -88,8 +88,8 @@ def test_sampled_is_within_its_stated_error_of_the_exact_one():
 
 def test_more_orders_less_error():
     value = by_number(random_values(6, 1))
-    _, few = sampled(value, 6, 40, np.random.default_rng(0))
-    _, many = sampled(value, 6, 640, np.random.default_rng(0))
+    _, few = sampled_shapley(value, 6, 40, np.random.default_rng(0))
+    _, many = sampled_shapley(value, 6, 640, np.random.default_rng(0))
     np.testing.assert_allclose(few / many, 4, rtol=0.5)
 
 

@@ -8,8 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import N_PEAKS, open_peaks, random_surrogate
 
-from grids.analysis.redundancy.shapley import all_subsets
-from grids.analysis.redundancy.subsets import changes, measure_subsets, predictor, reported_subsets
+from grids.analysis.redundancy.subsets import (
+    all_subsets,
+    changes,
+    measure_subsets,
+    predictor,
+    reported_subsets,
+)
 from grids.analysis.statistics import bootstrap_weights
 from grids.search import objective
 from grids.search.objective import PerturbedCells

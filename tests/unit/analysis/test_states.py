@@ -11,8 +11,8 @@ from scipy import sparse
 from scipy.stats import binom, false_discovery_control
 from toys import AnyOfToy, LinearToy
 
-from grids.analysis.collecting import collect_states
 from grids.analysis.states import State, divide, measure_states, p_values_of_change, state_values
+from grids.analysis.statistics import collect_states
 from grids.data import preprocessing
 from grids.io.cells import Modality, Multiome, read_multiome
 from grids.io.errors import InputError

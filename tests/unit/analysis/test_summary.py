@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from grids.analysis.feasibility import FEASIBILITY_COLUMNS, TESTABLE_COLUMNS
+from grids.analysis.gate import FEASIBILITY_COLUMNS, TESTABLE_COLUMNS
 from grids.analysis.summary import SUMMARY_COLUMNS, in_one_line, summarise_tasks
 from grids.exports.summary_page import MOST_TASKS, summary_page
 

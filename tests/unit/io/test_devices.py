@@ -18,10 +18,10 @@ from pretend_device import TwoDevices, pretend_device
 from benchmarks.explainers.run import METHODS
 from benchmarks.explainers.single_cell import Wanted, explain_tasks
 from grids.analysis.effects import measure_effects
-from grids.analysis.evidence.scores import score_peaks
 from grids.analysis.null_sets import Surroundings
 from grids.analysis.redundancy.analysis import analyse_sets
 from grids.analysis.redundancy.searches import RedundancySettings
+from grids.analysis.set_changes import score_peaks
 from grids.analysis.specificity import measure_specificity
 from grids.io import devices
 from grids.io.checkpoints import KeptStates
@@ -188,7 +188,9 @@ def test_sets_have_the_same_effects(elsewhere, multiome, cells_of_type, windows,
     for device in ("cpu", elsewhere.device):
         surrogate = random_surrogate("normalised").to(device)
         effects = measure_effects(surrogate, test, found, place, n_null_sets=5, seed=1, searches=searches)
-        short = RedundancySettings(n_bootstrap=20, n_stability=1, max_alternatives=1, max_cells=64)
+        short = RedundancySettings(
+            Question(), n_bootstrap=20, n_stability=1, max_alternatives=1, max_cells=64
+        )
         redundancy = analyse_sets(surrogate, test, training[:100], found, windows, short, seed=1)
         asked.append(
             [

@@ -5,7 +5,7 @@ from models import open_peaks, small_window_surrogate
 from scipy import sparse
 from toys import LinearToy
 
-from grids.analysis.evidence.scores import PEAK_SCORE_COLUMNS, score_peaks
+from grids.analysis.set_changes import PEAK_SCORE_COLUMNS, score_peaks
 from grids.io.seeds import generator
 
 

@@ -10,10 +10,10 @@ from toys import LinearToy
 
 from benchmarks.explainers.single_cell import Wanted, explain_tasks
 from grids.analysis.effects import measure_effects
-from grids.analysis.evidence.scores import score_peaks
 from grids.analysis.null_sets import Surroundings
 from grids.analysis.redundancy.analysis import analyse_sets
 from grids.analysis.redundancy.searches import RedundancySettings
+from grids.analysis.set_changes import score_peaks
 from grids.analysis.specificity import measure_specificity
 from grids.analysis.states import measure_states
 from grids.io.cells import Modality, Multiome
@@ -160,7 +160,7 @@ def test_sets_are_found_in_draws_of_training_cells_and_measured_in_those_of_test
     sets, _, _ = find_sets(surrogate, train.atac.X, tasks, windows, 7, Question(set_size=2))
     surroundings = Surroundings(genes, peaks, np.full(4, 0.5))
     measure_effects(surrogate, test, sets, surroundings, n_null_sets=0, seed=7)
-    settings = RedundancySettings(n_bootstrap=20, n_stability=0)
+    settings = RedundancySettings(Question(set_size=2), n_bootstrap=20, n_stability=0)
     analyse_sets(surrogate, test, train.atac.X, sets, windows, settings, seed=7)
     measure_specificity(surrogate, test.atac, "A", sets, n_bootstrap=20, seed=7)
     measure_states(surrogate, test, "A", sets, [{"key": "split"}], n_bootstrap=20, seed=7)

@@ -12,7 +12,7 @@ from benchmarks.scale.measure import Work
 from benchmarks.scale.question import cell_type_and_gene, most_open, paper_surrogate, tasks_of
 from grids.analysis.effects import measure_effects
 from grids.analysis.null_sets import Surroundings
-from grids.analysis.redundancy import shapley
+from grids.analysis.redundancy.subsets import all_subsets, exact_shapley
 from grids.data.preprocessing import accessibility
 from grids.io import backed
 from grids.io.backed import RunningMean
@@ -123,12 +123,12 @@ def redundancy(files: Mapping, point: Mapping, seed: int) -> Work:
     cell_type, gene = cell_type_and_gene(multiome)
     test: Modality = multiome.atac.cells(cell_type=cell_type, split="test", most=EXPLAINED_CELLS)
     members, column = most_open(test.X, REDUNDANCY_SET_SIZE), surrogate.genes.index(gene)
-    subsets = torch.from_numpy(shapley.all_subsets(REDUNDANCY_SET_SIZE))
+    subsets = torch.from_numpy(all_subsets(REDUNDANCY_SET_SIZE))
 
     def work() -> float:
         cells = PerturbedCells(surrogate, test.X, 0)
         values = cells.predict_subsets(members, subsets, column).mean(1).numpy()
-        return float(shapley.exact(values.astype(np.float64))[0])
+        return float(exact_shapley(values.astype(np.float64))[0])
 
     return work
 

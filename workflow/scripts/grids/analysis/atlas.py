@@ -42,8 +42,7 @@ def read_gene_classes(path: str | os.PathLike, genes: pd.Series) -> pd.DataFrame
         table = tables.read(path, dtype=str)
     except tables.UNREADABLE as error:
         raise InputError(f"{path}: cannot be read as TSV ({error})") from error
-    missing = [column for column in ("gene", "gene_class") if column not in table]
-    if missing:
+    if missing := [column for column in ("gene", "gene_class") if column not in table]:
         raise InputError(
             f"{path}: column '{missing[0]}' is missing; expected a TSV with columns gene and gene_class, "
             f"it has: {listing(table.columns)}.{did_you_mean(missing[0], table.columns)}"
@@ -73,11 +72,10 @@ def summarise_atlas(
 
     The index is a ratio to the joint effect and means nothing without one, nor for a set of one peak: such
     sets count in the shares of classes but not in the index. Whether groups differ is asked of the index by rank
-    (:func:`rank_tests`): `p_value_of_grouping` of all groups, `p_value` of each group
-    against the other sets of the grouping with `q_value` over groups (Benjamini-Hochberg). The unit is the gene: cell
-    types are compared within genes and between genes with as many sets, groupings of genes with one value per gene, its
-    median over cell types; classes of genes may overlap. `n_sufficient` is described only: it is computed
-    from the same effects as the index, and the two go together without any difference between genes.
+    (:func:`rank_tests`): `p_value_of_grouping` of all groups, `p_value` of each group against the other sets of the
+    grouping with `q_value` over groups. The unit is the gene: cell types are compared within genes and between genes
+    with as many sets, groupings of genes with one value per gene, its median over cell types; classes of genes may
+    overlap. `n_sufficient` is described only, see :data:`NOT_TESTED`.
 
     Parameters
     ----------
@@ -101,7 +99,7 @@ def summarise_atlas(
         for grouping, groups in _groupings(sets, gene_classes)
         if groups
     ]
-    return pd.concat(parts or [pd.DataFrame(columns=ATLAS_COLUMNS)], ignore_index=True)[ATLAS_COLUMNS]
+    return tables.stack(parts, ATLAS_COLUMNS)
 
 
 def counted_by_run(redundancy: pd.DataFrame) -> Iterator[tuple[tuple, pd.DataFrame]]:
@@ -145,9 +143,6 @@ def _summarise(grouping: str, groups: dict[str, pd.DataFrame], sets: pd.DataFram
                 "lower_quartile": lower,
                 "upper_quartile": upper,
                 **{f"share_{kind}": (members["class"] == kind).mean() for kind in LOGICS},
-                "p_value_of_grouping": np.nan,
-                "p_value": np.nan,
-                "q_value": np.nan,
             }
         )
     table = pd.DataFrame(rows)
@@ -192,7 +187,8 @@ def rank_tests(values: np.ndarray, unit: Sequence, inside: np.ndarray) -> tuple[
     """
     p_values = np.full(inside.shape[1], np.nan)
     code = np.unique(np.asarray(unit, dtype=str), return_inverse=True)[1]
-    tested = np.array([_enough(code, group) for group in inside.T], dtype=bool)
+    n_units = [min(len(np.unique(code[group])), len(np.unique(code[~group]))) for group in inside.T]
+    tested = np.array(n_units, dtype=int) >= MIN_UNITS
     excess, covariance = _rank_sums(rankdata(values), code, inside[:, tested].astype(float))
     sd = np.sqrt(np.diagonal(covariance))
     varies = sd > RANK_TOLERANCE * len(code)
@@ -204,10 +200,6 @@ def rank_tests(values: np.ndarray, unit: Sequence, inside: np.ndarray) -> tuple[
     rank = np.linalg.matrix_rank(correlation, RANK_TOLERANCE * len(sd), hermitian=True)
     statistic = z @ np.linalg.pinv(correlation, RANK_TOLERANCE, hermitian=True) @ z
     return p_values, float(chi2.sf(statistic, rank))
-
-
-def _enough(code: np.ndarray, group: np.ndarray) -> bool:
-    return min(len(np.unique(code[group])), len(np.unique(code[~group]))) >= MIN_UNITS
 
 
 def _rank_sums(ranks: np.ndarray, code: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from grids.analysis.null_sets import Surroundings, draw_null_sets, permutation_p_value
-from grids.analysis.set_changes import cells_by_direction, check_genes, check_sets
+from grids.analysis.set_changes import cells_by_direction, check_genes, check_sets, some_rows
 from grids.data.intervals import locate
 from grids.io.caps import NULL_CELLS
 from grids.io.cells import Multiome
@@ -123,8 +123,11 @@ def measure_effects(
         No cells; peaks, genes or cell types that do not belong together.
     """
     _check(surrogate, multiome, sets, surroundings)
-    seconds = _seconds_of_set(searches)
-    null_cells = _null_cells(multiome, seed)
+    seconds = {}
+    if searches is not None and len(searches):
+        seconds = searches.groupby(SET_KEYS, dropna=False)["seconds"].sum().to_dict()
+    rng = generator(seed, "effects", "null cells", *multiome.atac.obs["cell_type"].iloc[:1])
+    null_cells = some_rows(multiome.atac.X.shape[0], NULL_CELLS, rng)
     cells_of = cells_by_direction(surrogate, multiome.atac.X, sets, seed=seed, split="test")
     measured = []
     for key, rows in sets.groupby(SET_KEYS, sort=False, dropna=False):
@@ -136,17 +139,14 @@ def measure_effects(
         asked = reported_sizes(len(members)) if sizes is None else sizes
         reported = sorted({*(int(size) for size in asked if 0 < size <= len(members)), len(members)})
         rng = generator(seed, "effects", *key)
-        null, p_values = _hold_against_null(found, on_some, surroundings, reported, n_null_sets, rng)
-        after = {size: on_all.predicted(members[:size]) for size in reported}
+        effects, null, after = _effects(found, on_all, on_some, surroundings, reported, n_null_sets, rng)
         measured.append(
             Effects(
-                effects=_effects(found, on_all.before, after, null, p_values).assign(
-                    objective_seconds=seconds.get(key, np.nan)
-                ),
+                effects=effects.assign(objective_seconds=seconds.get(key, np.nan)),
                 sets=_members(found, surroundings, on_all),
                 locations=_locations(found, surroundings, reported),
                 null=null,
-                cells=_cells(found, multiome, on_all.before, after[len(members)]),
+                cells=_cells(found, multiome, on_all.before, after),
             )
         )
     tables = {
@@ -157,10 +157,9 @@ def measure_effects(
 
 @dataclass(frozen=True)
 class _FoundSet:
-    """A found set, its peaks in the two index spaces that meet here.
+    """A found set. The surrogate sees some of all peaks for a gene, in an order of its own.
 
-    The surrogate sees some of all peaks for a gene, in an order of its own. *Seen* peaks are what members and random
-    sets are numbered by; *rows* are those of the table of all peaks.
+    *Seen* peaks are what members and random sets are numbered by; *rows* are those of the table of all peaks.
 
     Attributes
     ----------
@@ -185,21 +184,18 @@ class _FoundSet:
 
 
 class _Evaluator:
-    """Predictions of one task: cells and gene fixed, sets of seen peaks vary."""
+    """Predicted log-expression in one task: cells and gene fixed, sets of seen peaks vary."""
 
     def __init__(self, perturbed: PerturbedCells, gene: int):
         self.perturbed, self.gene = perturbed, gene
         self.before = _numpy(perturbed.predict(gene))
 
-    def predicted(self, members: np.ndarray) -> np.ndarray:
-        """Predicted log-expression of each cell with `members` perturbed, shape (n_cells,)."""
-        return self._after(members[None])[0]
-
     def log_changes(self, sets: np.ndarray) -> np.ndarray:
-        """Mean change of log-expression by each set, shape (n_sets,)."""
-        return self._after(sets).mean(axis=1) - self.before.mean()
+        """Mean change by each set, shape (n_sets,)."""
+        return self.after(sets).mean(axis=1) - self.before.mean()
 
-    def _after(self, sets: np.ndarray) -> np.ndarray:
+    def after(self, sets: np.ndarray) -> np.ndarray:
+        """Of each cell with each set perturbed, shape (n_sets, n_cells)."""
         sets = torch.as_tensor(np.ascontiguousarray(sets), dtype=torch.long, device=self.perturbed.device)
         return _numpy(self.perturbed.predict_sets(sets, self.gene))
 
@@ -219,61 +215,50 @@ def _change(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
     }
 
 
-def _hold_against_null(
+def _effects(
     found: _FoundSet,
     cells: _Evaluator,
+    null_cells: _Evaluator,
     surroundings: Surroundings,
     sizes: list[int],
     n_null_sets: int,
     rng: np.random.Generator,
-) -> tuple[pd.DataFrame, dict[int, float]]:
-    """Changes by different random sets of each size, and the p-value of each size."""
+) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
+    """One row per size, one per size and different random set, and each cell's prediction after the largest size."""
     gene, members = found.labels["gene"], found.members
     strata = (surroundings.bins, surroundings.distance_classes(gene))
     null_sets = draw_null_sets(members, *(stratum[found.row_of_seen] for stratum in strata), n_null_sets, rng)
     n_beside = len(found.row_of_seen) - len(members)
-    tables, p_values = [], {}
+    rows, null = [], []
     for size in sizes:
+        labels = found.labels | {"set_size": size}
+        after = cells.after(members[None, :size])[0]
         # The first of each different set, whatever the order of its members.
         in_order = np.sort(null_sets[:, :size], axis=1)
         draws = np.sort(np.unique(in_order, axis=0, return_index=True)[1])
-        log_change = cells.log_changes(null_sets[draws, :size])
-        labels = found.labels | {"set_size": size}
-        tables.append(pd.DataFrame({**labels, "draw": draws, "log_change": log_change}))
-        of_found = cells.log_changes(members[None, :size])[0]
+        of_null = null_cells.log_changes(null_sets[draws, :size])
+        null.append(pd.DataFrame({**labels, "draw": draws, "log_change": of_null}))
+        of_found = null_cells.log_changes(members[None, :size])[0]
         is_possible = comb(n_beside, size) >= min(MIN_NULL_SETS, n_null_sets)
-        p_value = permutation_p_value(of_found, log_change, found.labels["direction"])
-        p_values[size] = p_value if is_possible else np.nan
-    without = [size for size, p_value in p_values.items() if np.isnan(p_value)]
+        p_value = permutation_p_value(of_found, of_null, found.labels["direction"])
+        rows.append(
+            {
+                **labels,
+                "n_cells": len(after),
+                **_change(cells.before, after),
+                "null_mean": of_null.mean() if len(of_null) else np.nan,
+                "null_sd": of_null.std(ddof=1) if len(of_null) > 1 else np.nan,
+                "p_value": p_value if is_possible else np.nan,
+            }
+        )
+    without = [row["set_size"] for row in rows if np.isnan(row["p_value"])]
     if n_null_sets and without:
         log.warning(
             "%s, %s: no p-value for set sizes %s: %d peaks that the surrogate sees for the gene beside the "
             "members are too few to draw random sets from",
             *(found.labels["cell_type"], gene, listing(without), n_beside),
         )
-    return pd.concat(tables), p_values
-
-
-def _effects(
-    found: _FoundSet, before: np.ndarray, after: dict[int, np.ndarray], null: pd.DataFrame, p_values: dict
-) -> pd.DataFrame:
-    """One row per size."""
-    rows = []
-    for size, predicted in after.items():
-        of_null = null.loc[null["set_size"] == size, "log_change"].to_numpy()
-        rows.append(
-            {
-                **found.labels,
-                "set_size": size,
-                "n_cells": len(before),
-                **_change(before, predicted),
-                "null_mean": of_null.mean() if len(of_null) else np.nan,
-                "null_sd": of_null.std(ddof=1) if len(of_null) > 1 else np.nan,
-                "p_value": p_values[size],
-                "q_value": np.nan,
-            }
-        )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows), pd.concat(null), after
 
 
 def _members(found: _FoundSet, surroundings: Surroundings, cells: _Evaluator) -> pd.DataFrame:
@@ -301,9 +286,8 @@ def _locations(found: _FoundSet, surroundings: Surroundings, sizes: list[int]) -
     same = (peaks["chromosome"].astype(str) == str(gene.chromosome)).to_numpy()
     hit = same & (peaks["start"] < gene.end).to_numpy() & (peaks["end"] > gene.start).to_numpy()
     soft_hit = hit | (np.abs(surroundings.distance_to(gene.gene)) <= SOFT_HIT_BP)
-    located = [
-        locate(peaks.iloc[found.rows[:size]], gene, surroundings.window_bp, SOFT_HIT_BP) for size in sizes
-    ]
+    places, window_bp = peaks.iloc[found.rows], surroundings.window_bp
+    located = [locate(places.head(size), gene, window_bp, SOFT_HIT_BP) for size in sizes]
     return pd.DataFrame(located).assign(
         **found.labels | {"set_size": sizes},
         expected_hit=hypergeom.sf(0, len(peaks), hit.sum(), sizes),
@@ -320,21 +304,6 @@ def _cells(found: _FoundSet, multiome: Multiome, before: np.ndarray, after: np.n
         observed = rna.X[:, [column]].toarray().ravel().astype(np.float64)
     values = {"cell": multiome.atac.obs.index, "before": before, "after": after, "observed": observed}
     return pd.DataFrame({**found.labels, **values})
-
-
-def _null_cells(multiome: Multiome, seed: int) -> np.ndarray:
-    """Rows of the cells on which random sets are evaluated, sorted."""
-    n_cells = multiome.atac.X.shape[0]
-    if n_cells <= NULL_CELLS:
-        return np.arange(n_cells)
-    rng = generator(seed, "effects", "null cells", multiome.atac.obs["cell_type"].iloc[0])
-    return np.sort(rng.choice(n_cells, NULL_CELLS, replace=False))
-
-
-def _seconds_of_set(searches: pd.DataFrame | None) -> dict:
-    if searches is None or not len(searches):
-        return {}
-    return searches.groupby(SET_KEYS, dropna=False)["seconds"].sum().to_dict()
 
 
 def _check(surrogate, multiome: Multiome, sets: pd.DataFrame, surroundings: Surroundings) -> None:

@@ -1,4 +1,4 @@
-"""The quality gate: every gene judged on cells that its surrogate was not trained on, and the tasks that pass.
+"""The quality gate: which genes it can test at all, known before anything is trained, and which tasks pass.
 
 A gene passes in a cell type when its window tells something that the rest of the cell does not (a false discovery
 rate), and the surrogate predicts it better than the cell's depth, than itself with the windows of other cells, and
@@ -6,28 +6,155 @@ than the mean of the cell type. What windows tell, each surrogate says by a test
 (:meth:`~grids.surrogates.pooling.Surrogate.judge_windows`).
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from grids.analysis.feasibility import NO_PEAK, UNPAIRED, why_untestable
 from grids.io.caps import EXPLAINED_CELLS
 from grids.io.cells import Multiome
 from grids.io.logging import log, tell
 from grids.io.seeds import generator
 from grids.io.tables import SKIPPED_COLUMNS
-from grids.surrogates.pooling import Surrogate
-from grids.surrogates.quality import correlation
+from grids.surrogates.quality import MIN_EXPRESSING_CELLS, MIN_TEST_CELLS, correlation
 
-N_PERMUTATIONS = 10
+if TYPE_CHECKING:
+    from grids.surrogates.pooling import Surrogate
+
+SPLITS = ["train", "validation", "test"]
+N_CELLS = [f"n_cells_{split}" for split in SPLITS]
+N_EXPRESSING = [f"n_expressing_{split}" for split in SPLITS]
+FEASIBILITY_COLUMNS = ["cell_type", "gene", "n_peaks", *N_CELLS, *N_EXPRESSING, "verdict"]
+TESTABLE_COLUMNS = [
+    "cell_type", *N_CELLS, "n_genes", "n_no_peak", "n_too_few_cells", "n_testable",
+]  # fmt: skip
+TESTABLE = "testable"
+NO_PEAK = "no peak in its window"
+UNPAIRED = "not judged: cells are unpaired"
 GATE_COLUMNS = [
     "cell_type", "gene", "n_peaks", "n_cells", "r", "r_depth", "r_permuted_window", "skill", "p_value", "q_value",
     "passed_gate", "reason",
 ]  # fmt: skip
+# Tasks of a type that are told one by one; more are counted.
+MOST_LINES = 20
+N_PERMUTATIONS = 10
+
+
+def why_untestable(n_peaks: np.ndarray, n_expressing: np.ndarray, n_cells: int) -> np.ndarray:
+    """Why each gene cannot be tested under any surrogate, in words; empty where it can be. Shape (n_genes,).
+
+    `n_peaks` are those in the gene's window, `n_expressing` of `n_cells` test cells express it.
+    """
+
+    def few(n: int) -> str:
+        if n_cells < MIN_TEST_CELLS:
+            return f"{n_cells} test cells, too few to tell (at least {MIN_TEST_CELLS})"
+        if n < MIN_EXPRESSING_CELLS:
+            return (
+                f"expressed in {n} of {n_cells} test cells, too few to tell (at least {MIN_EXPRESSING_CELLS})"
+            )
+        return ""
+
+    reasons = [few(n) if peaks else NO_PEAK for peaks, n in zip(n_peaks, n_expressing, strict=True)]
+    return np.array(reasons, dtype=object)
+
+
+def check_feasibility(
+    multiome: Multiome,
+    windows: pd.DataFrame,
+    tasks: pd.DataFrame,
+    dropped: pd.DataFrame,
+    cell_types: list[str],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What can be known of the tasks, and of every gene, before a surrogate is trained.
+
+    Parameters
+    ----------
+    multiome : Multiome
+        Of a type and split :data:`~grids.io.caps.EXPLAINED_CELLS` at most, evenly spaced, are looked at.
+    windows : DataFrame
+        Columns ``peak, gene``.
+    tasks : DataFrame
+        Columns ``cell_type, gene``.
+    dropped : DataFrame
+        ``cell_type, gene, reason`` of tasks that preprocessing has dropped.
+    cell_types : list of str
+        Those of the tasks, in their order.
+
+    Returns
+    -------
+    feasibility : DataFrame
+        :data:`FEASIBILITY_COLUMNS`, one row per task. `verdict` is :data:`TESTABLE` or says why not; of unpaired
+        cells, in which nothing is tested, that tasks are not judged.
+    testable : DataFrame
+        :data:`TESTABLE_COLUMNS`, one row per cell type: its cells, and all its genes by whether they can be tested.
+    """
+    n_peaks = windows.loc[windows["peak"].isin(multiome.atac.var.index), "gene"].value_counts()
+    parts, by_type = [], []
+    for cell_type in cell_types:
+        of_type = _genes_of(multiome, n_peaks, cell_type)
+        by_type.append(_count(of_type, multiome, cell_type))
+        asked = tasks.loc[tasks["cell_type"] == cell_type, "gene"]
+        gone = dropped[dropped["cell_type"] == cell_type].set_index("gene")["reason"]
+        silent = pd.DataFrame({"verdict": gone, "n_peaks": n_peaks.reindex(gone.index, fill_value=0)})
+        silent = silent.assign(**of_type[N_CELLS].iloc[0], **dict.fromkeys(N_EXPRESSING, 0))
+        named = pd.concat([of_type.loc[asked], silent]).rename_axis("gene").reset_index()
+        parts.append(named.assign(cell_type=cell_type))
+    feasibility = pd.concat(parts, ignore_index=True)[FEASIBILITY_COLUMNS]
+    return feasibility, pd.DataFrame(by_type, columns=TESTABLE_COLUMNS)
+
+
+def _genes_of(multiome: Multiome, n_peaks: pd.Series, cell_type: str) -> pd.DataFrame:
+    """Columns `n_peaks` to `verdict` of every gene in one cell type, indexed by gene."""
+    genes = multiome.rna.var.index
+    table = pd.DataFrame({"n_peaks": n_peaks.reindex(genes, fill_value=0).to_numpy()}, index=genes)
+    for split in SPLITS:
+        X = multiome.rna.cells(cell_type=cell_type, split=split, most=EXPLAINED_CELLS).X
+        table[f"n_cells_{split}"] = X.shape[0]
+        table[f"n_expressing_{split}"] = np.bincount(X.indices[X.data > 0], minlength=X.shape[1])
+    reason = why_untestable(table["n_peaks"], table["n_expressing_test"], int(table["n_cells_test"].iloc[0]))
+    if not multiome.paired:
+        reason = np.where(reason == NO_PEAK, NO_PEAK, UNPAIRED)
+    return table.assign(verdict=np.where(reason == "", TESTABLE, reason))
+
+
+def _count(genes: pd.DataFrame, multiome: Multiome, cell_type: str) -> list:
+    """A row of :data:`TESTABLE_COLUMNS`; all cells of the type count."""
+    obs = multiome.rna.obs
+    n_cells = obs.loc[obs["cell_type"] == cell_type, "split"].value_counts().reindex(SPLITS, fill_value=0)
+    no_peak, testable = (genes["verdict"] == NO_PEAK).sum(), (genes["verdict"] == TESTABLE).sum()
+    n_few = 0 if not multiome.paired else len(genes) - no_peak - testable
+    return [cell_type, *n_cells, len(genes), no_peak, n_few, testable]
+
+
+def announce(feasibility: pd.DataFrame, testable: pd.DataFrame) -> None:
+    """Tell on the terminal which tasks can be tested, task by task or, where they are many, as counts."""
+    for cell_type in testable.itertuples():
+        tasks = feasibility[feasibility["cell_type"] == cell_type.cell_type]
+        if len(tasks) > MOST_LINES:
+            reasons = tasks["verdict"].str.replace(r"\d+ of \d+ test", "few test", regex=True).value_counts()
+            told = "; ".join(f"{n} {reason}" for reason, n in reasons.items())
+            tell("%s: %d tasks: %s", cell_type.cell_type, len(tasks), told)
+        else:
+            for task in tasks.itertuples():
+                tell("%s, %s: %s", task.cell_type, task.gene, _told(task))
+        if UNPAIRED not in set(tasks["verdict"]):
+            tell(
+                "%s: %d of %d genes can be tested (%d training, %d validation, %d test cells)",
+                cell_type.cell_type, cell_type.n_testable, cell_type.n_genes, cell_type.n_cells_train,
+                cell_type.n_cells_validation, cell_type.n_cells_test,
+            )  # fmt: skip
+
+
+def _told(task) -> str:
+    if task.verdict != TESTABLE:
+        return task.verdict if task.verdict == UNPAIRED else f"cannot be tested: {task.verdict}"
+    seen = f"expressed in {task.n_expressing_test} of {task.n_cells_test} test cells"
+    return f"can be tested ({task.n_peaks} peak{'s' * (task.n_peaks > 1)} in its window, {seen})"
 
 
 def judge(
-    surrogates: dict[str, Surrogate],
+    surrogates: dict[str, "Surrogate"],
     multiome: Multiome,
     windows: pd.DataFrame,
     tasks: pd.DataFrame,
@@ -39,7 +166,7 @@ def judge(
     Parameters
     ----------
     surrogates : dict of str to Surrogate
-        The surrogate of each cell type, which says which genes are judged beside those of the tasks.
+        That of each cell type, which says which genes are judged beside those of the tasks.
     multiome : Multiome
         Unpaired cells cannot be judged: no prediction meets its own observation.
     windows : DataFrame
@@ -107,7 +234,7 @@ def choose_tasks(gate: pd.DataFrame, tasks: pd.DataFrame, force: bool) -> tuple[
 
 
 def _measure(
-    surrogate: Surrogate,
+    surrogate: "Surrogate",
     multiome: Multiome,
     windows: pd.DataFrame,
     cell_type: str,
@@ -140,9 +267,11 @@ def _measure(
 
 def _decide(gate: pd.DataFrame, is_asked: np.ndarray, q_value: float) -> pd.DataFrame:
     """Fill in `q_value`, `passed_gate` and `reason`; `is_asked` marks the tasks."""
+    from scipy.stats import false_discovery_control  # here: a second of a job's start
+
     told, q = gate["p_value"].notna().to_numpy(), np.full(len(gate), np.nan)
     for family in (told & is_asked, told & ~is_asked):
-        q[family] = stats.false_discovery_control(gate["p_value"][family].astype(float))
+        q[family] = false_discovery_control(gate["p_value"][family].astype(float))
     gate = gate.assign(q_value=q)
     rows = zip(gate.itertuples(), told, strict=True)
     reason = np.array([_reason(row, q_value) if tells else row.reason for row, tells in rows], dtype=object)

@@ -1,4 +1,4 @@
-"""What analyses of sets share: checks, the cells of each direction, and what a set does to each of them."""
+"""What analyses of sets share: checks, the cells of each direction, what a set or a single peak does to them."""
 
 from collections.abc import Collection, Sequence
 
@@ -8,7 +8,7 @@ import torch
 from scipy import sparse
 
 from grids.io.errors import InputError, did_you_mean
-from grids.io.tables import SET_KEYS
+from grids.io.tables import SET_KEYS, stack
 from grids.search.task_cells import TaskCells
 from grids.search.transitions import VALUE_OF_DIRECTION
 
@@ -61,6 +61,11 @@ def check_genes(sets: pd.DataFrame, known: Collection[str], where: str) -> None:
         raise InputError(f"sets: gene '{missing[0]}' is not in {where}.{did_you_mean(missing[0], known)}")
 
 
+def some_rows(n: int, most: int, rng: np.random.Generator) -> np.ndarray:
+    """All of `n` rows or, of more than `most`, that many drawn at random; in their order."""
+    return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
+
+
 def cells_by_direction(
     surrogate, opened: sparse.csr_matrix, sets: pd.DataFrame, *, seed: int, split: str
 ) -> dict[str, TaskCells]:
@@ -96,20 +101,19 @@ def changes_by_set(cells: TaskCells, gene: str, members: Sequence[str], alone: b
     """
     of_surrogate, column, _ = cells.of(gene)
     positions = cells.members(gene, members)
-    none_and_all = torch.tensor([[False], [True]], device=positions.device).expand(2, len(positions))
-    one = torch.eye(len(positions), dtype=torch.bool, device=positions.device)
-    subsets = torch.cat([none_and_all, one]) if alone else none_and_all
+    size = len(positions)
+    subsets = torch.cat([torch.zeros(1, size), torch.ones(1, size), torch.eye(size if alone else 0, size)])
+    subsets = subsets.to(positions.device, torch.bool)
     changes = []
     for version in (of_surrogate, *cells.refits(gene)):
         before, together, *singly = version.predict_subsets(positions, subsets, column).cpu().double()
-        changes.append(
-            torch.stack([together - before, *([sum(s - before for s in singly)] if alone else [])], 1)
-        )
+        summed = [sum(one - before for one in singly)] if alone else []
+        changes.append(torch.stack([together - before, *summed], 1))
     return torch.stack(changes).numpy()
 
 
 def bootstrap_means(changes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Means over resampled cells; draw `b` also takes replicate ``b % n_replicates`` where there are any.
+    """Means over resampled cells, shape (n_draws, n_values); draw `b` takes replicate ``b % n_replicates``, if any.
 
     Parameters
     ----------
@@ -117,13 +121,45 @@ def bootstrap_means(changes: np.ndarray, weights: np.ndarray) -> np.ndarray:
         Of :func:`changes_by_set`.
     weights : ndarray, shape (n_draws, n_cells)
         Of :func:`grids.analysis.statistics.bootstrap_weights`.
-
-    Returns
-    -------
-    ndarray, shape (n_draws, n_values)
     """
     replicates = changes[1:] if len(changes) > 1 else changes
     means = np.empty((len(weights), changes.shape[2]))
     for first, replicate in enumerate(replicates):
         means[first :: len(replicates)] = weights[first :: len(replicates)] @ replicate
     return means
+
+
+PEAK_SCORE_COLUMNS = ["cell_type", "gene", "peak", "score"]
+
+
+def score_peaks(
+    surrogate, opened: sparse.csr_matrix, tasks: pd.DataFrame, windows: pd.DataFrame, seed: int
+) -> pd.DataFrame:
+    """Close every peak in the windows of the tasks' genes, one at a time: what outside evidence is compared with.
+
+    Parameters
+    ----------
+    surrogate : PooledSurrogate or WindowSurrogate
+    opened : csr_matrix, shape (n_cells, n_peaks)
+        Test cells of one type.
+    tasks : DataFrame
+        Columns ``cell_type, gene``; one cell type.
+    windows : DataFrame
+        Columns ``peak, gene``.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        :data:`PEAK_SCORE_COLUMNS`, `score` being minus the mean change of log-expression.
+    """
+    cells = TaskCells(surrogate, opened, VALUE_OF_DIRECTION["silence"], seed=seed, split="test")
+    parts = []
+    for cell_type, gene in tasks[["cell_type", "gene"]].itertuples(index=False):
+        perturbed, column, peaks = cells.of(gene)
+        position = cells.candidates(gene, windows)
+        drop = perturbed.predict(column).mean() - perturbed.mean_of_sets(position[:, None], column)
+        names = [peaks[i] for i in position.tolist()]
+        scored = {"cell_type": cell_type, "gene": gene, "peak": names, "score": drop.cpu().numpy()}
+        parts.append(pd.DataFrame(scored))
+    return stack(parts, PEAK_SCORE_COLUMNS)

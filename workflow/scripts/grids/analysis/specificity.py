@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from grids.analysis.set_changes import bootstrap_means, cells_by_direction, changes_by_set, check_cells
-from grids.analysis.statistics import bootstrap_weights, interval
+from grids.analysis.statistics import bootstrap_weights, with_interval
 from grids.io.cells import Modality
 from grids.io.seeds import generator
 from grids.io.tables import SPECIFICITY_COLUMNS
@@ -66,7 +66,6 @@ def measure_specificity(
     for (*key, found_in), members in sets[sets["gene"].isin(surrogate.genes)].groupby([*task, "cell_type"]):
         labels = dict(zip(task, key, strict=True))
         changes = changes_by_set(cells[labels["direction"]], labels["gene"], members["peak"])
-        low, high = interval(bootstrap_means(changes, weights)[:, 0])
         own_members = own.get(tuple(key[: len(compared)]), set())
         rows.append(
             {
@@ -74,9 +73,7 @@ def measure_specificity(
                 "found_in": found_in,
                 "applied_to": applied_to,
                 "n_cells": n_cells,
-                "log_change": changes[0].mean(),
-                "log_change_low": low,
-                "log_change_high": high,
+                **with_interval("log_change", changes[0].mean(), bootstrap_means(changes, weights)[:, 0]),
                 "jaccard": jaccard(set(members["peak"]), own_members),
             }
         )

@@ -1,6 +1,6 @@
 """How the redundancy of a set changes along a state of the cells: a condition, a time, a pseudotime."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import pandas as pd
 
 from grids.analysis.redundancy.verdict import redundancy_index
 from grids.analysis.set_changes import bootstrap_means, cells_by_direction, changes_by_set
-from grids.analysis.statistics import CELL_ROUNDING, TIE, bootstrap_weights, equal_count_bins, interval
+from grids.analysis.statistics import CELL_ROUNDING, TIE, bootstrap_weights, equal_count_bins, with_interval
 from grids.io.cells import Multiome
 from grids.io.errors import InputError, did_you_mean, listing
 from grids.io.logging import log
@@ -50,12 +50,11 @@ class State:
         """Without the levels of fewer than :data:`MIN_CELLS` cells; each one left out is logged."""
         n_cells = np.bincount(self.codes[self.codes >= 0], minlength=len(self.levels))
         kept = np.flatnonzero(n_cells >= MIN_CELLS)
-        for level, n in zip(self.levels, n_cells, strict=True):
-            if n < MIN_CELLS:
-                log.warning(
-                    "%s: level '%s' of state '%s' left out: %d test cells, at least %d are needed",
-                    *(where, level, self.key, n, MIN_CELLS),
-                )
+        for rare in np.flatnonzero(n_cells < MIN_CELLS):
+            log.warning(
+                "%s: level '%s' of state '%s' left out: %d test cells, at least %d are needed",
+                *(where, self.levels[rare], self.key, n_cells[rare], MIN_CELLS),
+            )
         number = np.full(len(self.levels) + 1, -1)
         number[kept] = np.arange(len(kept))
         return State(self.key, number[self.codes], [self.levels[i] for i in kept], self.ordered)
@@ -69,7 +68,7 @@ def state_values(multiome: Multiome, key: str) -> pd.Series:
     InputError
         When there is no such column.
     """
-    tables = [multiome.atac.obs, *([multiome.rna.obs] if multiome.paired else [])]
+    tables = [multiome.atac.obs, multiome.rna.obs] if multiome.paired else [multiome.atac.obs]
     for obs in tables:
         if key in obs:
             return obs[key]
@@ -106,20 +105,20 @@ def divide(values: pd.Series, bins: int | None = None) -> State:
             "leave out bins, or name a column of numbers"
         )
     if numeric and (bins is not None or values.nunique() > MOST_NUMERIC_LEVELS):
-        return State(
-            key, *equal_count_bins(values.to_numpy(float, na_value=np.nan), bins or DEFAULT_BINS), True
-        )
+        numbers = values.to_numpy(float, na_value=np.nan)
+        return State(key, *equal_count_bins(numbers, bins or DEFAULT_BINS), True)
     if isinstance(values.dtype, pd.CategoricalDtype):
         values, ordered = values.cat.remove_unused_categories(), values.cat.ordered
     else:
         values, ordered = values.astype("category"), numeric
-    levels = [_digits(level) if numeric else str(level) for level in values.cat.categories.to_numpy()]
+    # A number in as many digits as tell it from every other: a date may have fourteen.
+    levels = [
+        np.format_float_positional(level, trim="-")
+        if numeric and isinstance(level, np.floating)
+        else str(level)
+        for level in values.cat.categories.to_numpy()
+    ]
     return State(key, values.cat.codes.to_numpy(int), levels, ordered)
-
-
-def _digits(level: float) -> str:
-    """A number in as many digits as tell it from every other: a date may have fourteen."""
-    return np.format_float_positional(level, trim="-") if isinstance(level, np.floating) else str(level)
 
 
 def measure_states(
@@ -168,7 +167,13 @@ def measure_states(
         divide(state_values(multiome, state["key"]), state.get("bins")).without_rare_levels(cell_type)
         for state in states
     ]
-    levels = list(_levels(divided, cell_type, n_bootstrap, seed))
+    levels = []
+    for state in divided:
+        for code, level in enumerate(state.levels):
+            inside = np.flatnonzero(state.codes == code)
+            rng = generator(seed, "states", cell_type, state.key, level)
+            weights = bootstrap_weights(len(inside), n_bootstrap, rng)
+            levels.append(({"state": state.key, "level": level}, inside, weights))
     cells = cells_by_direction(surrogate, multiome.atac.X, sets, seed=seed, split="test")
     of_cells, rows = [], []
     for key, members in sets.groupby(SET_KEYS, sort=False):
@@ -186,36 +191,15 @@ def measure_states(
     return table
 
 
-def _levels(
-    states: list[State], cell_type: str, n_bootstrap: int, seed: int
-) -> Iterator[tuple[dict, np.ndarray, np.ndarray]]:
-    """Each level of each state: its columns of the table, its cells, and their weights in each bootstrap draw."""
-    for state in states:
-        for code, level in enumerate(state.levels):
-            inside = np.flatnonzero(state.codes == code)
-            rng = generator(seed, "states", cell_type, state.key, level)
-            weights = bootstrap_weights(len(inside), n_bootstrap, rng)
-            yield {"state": state.key, "level": level}, inside, weights
-
-
 def _summary(changes: np.ndarray, weights: np.ndarray, sign: float) -> dict:
     """A row's numbers from the changes of a level's cells, shape (1 + n_replicates, n_cells, 2)."""
     joint, alone = changes[0].mean(0)
     draws = bootstrap_means(changes, weights)
-    low, high = interval(draws[:, 0])
-    index = index_low = index_high = np.nan
-    if min(sign * low, sign * high) > CELL_ROUNDING:
+    row = {"n_cells": changes.shape[1], **with_interval("joint_log_effect", joint, draws[:, 0])}
+    if min(sign * row["joint_log_effect_low"], sign * row["joint_log_effect_high"]) > CELL_ROUNDING:
         index = redundancy_index(np.array([alone]), joint)
-        index_low, index_high = interval(redundancy_index(draws[:, 1:], draws[:, 0]))
-    return {
-        "n_cells": changes.shape[1],
-        "joint_log_effect": joint,
-        "joint_log_effect_low": low,
-        "joint_log_effect_high": high,
-        "redundancy_index": index,
-        "redundancy_index_low": index_low,
-        "redundancy_index_high": index_high,
-    }
+        row |= with_interval("redundancy_index", index, redundancy_index(draws[:, 1:], draws[:, 0]))
+    return row
 
 
 def p_values_of_change(
@@ -224,13 +208,12 @@ def p_values_of_change(
     """Does the redundancy index depend on the level? One p-value per set.
 
     With the index of all cells together, ``1 - s / j`` (`j`: mean joint change, `s`: mean sum of the members'
-    changes alone), a cell's residual ``s_i - (s / j) j_i`` has mean zero in every level exactly when all
-    levels have the same index; no level's own, noisy ratio is needed. Levels are permuted among the cells.
-    Along ordered levels the statistic is the squared sum of residual times level number, between unordered
-    ones the sum of squared mean residuals; both over their squared errors, and less what another common ratio
-    would explain. Studentised like this, the test is exact where cells are exchangeable, and holds in large
-    samples where levels differ in effect and spread but not in index (Chung & Romano, Ann. Stat. 2013;
-    DiCiccio & Romano, JASA 2017).
+    changes alone), a cell's residual ``s_i - (s / j) j_i`` has mean zero in every level exactly when all levels have
+    the same index. Levels are permuted among the cells. Along ordered levels the statistic is the squared sum of
+    residual times level number, between unordered ones the sum of squared mean residuals; both over their squared
+    errors, and less what another common ratio would explain. Studentised like this, the test is exact where cells are
+    exchangeable, and holds in large samples where levels differ in effect and spread but not in index (Chung & Romano,
+    Ann. Stat. 2013; DiCiccio & Romano, JASA 2017).
 
     The p-value is conditional on the surrogate, and takes cells as independent: cells of one donor are not.
 

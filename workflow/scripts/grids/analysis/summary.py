@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from grids.analysis.feasibility import NO_PEAK, TESTABLE, UNPAIRED
+from grids.analysis.gate import N_CELLS, N_EXPRESSING, NO_PEAK, TESTABLE, UNPAIRED
 from grids.surrogates.quality import MIN_EXPRESSING_CELLS, MIN_TEST_CELLS
 
 GATE_NUMBERS = ["p_value", "q_value", "r", "r_depth", "r_permuted_window", "skill", "passed_gate"]
@@ -41,7 +41,7 @@ def summarise_tasks(
     Parameters
     ----------
     feasibility : DataFrame
-        :data:`grids.analysis.feasibility.FEASIBILITY_COLUMNS`; its rows are the tasks.
+        :data:`grids.analysis.gate.FEASIBILITY_COLUMNS`; its rows are the tasks.
     gate : DataFrame
         :data:`grids.analysis.gate.GATE_COLUMNS`.
     skipped : DataFrame
@@ -128,10 +128,9 @@ def advice(
     """
     left = summary[summary["outcome"] != EXPLAINED]
     seen = left[TASK].merge(feasibility, on=TASK)
+    few = seen[~seen["verdict"].isin([TESTABLE, UNPAIRED, NO_PEAK])]
     told = [
-        *_of_few_cells(
-            seen[~seen["verdict"].isin([TESTABLE, UNPAIRED, NO_PEAK])], config["preprocessing"]["split"]
-        ),
+        *_of_few_cells(few, config["preprocessing"]["split"]),
         *_of_no_peak(seen[seen["verdict"] == NO_PEAK], steps, config),
         *_of_failed(left[left["outcome"].isin([FAILED, FORCED])], config["gate"]),
     ]
@@ -145,23 +144,19 @@ def advice(
 
 def _of_few_cells(tasks: pd.DataFrame, split: Mapping) -> list[str]:
     """On tasks that are seen in too few test cells."""
-    told, n_short = [], 0
-    for task in tasks.itertuples():
-        n_cells = task.n_cells_train + task.n_cells_validation + task.n_cells_test
-        n_seen = task.n_expressing_train + task.n_expressing_validation + task.n_expressing_test
-        n_short += task.n_cells_test < MIN_TEST_CELLS
-        if task.n_cells_test < MIN_TEST_CELLS or len(told) == MOST_GENES:
-            continue
-        if n_seen == 0:
-            told.append(f"{task.cell_type}, {task.gene}: in none of {n_cells:,} cells of the type")
-            continue
-        enough = math.ceil(MIN_EXPRESSING_CELLS * n_cells / n_seen / split["test"])
-        told.append(
-            f"{task.cell_type}, {task.gene}: in {n_seen:,} of {n_cells:,} cells of the type; at this share "
-            f"{MIN_EXPRESSING_CELLS} test cells are expected of about {_rounded_up(enough):,} cells"
-        )
-    sentences = []
-    if n_short:
+    is_short = tasks["n_cells_test"] < MIN_TEST_CELLS
+    told, sentences = [], []
+    for _, task in tasks[~is_short].head(MOST_GENES).iterrows():
+        n_cells, n_seen = task[N_CELLS].sum(), task[N_EXPRESSING].sum()
+        seen = f"{n_seen:,}" if n_seen else "none"
+        words = f"{task['cell_type']}, {task['gene']}: in {seen} of {n_cells:,} cells of the type"
+        if n_seen:
+            enough = _rounded_up(math.ceil(MIN_EXPRESSING_CELLS * n_cells / n_seen / split["test"]))
+            words += (
+                f"; at this share {MIN_EXPRESSING_CELLS} test cells are expected of about {enough:,} cells"
+            )
+        told.append(words)
+    if is_short.any():
         few = math.ceil(MIN_TEST_CELLS / split["test"])
         sentences.append(
             f"Too few test cells: the gate needs {MIN_TEST_CELLS} of the type, which are in {few} cells with "
@@ -170,9 +165,7 @@ def _of_few_cells(tasks: pd.DataFrame, split: Mapping) -> list[str]:
     if told:
         sentences.append(
             f"Expressed in too few test cells: the gate needs {MIN_EXPRESSING_CELLS}. More cells of the type, deeper "
-            f"RNA, or a larger preprocessing.split.test (now {split['test']:g}) give more. "
-            + "; ".join(told)
-            + "."
+            f"RNA, or a larger preprocessing.split.test (now {split['test']:g}) give more. {'; '.join(told)}."
         )
     return sentences
 
@@ -200,7 +193,8 @@ def _of_failed(tasks: pd.DataFrame, gate: Mapping) -> list[str]:
     if tasks.empty:
         return []
     sentences = []
-    by_q = tasks[tasks["q_value"] > gate["q_value"]]
+    is_above = tasks["q_value"] > gate["q_value"]
+    by_q, told = tasks[is_above], tasks[~is_above]
     if len(by_q):
         nearest = by_q.loc[by_q["p_value"].idxmin()]
         sentences.append(
@@ -209,7 +203,6 @@ def _of_failed(tasks: pd.DataFrame, gate: Mapping) -> list[str]:
             f"expressed in {nearest.n_expressing_test:,} of {nearest.n_cells_test:,} test cells. More cells of the "
             "type, or deeper RNA and ATAC, make the test stronger; without local control, nothing does."
         )
-    told = tasks[~(tasks["q_value"] > gate["q_value"])]
     if len(told):
         sentences.append(
             "The window tells something, but the surrogate predicts no better than the mean, the depth or a permuted "

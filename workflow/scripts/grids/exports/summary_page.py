@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import jinja2
 import pandas as pd
 
-from grids.analysis.feasibility import UNPAIRED
+from grids.analysis.gate import UNPAIRED
 from grids.analysis.summary import (
     EXPLAINED,
     FORCED,

@@ -165,11 +165,10 @@ def _check_assembly(contacts: ContactMap, peaks: pd.DataFrame, assembly: str | N
     said = said if assembly_name(said) in CHROMOSOME_SIZES else None
     known = agree_on_assembly({"input.assembly": assembly, where: said})
     sizes = {name: contacts.size_bp(name) for name in contacts.name_of}
-    expected_sizes = CHROMOSOME_SIZES.get(assembly_name(known or ""), {})
+    sizes_of_known = CHROMOSOME_SIZES.get(assembly_name(known or ""), {})
     for name, size in sizes.items():
-        bare = bare_chromosome(name)
-        expected = expected_sizes.get(bare, size)
-        if size != expected and bare != "M":  # hg19 comes with either of two mitochondria
+        expected = sizes_of_known.get(bare_chromosome(name), size)
+        if size != expected and bare_chromosome(name) != "M":  # hg19 comes with either of two mitochondria
             raise InputError(
                 f"{where}: its {contacts.name_of[name]} has {size:,} bp, but that of {known} has {expected:,} "
                 "bp: the map is of another assembly; use one of the peaks' assembly"
@@ -221,9 +220,7 @@ def contacts_of_bins(contacts: ContactMap, chromosome: str, bins: np.ndarray) ->
             if near is two:
                 chosen &= one != two
             found.append((value[chosen], row_of_bin[near[chosen]], far[chosen]))
-    value, row, column = (
-        (np.concatenate(part) for part in zip(*found, strict=True)) if found else ([], [], [])
-    )
+    value, row, column = map(np.concatenate, zip(*found, strict=True)) if found else ([], [], [])
     usable = np.isfinite(weight) if contacts.is_balanced else coverage > 0
     n_pairs = np.rint(correlate(usable.astype(float), usable.astype(float), method="fft")[n_bins - 1 :])
     return BinContacts(

@@ -56,27 +56,15 @@ class PlacedSets:
 def place_sets(sets: pd.DataFrame, genes: pd.DataFrame, peaks: pd.DataFrame) -> Iterator[PlacedSets]:
     """The sets of each chromosome's genes; genes without a position are left out.
 
-    Parameters
-    ----------
-    sets : DataFrame
-        ``sets.tsv``.
-    genes : DataFrame
-        ``genes.tsv.gz``.
-    peaks : DataFrame
-        `peak chromosome start end`, all peaks of the run.
+    Tables are those of :func:`grids.analysis.contacts.measurement.measure_contacts`.
     """
     located = genes.dropna(subset=["chromosome", "tss"]).drop_duplicates("gene").set_index("gene")
     for chromosome, of_chromosome in sets.groupby(sets["gene"].map(located["chromosome"]), sort=False):
         here = peaks[peaks["chromosome"] == chromosome]
-        row_of_peak = pd.Index(here["peak"])
-        placed = [
-            PlacedSet(
-                task,
-                int(located.loc[rows["gene"].iloc[0], "tss"]),
-                row_of_peak.get_indexer(rows.sort_values("rank")["peak"]),
-            )
-            for task, rows in of_chromosome.groupby(TASK_KEYS, sort=False)
-        ]
+        row_of_peak, placed = pd.Index(here["peak"]), []
+        for task, rows in of_chromosome.groupby(TASK_KEYS, sort=False):
+            tss = int(located.loc[rows["gene"].iloc[0], "tss"])
+            placed.append(PlacedSet(task, tss, row_of_peak.get_indexer(rows.sort_values("rank")["peak"])))
         middles = ((here["start"] + here["end"]) // 2).to_numpy(np.int64)
         yield PlacedSets(chromosome, middles, placed)
 
@@ -112,19 +100,10 @@ class Comparison:
 
 
 def distance_strata(distance: np.ndarray) -> np.ndarray:
-    """Stratum of each item: items in the order of their distance, cut after every 20th.
+    """Stratum of each item, shape (n_items,): items in the order of their unsigned distance, cut after every 20th.
 
     Equal distances share a stratum, and none holds distances of which one is more than twice another. Which
     items are members plays no part, so that members and others of a stratum can be exchanged.
-
-    Parameters
-    ----------
-    distance : ndarray, shape (n_items,)
-        Unsigned, above 0.
-
-    Returns
-    -------
-    ndarray of int, shape (n_items,)
     """
     order = np.argsort(distance, kind="stable")
     ordered = distance[order]

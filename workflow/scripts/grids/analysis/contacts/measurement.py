@@ -3,10 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from grids.analysis.contacts.contact_map import ContactMap
-from grids.analysis.contacts.map_enrichment import contacts_of_sets
-from grids.analysis.contacts.matching import PlacedSets, place_sets
-from grids.analysis.contacts.tads import tads_of_sets
+from grids.analysis.contacts.contact_map import BinContacts, ContactMap, contacts_of_bins
+from grids.analysis.contacts.matching import PlacedSet, PlacedSets, compare, distance_strata, place_sets
+from grids.analysis.contacts.tads import tad_of_set
 from grids.analysis.statistics import bootstrap_counts, interval_over_genes, q_values
 from grids.io import tables
 from grids.io.logging import log
@@ -35,7 +34,10 @@ MEASURES = {
 }
 COUNTS = ["n_measured", "n_bins", "n_same_bin", "n_other_chromosome", "n_not_usable", "n_tad_compared"]
 N_BOOTSTRAP = 1000
+# Why a member is not measured.
 NO_POSITION, NO_MAP = "the gene has no position", "no contact map"
+OTHER_CHROMOSOME, SAME_BIN = "on another chromosome", "in the bin of the TSS"
+MASKED, NO_OTHER_PEAK = "masked in the map", "no other peak at a similar distance"
 
 
 def measure_contacts(
@@ -68,25 +70,19 @@ def measure_contacts(
     members : DataFrame with the columns :data:`CONTACT_MEMBER_COLUMNS`
     summary : DataFrame with the columns :data:`CONTACT_SUMMARY_COLUMNS`
     """
-    of_task, of_members = {}, {}
+    measured = {}
     for placed in place_sets(sets, genes, peaks):
-        in_map, in_tads = _blank(placed, NO_MAP), _blank(placed)
-        if contacts is not None:
-            in_map = contacts_of_sets(contacts, placed, seed)
-        if tads is not None:
-            in_tads = tads_of_sets(tads, placed, seed)
-        for one, from_map, from_tads in zip(placed.sets, in_map, in_tads, strict=True):
-            of_task[one.task] = from_map[0] | from_tads[0]
-            of_members[one.task] = pd.concat([from_map[1], from_tads[1]], axis=1)
+        in_map = contacts_of_sets(contacts, placed, seed)
+        for one, (of_set, of_members) in zip(placed.sets, in_map, strict=True):
+            in_tad, members_in_tad = tad_of_set(tads, placed, one, seed) if tads is not None else ({}, None)
+            measured[one.task] = of_set | in_tad, pd.concat([of_members, members_in_tad], axis=1)
         log.info("%s: %d sets", placed.chromosome, len(placed.sets))
     tasks, members = [], []
     for task, rows in sets.groupby(TASK_KEYS, sort=False):
         labels = dict(zip(TASK_KEYS, task, strict=True))
         labels |= {"passed_gate": rows["passed_gate"].iloc[0], "set_size": len(rows)}
-        tasks.append(labels | of_task.get(task, {}))
-        told = of_members.get(task)
-        if told is None:
-            told = pd.DataFrame({"not_measured": NO_POSITION}, index=range(len(rows)))
+        of_set, told = measured.get(task, ({}, _all_members(len(rows), NO_POSITION)))
+        tasks.append(labels | of_set)
         rows = rows.sort_values("rank").reset_index(drop=True)
         shared = [column for column in CONTACT_MEMBER_COLUMNS if column in rows]
         members.append(pd.concat([rows[shared], told], axis=1).reindex(columns=CONTACT_MEMBER_COLUMNS))
@@ -94,16 +90,14 @@ def measure_contacts(
     table = table.astype(dict.fromkeys([*COUNTS, "tad_start", "tad_end"], "Int64"))
     for name in ("", "tad_"):
         table[f"{name}q_value"] = q_values(table[f"{name}p_value"], table[RUN_KEYS])
-    stacked = tables.stack(members, CONTACT_MEMBER_COLUMNS).astype(
-        {"n_matched": "Int64", "distance_to_tss_bp": "Int64"}
-    )
-    return table, stacked, _summarise(table, seed)
+    of_members = tables.stack(members, CONTACT_MEMBER_COLUMNS)
+    of_members = of_members.astype({"n_matched": "Int64", "distance_to_tss_bp": "Int64"})
+    return table, of_members, _summarise(table, seed)
 
 
-def _blank(placed: PlacedSets, reason: str | None = None) -> list[tuple[dict, pd.DataFrame]]:
-    """What was not asked for."""
-    of_members = {"not_measured": reason} if reason else {}
-    return [({}, pd.DataFrame(of_members, index=range(len(one.members)))) for one in placed.sets]
+def _all_members(set_size: int, reason: str) -> pd.DataFrame:
+    """Members none of which is measured."""
+    return pd.DataFrame({"not_measured": reason}, index=range(set_size))
 
 
 def _summarise(table: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -119,12 +113,14 @@ def _summarise(table: pd.DataFrame, seed: int) -> pd.DataFrame:
             if used.empty:
                 continue
             gene, names = pd.factorize(used["gene"])
-            n_items = used[count].to_numpy(float)
             n, of_members, of_matched = (
-                np.bincount(gene, n_items * value)
+                np.bincount(gene, used[count].to_numpy(float) * value)
                 for value in (1.0, used[measure].to_numpy(float), used[matched].to_numpy(float))
             )
-            row = dict(zip(RUN_KEYS, group, strict=True)) | {
+            drawn = bootstrap_counts(len(names), N_BOOTSTRAP, generator(seed, "contacts", measure, *group))
+            low, high = interval_over_genes(_ratio(drawn @ of_members, drawn @ of_matched), len(names))
+            labels = dict(zip(RUN_KEYS, group, strict=True))
+            row = {
                 "measure": measure,
                 "n_tasks": len(used),
                 "n_genes": len(names),
@@ -132,12 +128,11 @@ def _summarise(table: pd.DataFrame, seed: int) -> pd.DataFrame:
                 "n_measured": int(n.sum()),
                 "mean_of_members": of_members.sum() / n.sum(),
                 "mean_of_matched": of_matched.sum() / n.sum(),
+                "enrichment": float(_ratio(of_members.sum(), of_matched.sum())),
+                "enrichment_low": low,
+                "enrichment_high": high,
             }
-            row["enrichment"] = float(_ratio(of_members.sum(), of_matched.sum()))
-            drawn = bootstrap_counts(len(names), N_BOOTSTRAP, generator(seed, "contacts", measure, *group))
-            ratio = _ratio(drawn @ of_members, drawn @ of_matched)
-            row["enrichment_low"], row["enrichment_high"] = interval_over_genes(ratio, len(names))
-            rows.append(row)
+            rows.append(labels | row)
     return pd.DataFrame(rows, columns=CONTACT_SUMMARY_COLUMNS)
 
 
@@ -145,3 +140,89 @@ def _ratio(above: np.ndarray | float, below: np.ndarray | float) -> np.ndarray:
     """NaN where there is nothing to compare with."""
     above, below = np.asarray(above, float), np.asarray(below, float)
     return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
+
+
+def contacts_of_sets(
+    contacts: ContactMap | None, placed: PlacedSets, seed: int
+) -> list[tuple[dict, pd.DataFrame]]:
+    """Compare the members' contacts of every set of one chromosome's genes.
+
+    Peaks of one bin cannot be told apart: bins that hold members are compared with bins that hold other peaks.
+
+    Returns
+    -------
+    list of (dict, DataFrame)
+        Columns of ``contacts.tsv`` of each set, and those of ``contact_members.tsv`` of its members.
+    """
+    if contacts is None:
+        return [({}, _all_members(len(one.members), NO_MAP)) for one in placed.sets]
+    if placed.chromosome not in contacts.name_of:
+        return [_not_in_map(one, f"the map has no {placed.chromosome}") for one in placed.sets]
+    tss_bins, row = np.unique([one.tss // contacts.resolution_bp for one in placed.sets], return_inverse=True)
+    found = contacts_of_bins(contacts, placed.chromosome, tss_bins)
+    bin_of_peak = placed.middles // contacts.resolution_bp
+    return [
+        _contacts_of_set(one, bin_of_peak, tss_bins, which, found, generator(seed, "contacts", *one.task))
+        for one, which in zip(placed.sets, row, strict=True)
+    ]
+
+
+def _contacts_of_set(
+    one: PlacedSet,
+    bin_of_peak: np.ndarray,
+    tss_bins: np.ndarray,
+    which: int,
+    found: BinContacts,
+    rng: np.random.Generator,
+) -> tuple[dict, pd.DataFrame]:
+    """Of a set whose gene's TSS is in bin ``tss_bins[which]``."""
+    tss_bin, observed = tss_bins[which], found.observed[[which]].toarray()[0]
+    apart = np.abs(np.arange(len(observed)) - tss_bin)
+    expected = found.expected[apart]
+    measurable = found.usable & found.usable[tss_bin] & (expected > 0) & (apart > 0)
+    bin_of_member = np.where(one.on_chromosome, bin_of_peak[one.members], -1)
+    items = np.unique(bin_of_peak[measurable[bin_of_peak]])
+    members = np.flatnonzero(np.isin(items, bin_of_member))
+    ratio = observed[items] / expected[items]
+    compared = compare(ratio, members, distance_strata(apart[items]), rng)
+    used = members[compared.n_matched > 0]
+    of_bin = pd.DataFrame(
+        {
+            "contact": observed[items[members]],
+            "expected_contact": expected[items[members]],
+            "observed_over_expected": ratio[members],
+            "matched_observed_over_expected": compared.matched_of_member,
+            "n_matched": compared.n_matched,
+        },
+        index=items[members],
+    )
+    of_members = of_bin.reindex(bin_of_member).reset_index(drop=True)
+    reasons = [
+        (~one.on_chromosome, OTHER_CHROMOSOME),
+        (bin_of_member == tss_bin, SAME_BIN),
+        (of_members["contact"].isna().to_numpy(), MASKED),
+        (of_members["n_matched"].to_numpy() == 0, NO_OTHER_PEAK),
+    ]
+    reason = np.select(*map(list, zip(*reasons, strict=True)), default="")
+    of_set = {
+        "n_measured": int((reason == "").sum()),
+        "n_bins": compared.n_members,
+        "n_same_bin": int((reason == SAME_BIN).sum()),
+        "n_other_chromosome": int((reason == OTHER_CHROMOSOME).sum()),
+        "n_not_usable": int(np.isin(reason, [MASKED, NO_OTHER_PEAK]).sum()),
+        "contact": observed[items[used]].mean() if len(used) else np.nan,
+        "observed_over_expected": compared.members,
+        "matched_observed_over_expected": compared.matched,
+        "matched_low": compared.matched_low,
+        "matched_high": compared.matched_high,
+        "enrichment": compared.members / compared.matched if compared.matched > 0 else np.nan,
+        "p_value": compared.p_value,
+    }
+    return of_set, of_members.assign(not_measured=pd.Series(reason, dtype=object).where(reason != ""))
+
+
+def _not_in_map(one: PlacedSet, reason: str) -> tuple[dict, pd.DataFrame]:
+    n_other = int((~one.on_chromosome).sum())
+    counts = {"n_measured": 0, "n_bins": 0, "n_same_bin": 0, "n_other_chromosome": n_other}
+    counts["n_not_usable"] = len(one.members) - n_other
+    return counts, pd.DataFrame({"not_measured": np.where(one.on_chromosome, reason, OTHER_CHROMOSOME)})

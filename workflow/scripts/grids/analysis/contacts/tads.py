@@ -54,47 +54,27 @@ def tad_of(tads: pd.DataFrame, chromosome: str, position: int) -> tuple[int, int
     return int(tad["start"]), int(tad["end"])
 
 
-def tads_of_sets(tads: pd.DataFrame, placed: PlacedSets, seed: int) -> list[tuple[dict, pd.DataFrame]]:
-    """Compare the share of members in the gene's TAD, for every set of one chromosome's genes.
+def tad_of_set(
+    tads: pd.DataFrame, placed: PlacedSets, one: PlacedSet, seed: int
+) -> tuple[dict, pd.DataFrame | None]:
+    """Compare the share of members in the gene's TAD, for one of a chromosome's sets.
 
     A peak is in a TAD when its middle is. Members on other chromosomes are in none and are not compared.
 
-    Parameters
-    ----------
-    tads : DataFrame
-        From :func:`read_tads`.
-    placed : PlacedSets
-    seed : int
-
     Returns
     -------
-    list of (dict, DataFrame)
-        Columns of ``contacts.tsv`` of each set, and those of ``contact_members.tsv`` of its members; none
-        where no TAD holds the TSS.
+    of_set : dict
+        Columns of ``contacts.tsv``.
+    of_members : DataFrame, optional
+        Columns of ``contact_members.tsv``; none where no TAD holds the TSS.
     """
-    return [
-        _tad_of_set(
-            one,
-            placed.middles,
-            tad_of(tads, placed.chromosome, one.tss),
-            generator(seed, "tads", *one.task),
-        )
-        for one in placed.sets
-    ]
-
-
-def _tad_of_set(
-    one: PlacedSet,
-    middles: np.ndarray,
-    tad: tuple[int, int] | None,
-    rng: np.random.Generator,
-) -> tuple[dict, pd.DataFrame]:
+    tad, middles = tad_of(tads, placed.chromosome, one.tss), placed.middles
     if tad is None:
-        return {"n_tad_compared": 0}, pd.DataFrame(index=range(len(one.members)))
+        return {"n_tad_compared": 0}, None
     inside = ((middles >= tad[0]) & (middles < tad[1])).astype(float)
     members = one.members[one.on_chromosome]
     strata = distance_strata(np.maximum(np.abs(middles - one.tss), 1))
-    compared = compare(inside, members, strata, rng)
+    compared = compare(inside, members, strata, generator(seed, "tads", *one.task))
     of_set = {
         "tad_start": tad[0],
         "tad_end": tad[1],

@@ -25,9 +25,11 @@ ALIASES = {
     "gene": ("gene", "measuredgenesymbol", "targetgene", "gene_symbol", "genesymbol", "gene_name"),
     "label": ("label", "is_positive", "regulated", "significant"),
 }
-_BED = ["chromosome", "start", "end", "gene", "score"]
-_BEDPE = ["chromosome", "start", "end", "chromosome_2", "start_2", "end_2", "name", "score"]
-_N_REQUIRED = {"bed": 4, "bedpe": 6}
+# Columns of a file without a header, and how many of them there must be.
+_COLUMNS = {
+    "bed": (["chromosome", "start", "end", "gene", "score"], 4),
+    "bedpe": (["chromosome", "start", "end", "chromosome_2", "start_2", "end_2", "name", "score"], 6),
+}
 _TRUTH = {
     **dict.fromkeys(("true", "t", "1", "yes", "positive"), True),
     **dict.fromkeys(("false", "f", "0", "no", "negative"), False),
@@ -76,10 +78,13 @@ def read_links(
             "%s: neither its assembly nor input.assembly is given: that it fits the peaks could not be checked",
             where,
         )
-    rows = _read_tsv(table.path, where) if table.kind == "tsv" else _read_bed(table, where)
+    if table.kind == "tsv":
+        rows = _read_tsv(table.path, where)
+    else:
+        columns, n_required = _COLUMNS[table.kind]
+        rows = bed_rows(table.path, columns, n_required, where, f"a {table.kind} file of evidence")
     rows["is_positive"] = _is_positive(rows, table, where)
-    links = _both_ends(rows, where) if table.kind == "bedpe" else _of_named_genes(rows, table.kind, where)
-    links = links.dropna(subset="is_positive")
+    links = _with_coordinates(rows, table.kind, where).dropna(subset="is_positive")
     n_used = links["line"].nunique()
     if len(links):
         links = fit_to_run(links, peaks, genes, assembly, where, "elements")
@@ -128,12 +133,6 @@ def _read_tsv(path, where: str) -> pd.DataFrame:
     return table
 
 
-def _read_bed(table: EvidenceTable, where: str) -> pd.DataFrame:
-    """BED or BEDPE as text under canonical names; `line` numbers the rows."""
-    columns = _BED if table.kind == "bed" else _BEDPE
-    return bed_rows(table.path, columns, _N_REQUIRED[table.kind], where, f"a {table.kind} file of evidence")
-
-
 def _is_positive(rows: pd.DataFrame, table: EvidenceTable, where: str) -> pd.Series:
     """Whether each row is a positive link; missing where the file does not say."""
     is_label = table.score is None
@@ -163,18 +162,15 @@ def _is_positive(rows: pd.DataFrame, table: EvidenceTable, where: str) -> pd.Ser
     return values.astype(object).where(said)
 
 
-def _of_named_genes(rows: pd.DataFrame, kind: str, where: str) -> pd.DataFrame:
-    """Rows of a BED file or a TSV that name a gene, with coordinates."""
+def _with_coordinates(rows: pd.DataFrame, kind: str, where: str) -> pd.DataFrame:
+    """Rows of a BEDPE file in both directions, or rows that name a gene."""
+    if kind == "bedpe":
+        swapped = {name: f"{name}_2" for name in COORDINATES} | {f"{name}_2": name for name in COORDINATES}
+        both = pd.concat([rows, rows.rename(columns=swapped)], ignore_index=True)
+        return with_coordinates(with_coordinates(both, where), where, "_2")
     if kind == "bed":
         rows = rows.assign(gene=rows["gene"].str.split("|").str[0].str.strip())
     return with_coordinates(rows[~rows["gene"].isin(MISSING)], where)
-
-
-def _both_ends(rows: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Rows of a BEDPE file in both directions, with coordinates."""
-    swapped = {name: f"{name}_2" for name in COORDINATES} | {f"{name}_2": name for name in COORDINATES}
-    both = pd.concat([rows, rows.rename(columns=swapped)], ignore_index=True)
-    return with_coordinates(with_coordinates(both, where), where, "_2")
 
 
 def _at_promoters(links, peaks, genes, reach_bp: tuple[int, int], where: str) -> pd.DataFrame:

@@ -14,17 +14,17 @@ from torch import Tensor
 from tqdm import tqdm
 
 from grids.analysis.redundancy.searches import RedundancySettings, next_sets, selection_frequency
-from grids.analysis.redundancy.set_tables import (
+from grids.analysis.redundancy.subsets import measure_subsets, predictor, shapley_values
+from grids.analysis.redundancy.verdict import (
+    SUFFICIENT_SHARE,
     alternative_table,
     interaction_table,
     knock_down_table,
     member_table,
     redundancy_table,
+    verdict_of,
 )
-from grids.analysis.redundancy.shapley import shapley_values
-from grids.analysis.redundancy.subsets import measure_subsets, predictor
-from grids.analysis.redundancy.verdict import SUFFICIENT_SHARE, verdict_of
-from grids.analysis.set_changes import cells_by_direction, check_cells, check_sets
+from grids.analysis.set_changes import cells_by_direction, check_cells, check_sets, some_rows
 from grids.analysis.statistics import bootstrap_weights
 from grids.io.cells import Multiome
 from grids.io.errors import InputError, listing
@@ -126,19 +126,18 @@ def analyse_sets(
             f"redundancy.n_bootstrap is {settings.n_bootstrap}; intervals need {N_BOOTSTRAP_LEAST} draws or more"
         )
     rng = generator(seed, "redundancy cells", cell_type)
-    test_opened = _some_cells(test_cells.atac.X, settings.max_cells, rng)
+    test_opened = test_cells.atac.X[some_rows(test_cells.atac.X.shape[0], settings.max_cells, rng)]
     test = cells_by_direction(surrogate, test_opened, sets, seed=seed, split="test")
     training = cells_by_direction(surrogate, training_opened, sets, seed=seed, split="train")
     rng = generator(seed, "redundancy bootstrap", cell_type)
     weights = bootstrap_weights(test_opened.shape[0], settings.n_bootstrap, rng)
-    windows = windows if settings.scope == "window" else None
+    windows = windows if settings.search.scope == "window" else None
     parts = []
     bar = tqdm(sets.groupby(SET_KEYS, sort=False, dropna=False), unit="set")
     for key, rows in bar:
         labels = dict(zip(SET_KEYS, key, strict=True))
-        gene, direction = labels["gene"], labels["direction"]
-        bar.set_description(f"{cell_type} {gene}")
-        cells = (test[direction], training[direction])
+        bar.set_description(f"{cell_type} {labels['gene']}")
+        cells = (of_split[labels["direction"]] for of_split in (test, training))
         rng = generator(seed, "redundancy", *key)
         parts.append(_analyse_set(labels, rows, *cells, windows, weights, settings, rng))
     return Redundancy(
@@ -170,10 +169,8 @@ def _analyse_set(
 
     found, log_changes = [members], [float(measured.log.joint)]
     search_cells, *_ = training.of(gene)
-    search = (column, members[: verdict.n_sufficient], allowed, settings, rng)
-    for alternative in islice(
-        next_sets(search_cells, *search), settings.max_alternatives if verdict.has_effect else 0
-    ):
+    others = next_sets(search_cells, column, members[: verdict.n_sufficient], allowed, settings, rng)
+    for alternative in islice(others, settings.max_alternatives if verdict.has_effect else 0):
         found.append(alternative)
         log_changes.append(_log_change(cells, column, alternative))
         if log_changes[-1] / log_changes[0] < SUFFICIENT_SHARE:
@@ -182,7 +179,7 @@ def _analyse_set(
     frequency = selection_frequency(versions, column, members, allowed, settings, rng)
 
     names = [[seen[m] for m in one.tolist()] for one in found]
-    alternatives = alternative_table(labels, names, log_changes, verdict)
+    alternatives = alternative_table(names, log_changes, verdict)
     reach = alternatives["reaches_90_percent"] & (alternatives["alternative"] > 0)
     n_alternatives = alternatives.loc[reach, "alternative"].nunique()
     log.info(
@@ -191,22 +188,22 @@ def _analyse_set(
         *(labels[name] for name in ("cell_type", "gene", "direction", "set_size")), measured.log.joint,
         verdict.index, verdict.index_low, verdict.index_high, verdict.set_class, n_alternatives,
     )  # fmt: skip
-    return {
-        "redundancy": redundancy_table(labels, measured, verdict, len(cells), n_alternatives),
-        "members": member_table(labels, names[0], measured, verdict, sign, shapley, frequency),
-        "interactions": interaction_table(labels, names[0], measured, sign, n_refits or len(cells)),
-        "knock_down": knock_down_table(labels, names[0], measured),
+    tables = {
+        "redundancy": redundancy_table(measured, verdict, len(cells), n_alternatives),
+        "members": member_table(names[0], measured, verdict, sign, shapley, frequency),
+        "interactions": interaction_table(names[0], measured, sign, n_refits or len(cells)),
+        "knock_down": knock_down_table(names[0], measured),
         "alternatives": alternatives,
     }
+    return {name: table.assign(**labels) for name, table in tables.items()}
 
 
 def _in_nested_order(rows: pd.DataFrame, gene: str) -> list[str]:
     """Names of a set's members by rank."""
-    rows = rows.sort_values("rank")
-    if rows["rank"].tolist() != list(range(1, rows["set_size"].iloc[0] + 1)):
+    rows, size = rows.sort_values("rank"), rows["set_size"].iloc[0]
+    if rows["rank"].tolist() != list(range(1, size + 1)):
         raise InputError(
-            f"sets: expected ranks 1 to set_size {rows['set_size'].iloc[0]} for '{gene}', "
-            f"got {listing(rows['rank'])}"
+            f"sets: expected ranks 1 to set_size {size} for '{gene}', got {listing(rows['rank'])}"
         )
     return list(rows["peak"])
 
@@ -214,8 +211,3 @@ def _in_nested_order(rows: pd.DataFrame, gene: str) -> list[str]:
 def _log_change(cells: PerturbedCells, column: int, members: Tensor) -> float:
     after = cells.predict_sets(members[None], column)[0]
     return float((after - cells.predict(column)).double().mean())
-
-
-def _some_cells(opened: sparse.csr_matrix, most: int, rng: np.random.Generator) -> sparse.csr_matrix:
-    n_cells = opened.shape[0]
-    return opened if n_cells <= most else opened[np.sort(rng.choice(n_cells, most, replace=False))]

@@ -10,6 +10,7 @@ from torch import Tensor
 from grids.io.caps import REDUNDANCY_CELLS
 from grids.search.objective import PerturbedCells
 from grids.search.search import Search
+from grids.search.sets import Question
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,9 @@ class RedundancySettings:
 
     Attributes
     ----------
-    scope : {"genome", "window"}
-        Candidates of the searches: every peak the surrogate sees for the gene, or those in its window.
-    set_size : int, optional
-        Peaks that the searches behind `selection_frequency` look for, as the first one did; by default as many as
-        the set has.
-    candidates, max_rounds : int
-        Of the searches, which start greedily, as in :class:`~grids.search.search.Search`.
+    search : Question
+        What the found sets were searched with. Searches here start greedily; those for alternative sets look for as
+        many peaks as the minimal sufficient set has.
     n_bootstrap : int
         Draws behind each interval.
     n_stability : int
@@ -38,10 +35,7 @@ class RedundancySettings:
         training cells.
     """
 
-    scope: str = "genome"
-    set_size: int | None = None
-    candidates: int = 32
-    max_rounds: int = 50
+    search: Question
     n_bootstrap: int = 200
     n_stability: int = 20
     max_alternatives: int = 5
@@ -78,8 +72,8 @@ def next_sets(
     """
     found = members
     while len(left := allowed[~torch.isin(allowed, found)]):
-        search = Search(cells, gene, left, settings.candidates, rng=rng)
-        alternative = _search(search, len(members), settings, rng)
+        search = Search(cells, gene, left, settings.search.candidates, rng=rng)
+        alternative = _search(search, len(members), settings.search.max_rounds, rng)
         if not len(alternative):
             return
         yield search.nested_order(alternative)
@@ -103,12 +97,8 @@ def selection_frequency(
     ----------
     cells : sequence of PerturbedCells
         The same training cells under each refit of the surrogate, taken in turn; or under the surrogate only.
-    gene : int
-    members : LongTensor, shape (set_size,)
-    allowed : LongTensor
-        Candidate peaks.
-    settings : RedundancySettings
-    rng : Generator
+    gene, members, allowed, settings, rng
+        As for :func:`next_sets`.
 
     Returns
     -------
@@ -125,14 +115,14 @@ def selection_frequency(
         whole = cells[repeat % len(cells)]
         n_drawn = min(len(whole), settings.max_cells)
         resampled = whole.subset(np.sort(rng.integers(len(whole), size=n_drawn)))
-        search = Search(resampled, gene, allowed, settings.candidates, rng=rng)
+        search = Search(resampled, gene, allowed, settings.search.candidates, rng=rng)
         search.check_size(len(members))
-        selected = _search(search, settings.set_size or len(members), settings, rng)
+        selected = _search(search, settings.search.set_size, settings.search.max_rounds, rng)
         times += torch.isin(members, selected).cpu().numpy()
     return times / n_repeats if n_repeats else np.full(len(members), np.nan)
 
 
-def _search(search: Search, size: int, settings: RedundancySettings, rng: np.random.Generator) -> Tensor:
+def _search(search: Search, size: int, max_rounds: int, rng: np.random.Generator) -> Tensor:
     """Members of a set of this size, or of all candidates, without those that do nothing."""
     start = search.greedy(min(size, len(search.allowed)))
-    return search.unfilled(search.improve(start, rng, settings.max_rounds, nested=False).members)
+    return search.unfilled(search.improve(start, rng, max_rounds, nested=False).members)

@@ -1,4 +1,4 @@
-"""What the changes by a set and by its subsets say: index, p-values, sufficient set, backups, class.
+"""What the changes by a set and by its subsets say, as a verdict and as the set's part of each table.
 
 Changes are of mean log-expression unless said otherwise. A *drop* is a change counted in the direction
 asked: expression lost when peaks are closed (silence), gained when they are opened (activate).
@@ -7,10 +7,11 @@ asked: expression lost when peaks are closed (silence), gained when they are ope
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.special import stdtr
 
 from grids.analysis.redundancy.subsets import Measured
-from grids.analysis.statistics import MEAN_ROUNDING, interval
+from grids.analysis.statistics import MEAN_ROUNDING, interval, with_interval
 
 SUFFICIENT_SHARE = 0.9
 # A member with less than this share of the joint effect alone is no rival of one that carries the set.
@@ -59,10 +60,7 @@ def p_values(estimate: np.ndarray, draws: np.ndarray, n_independent: int) -> np.
 def n_sufficient(nested_drops: np.ndarray) -> int:
     """Size of the minimal sufficient set: the shortest nested prefix with 90 % of the joint drop.
 
-    Parameters
-    ----------
-    nested_drops : ndarray, shape (set_size,)
-        Drop by the first 1, 2, ... members; the last, the joint one, is positive.
+    `nested_drops`, shape (set_size,): by the first 1, 2, ... members; the last, the joint one, is positive.
     """
     return int(np.argmax(nested_drops >= SUFFICIENT_SHARE * nested_drops[-1])) + 1
 
@@ -145,14 +143,7 @@ class Verdict:
 
 
 def verdict_of(measured: Measured, sign: float) -> Verdict:
-    """Index, sufficient set and class of a set.
-
-    Parameters
-    ----------
-    measured : Measured
-    sign : {1, -1}
-        Turns a change into a drop: -1 when peaks are closed, 1 when they are opened.
-    """
+    """Index, sufficient set and class of a set; `sign` of :func:`~grids.search.transitions.direction_sign`."""
     change, draws = measured.log, measured.log_draws
     joint_low, joint_high = interval(draws.joint)
     if (joint_low if sign > 0 else -joint_high) <= MEAN_ROUNDING:
@@ -167,3 +158,92 @@ def verdict_of(measured: Measured, sign: float) -> Verdict:
         n_sufficient(sign * change.nested),
         class_of_set(sign * change.alone, sign * change.joint, low, high),
     )
+
+
+def redundancy_table(measured: Measured, verdict: Verdict, n_cells: int, n_alternatives: int) -> pd.DataFrame:
+    """The set's row of ``redundancy.tsv``; like the tables below without the columns that name the set."""
+    row = {
+        "n_cells": n_cells,
+        "joint_log_effect": float(measured.log.joint),
+        "joint_log_effect_low": verdict.joint_low,
+        "joint_log_effect_high": verdict.joint_high,
+        "sum_of_single_log_effects": measured.log.alone.sum(),
+        "redundancy_index": verdict.index,
+        "redundancy_index_low": verdict.index_low,
+        "redundancy_index_high": verdict.index_high,
+        "class": verdict.set_class,
+        "n_sufficient": verdict.n_sufficient if verdict.has_effect else pd.NA,
+        "n_alternative_sets": n_alternatives,
+    }
+    return pd.DataFrame([row]).astype({"n_sufficient": "Int64"})
+
+
+def member_table(
+    peaks: list[str],
+    measured: Measured,
+    verdict: Verdict,
+    sign: float,
+    shapley: tuple[np.ndarray, np.ndarray],
+    selection_frequency: np.ndarray,
+) -> pd.DataFrame:
+    """The set's rows of ``members.tsv``."""
+    change, draws = measured.log, measured.log_draws
+    difference_low, _ = interval(sign * (draws.in_context - draws.alone))
+    rank = np.arange(1, len(peaks) + 1)
+    return pd.DataFrame(
+        {
+            "rank": rank,
+            "peak": peaks,
+            **with_interval("log_effect_alone", change.alone, draws.alone),
+            **with_interval("log_effect_in_context", change.in_context, draws.in_context),
+            "shapley_value": shapley[0],
+            "shapley_error": shapley[1],
+            "in_minimal_sufficient_set": rank <= verdict.n_sufficient,
+            "is_backup": backups(sign * change.alone, sign * change.in_context, difference_low),
+            "selection_frequency": selection_frequency,
+        }
+    )
+
+
+def interaction_table(peaks: list[str], measured: Measured, sign: float, n_independent: int) -> pd.DataFrame:
+    """The set's rows of ``interactions.tsv``, without q-values."""
+    first, second = np.triu_indices(len(peaks), 1)
+    multiplicative, draws, additive, additive_draws = (
+        sign * changes.interactions
+        for changes in (measured.log, measured.log_draws, measured.expression, measured.expression_draws)
+    )
+    return pd.DataFrame(
+        {
+            "peak_1": np.asarray(peaks, dtype=object)[first],
+            "peak_2": np.asarray(peaks, dtype=object)[second],
+            **with_interval("interaction_log", multiplicative, draws),
+            "p_value": p_values(multiplicative, draws, n_independent),
+            "additive_interaction": additive,
+            "additive_p_value": p_values(additive, additive_draws, n_independent),
+        }
+    )
+
+
+def knock_down_table(peaks: list[str], measured: Measured) -> pd.DataFrame:
+    """The set's rows of ``knock_down.tsv``: from no member perturbed to all, in nested order."""
+    nested = with_interval("log_change", measured.log.nested, measured.log_draws.nested)
+    return pd.DataFrame(
+        {
+            "n_closed": np.arange(len(peaks) + 1),
+            "peak": [None, *peaks],
+            **{name: np.r_[0.0, values] for name, values in nested.items()},
+            "single_log_effect": np.r_[np.nan, measured.log.alone],
+        }
+    )
+
+
+def alternative_table(sets: list[list[str]], log_changes: list[float], verdict: Verdict) -> pd.DataFrame:
+    """The set's rows of ``alternative_sets.tsv``; the first of `sets` is the found one."""
+    rows = [
+        [alternative, rank, peak, log_changes[alternative]]
+        for alternative, peaks in enumerate(sets)
+        for rank, peak in enumerate(peaks, start=1)
+    ]
+    table = pd.DataFrame(rows, columns=["alternative", "rank", "peak", "log_change"])
+    share = table["log_change"] / log_changes[0] if verdict.has_effect else np.nan
+    return table.assign(share_of_first=share, reaches_90_percent=share >= SUFFICIENT_SHARE)
