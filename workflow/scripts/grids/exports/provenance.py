@@ -102,19 +102,15 @@ def write(description: dict, path: str | Path, page: str | Path | None = None) -
         temporary.write_text(text, encoding="utf-8")
     if page is not None:
         head = '<!DOCTYPE html><html><head><meta charset="utf-8"><title>Provenance</title></head>'
+        body = f"<body><pre>{html.escape(text)}</pre></body></html>\n"
         with whole(page) as temporary:
-            temporary.write_text(
-                f"{head}<body><pre>{html.escape(text)}</pre></body></html>\n", encoding="utf-8"
-            )
+            temporary.write_text(head + body, encoding="utf-8")
 
 
 def config_of(read: dict) -> dict:
-    """The config that was read; of a ``provenance.yaml``, the config in it, changed by what was read beside it.
+    """The config as Snakemake reads it: the file's content, updated by ``--config``.
 
-    Parameters
-    ----------
-    read : dict
-        As Snakemake reads it: the file's content, updated by ``--config``.
+    Of a ``provenance.yaml``, the config in it, changed by what was read beside it.
     """
     if "made" not in read or not isinstance(read.get("config"), dict):
         return read
@@ -124,13 +120,8 @@ def config_of(read: dict) -> dict:
 
 def _updated(config: dict, changes: dict) -> dict:
     """The config with other values; mappings are merged."""
-    merged = {
-        key: _updated(config[key], value)
-        if isinstance(value, dict) and isinstance(config.get(key), dict)
-        else value
-        for key, value in changes.items()
-    }
-    return {**config, **merged}
+    both = {k for k, v in changes.items() if isinstance(v, dict) and isinstance(config.get(k), dict)}
+    return {**config, **changes, **{key: _updated(config[key], changes[key]) for key in both}}
 
 
 def fingerprint(path: str | Path) -> dict:

@@ -150,9 +150,8 @@ def _draw(ax: Axes, groups: dict[str, pd.DataFrame], limits: tuple[float, float]
             ax.scatter(index[own], height[own], **looks)
         low, median, high = np.percentile(part["redundancy_index"], [25, 50, 75])
         if len(index) >= ENOUGH_FOR_QUARTILES:
-            ax.plot(
-                [low, high], [row, row], color=style.INK, lw=1.0, solid_capstyle="butt", label="_quartiles"
-            )
+            looks = {"color": style.INK, "lw": 1.0, "solid_capstyle": "butt", "label": "_quartiles"}
+            ax.plot([low, high], [row, row], **looks)
         if len(index) > 1:
             ax.plot(median, row, "|", ms=8, mew=1.4, color=style.INK, zorder=4, label=f"_median {name}")
         style.beside(ax, row, f"{median:z.2f}".replace("-", "−"), offset=(18, 0), ha="right")

@@ -29,7 +29,6 @@ def effect_against_null(
     max_tasks : int
         At most so many rows, shared equally by the directions; a note counts the rest.
     cell_types : iterable of str, optional
-        All cell types of the run, so that colours agree between figures.
 
     Returns
     -------

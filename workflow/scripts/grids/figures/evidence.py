@@ -50,11 +50,11 @@ def evidence(table: pd.DataFrame, max_rows: int = 16) -> Figure:
         left.vlines(group.n_positive / group.n_pairs, row - 0.4, row + 0.4, **_NO_SKILL, label="_base rate")
         _draw_row(left, right, row, of_row.set_index("predictor"), predictors)
     right.axvline(1, **_NO_SKILL)
-    names = [
-        f"{style.shorten(row.evidence, 16)}\n{style.shorten(row.cell_type, 16)}" for row in shown.itertuples()
+    labels = [
+        f"{style.shorten(row.evidence, 16)}\n{style.shorten(row.cell_type, 16)}\n"
+        f"{row.n_positive} of {row.n_pairs} pairs"
+        for row in shown.itertuples()
     ]
-    counts = [f"{row.n_positive} of {row.n_pairs} pairs" for row in shown.itertuples()]
-    labels = list(map(style.lines, names, counts))
     forced = shown["n_not_passed"] > 0
     name_rows(left, labels, margin=0, fontsize=5.5)
     right.tick_params(axis="y", length=0)

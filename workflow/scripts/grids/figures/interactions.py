@@ -13,7 +13,6 @@ from grids.figures.scales import HEAT_COLOURS, SIGNIFICANT, fold, heat_bar, inde
 from grids.figures.tasks import ShownTasks, forced_key, full_sets, head_panel
 from grids.io.tables import TASK_KEYS
 
-COLUMNS = 5
 # As the classes are coloured: blue where members back each other up.
 COLOURS = HEAT_COLOURS.reversed()
 MOST_WITH_STARS = 40
@@ -50,7 +49,7 @@ def interactions(pairs: pd.DataFrame, members: pd.DataFrame, max_tasks: int = 30
     ranks = {key: part.set_index("peak")["rank"] for key, part in of_task}
     norm, extend = symmetric(np.concatenate([part["interaction_log"] for part in shown.parts]))
 
-    figure, axes = style.small_multiples(len(shown), COLUMNS, 1.75, 1.0)
+    figure, axes = style.small_multiples(len(shown), 1.75, 1.0)
     for ax, (task, part) in zip(axes, shown, strict=True):
         interaction, q, names = pair_matrices(part, ranks.get(tuple(task[TASK_KEYS])))
         _draw(ax, interaction, q, names, norm)
@@ -83,7 +82,6 @@ def pair_matrices(pairs: pd.DataFrame, ranks: pd.Series | None) -> tuple[np.ndar
     interaction, q : array, shape (n_members, n_members)
         Lower triangle; missing elsewhere.
     labels : list of str
-        The members' ranks.
     """
     peaks = pd.unique(pairs[["peak_1", "peak_2"]].to_numpy().ravel())
     if ranks is None:

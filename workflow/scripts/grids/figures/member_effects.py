@@ -12,7 +12,6 @@ from grids.figures.scales import flags
 from grids.figures.tasks import ShownTasks, forced_key, full_sets, head_panel, strongest_first
 from grids.io.tables import TASK_KEYS
 
-COLUMNS = 5
 BACKUP = "#fbe3c0"
 # Above and below the row's middle, so that both intervals can be read.
 MARKS = {"alone": (-0.17, style.BLUE, "white"), "in_context": (0.17, style.VERMILLION, style.VERMILLION)}
@@ -44,7 +43,7 @@ def member_effects(members: pd.DataFrame, max_tasks: int = 30, max_members: int 
     shown = ShownTasks.of(full, strongest_first(joint.rename("log_change").reset_index()), max_tasks)
 
     n_rows = min(max_members, max(map(len, shown.parts)))
-    figure, axes = style.small_multiples(len(shown), COLUMNS, 0.105 * max(n_rows, 3) + 0.62, 0.9)
+    figure, axes = style.small_multiples(len(shown), 0.105 * max(n_rows, 3) + 0.62, 0.9)
     for ax, (task, part) in zip(axes, shown, strict=True):
         strongest = part["shapley_value"].abs().sort_values(ascending=False, kind="stable").index
         _draw(ax, part.loc[strongest[:max_members]].sort_values("rank"))

@@ -69,11 +69,6 @@ def place_shares(
 ) -> pd.DataFrame:
     """The share of members, and of all peaks, in each of four places that exclude each other.
 
-    Parameters
-    ----------
-    sets, genes, windows, peaks : DataFrame
-        As for :func:`member_locations`.
-
     Returns
     -------
     DataFrame, one row per task

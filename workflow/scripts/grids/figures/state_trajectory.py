@@ -17,7 +17,7 @@ from grids.figures.tasks import (
     head_panel,
     mark_forced_panel,
     strongest_first,
-)
+)  # fmt: skip
 from grids.io.tables import TASK_KEYS
 
 COLUMNS = 5
@@ -40,7 +40,6 @@ def state_trajectory(
         At most so many pairs of panels, those with the strongest joint effect at any level; a note counts the
         rest.
     cell_types : iterable of str, optional
-        All cell types of the run, so that colours agree between figures.
 
     Returns
     -------
@@ -67,8 +66,9 @@ def state_trajectory(
         row, column = 2 * (i // columns), i % columns
         upper = figure.add_subplot(grid[row, column])
         lower = figure.add_subplot(grid[row + 1, column], sharex=upper)
-        _draw_index(upper, part, colours[str(task["cell_type"])])
-        _draw_measure(lower, part, "joint_log_effect", colours[str(task["cell_type"])])
+        colour = colours[str(task["cell_type"])]
+        _draw_index(upper, part, colour)
+        _draw_measure(lower, part, "joint_log_effect", colour)
         _name_levels(lower, part["level"])
         head_panel(upper, task, _change(task))
         mark_forced_panel(lower, task["forced"])

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from grids.figures import style
-from grids.figures.scales import colours_for
+from grids.figures.scales import colours_for, flags
 from grids.figures.tasks import name_rows
 
 BASELINES = {
@@ -37,7 +37,6 @@ def surrogate_quality(
     tasks : DataFrame, optional
         ``cell_type gene``; their genes are highlighted and labelled.
     cell_types : iterable of str, optional
-        All cell types of the run, so that colours agree between figures.
 
     Returns
     -------
@@ -52,11 +51,8 @@ def surrogate_quality(
     genes = list(dict.fromkeys(tasks["gene"])) if tasks is not None else []
     surrogates = [model for model in pd.unique(quality["model"]) if model not in BASELINES]
     surrogate = next(iter(surrogates), "missing")
-    models = [
-        surrogate,
-        *sorted(surrogates[1:]),
-        *(name for name in BASELINES if (quality["model"] == name).any()),
-    ]
+    baselines = [name for name in BASELINES if (quality["model"] == name).any()]
+    models = [surrogate, *sorted(surrogates[1:]), *baselines]
 
     figure = style.new_figure(style.DOUBLE_COLUMN, 7.4)
     grid = figure.add_gridspec(3, 2, width_ratios=[1, 1], height_ratios=[1, 1, 0.8])
@@ -140,17 +136,12 @@ def _label_points(ax: Axes, points: pd.DataFrame, spacing: float) -> None:
     """
     low, high = ax.get_ylim()
     line = {"arrowstyle": "-", "lw": 0.35, "color": style.GREY, "shrinkA": 0, "shrinkB": 1.5}
-    looks = {
-        "textcoords": ax.transAxes,
-        "ha": "left",
-        "va": "center",
-        "fontsize": 5.5,
-        "annotation_clip": False,
-    }
+    looks = {"textcoords": ax.transAxes, "ha": "left", "va": "center", "fontsize": 5.5}
     points = points.iloc[np.argsort(points.iloc[:, 1].to_numpy(), kind="stable")]
     heights = spread((points.iloc[:, 1].to_numpy() - low) / (high - low), spacing)
     for (name, *place), height in zip(points.itertuples(name=None), heights, strict=True):
-        ax.annotate(style.shorten(name, 18), place, (1.04, height), arrowprops=line, **looks)
+        label = style.shorten(name, 18)
+        ax.annotate(label, place, (1.04, height), arrowprops=line, annotation_clip=False, **looks)
 
 
 def spread(wanted: np.ndarray, spacing: float, low: float = 0.0, high: float = 1.0) -> np.ndarray:
@@ -202,13 +193,7 @@ def _draw_cell_types(
 
 
 def genes_per_cell_type(quality: pd.DataFrame, surrogate: str) -> pd.DataFrame:
-    """Shares of genes per cell type.
-
-    Parameters
-    ----------
-    quality : DataFrame
-        As for :func:`surrogate_quality`, without the rows over all cells.
-    surrogate : str
+    """Shares of genes per cell type, from the rows of :func:`surrogate_quality` that are not over all cells.
 
     Returns
     -------
@@ -221,16 +206,6 @@ def genes_per_cell_type(quality: pd.DataFrame, surrogate: str) -> pd.DataFrame:
     both = own.merge(mean, on=["cell_type", "gene"], suffixes=("", "_mean"), how="left")
     known = both["rmse"].notna() & both["rmse_mean"].notna()
     better = (both["rmse"] < both["rmse_mean"]).astype(float).where(known)
-    beats = both["beats_type_mean"].map(_truth)
-    return (
-        pd.DataFrame({"cell_type": both["cell_type"], "better": better, "beats_type_mean": beats})
-        .groupby("cell_type")
-        .mean()
-    )
-
-
-def _truth(value: object) -> float:
-    """1 or 0 for the ways in which a table may spell a truth value, missing otherwise."""
-    return {"true": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "0": 0.0, "0.0": 0.0}.get(
-        str(value).lower(), np.nan
-    )
+    beats = flags(both["beats_type_mean"]).astype(float).where(both["beats_type_mean"].notna())
+    shares = pd.DataFrame({"better": better, "beats_type_mean": beats})
+    return shares.groupby(both["cell_type"]).mean()
