@@ -16,6 +16,7 @@ import yaml
 from grids import __version__
 from grids.io.writing import whole
 
+_WITH_DOCSTRING = ast.Module | ast.ClassDef | ast.FunctionDef
 # What these modules do never changes a result.
 _WITHOUT_EFFECT = {"grids.io.errors", "grids.io.logging", "grids.io.writing"}
 # The folder of the library's package, and that of the benchmarks beside it.
@@ -25,7 +26,7 @@ _FOLDERS = (Path(__file__).parents[2], Path(__file__).parents[3])
 def code_hash(
     script: str | Path, modules: Iterable[str] = (), folders: Sequence[str | Path] | None = None
 ) -> str:
-    """Hash of all code of our packages that a script imports, directly or through other modules.
+    """Hash of all code of our packages that a script imports, directly or through others, as 16 hexadecimal digits.
 
     Comments, docstrings and layout do not count.
 
@@ -37,10 +38,6 @@ def code_hash(
         Modules that it imports besides, by names that are not in its code.
     folders : sequence of path, optional
         Folders in which packages are ours; those of the library and of the benchmarks by default.
-
-    Returns
-    -------
-    str, 16 hexadecimal digits
     """
     folders = tuple(map(Path, folders)) if folders else _FOLDERS
     waiting, seen = [*_read(Path(script).read_text(encoding="utf-8"), "")[1], *modules], {}
@@ -170,10 +167,7 @@ def _read(source: str, package: str) -> tuple[str, tuple[str, ...]]:
             parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             module = ".".join([*parents, *([node.module] if node.module else [])])
             imports += [module, *(f"{module}.{alias.name}" for alias in node.names)]
-        elif (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-            and ast.get_docstring(node) is not None
-        ):
+        elif isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
     return ast.dump(tree), tuple(imports)
 

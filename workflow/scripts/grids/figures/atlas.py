@@ -28,6 +28,10 @@ def atlas(
 ) -> Figure:
     """Distributions of the redundancy index over genes, one row per group.
 
+    Each dot is a task, violins from 20 tasks on, quartiles from 5 on. Tasks without a joint effect and sets of one
+    peak have no meaningful index, and tasks that did not pass the quality gate are no findings: they are left out
+    and counted. Where none passed, all are shown, and a note says so.
+
     Parameters
     ----------
     redundancy : DataFrame
@@ -36,13 +40,6 @@ def atlas(
         ``windows.tsv.gz``: ``peak gene ...``, one row per peak in a gene's window.
     gene_classes : DataFrame, optional
         ``gene gene_class``; a gene may be in several classes, one row each.
-
-    Returns
-    -------
-    Figure
-        Each dot is a task, violins from 20 tasks on, quartiles from 5 on. Tasks without a joint
-        effect and sets of one peak have no meaningful index, and tasks that did not pass the quality gate are no
-        findings: they are left out and counted. Where none passed, all are shown, and a note says so.
     """
     full = full_sets(redundancy)
     if full.empty:

@@ -22,6 +22,8 @@ PLACES = {"observed": (0.0, "both"), "before": (1.2, "low"), "after": (1.9, "hig
 def before_after(cells: pd.DataFrame, max_tasks: int = 25, cell_types: Iterable[str] | None = None) -> Figure:
     """One small panel per task: observed, predicted before, predicted after; lines join the same cell.
 
+    Bars are means. Of large populations 40 cells, evenly spread over the predictions, get a line.
+
     Parameters
     ----------
     cells : DataFrame
@@ -31,11 +33,6 @@ def before_after(cells: pd.DataFrame, max_tasks: int = 25, cell_types: Iterable[
     max_tasks : int
         At most so many panels, those with the largest mean change; a note counts the rest.
     cell_types : iterable of str, optional
-
-    Returns
-    -------
-    Figure
-        Bars are means. Of large populations 40 cells, evenly spread over the predictions, get a line.
     """
     if cells.empty:
         return style.empty_figure("no test cells with predictions before and after")

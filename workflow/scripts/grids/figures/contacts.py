@@ -29,6 +29,9 @@ PANELS = {
 def contacts(table: pd.DataFrame, summary: pd.DataFrame, max_tasks: int = 40) -> Figure:
     """One row per task: the mean of its members beside that of peaks at the same distance; all sets at the bottom.
 
+    A panel for the contact map and one for the TADs, each where it was given. Dots are filled where q is below
+    0.05.
+
     Parameters
     ----------
     table : DataFrame
@@ -37,12 +40,6 @@ def contacts(table: pd.DataFrame, summary: pd.DataFrame, max_tasks: int = 40) ->
         ``contacts_summary.tsv``.
     max_tasks : int
         At most so many tasks, those with the most enriched contacts (or else shares); a note counts the rest.
-
-    Returns
-    -------
-    Figure
-        A panel for the contact map and one for the TADs, each where it was given. Dots are filled where q is
-        below 0.05.
     """
     measures = [measure for measure in PANELS if table[measure].notna().any()]
     if not measures:

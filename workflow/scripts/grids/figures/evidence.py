@@ -23,19 +23,16 @@ _NO_SKILL = {"color": style.INK, "lw": 0.8, "ls": (0, (2, 1.5))}
 def evidence(table: pd.DataFrame, max_rows: int = 16) -> Figure:
     """One row per table of evidence and cell type, one point with its 95 % interval per predictor.
 
+    Left the area under the precision-recall curve, with the share of positive pairs as a line: what a predictor
+    that knows nothing reaches. Right the enrichment of the top pairs over pairs at the same distance, with a line
+    at 1. Hatched: none of the genes passed the quality gate.
+
     Parameters
     ----------
     table : DataFrame
         ``evidence.tsv``. Rows without positive pairs are not drawn.
     max_rows : int
         At most so many rows, those with the most positive pairs; a note counts the rest.
-
-    Returns
-    -------
-    Figure
-        Left the area under the precision-recall curve, with the share of positive pairs as a line: what a
-        predictor that knows nothing reaches. Right the enrichment of the top pairs over pairs at the same
-        distance, with a line at 1. Hatched: none of the genes passed the quality gate.
     """
     table = table[table["n_positive"] > 0].astype({"evidence": str, "cell_type": str})
     if table.empty:

@@ -26,6 +26,10 @@ def gate(
 ) -> Figure:
     """Top: genes that pass the quality gate, by cell type and by number of peaks. Bottom: the tasks' q-values.
 
+    Outlined bars: genes that could not be tested; pale: tested; dark: passed. Lines: Wilson's 95 % interval of a
+    share. Of more than 40 cell types those with most passing genes are shown, of more than 30 tasks those with the
+    smallest q-values; notes count the rest. Bins hold about equal numbers of tested genes.
+
     Parameters
     ----------
     genes : DataFrame
@@ -36,13 +40,6 @@ def gate(
     threshold : float
         The highest q-value that passes.
     cell_types : iterable of str, optional
-
-    Returns
-    -------
-    Figure
-        Outlined bars: genes that could not be tested; pale: tested; dark: passed. Lines: Wilson's 95 % interval of
-        a share. Of more than 40 cell types those with most passing genes are shown, of more than 30 tasks those with
-        the smallest q-values; notes count the rest. Bins hold about equal numbers of tested genes.
     """
     genes = genes[genes["passed_gate"].notna()]
     if genes.empty:

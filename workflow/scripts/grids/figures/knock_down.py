@@ -19,6 +19,9 @@ from grids.io.tables import TASK_KEYS
 def knock_down(changes: pd.DataFrame, max_tasks: int = 30, cell_types: Iterable[str] | None = None) -> Figure:
     """One small panel per task: joint change along the nested set, single knock-outs, and their sum.
 
+    Dashed: what closing the first k together would do if their effects multiplied (added up in log-expression). A
+    curve below the line: the members back each other up.
+
     Parameters
     ----------
     changes : DataFrame
@@ -26,12 +29,6 @@ def knock_down(changes: pd.DataFrame, max_tasks: int = 30, cell_types: Iterable[
     max_tasks : int
         At most so many panels, those with the strongest joint effect; a note counts the rest.
     cell_types : iterable of str, optional
-
-    Returns
-    -------
-    Figure
-        Dashed: what closing the first k together would do if their effects multiplied (added up in
-        log-expression). A curve below the line: the members back each other up.
     """
     if changes.empty:
         return style.empty_figure("no knock-down curves: no set was analysed")

@@ -16,16 +16,13 @@ MAPPINGS = {"before": "before mapping", "after": "after mapping"}
 def latent_umap(latent: pd.DataFrame, cell_types: Iterable[str] | None = None) -> Figure:
     """Two by two: before and after mapping (rows), coloured by modality and by cell type (columns).
 
+    Cells are drawn in a shuffled order, so that neither modality covers the other.
+
     Parameters
     ----------
     latent : DataFrame
         ``cell modality mapping cell_type umap_1 umap_2``; mapping is "before" or "after".
     cell_types : iterable of str, optional
-
-    Returns
-    -------
-    Figure
-        Cells are drawn in a shuffled order, so that neither modality covers the other.
     """
     if latent.empty:
         return style.empty_figure("no latent states to show")

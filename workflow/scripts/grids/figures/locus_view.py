@@ -89,6 +89,10 @@ def locus_view(
 ) -> Figure:
     """One task's set in its locus; members elsewhere in the genome are listed below.
 
+    Arcs from the TSS: colour is a member's effect in context, width its size, number its rank. Below them one line
+    of ticks per alternative set, with its share of the first set's effect. The arcs of a task that did not pass the
+    quality gate are hatched, and the title says so.
+
     Parameters
     ----------
     task : (cell type, gene)
@@ -101,13 +105,6 @@ def locus_view(
         At most so many thin tracks of other cell types.
     max_alternatives : int
         At most so many alternative sets, in the order in which they were found; a note counts the rest.
-
-    Returns
-    -------
-    Figure
-        Arcs from the TSS: colour is a member's effect in context, width its size, number its rank. Below them
-        one line of ticks per alternative set, with its share of the first set's effect. The arcs of a task that did
-        not pass the quality gate are hatched, and the title says so.
 
     Raises
     ------

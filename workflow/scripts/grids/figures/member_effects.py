@@ -21,6 +21,9 @@ MARKS = {"alone": (-0.17, style.BLUE, "white"), "in_context": (0.17, style.VERMI
 def member_effects(members: pd.DataFrame, max_tasks: int = 30, max_members: int = 12) -> Figure:
     """One small panel per task, one row per member: effect alone, effect in context, Shapley value.
 
+    Lines through the dots are intervals, shaded rows backups. The Shapley values of a set add up to its joint
+    effect.
+
     Parameters
     ----------
     members : DataFrame
@@ -29,12 +32,6 @@ def member_effects(members: pd.DataFrame, max_tasks: int = 30, max_members: int 
         At most so many panels, those with the strongest joint effect; a note counts the rest.
     max_members : int
         At most so many rows of a panel, those with the largest Shapley values, by rank; the panel says so.
-
-    Returns
-    -------
-    Figure
-        Lines through the dots are intervals, shaded rows backups. The Shapley values of a set add up to its
-        joint effect.
     """
     if members.empty:
         return style.empty_figure("no members: no set was analysed")

@@ -33,6 +33,9 @@ def quality_control(
 ) -> Figure:
     """Every step's losses with its reason, above the cells' distributions with the thresholds.
 
+    Bars are shares of what there was before the first step of their kind; the bar of a step that was not applied is
+    hollow.
+
     Parameters
     ----------
     steps : DataFrame
@@ -42,12 +45,6 @@ def quality_control(
         Per cell: ``cell modality cell_type n_fragments n_genes n_counts tss_enrichment kept reason``.
     thresholds : mapping of str to float, optional
         The config's ``quality_control`` section: ``min_fragments``, ``min_genes``, ``min_tss_enrichment``.
-
-    Returns
-    -------
-    Figure
-        Bars are shares of what there was before the first step of their kind; the bar of a step that was not
-        applied is hollow.
     """
     if steps.empty and metrics.empty:
         return style.empty_figure("no quality control was done")

@@ -22,6 +22,9 @@ NUMBERS = {
 def redundancy_index(redundancy: pd.DataFrame, max_tasks: int = 60) -> Figure:
     """One row per task, those of a gene together: index, interval, class, and what the set does.
 
+    One panel per direction. An index beyond the axis is an arrow at its edge with the value. Columns at the right:
+    joint log effect, set size, size of the minimal sufficient set, number of alternative sets.
+
     Parameters
     ----------
     redundancy : DataFrame
@@ -29,12 +32,6 @@ def redundancy_index(redundancy: pd.DataFrame, max_tasks: int = 60) -> Figure:
     max_tasks : int
         At most so many rows, shared equally by the directions, those with the strongest joint effect; a note
         counts the rest.
-
-    Returns
-    -------
-    Figure
-        One panel per direction. An index beyond the axis is an arrow at its edge with the value. Columns at the
-        right: joint log effect, set size, size of the minimal sufficient set, number of alternative sets.
     """
     if redundancy.empty:
         return style.empty_figure("no redundancy: no set was analysed")

@@ -21,17 +21,14 @@ LEAST_SPAN = 0.01
 def regularisation_path(path: pd.DataFrame, max_types: int = 30) -> Figure:
     """One panel per cell type: deviance of the validation cells against the strength of regularisation.
 
+    One line per number of cells in a metacell; ringed: what was chosen.
+
     Parameters
     ----------
     path : DataFrame
         ``cell_type strength n_cells_per_metacell validation_deviance chosen``.
     max_types : int
         At most so many panels, in the table's order; a note counts the rest.
-
-    Returns
-    -------
-    Figure
-        One line per number of cells in a metacell; ringed: what was chosen.
     """
     if path.empty:
         return style.empty_figure("no regularisation path: nothing was chosen on validation cells")

@@ -61,14 +61,10 @@ def save(figure: Figure, *paths: str | os.PathLike) -> None:
 
 
 def fit_fonts(figure: Figure) -> None:
-    """Give every text of the figure fonts for all its letters; what no installed font has is shown by its code.
+    """Give every text of a figure fonts for all its letters; what no installed font has is shown by its code.
 
-    Spaces in a row stay apart where text is text, as in SVG. A warning names the scripts that have no font.
-
-    Parameters
-    ----------
-    figure : Figure
-        Complete, but not drawn yet.
+    The figure is complete, but not drawn yet. Spaces in a row stay apart where text is text, as in SVG. A warning
+    names the scripts that have no font.
     """
     axes = [axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)]
     for axis in axes:

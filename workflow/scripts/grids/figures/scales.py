@@ -122,10 +122,7 @@ def symmetric(values: np.ndarray) -> tuple[Normalize, str]:
     """A colour scale of log effects around zero, and what it does not reach: a few far larger values do not wash out
     the rest, and it reaches :data:`~grids.figures.style.LEAST_REACH` at least.
 
-    Returns
-    -------
-    Normalize, str
-        The second for ``colorbar(extend=...)``: "both" when a value lies beyond the scale, else "neither".
+    The second is for ``colorbar(extend=...)``: "both" when a value lies beyond the scale, else "neither".
     """
     sizes = np.abs(np.asarray(values, dtype=float))
     sizes = sizes[np.isfinite(sizes)]

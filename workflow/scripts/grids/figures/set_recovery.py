@@ -17,6 +17,8 @@ TASK = ["logic", "cell_type", "gene"]
 def set_recovery(truth: pd.DataFrame, sets: pd.DataFrame, max_tasks: int = 80) -> Figure:
     """One row per task that was run, one dot per planted member: filled when its set holds it.
 
+    Rows are grouped by logic. A number in a dot is the member's rank in the set.
+
     Parameters
     ----------
     truth : DataFrame
@@ -26,11 +28,6 @@ def set_recovery(truth: pd.DataFrame, sets: pd.DataFrame, max_tasks: int = 80) -
         ``sets.tsv``; each task's largest set is looked at, one colour whatever the method.
     max_tasks : int
         At most so many rows; a note counts the rest.
-
-    Returns
-    -------
-    Figure
-        Rows are grouped by logic. A number in a dot is the member's rank in the set.
     """
     recovered = recovery(truth, sets)
     if recovered.empty:

@@ -26,6 +26,10 @@ FORCED_WORDS = "gate not passed, row/column"
 def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
     """One small matrix per gene: rows are the cell types whose set it is, columns those it is applied to.
 
+    Colour: change on one scale for all genes. Number: Jaccard overlap with the column's own set, absent where that
+    type has none. Outlined: the set in the type it was found in. Hatched: the gene did not pass the quality gate in
+    the row's cell type or in the column's.
+
     Parameters
     ----------
     applied : DataFrame
@@ -33,13 +37,6 @@ def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
     max_genes : int
         At most so many matrices, and as many as fit on a page, those with the strongest effect; a note counts
         the rest.
-
-    Returns
-    -------
-    Figure
-        Colour: change on one scale for all genes. Number: Jaccard overlap with the column's own set, absent where
-        that type has none. Outlined: the set in the type it was found in. Hatched: the gene did not pass the quality
-        gate in the row's cell type or in the column's.
     """
     if applied.empty:
         return style.empty_figure("no specificity: no set was applied to another cell type")
@@ -83,21 +80,10 @@ def _is_forced_either(applied: pd.DataFrame) -> pd.Series:
 
 
 def fill_stacks(sizes: list[int], n_stacks: int, rows: int = ROWS) -> list[list[int]]:
-    """Place matrices one below the other, in their order, in stacks of about equal height.
+    """Place matrices one below the other, in their order, in at most `n_stacks` stacks of about equal height.
 
-    Parameters
-    ----------
-    sizes : list of int
-        Rows of each matrix; its title takes one more.
-    n_stacks : int
-        At most so many stacks.
-    rows : int
-        At most so many rows per stack, unless a single matrix has more.
-
-    Returns
-    -------
-    list of list of int
-        The sizes of each stack's matrices; the last ones are left out when there is no room.
+    Each takes its size and one row more for its title, and a stack at most so many `rows`, unless a single matrix has
+    more. Returned are the sizes of each stack's matrices; the last ones are left out when there is no room.
     """
     low = -(-(sum(sizes) + len(sizes)) // n_stacks)
     for limit in range(min(low, rows), rows + 1):

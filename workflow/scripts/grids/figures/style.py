@@ -111,12 +111,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def small_multiples(n_panels: int, panel_height: float, margin: float, n_columns: int = 5):
-    """A double-column figure of equal small panels, narrower when they do not fill one row.
-
-    Returns
-    -------
-    Figure, array of the `n_panels` Axes in reading order
-    """
+    """A double-column figure of equal small panels, narrower when they do not fill one row, and its axes in order."""
     columns = min(n_columns, n_panels)
     rows = math.ceil(n_panels / columns)
     width = max(2.6, DOUBLE_COLUMN * columns / n_columns)

@@ -29,6 +29,10 @@ def surrogate_quality(
 ) -> Figure:
     """Per-gene correlation and error against the baselines, and the genes predicted within each cell type.
 
+    Upper rows: distributions over genes (dot: median) and each gene against the best baseline, the one with the
+    best median. Lowest row: per cell type, the share of genes with a smaller error than the cell-type mean, and the
+    share of genes that beat it by more than chance.
+
     Parameters
     ----------
     quality : DataFrame
@@ -37,13 +41,6 @@ def surrogate_quality(
     tasks : DataFrame, optional
         ``cell_type gene``; their genes are highlighted and labelled.
     cell_types : iterable of str, optional
-
-    Returns
-    -------
-    Figure
-        Upper rows: distributions over genes (dot: median) and each gene against the best baseline, the one
-        with the best median. Lowest row: per cell type, the share of genes with a smaller error than the
-        cell-type mean, and the share of genes that beat it by more than chance.
     """
     if quality.empty:
         return style.empty_figure("no genes to compare on test cells")
@@ -195,11 +192,8 @@ def _draw_cell_types(
 def genes_per_cell_type(quality: pd.DataFrame, surrogate: str) -> pd.DataFrame:
     """Shares of genes per cell type, from the rows of :func:`surrogate_quality` that are not over all cells.
 
-    Returns
-    -------
-    DataFrame, one row per cell type in alphabetical order
-        ``better``: share of genes whose RMSE is below that of the cell-type mean, of those where both are
-        known; ``beats_type_mean``: share of genes marked so. Missing where no gene is known.
+    One row per cell type in alphabetical order. ``better``: share of genes whose RMSE is below that of the cell-type
+    mean, of those where both are known; ``beats_type_mean``: share of genes marked so. Missing where no gene is known.
     """
     own = quality[quality["model"] == surrogate]
     mean = quality.loc[quality["model"] == "cell_type_mean", ["cell_type", "gene", "rmse"]]

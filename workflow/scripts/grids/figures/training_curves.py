@@ -19,6 +19,8 @@ STAGES = {"atac": "ATAC autoencoder", "rna": "RNA autoencoder"}
 def training_curves(curves: pd.DataFrame, cell_types: Iterable[str] | None = None) -> Figure:
     """One panel per stage and loss; stages trained per cell type have one colour per cell type.
 
+    Training is dashed, validation solid; a dot marks the smallest validation loss.
+
     Parameters
     ----------
     curves : DataFrame
@@ -26,11 +28,6 @@ def training_curves(curves: pd.DataFrame, cell_types: Iterable[str] | None = Non
         values; validation values have those that decide when a stage stops. Stages and losses are shown in
         the table's order.
     cell_types : iterable of str, optional
-
-    Returns
-    -------
-    Figure
-        Training is dashed, validation solid; a dot marks the smallest validation loss.
     """
     if curves.empty:
         return style.empty_figure("no training curves: no stage was trained")
