@@ -303,9 +303,10 @@ def _of_few_cells(tasks: pd.DataFrame, split: Mapping) -> list[str]:
             told.append(f"{task.cell_type}, {task.gene}: in none of {n_cells:,} cells of the type")
             continue
         enough = math.ceil(MIN_EXPRESSING_CELLS * n_cells / n_seen / split["test"])
+        unit = 10 ** max(len(str(enough)) - 2, 0)  # two digits are enough
         told.append(
             f"{task.cell_type}, {task.gene}: in {n_seen:,} of {n_cells:,} cells of the type; at this share "
-            f"{MIN_EXPRESSING_CELLS} test cells are expected of about {_rounded_up(enough):,} cells"
+            f"{MIN_EXPRESSING_CELLS} test cells are expected of about {math.ceil(enough / unit) * unit:,} cells"
         )
     sentences = []
     if n_short:
@@ -320,12 +321,6 @@ def _of_few_cells(tasks: pd.DataFrame, split: Mapping) -> list[str]:
             f"RNA, or a larger preprocessing.split.test (now {split['test']:g}) give more. {'; '.join(told)}."
         )
     return sentences
-
-
-def _rounded_up(n: int) -> int:
-    """To two digits."""
-    unit = 10 ** max(len(str(n)) - 2, 0)
-    return math.ceil(n / unit) * unit
 
 
 def _of_no_peak(tasks: pd.DataFrame, steps: pd.DataFrame, config: Mapping) -> list[str]:

@@ -73,15 +73,14 @@ def with_an_index(redundancy: pd.DataFrame) -> pd.Series:
 
 
 def _left_out(n: int, n_not_passed: int, none_passed: bool) -> str:
-    def sets(n: int) -> str:
-        return f"{n} set{'s' * (n != 1)}"
-
-    notes = [
-        f"{sets(n)} of one peak, without a joint effect or without an index left out." * (n > 0),
-        f"{sets(n_not_passed)} of tasks that did not pass the quality gate left out." * (n_not_passed > 0),
-        "No task passed the quality gate: sets of forced tasks are shown." * none_passed,
-    ]
-    return style.lines(*notes)
+    which = {
+        "of one peak, without a joint effect or without an index": n,
+        "of tasks that did not pass the quality gate": n_not_passed,
+    }
+    notes = [f"{n} set{'s' * (n != 1)} {words} left out." for words, n in which.items() if n > 0]
+    return style.lines(
+        *notes, "No task passed the quality gate: sets of forced tasks are shown." * none_passed
+    )
 
 
 def _panels(

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from grids.figures import style
 from grids.figures.scales import colours_for
@@ -90,10 +89,8 @@ def _draw(ax: Axes, part: pd.DataFrame, colour) -> None:
     if sizes[-1] > 32:
         ax.set_xscale("log", base=2)
         ticks = [t for t in (1, 4, 16, 64, 256, 1024) if sizes[0] <= t <= sizes[-1]]
-        ax.xaxis.set_major_locator(FixedLocator(ticks))
-        ax.xaxis.set_major_formatter("{x:.0f}")
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set_xticks(ticks, map(str, ticks))
+        ax.set_xticks([], minor=True)
     elif len(sizes) == 1:
         ax.set_xticks(sizes, [f"{sizes[0]:.0f}"])
     else:

@@ -73,22 +73,18 @@ def evidence(table: pd.DataFrame, max_rows: int = 16) -> Figure:
 
 
 def _draw_row(left: Axes, right: Axes, row: int, of_row: pd.DataFrame, predictors: list[str]) -> None:
-    """The points of the predictors, one below the other."""
+    """The points of the predictors with their intervals, one below the other; nothing where a value is missing."""
     for place, predictor in enumerate(predictors):
-        if predictor in of_row.index:
-            y = row + 0.7 * ((place + 0.5) / len(predictors) - 0.5)
-            for ax, value in ((left, "auprc"), (right, "enrichment")):
-                _draw_point(ax, of_row.loc[predictor], value, y)
+        if predictor not in of_row.index:
+            continue
+        y, own = row + 0.7 * ((place + 0.5) / len(predictors) - 0.5), of_row.loc[predictor]
+        _, colour, marker = _look(predictor)
+        for ax, value in ((left, "auprc"), (right, "enrichment")):
+            if np.isfinite(own[value]):
+                interval = own[f"{value}_low"], own[f"{value}_high"]
+                ax.hlines(y, *interval, color=colour, lw=0.8, label=f"_{value} interval")
+                ax.plot(own[value], y, marker, ms=3.2, color=colour, label=f"_{value} {predictor}")
 
 
 def _look(predictor: str) -> tuple:
     return _LOOK.get(predictor, (style.shorten(style.words(predictor), 28), style.ORANGE, "v"))
-
-
-def _draw_point(ax: Axes, row: pd.Series, value: str, y: float) -> None:
-    """A point and its interval; nothing where the value is missing."""
-    if not np.isfinite(row[value]):
-        return
-    _, colour, marker = _look(row.name)
-    ax.hlines(y, row[f"{value}_low"], row[f"{value}_high"], color=colour, lw=0.8, label=f"_{value} interval")
-    ax.plot(row[value], y, marker, ms=3.2, color=colour, label=f"_{value} {row.name}")

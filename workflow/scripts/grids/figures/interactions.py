@@ -65,20 +65,9 @@ def interactions(pairs: pd.DataFrame, members: pd.DataFrame, max_tasks: int = 30
 
 
 def pair_matrices(pairs: pd.DataFrame, ranks: pd.Series | None) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """One task's pairs as matrices in the order of the members' ranks.
+    """One task's pairs as two matrices, interaction and q-value, and the ranks of their rows, by which they are sorted.
 
-    Parameters
-    ----------
-    pairs : DataFrame
-        ``peak_1 peak_2 interaction_log q_value``.
-    ranks : Series, optional
-        Rank by peak; without it, members are numbered in the order in which the pairs name them.
-
-    Returns
-    -------
-    interaction, q : array, shape (n_members, n_members)
-        Lower triangle; missing elsewhere.
-    labels : list of str
+    Missing but in the lower triangle. Without ranks by peak, members are numbered as the pairs name them.
     """
     peaks = pd.unique(pairs[["peak_1", "peak_2"]].to_numpy().ravel())
     if ranks is None:

@@ -69,9 +69,8 @@ def _draw(ax: Axes, part: pd.DataFrame) -> None:
     ax.axvline(0, color=style.INK, lw=0.4)
     for row in rows[flags(part["is_backup"])]:
         ax.axhspan(row - 0.46, row + 0.46, color=BACKUP, lw=0, zorder=0, label="_backup")
-    alone, context = (part[f"log_effect_{name}"].to_numpy(dtype=float) for name in MARKS)
-    offsets = [offset for offset, *_ in MARKS.values()]
-    ax.plot([alone, context], [rows + offset for offset in offsets], color=style.GREY, lw=0.5, zorder=1)
+    both = [part[f"log_effect_{name}"].to_numpy(dtype=float) for name in MARKS]
+    ax.plot(both, [rows + offset for offset, *_ in MARKS.values()], color=style.GREY, lw=0.5, zorder=1)
     for name, (offset, colour, fill) in MARKS.items():
         low, high = (part[f"log_effect_{name}_{end}"].to_numpy(dtype=float) for end in ("low", "high"))
         ax.hlines(rows + offset, low, high, color=colour, lw=0.8, label=f"_{name} interval")

@@ -98,11 +98,8 @@ def _draw_steps(ax: Axes, steps: pd.DataFrame) -> None:
     ax.barh(rows[~applied], kept[~applied], 0.7, **hollow)
     for row, text in zip(rows, _outcomes(steps), strict=True):
         style.beside(ax, row, text, linespacing=1.05)
-    names = [
-        f"{style.words(s.modality)} {s.what}, {style.shorten(style.words(s.step), 24)}"
-        for s in steps.itertuples(index=False)
-    ]
-    name_rows(ax, names)
+    short = steps["step"].map(lambda step: style.shorten(style.words(step), 24))
+    name_rows(ax, list(steps["modality"].map(style.words) + " " + steps["what"] + ", " + short))
     ax.set(xlim=(0, 100), xlabel="% of the input")
     kinds = list(steps[["modality", "what"]].itertuples(index=False, name=None))
     for row, (before, kind) in enumerate(pairwise(kinds), start=1):

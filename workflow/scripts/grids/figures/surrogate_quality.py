@@ -95,20 +95,14 @@ def _draw_distributions(ax: Axes, wide: pd.DataFrame, score: str, surrogate: str
     style.few_ticks(ax, x=5)
 
 
-def _best_baseline(wide: pd.DataFrame, score: str) -> str | None:
-    medians = wide[[model for model in wide if model in BASELINES]].median().dropna()
-    if medians.empty:
-        return None
-    return medians.idxmin() if score == "rmse" else medians.idxmax()
-
-
 def _draw_paired(ax: Axes, wide: pd.DataFrame, score: str, surrogate: str, genes: list[str]) -> None:
-    best = _best_baseline(wide, score) if not wide.empty else None
-    both = wide[[surrogate, best]].dropna() if best else wide.iloc[:0]
-    if both.empty:
+    medians = wide[[model for model in wide if model in BASELINES]].median().dropna()
+    order = medians.sort_values(ascending=score == "rmse", kind="stable")
+    both = wide[[surrogate, *order.index[:1]]].dropna()
+    if order.empty or both.empty:
         style.say(ax, "no gene is scored for both the surrogate and a baseline")
         return
-    marked = both.index.isin(genes)
+    best, marked = order.index[0], both.index.isin(genes)
     better = both[surrogate] < both[best] if score == "rmse" else both[surrogate] > both[best]
     low, high = both.to_numpy().min(), both.to_numpy().max()
     pad = 0.04 * (high - low or 1)
