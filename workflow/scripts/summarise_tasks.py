@@ -1,7 +1,6 @@
 """Say what came of every task: as a table, and as the first page of the report."""
 
-from grids.analysis.summary import in_one_line
-from grids.exports.summary_page import summary_page
+from grids.exports.summary import in_one_line, summary_page
 from grids.io import tables
 from grids.io.logging import job
 from grids.io.writing import whole

@@ -21,8 +21,8 @@ from grids.analysis.contacts.contact_map import open_contact_map
 from grids.figures.before_after import before_after
 from grids.figures.effect_against_null import effect_against_null
 from grids.figures.effect_by_set_size import effect_by_set_size, sufficient_size
-from grids.figures.gene_models import Stretch, blocks, place_genes
 from grids.figures.latent_umap import latent_umap
+from grids.figures.locus_tracks import Stretch, blocks, place_genes
 from grids.figures.locus_view import Locus, locus_view
 from grids.figures.member_locations import member_locations, place_shares
 from grids.figures.quality_control import quality_control

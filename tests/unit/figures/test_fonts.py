@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib import font_manager
 
-from grids.figures import fonts
-from grids.figures.save import save
+from grids.figures.save import _fonts_for, save
 from grids.figures.style import in_style, new_figure
 
 NAMES = ["兴奋", "抑制", "$x_1^2$ a_b", "שלום عربي", "e\u0301", "a  b"]
@@ -46,15 +45,15 @@ def installed(tmp_path, monkeypatch):
     monkeypatch.setattr(manager, "ttflist", own)
     found = []
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda: found)
-    fonts._fonts_for.cache_clear()
+    _fonts_for.cache_clear()
 
     def add(family, letters):
         make_font(tmp_path / f"{family}.ttf", letters)
         found.append(str(tmp_path / f"{family}.ttf"))
-        fonts._fonts_for.cache_clear()
+        _fonts_for.cache_clear()
 
     yield add
-    fonts._fonts_for.cache_clear()
+    _fonts_for.cache_clear()
 
 
 def drawn(tmp_path, names):

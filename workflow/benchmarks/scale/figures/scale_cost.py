@@ -50,7 +50,7 @@ def scale_cost(costs: pd.DataFrame, exponents: pd.DataFrame) -> Figure:
         return empty_figure("no size has three values")
     looks = {size: (PALETTE[i], MARKERS[i]) for i, size in enumerate(NAMES)}
     stages = pd.unique(fits["stage"])
-    figure, axes = small_multiples(len(stages), 3, 1.75, 0.5)
+    figure, axes = small_multiples(len(stages), 1.75, 0.5, n_columns=3)
     for ax, stage in zip(axes, stages, strict=True):
         panel_title(ax, words(stage))
         _draw(ax, costs[costs["stage"] == stage], fits[fits["stage"] == stage], looks)

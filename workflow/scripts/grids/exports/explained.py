@@ -40,7 +40,6 @@ def write_explained(
     multiome : path
         ``preprocessed.h5mu``.
     path : path
-        Written under a temporary name and renamed.
     results : mapping of str to DataFrame
         Tables of the run by name; `sets` and `redundancy` are among them.
     windows : DataFrame
@@ -73,14 +72,9 @@ def _storable(table: pd.DataFrame) -> pd.DataFrame:
 
 def _peak_annotation(windows: pd.DataFrame) -> pd.DataFrame:
     peak_type = np.where(windows["is_promoter"].astype(bool), "promoter", "distal")
-    annotation = pd.DataFrame(
-        {
-            "peak": windows["peak"],
-            "distance": windows["distance_to_tss_bp"],
-            "peak_type": pd.Categorical(peak_type, ["promoter", "distal"]),
-        }
-    )
-    return annotation.set_index(windows["gene"].rename("gene_name"))
+    annotation = windows[["peak", "distance_to_tss_bp"]].set_index(windows["gene"].rename("gene_name"))
+    annotation["peak_type"] = pd.Categorical(peak_type, ["promoter", "distal"])
+    return annotation.rename(columns={"distance_to_tss_bp": "distance"})
 
 
 def _add_column(var: h5py.Group, name: str, values: pd.Series, fill: float) -> None:

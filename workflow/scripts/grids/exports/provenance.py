@@ -16,6 +16,7 @@ import yaml
 from grids import __version__
 from grids.io.writing import whole
 
+_WITH_DOCSTRING = ast.Module | ast.ClassDef | ast.FunctionDef
 # What these modules do never changes a result.
 _WITHOUT_EFFECT = {"grids.io.errors", "grids.io.logging", "grids.io.writing"}
 # The folder of the library's package, and that of the benchmarks beside it.
@@ -25,7 +26,7 @@ _FOLDERS = (Path(__file__).parents[2], Path(__file__).parents[3])
 def code_hash(
     script: str | Path, modules: Iterable[str] = (), folders: Sequence[str | Path] | None = None
 ) -> str:
-    """Hash of all code of our packages that a script imports, directly or through other modules.
+    """Hash of all code of our packages that a script imports, directly or through others, as 16 hexadecimal digits.
 
     Comments, docstrings and layout do not count.
 
@@ -37,10 +38,6 @@ def code_hash(
         Modules that it imports besides, by names that are not in its code.
     folders : sequence of path, optional
         Folders in which packages are ours; those of the library and of the benchmarks by default.
-
-    Returns
-    -------
-    str, 16 hexadecimal digits
     """
     folders = tuple(map(Path, folders)) if folders else _FOLDERS
     waiting, seen = [*_read(Path(script).read_text(encoding="utf-8"), "")[1], *modules], {}
@@ -102,19 +99,15 @@ def write(description: dict, path: str | Path, page: str | Path | None = None) -
         temporary.write_text(text, encoding="utf-8")
     if page is not None:
         head = '<!DOCTYPE html><html><head><meta charset="utf-8"><title>Provenance</title></head>'
+        body = f"<body><pre>{html.escape(text)}</pre></body></html>\n"
         with whole(page) as temporary:
-            temporary.write_text(
-                f"{head}<body><pre>{html.escape(text)}</pre></body></html>\n", encoding="utf-8"
-            )
+            temporary.write_text(head + body, encoding="utf-8")
 
 
 def config_of(read: dict) -> dict:
-    """The config that was read; of a ``provenance.yaml``, the config in it, changed by what was read beside it.
+    """The config as Snakemake reads it: the file's content, updated by ``--config``.
 
-    Parameters
-    ----------
-    read : dict
-        As Snakemake reads it: the file's content, updated by ``--config``.
+    Of a ``provenance.yaml``, the config in it, changed by what was read beside it.
     """
     if "made" not in read or not isinstance(read.get("config"), dict):
         return read
@@ -124,13 +117,8 @@ def config_of(read: dict) -> dict:
 
 def _updated(config: dict, changes: dict) -> dict:
     """The config with other values; mappings are merged."""
-    merged = {
-        key: _updated(config[key], value)
-        if isinstance(value, dict) and isinstance(config.get(key), dict)
-        else value
-        for key, value in changes.items()
-    }
-    return {**config, **merged}
+    both = {k for k, v in changes.items() if isinstance(v, dict) and isinstance(config.get(k), dict)}
+    return {**config, **changes, **{key: _updated(config[key], changes[key]) for key in both}}
 
 
 def fingerprint(path: str | Path) -> dict:
@@ -179,10 +167,7 @@ def _read(source: str, package: str) -> tuple[str, tuple[str, ...]]:
             parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             module = ".".join([*parents, *([node.module] if node.module else [])])
             imports += [module, *(f"{module}.{alias.name}" for alias in node.names)]
-        elif (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-            and ast.get_docstring(node) is not None
-        ):
+        elif isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
     return ast.dump(tree), tuple(imports)
 

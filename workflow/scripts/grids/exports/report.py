@@ -65,7 +65,7 @@ def last_words(results: str | os.PathLike) -> list[str]:
     lines = [f"The report of this run: {report}"]
     if path.is_file():
         # Loading pandas takes time that only a run that is done has.
-        from grids.analysis.summary import EXPLAINED, in_one_line
+        from grids.exports.summary import EXPLAINED, in_one_line
         from grids.io.tables import read
 
         summary = read(path)

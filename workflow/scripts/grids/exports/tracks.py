@@ -162,29 +162,24 @@ def write_bigwig(
     """
     import pybigtools
 
+    name = Path(path).name
     if cell_type not in accessibility.columns:
-        raise InputError(f"{Path(path).name}: accessibility has no column for cell type '{cell_type}'")
+        raise InputError(f"{name}: accessibility has no column for cell type '{cell_type}'")
     unknown = sorted(set(accessibility["chromosome"].astype(str)) - set(chromosome_sizes))
     if unknown:
-        raise InputError(f"{Path(path).name}: no chromosome size for {listing(unknown)}")
+        raise InputError(f"{name}: no chromosome size for {listing(unknown)}")
     table = accessibility.assign(value=accessibility[cell_type].astype(float)).dropna(subset="value")
     # The format wants chromosomes in the order of their names.
-    values = [
-        (chromosome, *interval)
-        for chromosome, rows in table.groupby(table["chromosome"].astype(str), sort=True)
-        for interval in average_overlaps(
-            rows["start"].to_numpy(),
-            rows["end"].to_numpy(),
-            rows["value"].to_numpy(),
-            chromosome_sizes[chromosome],
-        )
-    ]
-    path = Path(path)
+    values = []
+    for chromosome, rows in table.groupby(table["chromosome"].astype(str), sort=True):
+        columns = (rows[name].to_numpy() for name in ("start", "end", "value"))
+        intervals = average_overlaps(*columns, chromosome_sizes[chromosome])
+        values += [(chromosome, *interval) for interval in intervals]
     if not values:
         raise InputError(
-            f"{path.name}: no peak of cell type '{cell_type}' has an accessibility; expected one at least"
+            f"{name}: no peak of cell type '{cell_type}' has an accessibility; expected one at least"
         )
-    sizes = {str(name): int(size) for name, size in sorted(chromosome_sizes.items())}
+    sizes = {str(on): int(size) for on, size in sorted(chromosome_sizes.items())}
     with whole(path) as temporary:
         pybigtools.open(str(temporary), "w").write(sizes, iter(values))
 
@@ -194,12 +189,7 @@ def average_overlaps(
 ) -> list[tuple[int, int, float]]:
     """Disjoint, sorted intervals with the mean value of the peaks over each.
 
-    Parameters
-    ----------
-    start, end : ndarray of int, shape (n_peaks,)
-        On one chromosome, in any order, possibly overlapping or reaching beyond its end.
-    value : ndarray, shape (n_peaks,)
-    chromosome_size : int
+    Peaks of one chromosome come in any order, possibly overlapping or reaching beyond its end.
     """
     start, end = np.clip(start, 0, chromosome_size), np.clip(end, 0, chromosome_size)
     edges = np.unique(np.concatenate([start, end]))
@@ -265,12 +255,5 @@ def _write(
     table = table.sort_values([*list(columns)[:3], "name"], kind="stable")
     with whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(track_line + "#")
-        table.to_csv(
-            file,
-            sep="\t",
-            index=False,
-            na_rep=".",
-            float_format=number,
-            quoting=csv.QUOTE_NONE,
-            lineterminator="\n",
-        )
+        form = {"sep": "\t", "na_rep": ".", "float_format": number, "quoting": csv.QUOTE_NONE}
+        table.to_csv(file, index=False, lineterminator="\n", **form)

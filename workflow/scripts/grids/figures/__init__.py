@@ -1,5 +1,6 @@
 """One file per figure, each a function: tables in, matplotlib Figure out.
 
 ``style`` holds what all figures share, ``tasks`` what those of tasks share, ``scales`` what colours stand for, and
-``save`` writes a figure to files. Nothing here imports pyplot or changes matplotlib's global state.
+``save`` writes a figure to files. `cell_types` are all those of the run, so that colours agree between figures.
+Nothing here imports pyplot or changes matplotlib's global state.
 """

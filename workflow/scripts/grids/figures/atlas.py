@@ -28,6 +28,10 @@ def atlas(
 ) -> Figure:
     """Distributions of the redundancy index over genes, one row per group.
 
+    Each dot is a task, violins from 20 tasks on, quartiles from 5 on. Tasks without a joint effect and sets of one
+    peak have no meaningful index, and tasks that did not pass the quality gate are no findings: they are left out
+    and counted. Where none passed, all are shown, and a note says so.
+
     Parameters
     ----------
     redundancy : DataFrame
@@ -36,13 +40,6 @@ def atlas(
         ``windows.tsv.gz``: ``peak gene ...``, one row per peak in a gene's window.
     gene_classes : DataFrame, optional
         ``gene gene_class``; a gene may be in several classes, one row each.
-
-    Returns
-    -------
-    Figure
-        Each dot is a task, violins from 20 tasks on, quartiles from 5 on. Tasks without a joint
-        effect and sets of one peak have no meaningful index, and tasks that did not pass the quality gate are no
-        findings: they are left out and counted. Where none passed, all are shown, and a note says so.
     """
     full = full_sets(redundancy)
     if full.empty:
@@ -76,15 +73,14 @@ def with_an_index(redundancy: pd.DataFrame) -> pd.Series:
 
 
 def _left_out(n: int, n_not_passed: int, none_passed: bool) -> str:
-    def sets(n: int) -> str:
-        return f"{n} set{'s' * (n != 1)}"
-
-    notes = [
-        f"{sets(n)} of one peak, without a joint effect or without an index left out." * (n > 0),
-        f"{sets(n_not_passed)} of tasks that did not pass the quality gate left out." * (n_not_passed > 0),
-        "No task passed the quality gate: sets of forced tasks are shown." * none_passed,
-    ]
-    return style.lines(*notes)
+    which = {
+        "of one peak, without a joint effect or without an index": n,
+        "of tasks that did not pass the quality gate": n_not_passed,
+    }
+    notes = [f"{n} set{'s' * (n != 1)} {words} left out." for words, n in which.items() if n > 0]
+    return style.lines(
+        *notes, "No task passed the quality gate: sets of forced tasks are shown." * none_passed
+    )
 
 
 def _panels(
@@ -150,9 +146,8 @@ def _draw(ax: Axes, groups: dict[str, pd.DataFrame], limits: tuple[float, float]
             ax.scatter(index[own], height[own], **looks)
         low, median, high = np.percentile(part["redundancy_index"], [25, 50, 75])
         if len(index) >= ENOUGH_FOR_QUARTILES:
-            ax.plot(
-                [low, high], [row, row], color=style.INK, lw=1.0, solid_capstyle="butt", label="_quartiles"
-            )
+            looks = {"color": style.INK, "lw": 1.0, "solid_capstyle": "butt", "label": "_quartiles"}
+            ax.plot([low, high], [row, row], **looks)
         if len(index) > 1:
             ax.plot(median, row, "|", ms=8, mew=1.4, color=style.INK, zorder=4, label=f"_median {name}")
         style.beside(ax, row, f"{median:z.2f}".replace("-", "−"), offset=(18, 0), ha="right")

@@ -13,7 +13,6 @@ from grids.figures.scales import colours_for
 from grids.figures.tasks import ShownTasks, forced_key, full_sets, head_panel
 from grids.io.tables import TASK_KEYS
 
-COLUMNS = 5
 MAX_LINES = 40
 # Where each violin stands, and its side: half violins leave the room between them to the cells' lines.
 PLACES = {"observed": (0.0, "both"), "before": (1.2, "low"), "after": (1.9, "high")}
@@ -22,6 +21,8 @@ PLACES = {"observed": (0.0, "both"), "before": (1.2, "low"), "after": (1.9, "hig
 @style.styled
 def before_after(cells: pd.DataFrame, max_tasks: int = 25, cell_types: Iterable[str] | None = None) -> Figure:
     """One small panel per task: observed, predicted before, predicted after; lines join the same cell.
+
+    Bars are means. Of large populations 40 cells, evenly spread over the predictions, get a line.
 
     Parameters
     ----------
@@ -32,12 +33,6 @@ def before_after(cells: pd.DataFrame, max_tasks: int = 25, cell_types: Iterable[
     max_tasks : int
         At most so many panels, those with the largest mean change; a note counts the rest.
     cell_types : iterable of str, optional
-        All cell types of the run, so that colours agree between figures.
-
-    Returns
-    -------
-    Figure
-        Bars are means. Of large populations 40 cells, evenly spread over the predictions, get a line.
     """
     if cells.empty:
         return style.empty_figure("no test cells with predictions before and after")
@@ -48,7 +43,7 @@ def before_after(cells: pd.DataFrame, max_tasks: int = 25, cell_types: Iterable[
     shown = ShownTasks.of(full, tasks, max_tasks)
     colours = colours_for(cells, cell_types)
 
-    figure, axes = style.small_multiples(len(shown), COLUMNS, 1.6, 0.35)
+    figure, axes = style.small_multiples(len(shown), 1.6, 0.35)
     for ax, (task, part) in zip(axes, shown, strict=True):
         _draw(ax, part, colours[str(task["cell_type"])])
         change = ("+" if task["mean"] >= style.LEAST_WRITTEN else "") + style.effect_number(task["mean"])
@@ -64,9 +59,8 @@ def _draw(ax: Axes, cells: pd.DataFrame, colour) -> None:
     values = [cells[column].to_numpy(dtype=float) for column in PLACES]
     tint = tuple(0.55 + 0.45 * c for c in colour)
     for sample, (column, (position, side)) in zip(values, PLACES.items(), strict=True):
-        style.violins(
-            ax, [sample], [position], [style.PALE if column == "observed" else tint], width=0.8, side=side
-        )
+        colour_here = style.PALE if column == "observed" else tint
+        style.violins(ax, [sample], [position], [colour_here], width=0.8, side=side)
         if np.isfinite(sample).any():
             ends = [position - 0.25 * (side != "high"), position + 0.25 * (side != "low")]
             ax.plot(ends, [float(np.nanmean(sample))] * 2, color=style.INK, lw=1.1, label=f"_mean {column}")

@@ -29,6 +29,9 @@ PANELS = {
 def contacts(table: pd.DataFrame, summary: pd.DataFrame, max_tasks: int = 40) -> Figure:
     """One row per task: the mean of its members beside that of peaks at the same distance; all sets at the bottom.
 
+    A panel for the contact map and one for the TADs, each where it was given. Dots are filled where q is below
+    0.05.
+
     Parameters
     ----------
     table : DataFrame
@@ -37,12 +40,6 @@ def contacts(table: pd.DataFrame, summary: pd.DataFrame, max_tasks: int = 40) ->
         ``contacts_summary.tsv``.
     max_tasks : int
         At most so many tasks, those with the most enriched contacts (or else shares); a note counts the rest.
-
-    Returns
-    -------
-    Figure
-        A panel for the contact map and one for the TADs, each where it was given. Dots are filled where q is
-        below 0.05.
     """
     measures = [measure for measure in PANELS if table[measure].notna().any()]
     if not measures:
@@ -98,11 +95,9 @@ def _draw_panel(ax: Axes, shown: pd.DataFrame, pooled: pd.DataFrame, measure: st
         at = len(shown) + 0.4 + row
         ax.plot(of_all["mean_of_matched"], at, "|", ms=6, color=style.INK)
         ax.plot(of_all["mean_of_members"], at, "D", ms=4.5, color=style.VERMILLION, label="_all sets")
-        interval = f" ({style.number(of_all['enrichment_low'])} to {style.number(of_all['enrichment_high'])})"
-        text = (
-            f"× {style.number(of_all['enrichment'])}{interval * bool(np.isfinite(of_all['enrichment_low']))}"
-        )
-        style.beside(ax, at, text, fontsize=5.5, color=style.INK)
+        middle, low, high = (style.number(of_all[f"enrichment{end}"]) for end in ("", "_low", "_high"))
+        interval = f" ({low} to {high})" * bool(np.isfinite(of_all["enrichment_low"]))
+        style.beside(ax, at, f"× {middle}{interval}", fontsize=5.5, color=style.INK)
     mark_forced_rows(ax, is_forced(shown))
     ax.axhline(len(shown) - 0.3, color=style.GREY, lw=0.5)
     ax.set_xlim(left=0)

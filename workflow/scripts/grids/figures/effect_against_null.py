@@ -20,6 +20,9 @@ def effect_against_null(
 ) -> Figure:
     """One row per task: the effect of its full set, the matched null sets, p and q.
 
+    One panel per direction, strongest effect on top. Violin: null sets, bar: their central 95 %. Filled dot: q (or
+    p where q is missing) below 0.05.
+
     Parameters
     ----------
     effects : DataFrame
@@ -29,13 +32,6 @@ def effect_against_null(
     max_tasks : int
         At most so many rows, shared equally by the directions; a note counts the rest.
     cell_types : iterable of str, optional
-        All cell types of the run, so that colours agree between figures.
-
-    Returns
-    -------
-    Figure
-        One panel per direction, strongest effect on top. Violin: null sets, bar: their central 95 %. Filled
-        dot: q (or p where q is missing) below 0.05.
     """
     if effects.empty:
         return style.empty_figure("no effects: no task was run")

@@ -8,13 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from grids.figures import style
 from grids.figures.scales import colours_for
 from grids.figures.tasks import ShownTasks, forced_key, full_sets, head_panel, strongest_first
 
-COLUMNS = 5
 ENOUGH = 0.9
 
 
@@ -24,6 +22,8 @@ def effect_by_set_size(
 ) -> Figure:
     """One small panel per task: effect of the first k members against k, null mean and two deviations.
 
+    The ringed point is the smallest set with 90 % of the full set's effect.
+
     Parameters
     ----------
     effects : DataFrame
@@ -31,19 +31,13 @@ def effect_by_set_size(
     max_tasks : int
         At most so many panels, those with the strongest effect; a note counts the rest.
     cell_types : iterable of str, optional
-        All cell types of the run, so that colours agree between figures.
-
-    Returns
-    -------
-    Figure
-        The ringed point is the smallest set with 90 % of the full set's effect.
     """
     if effects.empty:
         return style.empty_figure("no effects: no task was run")
     shown = ShownTasks.of(effects, strongest_first(full_sets(effects)), max_tasks)
     colours = colours_for(effects, cell_types)
 
-    figure, axes = style.small_multiples(len(shown), COLUMNS, 1.55, 0.6)
+    figure, axes = style.small_multiples(len(shown), 1.55, 0.6)
     for ax, (task, part) in zip(axes, shown, strict=True):
         _draw(ax, part.sort_values("set_size"), colours[str(task["cell_type"])])
         enough = sufficient_size(part)
@@ -61,18 +55,9 @@ def effect_by_set_size(
 
 
 def sufficient_size(effects: pd.DataFrame, share: float = ENOUGH) -> int | None:
-    """The smallest nested size whose effect reaches a share of the full set's.
+    """The smallest nested size whose effect reaches a share of the full set's, of one task's rows.
 
-    Parameters
-    ----------
-    effects : DataFrame
-        One task's rows: ``set_size log_change direction``.
-    share : float
-
-    Returns
-    -------
-    int or None
-        None when the full set did not move the gene in the wanted direction.
+    None when the full set did not move the gene in the wanted direction.
     """
     ordered = effects.sort_values("set_size")
     moved = ordered["log_change"].to_numpy(dtype=float)
@@ -91,9 +76,8 @@ def _draw(ax: Axes, part: pd.DataFrame, colour) -> None:
         ax.fill_between(sizes, mean - 2 * sd, mean + 2 * sd, color=style.PALE, lw=0, label="_null")
         ax.plot(sizes, mean, color=style.GREY, lw=0.7)
     else:
-        ax.errorbar(
-            sizes, mean, 2 * sd, color=style.PALE, ecolor=style.PALE, elinewidth=6, marker="_", mec=style.GREY
-        )
+        looks = {"color": style.PALE, "ecolor": style.PALE, "elinewidth": 6, "mec": style.GREY}
+        ax.errorbar(sizes, mean, 2 * sd, marker="_", **looks)
     ax.plot(sizes, change, "o-", ms=2 if len(sizes) <= 32 else 1, lw=0.9, color=colour, label="_effect")
     enough = sufficient_size(part)
     if enough is not None:
@@ -105,10 +89,8 @@ def _draw(ax: Axes, part: pd.DataFrame, colour) -> None:
     if sizes[-1] > 32:
         ax.set_xscale("log", base=2)
         ticks = [t for t in (1, 4, 16, 64, 256, 1024) if sizes[0] <= t <= sizes[-1]]
-        ax.xaxis.set_major_locator(FixedLocator(ticks))
-        ax.xaxis.set_major_formatter("{x:.0f}")
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set_xticks(ticks, map(str, ticks))
+        ax.set_xticks([], minor=True)
     elif len(sizes) == 1:
         ax.set_xticks(sizes, [f"{sizes[0]:.0f}"])
     else:

@@ -23,19 +23,16 @@ _NO_SKILL = {"color": style.INK, "lw": 0.8, "ls": (0, (2, 1.5))}
 def evidence(table: pd.DataFrame, max_rows: int = 16) -> Figure:
     """One row per table of evidence and cell type, one point with its 95 % interval per predictor.
 
+    Left the area under the precision-recall curve, with the share of positive pairs as a line: what a predictor
+    that knows nothing reaches. Right the enrichment of the top pairs over pairs at the same distance, with a line
+    at 1. Hatched: none of the genes passed the quality gate.
+
     Parameters
     ----------
     table : DataFrame
         ``evidence.tsv``. Rows without positive pairs are not drawn.
     max_rows : int
         At most so many rows, those with the most positive pairs; a note counts the rest.
-
-    Returns
-    -------
-    Figure
-        Left the area under the precision-recall curve, with the share of positive pairs as a line: what a
-        predictor that knows nothing reaches. Right the enrichment of the top pairs over pairs at the same
-        distance, with a line at 1. Hatched: none of the genes passed the quality gate.
     """
     table = table[table["n_positive"] > 0].astype({"evidence": str, "cell_type": str})
     if table.empty:
@@ -50,11 +47,11 @@ def evidence(table: pd.DataFrame, max_rows: int = 16) -> Figure:
         left.vlines(group.n_positive / group.n_pairs, row - 0.4, row + 0.4, **_NO_SKILL, label="_base rate")
         _draw_row(left, right, row, of_row.set_index("predictor"), predictors)
     right.axvline(1, **_NO_SKILL)
-    names = [
-        f"{style.shorten(row.evidence, 16)}\n{style.shorten(row.cell_type, 16)}" for row in shown.itertuples()
+    labels = [
+        f"{style.shorten(row.evidence, 16)}\n{style.shorten(row.cell_type, 16)}\n"
+        f"{row.n_positive} of {row.n_pairs} pairs"
+        for row in shown.itertuples()
     ]
-    counts = [f"{row.n_positive} of {row.n_pairs} pairs" for row in shown.itertuples()]
-    labels = list(map(style.lines, names, counts))
     forced = shown["n_not_passed"] > 0
     name_rows(left, labels, margin=0, fontsize=5.5)
     right.tick_params(axis="y", length=0)
@@ -76,22 +73,18 @@ def evidence(table: pd.DataFrame, max_rows: int = 16) -> Figure:
 
 
 def _draw_row(left: Axes, right: Axes, row: int, of_row: pd.DataFrame, predictors: list[str]) -> None:
-    """The points of the predictors, one below the other."""
+    """The points of the predictors with their intervals, one below the other; nothing where a value is missing."""
     for place, predictor in enumerate(predictors):
-        if predictor in of_row.index:
-            y = row + 0.7 * ((place + 0.5) / len(predictors) - 0.5)
-            for ax, value in ((left, "auprc"), (right, "enrichment")):
-                _draw_point(ax, of_row.loc[predictor], value, y)
+        if predictor not in of_row.index:
+            continue
+        y, own = row + 0.7 * ((place + 0.5) / len(predictors) - 0.5), of_row.loc[predictor]
+        _, colour, marker = _look(predictor)
+        for ax, value in ((left, "auprc"), (right, "enrichment")):
+            if np.isfinite(own[value]):
+                interval = own[f"{value}_low"], own[f"{value}_high"]
+                ax.hlines(y, *interval, color=colour, lw=0.8, label=f"_{value} interval")
+                ax.plot(own[value], y, marker, ms=3.2, color=colour, label=f"_{value} {predictor}")
 
 
 def _look(predictor: str) -> tuple:
     return _LOOK.get(predictor, (style.shorten(style.words(predictor), 28), style.ORANGE, "v"))
-
-
-def _draw_point(ax: Axes, row: pd.Series, value: str, y: float) -> None:
-    """A point and its interval; nothing where the value is missing."""
-    if not np.isfinite(row[value]):
-        return
-    _, colour, marker = _look(row.name)
-    ax.hlines(y, row[f"{value}_low"], row[f"{value}_high"], color=colour, lw=0.8, label=f"_{value} interval")
-    ax.plot(row[value], y, marker, ms=3.2, color=colour, label=f"_{value} {row.name}")

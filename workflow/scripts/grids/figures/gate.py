@@ -26,6 +26,10 @@ def gate(
 ) -> Figure:
     """Top: genes that pass the quality gate, by cell type and by number of peaks. Bottom: the tasks' q-values.
 
+    Outlined bars: genes that could not be tested; pale: tested; dark: passed. Lines: Wilson's 95 % interval of a
+    share. Of more than 40 cell types those with most passing genes are shown, of more than 30 tasks those with the
+    smallest q-values; notes count the rest. Bins hold about equal numbers of tested genes.
+
     Parameters
     ----------
     genes : DataFrame
@@ -36,27 +40,15 @@ def gate(
     threshold : float
         The highest q-value that passes.
     cell_types : iterable of str, optional
-        All cell types of the run, so that colours agree between figures.
-
-    Returns
-    -------
-    Figure
-        Outlined bars: genes that could not be tested; pale: tested; dark: passed. Lines: Wilson's 95 % interval of
-        a share. Of more than 40 cell types those with most passing genes are shown, of more than 30 tasks those with
-        the smallest q-values; notes count the rest. Bins hold about equal numbers of tested genes.
     """
     genes = genes[genes["passed_gate"].notna()]
     if genes.empty:
         return style.empty_figure("no gene was judged by the quality gate")
-    judged = genes.assign(
-        passes=flags(genes["passed_gate"]),
-        is_tested=genes["p_value"].notna(),
-        cell_type=genes["cell_type"].astype(str),
-    )
-    by_type = judged.groupby("cell_type").agg(
-        n_passed=("passes", "sum"), n_tested=("is_tested", "sum"), n_all=("passes", "size")
-    )
-    by_type = by_type.sort_values(["n_passed", "n_tested", "n_all"], ascending=False, kind="stable")
+    judged = genes.astype({"cell_type": str})
+    judged = judged.assign(passes=flags(genes["passed_gate"]), is_tested=genes["p_value"].notna(), all=1)
+    counts = {"passes": "n_passed", "is_tested": "n_tested", "all": "n_all"}
+    by_type = judged.groupby("cell_type")[[*counts]].sum().rename(columns=counts)
+    by_type = by_type.sort_values([*by_type], ascending=False, kind="stable")
     shown = by_type.head(MOST_TYPES)
     tested = judged[judged["is_tested"]]
     n_bins = int(np.clip(len(tested) // FEWEST_PER_BIN, 1, MOST_BINS))
@@ -76,17 +68,7 @@ def gate(
 
 
 def wilson_interval(n_passed: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's score interval of a share, 95 % (Wilson, J. Am. Stat. Assoc. 1927).
-
-    Parameters
-    ----------
-    n_passed, n : arrays of int
-        `n` above 0.
-
-    Returns
-    -------
-    low, high : arrays of float, between 0 and 1
-    """
+    """Low and high end of Wilson's score interval of a share, 95 % (Wilson, J. Am. Stat. Assoc. 1927); `n` above 0."""
     n = np.asarray(n, dtype=float)
     share, z2 = np.asarray(n_passed) / n, NORMAL_95**2
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)

@@ -13,7 +13,6 @@ from grids.figures.scales import HEAT_COLOURS, SIGNIFICANT, fold, heat_bar, inde
 from grids.figures.tasks import ShownTasks, forced_key, full_sets, head_panel
 from grids.io.tables import TASK_KEYS
 
-COLUMNS = 5
 # As the classes are coloured: blue where members back each other up.
 COLOURS = HEAT_COLOURS.reversed()
 MOST_WITH_STARS = 40
@@ -25,6 +24,8 @@ PANEL_POINTS = 72.0  # width of a panel's matrix, approximately
 def interactions(pairs: pd.DataFrame, members: pd.DataFrame, max_tasks: int = 30) -> Figure:
     """One small matrix per task: the interaction of each pair of members on the log scale.
 
+    One colour scale for all panels. Star: q below 0.05; sets of more than 40 members have none, the title counts.
+
     Parameters
     ----------
     pairs : DataFrame
@@ -33,11 +34,6 @@ def interactions(pairs: pd.DataFrame, members: pd.DataFrame, max_tasks: int = 30
         ``members.tsv``, for the ranks of the members.
     max_tasks : int
         At most so many panels, those with the strongest interaction; a note counts the rest.
-
-    Returns
-    -------
-    Figure
-        One colour scale for all panels. Star: q below 0.05; sets of more than 40 members have none, the title counts.
     """
     if pairs.empty:
         return style.empty_figure("no pairs: no analysed set has two members")
@@ -50,7 +46,7 @@ def interactions(pairs: pd.DataFrame, members: pd.DataFrame, max_tasks: int = 30
     ranks = {key: part.set_index("peak")["rank"] for key, part in of_task}
     norm, extend = symmetric(np.concatenate([part["interaction_log"] for part in shown.parts]))
 
-    figure, axes = style.small_multiples(len(shown), COLUMNS, 1.75, 1.0)
+    figure, axes = style.small_multiples(len(shown), 1.75, 1.0)
     for ax, (task, part) in zip(axes, shown, strict=True):
         interaction, q, names = pair_matrices(part, ranks.get(tuple(task[TASK_KEYS])))
         _draw(ax, interaction, q, names, norm)
@@ -69,21 +65,9 @@ def interactions(pairs: pd.DataFrame, members: pd.DataFrame, max_tasks: int = 30
 
 
 def pair_matrices(pairs: pd.DataFrame, ranks: pd.Series | None) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """One task's pairs as matrices in the order of the members' ranks.
+    """One task's pairs as two matrices, interaction and q-value, and the ranks of their rows, by which they are sorted.
 
-    Parameters
-    ----------
-    pairs : DataFrame
-        ``peak_1 peak_2 interaction_log q_value``.
-    ranks : Series, optional
-        Rank by peak; without it, members are numbered in the order in which the pairs name them.
-
-    Returns
-    -------
-    interaction, q : array, shape (n_members, n_members)
-        Lower triangle; missing elsewhere.
-    labels : list of str
-        The members' ranks.
+    Missing but in the lower triangle. Without ranks by peak, members are numbered as the pairs name them.
     """
     peaks = pd.unique(pairs[["peak_1", "peak_2"]].to_numpy().ravel())
     if ranks is None:

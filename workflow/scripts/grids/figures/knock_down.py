@@ -14,12 +14,13 @@ from grids.figures.scales import colours_for
 from grids.figures.tasks import ShownTasks, forced_key, full_sets, head_panel, strongest_first
 from grids.io.tables import TASK_KEYS
 
-COLUMNS = 5
-
 
 @style.styled
 def knock_down(changes: pd.DataFrame, max_tasks: int = 30, cell_types: Iterable[str] | None = None) -> Figure:
     """One small panel per task: joint change along the nested set, single knock-outs, and their sum.
+
+    Dashed: what closing the first k together would do if their effects multiplied (added up in log-expression). A
+    curve below the line: the members back each other up.
 
     Parameters
     ----------
@@ -28,13 +29,6 @@ def knock_down(changes: pd.DataFrame, max_tasks: int = 30, cell_types: Iterable[
     max_tasks : int
         At most so many panels, those with the strongest joint effect; a note counts the rest.
     cell_types : iterable of str, optional
-        All cell types of the run, so that colours agree between figures.
-
-    Returns
-    -------
-    Figure
-        Dashed: what closing the first k together would do if their effects multiplied (added up in
-        log-expression). A curve below the line: the members back each other up.
     """
     if changes.empty:
         return style.empty_figure("no knock-down curves: no set was analysed")
@@ -43,11 +37,12 @@ def knock_down(changes: pd.DataFrame, max_tasks: int = 30, cell_types: Iterable[
     shown = ShownTasks.of(full, strongest_first(whole), max_tasks)
     colours = colours_for(changes, cell_types)
 
-    figure, axes = style.small_multiples(len(shown), COLUMNS, 1.5, 0.6)
+    figure, axes = style.small_multiples(len(shown), 1.5, 0.6)
     for ax, (task, part) in zip(axes, shown, strict=True):
         singles = sum_of_singles(part)
         _draw(ax, part, singles, colours[str(task["cell_type"])])
-        head_panel(ax, task, f"joint {_short(task['log_change'])}, Σ {_short(singles[-1])}")
+        joint, total = (style.number(round(change, 3) + 0.0) for change in (task["log_change"], singles[-1]))
+        head_panel(ax, task, f"joint {joint}, Σ {total}")
     figure.supylabel("change in mean\nlog-expression (natural log)", fontsize=7)
     figure.supxlabel(style.lines("members perturbed (nested, by rank)", shown.left_out), fontsize=7)
     key = [
@@ -64,23 +59,11 @@ def knock_down(changes: pd.DataFrame, max_tasks: int = 30, cell_types: Iterable[
 def sum_of_singles(part: pd.DataFrame) -> np.ndarray:
     """The change expected of the first k members if effects multiplied on the scale of expression.
 
-    Parameters
-    ----------
-    part : DataFrame
-        One task's rows of ``knock_down.tsv`` in the order of ``n_closed``.
-
-    Returns
-    -------
-    array, shape (len(part),)
-        Running sum of the single log effects; missing from the first missing one on.
+    The running sum of the single log effects in one task's rows of ``knock_down.tsv``, in the order of ``n_closed``;
+    missing from the first missing one on.
     """
     single = part["single_log_effect"].to_numpy(dtype=float)
     return np.cumsum(np.where(part["n_closed"].to_numpy() == 0, 0.0, single))
-
-
-def _short(change: float) -> str:
-    """A change to a thousandth, for a title."""
-    return style.number(round(change, 3) + 0.0)
 
 
 def _draw(ax: Axes, part: pd.DataFrame, singles: np.ndarray, colour) -> None:

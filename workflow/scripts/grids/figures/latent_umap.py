@@ -16,25 +16,19 @@ MAPPINGS = {"before": "before mapping", "after": "after mapping"}
 def latent_umap(latent: pd.DataFrame, cell_types: Iterable[str] | None = None) -> Figure:
     """Two by two: before and after mapping (rows), coloured by modality and by cell type (columns).
 
+    Cells are drawn in a shuffled order, so that neither modality covers the other.
+
     Parameters
     ----------
     latent : DataFrame
         ``cell modality mapping cell_type umap_1 umap_2``; mapping is "before" or "after".
     cell_types : iterable of str, optional
-        All cell types of the run, so that colours agree between figures.
-
-    Returns
-    -------
-    Figure
-        Cells are drawn in a shuffled order, so that neither modality covers the other.
     """
     if latent.empty:
         return style.empty_figure("no latent states to show")
     by_type = colours_for(latent, cell_types)
-    by_modality = {
-        name: style.MODALITY_COLOURS.get(name, style.GREY)
-        for name in dict.fromkeys(latent["modality"].astype(str))
-    }
+    modalities = dict.fromkeys(latent["modality"].astype(str))
+    by_modality = {name: style.MODALITY_COLOURS.get(name, style.GREY) for name in modalities}
     figure = style.new_figure(style.DOUBLE_COLUMN, 6.2)
     axes = figure.subplots(2, 2)
     columns = (("modality", by_modality, "by modality"), ("cell_type", by_type, "by cell type"))

@@ -18,8 +18,15 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from grids.analysis.contacts.contact_map import ContactMap, describe_values
 from grids.figures import style
-from grids.figures.contact_triangle import draw_contacts, draw_tads
-from grids.figures.gene_models import ROW_HEIGHT, WIDTH, Stretch, draw_genes, place_genes
+from grids.figures.locus_tracks import (
+    ROW_HEIGHT,
+    WIDTH,
+    Stretch,
+    draw_contacts,
+    draw_genes,
+    draw_tads,
+    place_genes,
+)  # fmt: skip
 from grids.figures.scales import cell_type_colours, flags
 from grids.figures.tasks import FORCED_WORDS, full_sets, mark_forced_panel
 from grids.io.errors import InputError, listing
@@ -27,6 +34,7 @@ from grids.io.tables import TASK_KEYS, is_forced
 
 DEFAULT_WINDOW_BP = 500_000
 MAX_RANKS = 16
+KINDS = ("contacts", "tads", "arcs", "alternatives", "tracks", "genes")  # of axes, from top to bottom
 TRIANGLE_HEIGHT = WIDTH / 4  # the TSS in the middle, its farthest contacts on top: 45 degrees
 
 
@@ -66,9 +74,8 @@ class Locus:
         tables = (self.accessibility, self.genes)
         ends = [table.loc[table["chromosome"] == chromosome, "end"].max() for table in tables]
         last = max([int(end) for end in ends if pd.notna(end)] + [tss + 1])
-        return Stretch(
-            gene, chromosome, tss, max(0, tss - reach), min(tss + reach, max(last, tss + reach // 10))
-        )
+        high = min(tss + reach, max(last, tss + reach // 10))
+        return Stretch(gene, chromosome, tss, max(0, tss - reach), high)
 
 
 @style.styled
@@ -82,6 +89,10 @@ def locus_view(
 ) -> Figure:
     """One task's set in its locus; members elsewhere in the genome are listed below.
 
+    Arcs from the TSS: colour is a member's effect in context, width its size, number its rank. Below them one line
+    of ticks per alternative set, with its share of the first set's effect. The arcs of a task that did not pass the
+    quality gate are hatched, and the title says so.
+
     Parameters
     ----------
     task : (cell type, gene)
@@ -94,13 +105,6 @@ def locus_view(
         At most so many thin tracks of other cell types.
     max_alternatives : int
         At most so many alternative sets, in the order in which they were found; a note counts the rest.
-
-    Returns
-    -------
-    Figure
-        Arcs from the TSS: colour is a member's effect in context, width its size, number its rank. Below them
-        one line of ticks per alternative set, with its share of the first set's effect. The arcs of a task that did
-        not pass the quality gate are hatched, and the title says so.
 
     Raises
     ------
@@ -184,12 +188,10 @@ def _lay_out(
     figure = style.new_figure(style.DOUBLE_COLUMN, sum(heights) + 0.75 + 0.11 * n_notes)
     figure.get_layout_engine().set(h_pad=0.015, hspace=0)
     grid = figure.add_gridspec(len(rows), 2, height_ratios=heights, width_ratios=[1, 0.014])
-    axes: dict[str, list[Axes]] = {
-        kind: [] for kind in ("contacts", "tads", "arcs", "alternatives", "tracks", "genes")
-    }
+    axes: dict[str, list[Axes]] = {kind: [] for kind in KINDS}
     arcs = kinds.index("arcs")
     for i in (*range(arcs, len(rows)), *range(arcs)):  # the others share the arcs' x axis
-        shared = axes["arcs"][0] if axes["arcs"] else None
+        shared = next(iter(axes["arcs"]), None)
         axes[kinds[i]].append(figure.add_subplot(grid[i, 0], sharex=shared))
     return figure, axes
 
@@ -229,9 +231,8 @@ def _finish(axes: dict[str, list[Axes]], stretch: Stretch, notes: list[str]) -> 
     bottom.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1e6:.{decimals}f}"))
     bottom.set_xlabel(f"position on {style.shorten(stretch.chromosome, 20)} (Mb)")
     if notes:
-        _beside(
-            bottom, "\n".join(notes), (0, 0), (0, -26), fontsize=5.5, color=style.GREY, va="top", ha="left"
-        )
+        looks = {"fontsize": 5.5, "color": style.GREY, "va": "top", "ha": "left"}
+        _beside(bottom, "\n".join(notes), (0, 0), (0, -26), **looks)
 
 
 def _label(ax: Axes, text: str, **looks) -> None:
@@ -250,18 +251,15 @@ def _note_on_rest(n: int, words: str) -> list[str]:
 
 
 def _notes_on_members(outside: pd.DataFrame, chromosome: str) -> list[str]:
-    lines = []
-    same = outside[outside["chromosome"] == chromosome]
-    other = outside[outside["chromosome"] != chromosome]
-    for part, where in ((same, f"elsewhere on {chromosome}"), (other, "on other chromosomes")):
+    lines, same = [], outside["chromosome"] == chromosome
+    where = {f"elsewhere on {chromosome}": outside[same], "on other chromosomes": outside[~same]}
+    for place, part in where.items():
         if len(part):
-            places = [
-                f"{m.chromosome}:{m.start / 1e6:.2f} Mb ({m.rank}, {style.effect_number(m.log_effect_in_context)})"
-                for m in part.itertuples(index=False)
-            ]
-            places = [place.replace(" ", "\u00a0") for place in places]  # not broken over lines
-            noun = "member" if len(part) == 1 else "members"
-            lead = f"{len(part)} {noun} {where} (rank, effect in context)"
+            effects = part["log_effect_in_context"].map(style.effect_number)
+            each = zip(part["chromosome"], part["start"] / 1e6, part["rank"], effects, strict=True)
+            # Not broken over lines.
+            places = [f"{on}:{at:.2f}\u00a0Mb\u00a0({rank},\u00a0{effect})" for on, at, rank, effect in each]
+            lead = f"{len(part)} member{'s' * (len(part) != 1)} {place} (rank, effect in context)"
             lines += textwrap.wrap(f"{lead}: {listing(places, 8)}", 130)
     return lines
 
@@ -280,7 +278,7 @@ def _draw_arcs(ax: Axes, inside: pd.DataFrame, members: pd.DataFrame, tss: int) 
     if inside.empty:
         style.write_inside(ax, "no member of the set lies in this stretch", va="baseline")
         return scale
-    centre = (inside["start"].to_numpy(dtype=float) + inside["end"].to_numpy(dtype=float)) / 2
+    centre = inside[["start", "end"]].mean(axis=1).to_numpy()
     effect = inside["log_effect_in_context"].to_numpy(dtype=float)
     distance = np.abs(centre - tss)
     height = 0.25 + 0.75 * np.sqrt(distance / max(distance.max(), 1))
@@ -288,17 +286,15 @@ def _draw_arcs(ax: Axes, inside: pd.DataFrame, members: pd.DataFrame, tss: int) 
     for i in np.argsort(size, kind="stable"):
         colour = scale.to_rgba(effect[i]) if np.isfinite(effect[i]) else style.PALE
         looks = {"facecolor": "none", "edgecolor": colour, "lw": 0.5 + 2.0 * size[i], "capstyle": "butt"}
-        path = half_ellipse(tss, centre[i], height[i])
-        ax.add_patch(PathPatch(path, label=f"_{inside['peak'].iloc[i]}", **looks))
+        x, y = half_ellipse(tss, centre[i], height[i], np.linspace(0, np.pi, 60))
+        ax.add_patch(PathPatch(Path(np.column_stack([x, y])), label=f"_{inside['peak'].iloc[i]}", **looks))
     _number_arcs(ax, centre, tss, height, inside["rank"].to_numpy())
     return scale
 
 
-def half_ellipse(start: float, end: float, height: float) -> Path:
-    """The upper half of an ellipse that stands on `start` and `end` of the baseline, as a path."""
-    angle = np.linspace(0, np.pi, 60)
-    x = (start + end) / 2 - (end - start) / 2 * np.cos(angle)
-    return Path(np.column_stack([x, height * np.sin(angle)]))
+def half_ellipse(start: float, end: float, height: float, angle: np.ndarray) -> tuple:
+    """Points of the upper half of an ellipse that stands on `start` and `end` of the baseline; `angle` from `start`."""
+    return (start + end) / 2 - (end - start) / 2 * np.cos(angle), height * np.sin(angle)
 
 
 def _number_arcs(ax: Axes, centre: np.ndarray, tss: int, height: np.ndarray, ranks: np.ndarray) -> None:
@@ -308,8 +304,7 @@ def _number_arcs(ax: Axes, centre: np.ndarray, tss: int, height: np.ndarray, ran
     taken: list[tuple[float, float]] = []
     for i in np.argsort(ranks, kind="stable")[:MAX_RANKS]:
         for angle in np.pi * np.array([0.5, 0.6, 0.7, 0.8]):
-            x = (centre[i] + tss) / 2 - (centre[i] - tss) / 2 * np.cos(angle)
-            y = height[i] * np.sin(angle)
+            x, y = half_ellipse(tss, centre[i], height[i], angle)
             if all(abs(x - a) > near or abs(y - b) > 0.1 for a, b in taken):
                 taken.append((x, y))
                 box = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}
@@ -340,9 +335,15 @@ def _draw_alternative(ax: Axes, rows: pd.DataFrame, peaks: pd.DataFrame) -> None
     number_of_set, share = rows["alternative"].iloc[0], rows["share_of_first"].iloc[0]
     colour = style.INK if flags(rows["reaches_90_percent"]).all() else style.GREY
     here = peaks[peaks["peak"].isin(rows["peak"])]
-    middle = (here["start"].to_numpy(dtype=float) + here["end"].to_numpy(dtype=float)) / 2
     ax.axhline(0.5, color=style.PALE, lw=0.5, zorder=0)
-    ax.vlines(middle, 0.1, 0.9, color=colour, lw=1.2, label=f"_alternative {number_of_set}")
+    ax.vlines(
+        here[["start", "end"]].mean(axis=1),
+        0.1,
+        0.9,
+        color=colour,
+        lw=1.2,
+        label=f"_alternative {number_of_set}",
+    )
     reached = f"{100 * share:.0f} %".replace("-", "−") if pd.notna(share) else style.number(share)
     _label(ax, f"alternative {number_of_set}: {reached}", fontsize=5.5, color=colour)
     ax.set(ylim=(0, 1), yticks=[])
@@ -361,12 +362,11 @@ def _draw_tracks(
     colours = cell_type_colours([*types, shown[0]])
     present = [name for name in shown if name in peaks]
     top = 100 * float(np.nanmax(np.append(peaks[present].to_numpy(dtype=float), 0.0))) or 1.0
-    middle = (peaks["start"].to_numpy(dtype=float) + peaks["end"].to_numpy(dtype=float)) / 2
+    middle = peaks[["start", "end"]].mean(axis=1).to_numpy()
     for ax, name in zip(axes, shown, strict=True):
         first = ax is axes[0]
         _label(ax, style.shorten(name, 16), fontsize=6, fontweight="bold" if first else "normal")
-        for member in inside.itertuples(index=False):
-            at = (member.start + member.end) / 2
+        for at in inside[["start", "end"]].mean(axis=1):
             ax.axvline(at, color="#e6e6e6", lw=0.8, zorder=0)
         ax.set_ylim(0, (1.25 if first else 1.05) * top)  # the first has words above its peaks
         ax.set_yticks([0, top] if first else [], ["0", f"{top:.0f} %"] if first else [])

@@ -12,7 +12,6 @@ from grids.figures.scales import flags
 from grids.figures.tasks import ShownTasks, forced_key, full_sets, head_panel, strongest_first
 from grids.io.tables import TASK_KEYS
 
-COLUMNS = 5
 BACKUP = "#fbe3c0"
 # Above and below the row's middle, so that both intervals can be read.
 MARKS = {"alone": (-0.17, style.BLUE, "white"), "in_context": (0.17, style.VERMILLION, style.VERMILLION)}
@@ -22,6 +21,9 @@ MARKS = {"alone": (-0.17, style.BLUE, "white"), "in_context": (0.17, style.VERMI
 def member_effects(members: pd.DataFrame, max_tasks: int = 30, max_members: int = 12) -> Figure:
     """One small panel per task, one row per member: effect alone, effect in context, Shapley value.
 
+    Lines through the dots are intervals, shaded rows backups. The Shapley values of a set add up to its joint
+    effect.
+
     Parameters
     ----------
     members : DataFrame
@@ -30,12 +32,6 @@ def member_effects(members: pd.DataFrame, max_tasks: int = 30, max_members: int 
         At most so many panels, those with the strongest joint effect; a note counts the rest.
     max_members : int
         At most so many rows of a panel, those with the largest Shapley values, by rank; the panel says so.
-
-    Returns
-    -------
-    Figure
-        Lines through the dots are intervals, shaded rows backups. The Shapley values of a set add up to its
-        joint effect.
     """
     if members.empty:
         return style.empty_figure("no members: no set was analysed")
@@ -44,7 +40,7 @@ def member_effects(members: pd.DataFrame, max_tasks: int = 30, max_members: int 
     shown = ShownTasks.of(full, strongest_first(joint.rename("log_change").reset_index()), max_tasks)
 
     n_rows = min(max_members, max(map(len, shown.parts)))
-    figure, axes = style.small_multiples(len(shown), COLUMNS, 0.105 * max(n_rows, 3) + 0.62, 0.9)
+    figure, axes = style.small_multiples(len(shown), 0.105 * max(n_rows, 3) + 0.62, 0.9)
     for ax, (task, part) in zip(axes, shown, strict=True):
         strongest = part["shapley_value"].abs().sort_values(ascending=False, kind="stable").index
         _draw(ax, part.loc[strongest[:max_members]].sort_values("rank"))
@@ -73,9 +69,8 @@ def _draw(ax: Axes, part: pd.DataFrame) -> None:
     ax.axvline(0, color=style.INK, lw=0.4)
     for row in rows[flags(part["is_backup"])]:
         ax.axhspan(row - 0.46, row + 0.46, color=BACKUP, lw=0, zorder=0, label="_backup")
-    alone, context = (part[f"log_effect_{name}"].to_numpy(dtype=float) for name in MARKS)
-    offsets = [offset for offset, *_ in MARKS.values()]
-    ax.plot([alone, context], [rows + offset for offset in offsets], color=style.GREY, lw=0.5, zorder=1)
+    both = [part[f"log_effect_{name}"].to_numpy(dtype=float) for name in MARKS]
+    ax.plot(both, [rows + offset for offset, *_ in MARKS.values()], color=style.GREY, lw=0.5, zorder=1)
     for name, (offset, colour, fill) in MARKS.items():
         low, high = (part[f"log_effect_{name}_{end}"].to_numpy(dtype=float) for end in ("low", "high"))
         ax.hlines(rows + offset, low, high, color=colour, lw=0.8, label=f"_{name} interval")

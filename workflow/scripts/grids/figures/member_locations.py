@@ -25,6 +25,9 @@ def member_locations(
 ) -> Figure:
     """Share of each set's members by place, above the share of all peaks in the same place.
 
+    Thick bar: members. Thin bar: all peaks. The places exclude each other; the numbers at the right count members
+    near the gene (the first two places) and how many a random set of the size would have there.
+
     Parameters
     ----------
     sets : DataFrame
@@ -38,12 +41,6 @@ def member_locations(
         ``accessibility.tsv.gz`` beyond these are ignored.
     max_tasks : int
         At most so many rows; a note counts the rest.
-
-    Returns
-    -------
-    Figure
-        Thick bar: members. Thin bar: all peaks. The places exclude each other; the numbers at the right count
-        members near the gene (the first two places) and how many a random set of the size would have there.
     """
     if sets.empty:
         return style.empty_figure("no sets: no task was run")
@@ -68,11 +65,6 @@ def place_shares(
     sets: pd.DataFrame, genes: pd.DataFrame, windows: pd.DataFrame, peaks: pd.DataFrame
 ) -> pd.DataFrame:
     """The share of members, and of all peaks, in each of four places that exclude each other.
-
-    Parameters
-    ----------
-    sets, genes, windows, peaks : DataFrame
-        As for :func:`member_locations`.
 
     Returns
     -------

@@ -33,6 +33,9 @@ def quality_control(
 ) -> Figure:
     """Every step's losses with its reason, above the cells' distributions with the thresholds.
 
+    Bars are shares of what there was before the first step of their kind; the bar of a step that was not applied is
+    hollow.
+
     Parameters
     ----------
     steps : DataFrame
@@ -42,12 +45,6 @@ def quality_control(
         Per cell: ``cell modality cell_type n_fragments n_genes n_counts tss_enrichment kept reason``.
     thresholds : mapping of str to float, optional
         The config's ``quality_control`` section: ``min_fragments``, ``min_genes``, ``min_tss_enrichment``.
-
-    Returns
-    -------
-    Figure
-        Bars are shares of what there was before the first step of their kind; the bar of a step that was not
-        applied is hollow.
     """
     if steps.empty and metrics.empty:
         return style.empty_figure("no quality control was done")
@@ -92,22 +89,17 @@ def _draw_steps(ax: Axes, steps: pd.DataFrame) -> None:
         return
     start = steps.groupby(["modality", "what"], sort=False, dropna=False)["n_before"].transform("first")
     start = np.maximum(start.to_numpy(dtype=float), 1)
-    kept = 100 * steps["n_after"].to_numpy(dtype=float) / start
-    dropped = 100 * steps["n_dropped"].to_numpy(dtype=float) / start
+    kept, dropped = 100 * steps[["n_after", "n_dropped"]].to_numpy(dtype=float).T / start
     rows = np.arange(len(steps))
     applied = ~_not_applied(steps)
-    ax.barh(rows[applied], kept[applied], color=KEPT, height=0.7, label="_kept")
-    ax.barh(rows[applied], dropped[applied], left=kept[applied], color=DROPPED, height=0.7, label="_dropped")
-    ax.barh(
-        rows[~applied], kept[~applied], color="white", edgecolor=style.GREY, height=0.7, label="_not applied"
-    )
+    ax.barh(rows[applied], kept[applied], 0.7, color=KEPT, label="_kept")
+    ax.barh(rows[applied], dropped[applied], 0.7, left=kept[applied], color=DROPPED, label="_dropped")
+    hollow = {"color": "white", "edgecolor": style.GREY, "label": "_not applied"}
+    ax.barh(rows[~applied], kept[~applied], 0.7, **hollow)
     for row, text in zip(rows, _outcomes(steps), strict=True):
         style.beside(ax, row, text, linespacing=1.05)
-    names = [
-        f"{style.words(s.modality)} {s.what}, {style.shorten(style.words(s.step), 24)}"
-        for s in steps.itertuples(index=False)
-    ]
-    name_rows(ax, names)
+    short = steps["step"].map(lambda step: style.shorten(style.words(step), 24))
+    name_rows(ax, list(steps["modality"].map(style.words) + " " + steps["what"] + ", " + short))
     ax.set(xlim=(0, 100), xlabel="% of the input")
     kinds = list(steps[["modality", "what"]].itertuples(index=False, name=None))
     for row, (before, kind) in enumerate(pairwise(kinds), start=1):
@@ -135,12 +127,11 @@ def _draw_metric(ax: Axes, cells: pd.DataFrame, modality: str, metric: str, thre
     label, key, logarithmic, usual = METRICS[metric]
     values = cells[metric].to_numpy(dtype=float)
     kept = flags(cells["kept"]).to_numpy()
-    finite = np.isfinite(values)
-    n_zero = 0
+    shown = np.isfinite(values)
+    n_zero = int((values[shown] <= 0).sum()) if logarithmic else 0
     if logarithmic:
-        n_zero = int((values[finite] <= 0).sum())
-        finite &= np.where(finite, values, 0) > 0
-    values, kept = values[finite], kept[finite]
+        shown &= values > 0
+    values, kept = values[shown], kept[shown]
     threshold = thresholds.get(key)
     measured = modality if modality in style.MODALITY_COLOURS else usual
     style.panel_title(ax, f"{style.words(measured)}: {label}")

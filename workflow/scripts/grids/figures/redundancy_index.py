@@ -22,6 +22,9 @@ NUMBERS = {
 def redundancy_index(redundancy: pd.DataFrame, max_tasks: int = 60) -> Figure:
     """One row per task, those of a gene together: index, interval, class, and what the set does.
 
+    One panel per direction. An index beyond the axis is an arrow at its edge with the value. Columns at the right:
+    joint log effect, set size, size of the minimal sufficient set, number of alternative sets.
+
     Parameters
     ----------
     redundancy : DataFrame
@@ -29,12 +32,6 @@ def redundancy_index(redundancy: pd.DataFrame, max_tasks: int = 60) -> Figure:
     max_tasks : int
         At most so many rows, shared equally by the directions, those with the strongest joint effect; a note
         counts the rest.
-
-    Returns
-    -------
-    Figure
-        One panel per direction. An index beyond the axis is an arrow at its edge with the value. Columns at the
-        right: joint log effect, set size, size of the minimal sufficient set, number of alternative sets.
     """
     if redundancy.empty:
         return style.empty_figure("no redundancy: no set was analysed")
@@ -57,10 +54,8 @@ def redundancy_index(redundancy: pd.DataFrame, max_tasks: int = 60) -> Figure:
 def by_gene(redundancy: pd.DataFrame) -> pd.DataFrame:
     """Rows of a gene together, highest index first; genes by their highest index, missing last."""
     best = redundancy.groupby("gene", sort=False)["redundancy_index"].transform("max")
-    ordered = redundancy.assign(best=best).sort_values(
-        ["best", "gene", "redundancy_index", *TASK_KEYS],
-        ascending=[False, True, False, *[True] * len(TASK_KEYS)],
-    )
+    keys, ascending = ["best", "gene", "redundancy_index"], [False, True, False, *[True] * len(TASK_KEYS)]
+    ordered = redundancy.assign(best=best).sort_values([*keys, *TASK_KEYS], ascending=ascending)
     return ordered.drop(columns="best").reset_index(drop=True)
 
 
@@ -95,13 +90,6 @@ def _write_beyond(ax: Axes, row: int, value: float, edge: float, colour) -> None
     """An arrow at the edge of the axis for an index beyond it, and the index."""
     below = value < edge
     ax.plot(edge, row, "<" if below else ">", ms=3.5, mew=0, color=colour, clip_on=False, label="_beyond")
-    ax.annotate(
-        style.number(value),
-        (edge, row),
-        (5 if below else -5, 0),
-        textcoords="offset points",
-        ha="left" if below else "right",
-        va="center",
-        fontsize=5.5,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
-    )
+    looks = {"va": "center", "fontsize": 5.5, "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 0.5}}
+    offset, side = (5, "left") if below else (-5, "right")
+    ax.annotate(style.number(value), (edge, row), (offset, 0), textcoords="offset points", ha=side, **looks)

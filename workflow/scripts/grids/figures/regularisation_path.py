@@ -1,6 +1,7 @@
 """How the window surrogate's regularisation and metacells were chosen."""
 
 import math
+from itertools import cycle
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,7 +11,6 @@ from matplotlib.lines import Line2D
 from grids.figures import style
 from grids.figures.scales import flags
 
-COLUMNS = 4
 MARKERS = "os^Dv<>P"
 MOST_LABELS = 5
 # Deviances that differ by less than this share are the same to the eye.
@@ -21,29 +21,23 @@ LEAST_SPAN = 0.01
 def regularisation_path(path: pd.DataFrame, max_types: int = 30) -> Figure:
     """One panel per cell type: deviance of the validation cells against the strength of regularisation.
 
+    One line per number of cells in a metacell; ringed: what was chosen.
+
     Parameters
     ----------
     path : DataFrame
         ``cell_type strength n_cells_per_metacell validation_deviance chosen``.
     max_types : int
         At most so many panels, in the table's order; a note counts the rest.
-
-    Returns
-    -------
-    Figure
-        One line per number of cells in a metacell; ringed: what was chosen.
     """
     if path.empty:
         return style.empty_figure("no regularisation path: nothing was chosen on validation cells")
     types = list(dict.fromkeys(path["cell_type"]))
     shown = types[:max_types]
     sizes = sorted(path["n_cells_per_metacell"].dropna().unique())
-    marks = {
-        size: (style.PALETTE[i % len(style.PALETTE)], MARKERS[i % len(MARKERS)])
-        for i, size in enumerate(sizes)
-    }
+    marks = dict(zip(sizes, zip(cycle(style.PALETTE), cycle(MARKERS), strict=False), strict=False))
 
-    figure, axes = style.small_multiples(len(shown), COLUMNS, 1.5, 0.75)
+    figure, axes = style.small_multiples(len(shown), 1.5, 0.75, n_columns=4)
     for ax, cell_type in zip(axes, shown, strict=True):
         _draw(ax, path[path["cell_type"] == cell_type], marks)
         style.panel_title(ax, style.shorten(cell_type, 28))
@@ -51,10 +45,9 @@ def regularisation_path(path: pd.DataFrame, max_types: int = 30) -> Figure:
     n_hidden = len(types) - len(shown)
     note = f"{len(shown)} cell types are shown, {n_hidden} more are in the tables." * (n_hidden > 0)
     figure.supxlabel(style.lines("strength of regularisation (the values tried)", note), fontsize=7)
-    labels = [f"{size:g} cell{'s' * bool(size != 1)} per metacell" for size in sizes]
     key = [
-        Line2D([], [], color=colour, marker=marker, ms=3, label=label)
-        for label, (colour, marker) in zip(labels, marks.values(), strict=True)
+        Line2D([], [], color=c, marker=m, ms=3, label=f"{size:g} cell{'s' * bool(size != 1)} per metacell")
+        for size, (c, m) in marks.items()
     ]
     style.legend_outside(figure, [*key, style.mark("chosen", ms=6, mfc="none", mec=style.INK)], side="upper")
     return figure
@@ -65,15 +58,12 @@ def _draw(ax: Axes, path: pd.DataFrame, marks: dict) -> None:
     strengths = sorted(path["strength"].unique())
     place = {strength: i for i, strength in enumerate(strengths)}
     for size, part in path.sort_values("strength").groupby("n_cells_per_metacell"):
-        colour, marker = marks[size]
-        x, looks = part["strength"].map(place), {"color": colour, "marker": marker, "ms": 2.5, "lw": 0.9}
-        ax.plot(x, part["validation_deviance"], label=f"_{size:g} cells", **looks)
+        looks = {"ms": 2.5, "lw": 0.9, "label": f"_{size:g} cells"}
+        looks |= dict(zip(("color", "marker"), marks[size], strict=True))
+        ax.plot(part["strength"].map(place), part["validation_deviance"], **looks)
     chosen = path[flags(path["chosen"])]
-    x, looks = (
-        chosen["strength"].map(place),
-        {"ls": "", "marker": "o", "ms": 6, "mfc": "none", "mec": style.INK},
-    )
-    ax.plot(x, chosen["validation_deviance"], label="_chosen", **looks)
+    looks = {"ls": "", "marker": "o", "ms": 6, "mfc": "none", "mec": style.INK, "label": "_chosen"}
+    ax.plot(chosen["strength"].map(place), chosen["validation_deviance"], **looks)
     step = math.ceil(len(strengths) / MOST_LABELS)
     ax.set_xticks(range(0, len(strengths), step), [f"{strength:g}" for strength in strengths[::step]])
     style.few_ticks(ax, y=4)

@@ -46,15 +46,7 @@ def cell_type_colours(names: Iterable[str]) -> dict[str, tuple[float, float, flo
 
     Each name prefers the slot its checksum points to; names that share a slot take the next free one in
     alphabetical order. Pass all cell types of a run to get the same colours in each of its figures. With
-    more names than colours, later rounds through the palette are lighter.
-
-    Parameters
-    ----------
-    names : iterable of str
-
-    Returns
-    -------
-    dict of str to RGB tuple, in alphabetical order of the names
+    more names than colours, later rounds through the palette are lighter. In alphabetical order of the names.
     """
     names = sorted({str(name) for name in names})
     n_slots = next((n for n in (8, 16, len(style.PALETTE)) if n >= len(names)), None)
@@ -68,9 +60,8 @@ def cell_type_colours(names: Iterable[str]) -> dict[str, tuple[float, float, flo
     colours = {}
     for slot, name in taken.items():
         tint = 0.45 * (1 - 0.6 ** (slot // len(style.PALETTE)))
-        colours[name] = tuple(
-            float(c + (1 - c) * tint) for c in to_rgb(style.PALETTE[slot % len(style.PALETTE)])
-        )
+        full = to_rgb(style.PALETTE[slot % len(style.PALETTE)])
+        colours[name] = tuple(float(c + (1 - c) * tint) for c in full)
     return {name: colours[name] for name in names}
 
 
@@ -120,30 +111,18 @@ def index_words(directions: Iterable) -> tuple[str, str]:
 
 def write_index_words(ax: Axes, directions: Iterable) -> None:
     """The meaning of both sides of zero above an axes whose x axis is the index."""
-    for text, offset, side in zip(index_words(directions), (-4, 4), ("right", "left"), strict=True):
-        text = f"← {text}" if side == "right" else f"{text} →"
-        ax.annotate(
-            text,
-            (0, 1),
-            (offset, 2),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            ha=side,
-            va="bottom",
-            fontsize=6,
-            color=style.GREY,
-            annotation_clip=False,
-        )
+    below, above = index_words(directions)
+    units = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "annotation_clip": False}
+    for text, offset, side in ((f"← {below}", -4, "right"), (f"{above} →", 4, "left")):
+        looks = {"ha": side, "va": "bottom", "fontsize": 6, "color": style.GREY}
+        ax.annotate(text, (0, 1), (offset, 2), **units, **looks)
 
 
 def symmetric(values: np.ndarray) -> tuple[Normalize, str]:
     """A colour scale of log effects around zero, and what it does not reach: a few far larger values do not wash out
     the rest, and it reaches :data:`~grids.figures.style.LEAST_REACH` at least.
 
-    Returns
-    -------
-    Normalize, str
-        The second for ``colorbar(extend=...)``: "both" when a value lies beyond the scale, else "neither".
+    The second is for ``colorbar(extend=...)``: "both" when a value lies beyond the scale, else "neither".
     """
     sizes = np.abs(np.asarray(values, dtype=float))
     sizes = sizes[np.isfinite(sizes)]
@@ -157,27 +136,15 @@ def heat_bar(
     figure: Figure, axes: Iterable[Axes], norm: Normalize, colours: Colormap, extend: str, pad: float = 0.04
 ) -> Colorbar:
     """The colour bar below a figure's heat maps, without a label yet."""
-    bar = figure.colorbar(
-        ScalarMappable(norm, colours),
-        ax=list(axes),
-        location="bottom",
-        extend=extend,
-        aspect=30,
-        shrink=min(1.0, 3.2 / figure.get_figwidth()),
-        pad=pad,
-    )
+    size = {"aspect": 30, "shrink": min(1.0, 3.2 / figure.get_figwidth()), "pad": pad}
+    scale = ScalarMappable(norm, colours)
+    bar = figure.colorbar(scale, ax=list(axes), location="bottom", extend=extend, **size)
     bar.outline.set_linewidth(0.4)
     return bar
 
 
 def ink_on(colours: np.ndarray) -> np.ndarray:
-    """White or ink for each background colour, whichever stands out more.
-
-    Parameters
-    ----------
-    colours : ndarray, shape (..., 4)
-        RGBA.
-    """
+    """White or ink for each background colour (RGBA along the last axis), whichever stands out more."""
     rgb = np.asarray(colours)[..., :3]
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     return np.where(linear @ [0.2126, 0.7152, 0.0722] < MIDDLE_LUMINANCE, "white", style.INK)

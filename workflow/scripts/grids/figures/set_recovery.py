@@ -17,6 +17,8 @@ TASK = ["logic", "cell_type", "gene"]
 def set_recovery(truth: pd.DataFrame, sets: pd.DataFrame, max_tasks: int = 80) -> Figure:
     """One row per task that was run, one dot per planted member: filled when its set holds it.
 
+    Rows are grouped by logic. A number in a dot is the member's rank in the set.
+
     Parameters
     ----------
     truth : DataFrame
@@ -26,11 +28,6 @@ def set_recovery(truth: pd.DataFrame, sets: pd.DataFrame, max_tasks: int = 80) -
         ``sets.tsv``; each task's largest set is looked at, one colour whatever the method.
     max_tasks : int
         At most so many rows; a note counts the rest.
-
-    Returns
-    -------
-    Figure
-        Rows are grouped by logic. A number in a dot is the member's rank in the set.
     """
     recovered = recovery(truth, sets)
     if recovered.empty:
@@ -68,11 +65,6 @@ def set_recovery(truth: pd.DataFrame, sets: pd.DataFrame, max_tasks: int = 80) -
 def recovery(truth: pd.DataFrame, sets: pd.DataFrame) -> pd.DataFrame:
     """The planted members of the tasks that were run, with their rank in the found set.
 
-    Parameters
-    ----------
-    truth, sets : DataFrame
-        As for :func:`set_recovery`.
-
     Returns
     -------
     DataFrame
@@ -104,21 +96,18 @@ def _draw_tasks(ax: Axes, tasks: pd.DataFrame, recovered: pd.DataFrame) -> None:
             continue
         found = members["rank"].notna().to_numpy()
         x = np.arange(len(members))
-        ax.scatter(x[found], np.full(found.sum(), row), s=52, color=style.BLUE, label="_found")
-        ax.scatter(
-            x[~found], np.full((~found).sum(), row), s=52, c="white", edgecolors=style.GREY, label="_missed"
-        )
+        y = np.full(len(x), row)
+        ax.scatter(x[found], y[found], 52, color=style.BLUE, label="_found")
+        ax.scatter(x[~found], y[~found], 52, "white", edgecolors=style.GREY, label="_missed")
         for position, rank in zip(x[found], members["rank"][found], strict=True):
             looks = {"ha": "center", "va": "center_baseline", "fontsize": 4.8, "color": "white"}
             ax.text(position, row, f"{rank:.0f}", **looks)
         style.beside(ax, row, f"{found.sum()} of {len(members)}")
-    labels = [
-        f"{style.shorten(gene, 16)} · {style.shorten(cell_type, 16)}"
-        for _, cell_type, gene in tasks.itertuples(index=False)
-    ]
     for start in tasks.index[tasks["logic"] != tasks["logic"].shift()][1:]:
         ax.axhline(start - 0.5, color=style.PALE, lw=0.6)
-    name_rows(ax, labels)
+    name_rows(
+        ax, [f"{style.shorten(t.gene, 16)} · {style.shorten(t.cell_type, 16)}" for t in tasks.itertuples()]
+    )
     ax.set_xticks(range(widest), [str(i + 1) for i in range(widest)])
     ax.set_xlim(-0.6, widest - 0.4)
     style.panel_title(ax, "Planted members in the found sets")

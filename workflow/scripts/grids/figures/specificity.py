@@ -26,6 +26,10 @@ FORCED_WORDS = "gate not passed, row/column"
 def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
     """One small matrix per gene: rows are the cell types whose set it is, columns those it is applied to.
 
+    Colour: change on one scale for all genes. Number: Jaccard overlap with the column's own set, absent where that
+    type has none. Outlined: the set in the type it was found in. Hatched: the gene did not pass the quality gate in
+    the row's cell type or in the column's.
+
     Parameters
     ----------
     applied : DataFrame
@@ -33,13 +37,6 @@ def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
     max_genes : int
         At most so many matrices, and as many as fit on a page, those with the strongest effect; a note counts
         the rest.
-
-    Returns
-    -------
-    Figure
-        Colour: change on one scale for all genes. Number: Jaccard overlap with the column's own set, absent where
-        that type has none. Outlined: the set in the type it was found in. Hatched: the gene did not pass the quality
-        gate in the row's cell type or in the column's.
     """
     if applied.empty:
         return style.empty_figure("no specificity: no set was applied to another cell type")
@@ -63,9 +60,8 @@ def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
         blocks = [(key, genes[key]) for _, key in zip(stack, remaining, strict=False)]
         _draw_stack(ax, blocks, types, n_rows, norm, several)
     bar = heat_bar(figure, axes, norm, HEAT_COLOURS, extend)
-    bar.set_label(
-        style.lines(style.LOG_CHANGE.replace(" (", "\n("), not_shown(len(genes), len(keys), "genes"))
-    )
+    left_out = not_shown(len(genes), len(keys), "genes")
+    bar.set_label(style.lines(style.LOG_CHANGE.replace(" (", "\n("), left_out))
     figure.supylabel("cell type in which\nthe set was found", fontsize=7)
     figure.suptitle("cell type to which it is applied", fontsize=7)
     legend = [
@@ -84,21 +80,10 @@ def _is_forced_either(applied: pd.DataFrame) -> pd.Series:
 
 
 def fill_stacks(sizes: list[int], n_stacks: int, rows: int = ROWS) -> list[list[int]]:
-    """Place matrices one below the other, in their order, in stacks of about equal height.
+    """Place matrices one below the other, in their order, in at most `n_stacks` stacks of about equal height.
 
-    Parameters
-    ----------
-    sizes : list of int
-        Rows of each matrix; its title takes one more.
-    n_stacks : int
-        At most so many stacks.
-    rows : int
-        At most so many rows per stack, unless a single matrix has more.
-
-    Returns
-    -------
-    list of list of int
-        The sizes of each stack's matrices; the last ones are left out when there is no room.
+    Each takes its size and one row more for its title, and a stack at most so many `rows`, unless a single matrix has
+    more. Returned are the sizes of each stack's matrices; the last ones are left out when there is no room.
     """
     low = -(-(sum(sizes) + len(sizes)) // n_stacks)
     for limit in range(min(low, rows), rows + 1):
@@ -116,10 +101,8 @@ def fill_stacks(sizes: list[int], n_stacks: int, rows: int = ROWS) -> list[list[
 
 def _strongest_genes(applied: pd.DataFrame) -> dict[tuple, pd.DataFrame]:
     """Each gene's rows, the gene whose sets do most anywhere first."""
-    size = applied["log_change"].abs()
-    keys = [column for column in GENE if column in applied]
-    strength = size.groupby([applied[column] for column in keys], dropna=False).max()
-    parts = dict(iter(applied.groupby(keys, dropna=False)))
+    genes = applied.assign(size=applied["log_change"].abs()).groupby(GENE, dropna=False)
+    parts, strength = dict(iter(genes)), genes["size"].max()
     return {key: parts[key] for key in strength.sort_values(ascending=False, kind="stable").index}
 
 
@@ -147,16 +130,13 @@ def _draw_stack(
         extent = np.arange(len(types) + 1), top + np.arange(len(found_in) + 1)
         grey = np.where(np.isfinite(change), np.nan, 1.0)
         ax.pcolormesh(*extent, grey, cmap=ListedColormap([style.PALE]), label="_missing")
-        ax.pcolormesh(
-            *extent, change, cmap=HEAT_COLOURS, norm=norm, ec=style.PALE, lw=0.3, label=f"_{key[0]}"
-        )
+        looks = {"cmap": HEAT_COLOURS, "norm": norm, "ec": style.PALE, "lw": 0.3}
+        ax.pcolormesh(*extent, change, label=f"_{key[0]}", **looks)
         for i, j in zip(row[forced], at[forced], strict=True):
             ax.add_patch(Rectangle((j, top + i), 1, 1, **FORCED | CLEAR, zorder=2, label="_forced"))
         for i, name in enumerate(found_in):
-            own = Rectangle(
-                (column[name], top + i), 1, 1, fill=False, ec=style.INK, lw=0.8, zorder=3, label="_own"
-            )
-            ax.add_patch(own)
+            looks = {"fill": False, "ec": style.INK, "lw": 0.8, "zorder": 3, "label": "_own"}
+            ax.add_patch(Rectangle((column[name], top + i), 1, 1, **looks))
         if len(types) <= MOST_TYPES_WITH_NUMBERS:
             _write_overlaps(ax, change, jaccard, top, norm)
         ticks += list(top + 0.5 + np.arange(len(found_in)))
@@ -175,7 +155,5 @@ def _write_overlaps(ax: Axes, change: np.ndarray, jaccard: np.ndarray, top: int,
     for i, j in zip(*np.nonzero(np.isfinite(jaccard)), strict=True):
         background = HEAT_COLOURS(norm(change[i, j])) if np.isfinite(change[i, j]) else to_rgba(style.PALE)
         text = f"{jaccard[i, j]:.2f}".removeprefix("0").removesuffix("00").removesuffix(".") or "0"
-        ax.text(
-            j + 0.5, top + i + 0.53, text, ha="center", va="center", fontsize=4.5,
-            color=str(ink_on(background)),
-        )  # fmt: skip
+        looks = {"ha": "center", "va": "center", "fontsize": 4.5, "color": str(ink_on(background))}
+        ax.text(j + 0.5, top + i + 0.53, text, **looks)

@@ -17,7 +17,7 @@ from grids.figures.tasks import (
     head_panel,
     mark_forced_panel,
     strongest_first,
-)
+)  # fmt: skip
 from grids.io.tables import TASK_KEYS
 
 COLUMNS = 5
@@ -31,21 +31,15 @@ def state_trajectory(
 ) -> Figure:
     """Two small panels per task and state: the index, and the joint effect, against the state's level.
 
+    Bands are intervals. The title gives the p and q of a change of the index over the levels.
+
     Parameters
     ----------
     levels : DataFrame
-        ``state_redundancy.tsv``; each task's largest set is shown. Levels stand in the
-        table's order.
+        ``state_redundancy.tsv``; each task's largest set is shown. Levels stand in the table's order.
     max_tasks : int
-        At most so many pairs of panels, those with the strongest joint effect at any level; a note counts the
-        rest.
+        At most so many pairs, those with the strongest joint effect at any level; a note counts the rest.
     cell_types : iterable of str, optional
-        All cell types of the run, so that colours agree between figures.
-
-    Returns
-    -------
-    Figure
-        Bands are intervals. The title gives the p and q of a change of the index over the levels.
     """
     if levels.empty:
         return style.empty_figure("no states: redundancy was not followed along a state")
@@ -67,8 +61,9 @@ def state_trajectory(
         row, column = 2 * (i // columns), i % columns
         upper = figure.add_subplot(grid[row, column])
         lower = figure.add_subplot(grid[row + 1, column], sharex=upper)
-        _draw_index(upper, part, colours[str(task["cell_type"])])
-        _draw_measure(lower, part, "joint_log_effect", colours[str(task["cell_type"])])
+        colour = colours[str(task["cell_type"])]
+        _draw_index(upper, part, colour)
+        _draw_measure(lower, part, "joint_log_effect", colour)
         _name_levels(lower, part["level"])
         head_panel(upper, task, _change(task))
         mark_forced_panel(lower, task["forced"])

@@ -110,13 +110,8 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def small_multiples(n_panels: int, n_columns: int, panel_height: float, margin: float):
-    """A double-column figure of equal small panels, narrower when they do not fill one row.
-
-    Returns
-    -------
-    Figure, array of the `n_panels` Axes in reading order
-    """
+def small_multiples(n_panels: int, panel_height: float, margin: float, n_columns: int = 5):
+    """A double-column figure of equal small panels, narrower when they do not fill one row, and its axes in order."""
     columns = min(n_columns, n_panels)
     rows = math.ceil(n_panels / columns)
     width = max(2.6, DOUBLE_COLUMN * columns / n_columns)
@@ -142,9 +137,8 @@ def say(ax: Axes, text: str) -> None:
 
 def write_inside(ax: Axes, text: str, **style) -> None:
     """Grey words in the middle of an axes."""
-    ax.text(
-        0.5, 0.5, text, transform=ax.transAxes, **{"ha": "center", "va": "center", "color": GREY, **style}
-    )
+    looks = {"ha": "center", "va": "center", "color": GREY} | style
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, **looks)
 
 
 def shorten(name: str, limit: int = 28) -> str:
@@ -168,15 +162,9 @@ def words(name: str) -> str:
 
 def beside(ax: Axes, y: float, text: str, offset: tuple[float, float] = (4, 0), **style) -> None:
     """Small text right of the axes, at the height `y` of its data; `offset` in points."""
-    ax.annotate(
-        text,
-        (1, y),
-        offset,
-        xycoords=("axes fraction", "data"),
-        textcoords="offset points",
-        annotation_clip=False,
-        **{"va": "center", "fontsize": 6, **style},
-    )
+    units = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    looks = {"va": "center", "fontsize": 6} | style
+    ax.annotate(text, (1, y), offset, annotation_clip=False, **units, **looks)
 
 
 def number(value: float) -> str:
@@ -252,10 +240,8 @@ def violins(
             left = position - width / 2 * (side != "high")
             line(sample[0], left, position + width / 2 * (side != "low"), color=colour, lw=0.8)
             continue
-        orientation = "vertical" if vertical else "horizontal"
-        parts = ax.violinplot(
-            sample, [position], widths=width, showextrema=False, orientation=orientation, side=side
-        )
+        looks = {"orientation": "vertical" if vertical else "horizontal", "side": side, "showextrema": False}
+        parts = ax.violinplot(sample, [position], widths=width, **looks)
         for body in parts["bodies"]:
             body.set(facecolor=colour, edgecolor="none", alpha=1.0)
 

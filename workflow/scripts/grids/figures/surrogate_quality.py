@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from grids.figures import style
-from grids.figures.scales import colours_for
+from grids.figures.scales import colours_for, flags
 from grids.figures.tasks import name_rows
 
 BASELINES = {
@@ -29,6 +29,10 @@ def surrogate_quality(
 ) -> Figure:
     """Per-gene correlation and error against the baselines, and the genes predicted within each cell type.
 
+    Upper rows: distributions over genes (dot: median) and each gene against the best baseline, the one with the
+    best median. Lowest row: per cell type, the share of genes with a smaller error than the cell-type mean, and the
+    share of genes that beat it by more than chance.
+
     Parameters
     ----------
     quality : DataFrame
@@ -37,14 +41,6 @@ def surrogate_quality(
     tasks : DataFrame, optional
         ``cell_type gene``; their genes are highlighted and labelled.
     cell_types : iterable of str, optional
-        All cell types of the run, so that colours agree between figures.
-
-    Returns
-    -------
-    Figure
-        Upper rows: distributions over genes (dot: median) and each gene against the best baseline, the one
-        with the best median. Lowest row: per cell type, the share of genes with a smaller error than the
-        cell-type mean, and the share of genes that beat it by more than chance.
     """
     if quality.empty:
         return style.empty_figure("no genes to compare on test cells")
@@ -52,11 +48,8 @@ def surrogate_quality(
     genes = list(dict.fromkeys(tasks["gene"])) if tasks is not None else []
     surrogates = [model for model in pd.unique(quality["model"]) if model not in BASELINES]
     surrogate = next(iter(surrogates), "missing")
-    models = [
-        surrogate,
-        *sorted(surrogates[1:]),
-        *(name for name in BASELINES if (quality["model"] == name).any()),
-    ]
+    baselines = [name for name in BASELINES if (quality["model"] == name).any()]
+    models = [surrogate, *sorted(surrogates[1:]), *baselines]
 
     figure = style.new_figure(style.DOUBLE_COLUMN, 7.4)
     grid = figure.add_gridspec(3, 2, width_ratios=[1, 1], height_ratios=[1, 1, 0.8])
@@ -102,20 +95,14 @@ def _draw_distributions(ax: Axes, wide: pd.DataFrame, score: str, surrogate: str
     style.few_ticks(ax, x=5)
 
 
-def _best_baseline(wide: pd.DataFrame, score: str) -> str | None:
-    medians = wide[[model for model in wide if model in BASELINES]].median().dropna()
-    if medians.empty:
-        return None
-    return medians.idxmin() if score == "rmse" else medians.idxmax()
-
-
 def _draw_paired(ax: Axes, wide: pd.DataFrame, score: str, surrogate: str, genes: list[str]) -> None:
-    best = _best_baseline(wide, score) if not wide.empty else None
-    both = wide[[surrogate, best]].dropna() if best else wide.iloc[:0]
-    if both.empty:
+    medians = wide[[model for model in wide if model in BASELINES]].median().dropna()
+    order = medians.sort_values(ascending=score == "rmse", kind="stable")
+    both = wide[[surrogate, *order.index[:1]]].dropna()
+    if order.empty or both.empty:
         style.say(ax, "no gene is scored for both the surrogate and a baseline")
         return
-    marked = both.index.isin(genes)
+    best, marked = order.index[0], both.index.isin(genes)
     better = both[surrogate] < both[best] if score == "rmse" else both[surrogate] > both[best]
     low, high = both.to_numpy().min(), both.to_numpy().max()
     pad = 0.04 * (high - low or 1)
@@ -140,17 +127,12 @@ def _label_points(ax: Axes, points: pd.DataFrame, spacing: float) -> None:
     """
     low, high = ax.get_ylim()
     line = {"arrowstyle": "-", "lw": 0.35, "color": style.GREY, "shrinkA": 0, "shrinkB": 1.5}
-    looks = {
-        "textcoords": ax.transAxes,
-        "ha": "left",
-        "va": "center",
-        "fontsize": 5.5,
-        "annotation_clip": False,
-    }
+    looks = {"textcoords": ax.transAxes, "ha": "left", "va": "center", "fontsize": 5.5}
     points = points.iloc[np.argsort(points.iloc[:, 1].to_numpy(), kind="stable")]
     heights = spread((points.iloc[:, 1].to_numpy() - low) / (high - low), spacing)
     for (name, *place), height in zip(points.itertuples(name=None), heights, strict=True):
-        ax.annotate(style.shorten(name, 18), place, (1.04, height), arrowprops=line, **looks)
+        label = style.shorten(name, 18)
+        ax.annotate(label, place, (1.04, height), arrowprops=line, annotation_clip=False, **looks)
 
 
 def spread(wanted: np.ndarray, spacing: float, low: float = 0.0, high: float = 1.0) -> np.ndarray:
@@ -202,35 +184,16 @@ def _draw_cell_types(
 
 
 def genes_per_cell_type(quality: pd.DataFrame, surrogate: str) -> pd.DataFrame:
-    """Shares of genes per cell type.
+    """Shares of genes per cell type, from the rows of :func:`surrogate_quality` that are not over all cells.
 
-    Parameters
-    ----------
-    quality : DataFrame
-        As for :func:`surrogate_quality`, without the rows over all cells.
-    surrogate : str
-
-    Returns
-    -------
-    DataFrame, one row per cell type in alphabetical order
-        ``better``: share of genes whose RMSE is below that of the cell-type mean, of those where both are
-        known; ``beats_type_mean``: share of genes marked so. Missing where no gene is known.
+    One row per cell type in alphabetical order. ``better``: share of genes whose RMSE is below that of the cell-type
+    mean, of those where both are known; ``beats_type_mean``: share of genes marked so. Missing where no gene is known.
     """
     own = quality[quality["model"] == surrogate]
     mean = quality.loc[quality["model"] == "cell_type_mean", ["cell_type", "gene", "rmse"]]
     both = own.merge(mean, on=["cell_type", "gene"], suffixes=("", "_mean"), how="left")
     known = both["rmse"].notna() & both["rmse_mean"].notna()
     better = (both["rmse"] < both["rmse_mean"]).astype(float).where(known)
-    beats = both["beats_type_mean"].map(_truth)
-    return (
-        pd.DataFrame({"cell_type": both["cell_type"], "better": better, "beats_type_mean": beats})
-        .groupby("cell_type")
-        .mean()
-    )
-
-
-def _truth(value: object) -> float:
-    """1 or 0 for the ways in which a table may spell a truth value, missing otherwise."""
-    return {"true": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "0": 0.0, "0.0": 0.0}.get(
-        str(value).lower(), np.nan
-    )
+    beats = flags(both["beats_type_mean"]).astype(float).where(both["beats_type_mean"].notna())
+    shares = pd.DataFrame({"better": better, "beats_type_mean": beats})
+    return shares.groupby(both["cell_type"]).mean()

@@ -60,10 +60,10 @@ def task_labels(table: pd.DataFrame, omit: tuple[str, ...] = (), limit: int = 34
 
 def not_shown(n_all: int, n_shown: int, what: str = "tasks") -> str:
     """A note for what was left out, empty when nothing was."""
-    return (
+    note = (
         f"The {n_shown} {what} with the strongest effect are shown, {n_all - n_shown} more are in the tables."
-        * (n_all > n_shown)
     )
+    return note * (n_all > n_shown)
 
 
 def how_many(n_all: int, n_shown: int, what: str = "tasks") -> str:

@@ -19,6 +19,8 @@ STAGES = {"atac": "ATAC autoencoder", "rna": "RNA autoencoder"}
 def training_curves(curves: pd.DataFrame, cell_types: Iterable[str] | None = None) -> Figure:
     """One panel per stage and loss; stages trained per cell type have one colour per cell type.
 
+    Training is dashed, validation solid; a dot marks the smallest validation loss.
+
     Parameters
     ----------
     curves : DataFrame
@@ -26,32 +28,25 @@ def training_curves(curves: pd.DataFrame, cell_types: Iterable[str] | None = Non
         values; validation values have those that decide when a stage stops. Stages and losses are shown in
         the table's order.
     cell_types : iterable of str, optional
-        All cell types of the run, so that colours agree between figures.
-
-    Returns
-    -------
-    Figure
-        Training is dashed, validation solid; a dot marks the smallest validation loss.
     """
     if curves.empty:
         return style.empty_figure("no training curves: no stage was trained")
     panels = list(curves[["stage", "loss"]].drop_duplicates().itertuples(index=False, name=None))
     colours = colours_for(curves, cell_types)
 
-    figure, axes = style.small_multiples(len(panels), COLUMNS, 1.55, 0.45)
+    figure, axes = style.small_multiples(len(panels), 1.55, 0.45, COLUMNS)
     for i, (ax, (stage, loss)) in enumerate(zip(axes, panels, strict=True)):
         _draw(ax, curves[(curves["stage"] == stage) & (curves["loss"] == loss)], colours)
-        style.panel_title(
-            ax,
-            f"{style.shorten(STAGES.get(stage, style.words(stage)), 30)}\n{style.shorten(style.words(loss), 30)}",
-        )
+        title = [STAGES.get(stage, style.words(stage)), style.words(loss)]
+        style.panel_title(ax, "\n".join(style.shorten(line, 30) for line in title))
         ax.set(xlabel="epoch", ylabel="loss" if i % COLUMNS == 0 else "")
 
-    splits = [
+    key = [
         Line2D([], [], color=style.SPLIT_COLOURS["train"], ls="--", lw=0.8, label="training"),
         Line2D([], [], color=style.SPLIT_COLOURS["validation"], label="validation"),
+        *cell_type_key(colours, curves["cell_type"].dropna()),
     ]
-    style.legend_outside(figure, [*splits, *cell_type_key(colours, curves["cell_type"].dropna())])
+    style.legend_outside(figure, key)
     return figure
 
 

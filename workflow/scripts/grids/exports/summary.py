@@ -1,4 +1,4 @@
-"""What came of every task, in one table, and what would help those that are not explained.
+"""What came of every task, in one table and on the first page of the report, and what would help those not explained.
 
 Nothing here predicts: advice repeats what was measured in this run, and names only keys of the config that have to do
 with it.
@@ -7,6 +7,7 @@ with it.
 import math
 from collections.abc import Mapping
 
+import jinja2
 import pandas as pd
 
 from grids.analysis.gate import N_CELLS, N_EXPRESSING, NO_PEAK, TESTABLE, UNPAIRED
@@ -27,6 +28,170 @@ NO_SET = "no set"
 OUTCOMES = [EXPLAINED, FORCED, FAILED, UNTESTABLE, NO_SET]
 # Genes named one by one in a sentence.
 MOST_GENES = 6
+# Rows of the table of tasks; the others are in summary.tsv.
+MOST_TASKS = 50
+PAGE = """\
+<div class="grids-summary">
+<h2>{{ headline }}</h2>
+{% if n_forced %}
+<p>{{ n_forced }} did not pass the quality gate and {{ "is" if n_forced == 1 else "are" }} explained by gate.force:
+to look at, not to prove.</p>
+{% endif %}
+<table>
+<thead><tr>
+<th class="text">cell type</th><th class="text">gene</th><th class="text">outcome</th>
+{% if any_effect %}<th class="text">class</th><th>joint effect<br>[interval]</th><th>members</th>{% endif %}
+<th>q<br>(≤ {{ threshold }})</th><th>p</th><th>skill<br>(&gt; 0)</th><th>r</th><th>r,<br>depth</th>
+<th>r,<br>permuted</th><th>seen in<br>test cells</th>
+</tr></thead>
+<tbody>
+{% for task in tasks %}
+<tr><td class="text">{{ task.cell_type }}</td><td class="text">{{ task.gene }}</td><td class="text">{{ task.told }}</td>
+{% if any_effect %}<td class="text">{{ task.class_ }}</td><td>{{ task.effect }}</td>
+<td>{{ task.n_members or "" }}</td>{% endif %}
+{% for text, missed in task.numbers %}
+<td{% if missed %} class="missed"{% endif %}>{{ text }}</td>
+{% endfor %}
+<td>{{ task.n_expressing_test }} of {{ task.n_cells_test }}</td></tr>
+{% endfor %}
+</tbody></table>
+<p>{% if n_more %}{{ n_more }} more tasks are in summary.tsv. {% endif %}
+{% if any_missed %}Marked: what keeps a task from passing; r has to be above those beside it, of
+depth and of permuted windows.
+{% endif %}
+{% if any_effect %}Joint effect: change of the predicted mean log-expression (natural log) when all members change
+together.{% endif %}</p>
+<h3>What could be tested at all</h3>
+<table>
+<thead><tr>
+<th class="text">cell type</th><th>cells to train</th><th>to validate</th><th>to test</th><th>genes</th>
+<th>no peak in<br>the window</th><th>in too few<br>test cells</th><th>testable</th><th>judged</th><th>passed</th>
+</tr></thead>
+<tbody>
+{% for type in types %}
+<tr><td class="text">{{ type.cell_type }}</td>
+{% for number in type.numbers %}<td>{{ number }}</td>{% endfor %}</tr>
+{% endfor %}
+</tbody></table>
+{% if others %}
+<h3>Genes that were not asked for</h3>
+<ul>
+{% for type in others %}
+<li>{{ type.cell_type }}: {% if type.n_passed %}{{ type.n_passed }} of {{ type.n_judged }} judged pass, first
+{% else %}none of {{ type.n_judged }} judged passes; the nearest {% endif %}
+{% for gene in type.genes.itertuples() %}{{ gene.gene }} (q {{ number(gene.q_value) }}){{ ", " if not loop.last }}
+{%- endfor %}</li>
+{% endfor %}
+</ul>
+{% endif %}
+{% if advice %}
+<h3>What would help</h3>
+<ul>
+{% for sentence in advice %}<li>{{ sentence }}</li>
+{% endfor %}
+</ul>
+{% endif %}
+</div>
+"""
+
+
+def summary_page(
+    feasibility: pd.DataFrame,
+    testable: pd.DataFrame,
+    gate: pd.DataFrame,
+    skipped: pd.DataFrame,
+    redundancy: pd.DataFrame,
+    sets: pd.DataFrame,
+    steps: pd.DataFrame,
+    config: Mapping,
+) -> tuple[pd.DataFrame, str]:
+    """The table of :func:`summarise_tasks`, and the page that shows it.
+
+    Parameters
+    ----------
+    feasibility, gate, skipped, redundancy, sets : DataFrame
+        As for :func:`summarise_tasks`.
+    testable : DataFrame
+        ``testable_genes.tsv``.
+    steps : DataFrame
+        ``quality_control/cells.tsv``.
+    config : mapping
+        Uses `gate`, `preprocessing`, `quality_control` and `windows`.
+
+    Returns
+    -------
+    summary : DataFrame
+    page : str
+        A fragment of HTML; names are escaped.
+    """
+    summary = summarise_tasks(feasibility, gate, skipped, redundancy, sets)
+    others = _other_genes(gate, feasibility)
+    shown = _shown(summary)
+    tasks = [_task(row, config["gate"]["q_value"]) for row in shown.to_dict("records")]
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+    page = environment.from_string(PAGE).render(
+        headline=f"{in_one_line(summary)}.",
+        n_forced=int((summary["outcome"] == FORCED).sum()),
+        threshold=f"{config['gate']['q_value']:g}",
+        tasks=tasks,
+        n_more=len(summary) - len(shown),
+        any_missed=any(missed for task in tasks for _, missed in task["numbers"]),
+        any_effect=any(task["effect"] for task in tasks),
+        types=[_type(row, gate) for row in testable.to_dict("records")],
+        others=others.to_dict("records"),
+        number=_number,
+        advice=_advice(summary, feasibility, steps, others, config),
+    )
+    return summary, page
+
+
+def _shown(summary: pd.DataFrame) -> pd.DataFrame:
+    """In the config's order; of too many, the explained and then the nearest to it."""
+    if len(summary) <= MOST_TASKS:
+        return summary
+    order = summary.assign(place=summary["outcome"].map(OUTCOMES.index))
+    return order.sort_values(["place", "q_value"], kind="stable").head(MOST_TASKS)
+
+
+def _task(task: dict, q_value: float) -> dict:
+    """A row of the table of tasks, as text; `numbers` with whether each is what keeps the task from passing."""
+    judged = pd.notna(task["p_value"])
+    numbers = [
+        (_number(task["q_value"]), judged and task["q_value"] > q_value),
+        (_number(task["p_value"]), False),
+        (_number(task["skill"]), judged and not task["skill"] > 0),
+        (_number(task["r"]), False),
+        (_number(task["r_depth"]), judged and not task["r"] > task["r_depth"]),
+        (_number(task["r_permuted_window"]), judged and not task["r"] > task["r_permuted_window"]),
+    ]
+    told = task["outcome"]
+    if told in (UNTESTABLE, NO_SET) or (told == EXPLAINED and pd.notna(task["reason"])):
+        told = f"{told}: {task['reason']}"
+    joint, low, high = (_number(task[f"joint_log_effect{end}"]) for end in ("", "_low", "_high"))
+    return {
+        **task,
+        "told": told,
+        "numbers": numbers,
+        "class_": task["class"] if pd.notna(task["class"]) else "",
+        "effect": f"{joint} [{low}, {high}]" if joint else "",
+    }
+
+
+def _type(row: dict, gate: pd.DataFrame) -> dict:
+    of_type = gate[gate["cell_type"] == row["cell_type"]]
+    judged = of_type["p_value"].notna().sum(), of_type["passed_gate"].eq(True).sum()
+    numbers = [f"{n:,}" for n in (*(n for name, n in row.items() if name != "cell_type"), *judged)]
+    if of_type["reason"].eq(UNPAIRED).any():
+        numbers[-4:] = ["–"] * 4
+    return {"cell_type": row["cell_type"], "numbers": numbers}
+
+
+def _number(value: float) -> str:
+    """Two digits; empty where it is missing."""
+    if pd.isna(value):
+        return ""
+    text = f"{value:.2g}" if abs(value) >= 0.001 or value == 0 else f"{value:.0e}"
+    return text.replace("e-0", "e-").replace("-", "−")
 
 
 def summarise_tasks(
@@ -86,14 +251,10 @@ def in_one_line(summary: pd.DataFrame) -> str:
     return ", ".join([*parts, *(f"{n[outcome]} {text}" for outcome, text in words.items() if outcome in n)])
 
 
-def other_genes(gate: pd.DataFrame, feasibility: pd.DataFrame) -> pd.DataFrame:
+def _other_genes(gate: pd.DataFrame, feasibility: pd.DataFrame) -> pd.DataFrame:
     """Genes that are no tasks and pass the gate; of a cell type in which none passes, the nearest misses.
 
-    Returns
-    -------
-    DataFrame
-        `cell_type n_judged n_passed genes`: one row per cell type with other genes that were judged; `genes` is a
-        table with the best :data:`MOST_GENES` by p-value, columns of the gate.
+    A row per cell type with other genes that were judged; `genes` is a table of the gate's best by p-value.
     """
     asked = pd.MultiIndex.from_frame(feasibility[TASK])
     others = gate[gate["p_value"].notna() & ~pd.MultiIndex.from_frame(gate[TASK]).isin(asked)]
@@ -105,27 +266,14 @@ def other_genes(gate: pd.DataFrame, feasibility: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["cell_type", "n_judged", "n_passed", "genes"])
 
 
-def advice(
+def _advice(
     summary: pd.DataFrame,
     feasibility: pd.DataFrame,
     steps: pd.DataFrame,
     others: pd.DataFrame,
     config: Mapping,
 ) -> list[str]:
-    """Sentences on what would help the tasks that are not explained; none where all are.
-
-    Parameters
-    ----------
-    summary : DataFrame
-        Of :func:`summarise_tasks`.
-    feasibility : DataFrame
-    steps : DataFrame
-        ``quality_control/cells.tsv``.
-    others : DataFrame
-        Of :func:`other_genes`.
-    config : mapping
-        The run's config.
-    """
+    """Sentences on what would help the tasks that are not explained; none where all are."""
     left = summary[summary["outcome"] != EXPLAINED]
     seen = left[TASK].merge(feasibility, on=TASK)
     few = seen[~seen["verdict"].isin([TESTABLE, UNPAIRED, NO_PEAK])]
@@ -151,7 +299,9 @@ def _of_few_cells(tasks: pd.DataFrame, split: Mapping) -> list[str]:
         seen = f"{n_seen:,}" if n_seen else "none"
         words = f"{task['cell_type']}, {task['gene']}: in {seen} of {n_cells:,} cells of the type"
         if n_seen:
-            enough = _rounded_up(math.ceil(MIN_EXPRESSING_CELLS * n_cells / n_seen / split["test"]))
+            enough = math.ceil(MIN_EXPRESSING_CELLS * n_cells / n_seen / split["test"])
+            unit = 10 ** max(len(str(enough)) - 2, 0)  # two digits are enough
+            enough = math.ceil(enough / unit) * unit
             words += (
                 f"; at this share {MIN_EXPRESSING_CELLS} test cells are expected of about {enough:,} cells"
             )
@@ -168,12 +318,6 @@ def _of_few_cells(tasks: pd.DataFrame, split: Mapping) -> list[str]:
             f"RNA, or a larger preprocessing.split.test (now {split['test']:g}) give more. {'; '.join(told)}."
         )
     return sentences
-
-
-def _rounded_up(n: int) -> int:
-    """To two digits."""
-    unit = 10 ** max(len(str(n)) - 2, 0)
-    return math.ceil(n / unit) * unit
 
 
 def _of_no_peak(tasks: pd.DataFrame, steps: pd.DataFrame, config: Mapping) -> list[str]:

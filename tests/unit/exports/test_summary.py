@@ -9,8 +9,7 @@ import pandas as pd
 import yaml
 
 from grids.analysis.gate import FEASIBILITY_COLUMNS, TESTABLE_COLUMNS
-from grids.analysis.summary import SUMMARY_COLUMNS, in_one_line, summarise_tasks
-from grids.exports.summary_page import MOST_TASKS, summary_page
+from grids.exports.summary import MOST_TASKS, SUMMARY_COLUMNS, in_one_line, summarise_tasks, summary_page
 
 SCHEMA = yaml.safe_load((Path(__file__).parents[3] / "workflow/schemas/config.schema.yaml").read_text())
 CONFIG = {
