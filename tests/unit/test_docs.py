@@ -32,7 +32,7 @@ from grids.data.annotation import GENE_COLUMNS
 from grids.data.cell_types import CLUSTER_COLUMNS
 from grids.data.intervals import WINDOW_COLUMNS
 from grids.data.quality_control import METRIC_COLUMNS, STEP_COLUMNS
-from grids.data.simulation.simulate import TRUTH_COLUMNS
+from grids.data.simulation import TRUTH_COLUMNS
 from grids.io.tables import (
     ALTERNATIVE_COLUMNS,
     ATLAS_COLUMNS,

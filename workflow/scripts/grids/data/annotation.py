@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from grids.data.chromosomes import bare_chromosome, is_main_chromosome, sort_order
-from grids.data.gene_bed import read_bed
 from grids.data.gene_gtf import is_gtf, read_gtf
-from grids.data.gene_lines import Lines, header_of, is_integer, split
+from grids.data.gene_lines import Lines, header_of, is_integer, read_bed, split
 from grids.io.errors import InputError, listing
 from grids.io.names import check_names
 

@@ -7,8 +7,6 @@ import pandas as pd
 
 from grids.io.errors import InputError, listing
 
-COORDINATES = ["chromosome", "start", "end"]
-LARGEST = 10**12  # no chromosome is so long; larger coordinates would overflow unseen
 _NUMBER = re.compile(r"([0-9]+)")
 # A contig by its accession: GL000194.1 (Ensembl), chr1_GL000194v1_random, chrUn_GL000194v1 (UCSC), without
 # version in older assemblies; "-" and "." where Seurat and R put them in place of "_" and "-".

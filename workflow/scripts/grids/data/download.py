@@ -12,7 +12,7 @@ import requests
 import urllib3
 from tqdm import tqdm
 
-from grids.io.config import is_address
+from grids.io.config_files import is_address
 from grids.io.errors import InputError
 from grids.io.logging import log
 

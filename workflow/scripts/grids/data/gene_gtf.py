@@ -33,7 +33,7 @@ def is_gtf(fields: list[bytes]) -> bool:
 
 def read_gtf(lines: Lines) -> tuple[list[list], dict[tuple, array]]:
     """Genes, one row per gene line or per transcript where there is none, and their exons, as from
-    :func:`grids.data.gene_bed.read_bed`.
+    :func:`grids.data.gene_lines.read_bed`.
     """
     reader = _Reader(lines)
     for line in lines:

@@ -7,12 +7,12 @@ import pandas as pd
 from grids.data.annotation import Match, match_genes, read_genes
 from grids.data.assemblies import CHROMOSOME_SIZES, agree_on_assembly, check_assembly
 from grids.data.chromosomes import harmonise_chromosomes, sort_order
+from grids.data.coordinates import parse_peaks
 from grids.data.multiome import RawMultiome, gene_ids
-from grids.data.peaks import parse_peaks
 from grids.data.raw_files import match_row
+from grids.io.config_files import ALL_GENES
 from grids.io.errors import InputError, did_you_mean, listing
 from grids.io.logging import log
-from grids.io.tasks import ALL_GENES
 
 
 def harmonise(

@@ -6,7 +6,7 @@ The only module that imports pyranges.
 import numpy as np
 import pandas as pd
 
-from grids.data.peaks import peak_names
+from grids.data.coordinates import peak_names
 
 WINDOW_COLUMNS = ["peak", "chromosome", "start", "end", "gene", "distance_to_tss_bp", "is_promoter"]
 

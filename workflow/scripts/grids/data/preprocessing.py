@@ -14,20 +14,19 @@ from grids import __version__
 from grids.data.annotation import GENE_COLUMNS
 from grids.data.cell_types import label_by_markers
 from grids.data.chromosomes import sort_order
-from grids.data.detection import detection_chance
+from grids.data.coordinates import peak_names
 from grids.data.harmonisation import harmonise, named_tasks, with_all_genes
 from grids.data.multiome import read_raw, step_row
-from grids.data.normalisation import log_normalise, size_factors, variable_genes
-from grids.data.peaks import peak_names
+from grids.data.normalisation import detection_chance, log_normalise, size_factors, variable_genes
 from grids.data.quality_control import STEP_COLUMNS, CellFilter, enough_cells
 from grids.data.raw_files import Part
 from grids.io import backed, tables
 from grids.io.cells import Modality
+from grids.io.config_files import ALL_GENES, read_tasks
 from grids.io.errors import InputError, listing
 from grids.io.hdf5 import writable
 from grids.io.logging import log
 from grids.io.seeds import generator
-from grids.io.tasks import ALL_GENES, read_tasks
 from grids.io.writing import whole
 
 if TYPE_CHECKING:

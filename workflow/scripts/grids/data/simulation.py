@@ -15,8 +15,16 @@ import pandas as pd
 from scipy import sparse
 from scipy.special import ndtri
 
-from grids.data.simulation.layout import GENE_SPACING_BP, PEAK_BIN_BP, place_genes, place_peaks
-from grids.data.simulation.logics import MEMBERS_OF_LOGIC, closing_effects, genes_of_logics, log_activity
+from grids.data.simulation_plan import (
+    GENE_SPACING_BP,
+    MEMBERS_OF_LOGIC,
+    PEAK_BIN_BP,
+    closing_effects,
+    genes_of_logics,
+    log_activity,
+    place_genes,
+    place_peaks,
+)
 from grids.io import tables
 from grids.io.errors import InputError
 from grids.io.seeds import generator

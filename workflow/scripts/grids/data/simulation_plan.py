@@ -1,11 +1,12 @@
-"""Where simulated genes and peaks lie."""
+"""What a simulation plants: where genes and peaks lie, and by which logic a planted gene follows its member peaks."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
-from grids.data.peaks import peak_names
+from grids.data.coordinates import peak_names
+from grids.io.errors import InputError
 
 PEAK_BIN_BP = 1_000
 GENE_SPACING_BP = 500_000  # one gene per stretch of this length; its candidates lie in it
@@ -141,3 +142,72 @@ def _within_bins(rng, peaks: pd.DataFrame, chromosomes: list[str], first_bin: np
     start = (peaks["bin"] - first_bin[code]).to_numpy() * PEAK_BIN_BP + rng.integers(0, PEAK_BIN_BP - width)
     peaks["chromosome"], peaks["start"], peaks["end"] = np.array(chromosomes)[code], start, start + width
     return peaks.set_index(peak_names(peaks).rename(None))
+
+
+MEMBERS_OF_LOGIC = {"single": 1, "multiplicative": 3, "redundant": 3, "synergistic": 2, "none": 0}
+
+
+def log_activity(is_open: np.ndarray, logic: str, log_effect: float) -> np.ndarray:
+    """Log-expression of a gene relative to all its members open.
+
+    Parameters
+    ----------
+    is_open : ndarray of bool, shape (n_cells, n_members)
+    logic : {"single", "multiplicative", "redundant", "synergistic", "none"}
+        single, multiplicative: each closed member takes an equal share of `log_effect` (effects multiply on the
+        expression scale). redundant: `log_effect` once no member is open. synergistic: `log_effect` unless
+        every member is open. none: 0.
+    log_effect : float
+        Natural log of the expression left when every member is closed; negative.
+
+    Returns
+    -------
+    ndarray, shape (n_cells,)
+
+    Raises
+    ------
+    InputError
+        An unknown logic.
+    """
+    is_open = np.asarray(is_open, dtype=bool)
+    if logic == "none":
+        return np.zeros(len(is_open))
+    if logic in ("single", "multiplicative"):
+        return log_effect * (~is_open).mean(axis=1)
+    if logic == "redundant":
+        return log_effect * ~is_open.any(axis=1)
+    if logic == "synergistic":
+        return log_effect * ~is_open.all(axis=1)
+    raise InputError(f"logic '{logic}' is unknown; expected one of: {', '.join(MEMBERS_OF_LOGIC)}")
+
+
+def closing_effects(is_open: np.ndarray, logic: str, log_effect: float) -> tuple[np.ndarray, float]:
+    """Mean change of true log-expression when members are closed: each alone, and all together.
+
+    Parameters
+    ----------
+    is_open : ndarray of bool, shape (n_cells, n_members)
+    logic, log_effect
+        As in :func:`log_activity`.
+
+    Returns
+    -------
+    alone : ndarray, shape (n_members,)
+        Change of log-expression (natural log) when only this member is closed.
+    joint : float
+        The same when all members are closed.
+    """
+    is_open = np.asarray(is_open, dtype=bool)
+    before = log_activity(is_open, logic, log_effect)
+    alone = np.zeros(is_open.shape[1])
+    for member in range(is_open.shape[1]):
+        closed = is_open.copy()
+        closed[:, member] = False
+        alone[member] = (log_activity(closed, logic, log_effect) - before).mean()
+    joint = (log_activity(np.zeros_like(is_open), logic, log_effect) - before).mean()
+    return alone, float(joint)
+
+
+def genes_of_logics(n: int | Mapping[str, int], logics: Iterable[str] = MEMBERS_OF_LOGIC) -> dict[str, int]:
+    """Planted genes of each logic, from one number for all of them or from a mapping."""
+    return {logic: n if isinstance(n, int) else n[logic] for logic in logics}
