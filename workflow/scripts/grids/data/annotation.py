@@ -61,14 +61,13 @@ def read_genes(path: str | os.PathLike) -> pd.DataFrame:
         check_names(table[column].unique(), f"{path}: {column} names")
     genes = _one_row_per_place(table)
     genes["tss"] = np.where(genes.strand == "-", genes.end - 1, genes.start)
-    merged = [
-        _merge_exons([exons.get((gene_id, chromosome), ())], start, end)
-        for gene_id, chromosome, start, end in zip(
-            genes.gene_id, genes.chromosome, genes.start, genes.end, strict=True
-        )
-    ]
-    genes["exon_starts"] = [starts for starts, _ in merged]
-    genes["exon_ends"] = [ends for _, ends in merged]
+    genes["exon_starts"], genes["exon_ends"] = zip(
+        *(
+            _merge_exons([exons.get((row.gene_id, row.chromosome), ())], row.start, row.end)
+            for row in genes.itertuples()
+        ),
+        strict=True,
+    )
     return genes[[*GENE_COLUMNS, "gene_id", "gene_type"]]
 
 
@@ -101,17 +100,9 @@ def _one_row_per_place(rows: pd.DataFrame) -> pd.DataFrame:
     rows["position"] = rows.index
     # Protein-coding rows first, so that `first` takes their type.
     rows = rows.sort_values("coding", ascending=False, kind="stable")
-    return (
-        rows.groupby([*(rows[column.name] for column in gene), place], sort=False)
-        .agg(
-            start=("start", "min"),
-            end=("end", "max"),
-            gene_type=("gene_type", "first"),
-            position=("position", "min"),
-        )
-        .reset_index()
-        .sort_values("position", ignore_index=True)
-    )
+    places = rows.groupby([*(rows[column.name] for column in gene), place], sort=False)
+    merged = places.agg({"start": "min", "end": "max", "gene_type": "first", "position": "min"})
+    return merged.reset_index().sort_values("position", ignore_index=True)
 
 
 def _is_coding(genes: pd.DataFrame) -> pd.Series:

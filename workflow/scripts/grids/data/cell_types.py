@@ -88,9 +88,8 @@ def gene_activity(
     }
     rows, columns = overlapping(peaks, pd.DataFrame(reach))
     with_peak, columns = np.unique(columns, return_inverse=True)
-    membership = sparse.csr_matrix(
-        (np.ones(len(rows), np.float32), (rows, columns)), shape=(len(peaks), len(with_peak))
-    )
+    ones = np.ones(len(rows), np.float32)
+    membership = sparse.csr_matrix((ones, (rows, columns)), shape=(len(peaks), len(with_peak)))
     return (opened @ membership).tocsr(), genes["gene"].to_numpy()[with_peak].astype(str)
 
 
@@ -108,18 +107,11 @@ def _cluster_cells(logged: sparse.csr_matrix, seed: int) -> np.ndarray:
     data = anndata.AnnData(variable)
     scanpy.pp.pca(data, n_comps=n_components, random_state=seed)
     # Exact neighbours: the default approximate search of large data depends on the number of threads.
+    exact = {"use_rep": "X_pca", "transformer": "sklearn"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sparse.SparseEfficiencyWarning)
-        scanpy.pp.neighbors(
-            data,
-            n_neighbors=min(N_NEIGHBOURS, n_cells - 1),
-            use_rep="X_pca",
-            transformer="sklearn",
-            random_state=seed,
-        )
-    scanpy.tl.leiden(
-        data, resolution=RESOLUTION, flavor="igraph", n_iterations=2, directed=False, random_state=seed
-    )
+        scanpy.pp.neighbors(data, min(N_NEIGHBOURS, n_cells - 1), random_state=seed, **exact)
+    scanpy.tl.leiden(data, RESOLUTION, random_state=seed, flavor="igraph", n_iterations=2, directed=False)
     return data.obs["leiden"].astype(int).to_numpy()
 
 
@@ -150,21 +142,16 @@ def score_clusters(
     present = markers[markers["gene"].isin(column.index)]
     used = column[present["gene"].unique()]
     sizes = np.bincount(clusters)
+    cells = np.arange(len(clusters))
     indicator = sparse.csr_matrix(
-        (np.ones(len(clusters), np.float32), (clusters, np.arange(len(clusters)))),
-        shape=(len(sizes), len(clusters)),
+        (np.ones(len(cells), np.float32), (clusters, cells)), (len(sizes), len(cells))
     )
     means = (indicator @ logged[:, used.to_numpy()]).toarray() / sizes[:, None]
     spread = means.std(axis=0)
     spread = np.maximum(spread, max(np.median(spread) / 2, 1e-8))
-    z = (means - means.mean(axis=0)) / spread
-    z = pd.DataFrame(z, columns=used.index)
-    return pd.DataFrame(
-        {
-            cell_type: z[list(group)].sum(axis=1) / np.sqrt(len(group))
-            for cell_type, group in present.groupby("cell_type")["gene"]
-        }
-    )
+    z = pd.DataFrame((means - means.mean(axis=0)) / spread, columns=used.index)
+    groups = present.groupby("cell_type")["gene"]
+    return pd.DataFrame({name: z[list(group)].sum(axis=1) / np.sqrt(len(group)) for name, group in groups})
 
 
 def annotate_cell_types(

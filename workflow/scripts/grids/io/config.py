@@ -188,8 +188,7 @@ def _check_scope(config: dict, schema: dict, source: str) -> None:
 
 def _check_states(states: list[dict], source: str) -> None:
     keys = [entry["key"] for entry in states]
-    twice = [key for key in keys if keys.count(key) > 1]
-    if twice:
+    if twice := [key for key in keys if keys.count(key) > 1]:
         raise InputError(
             *(f"{source}: states: key '{key}' stands twice; give every column once" for key in twice)
         )
@@ -266,14 +265,7 @@ def format_of(path: str | Path, declared: str | None = None) -> str:
 
 
 def check_evidence(entries: Iterable[Mapping], source: str) -> None:
-    """Refuse entries of the config's `evidence` whose keys contradict each other.
-
-    Parameters
-    ----------
-    entries : iterable of mappings
-        Each with `name` and `path`, and optionally `format label score at_least at_most`.
-    source : str
-        Where the config comes from.
+    """Refuse entries of the config's `evidence` whose keys contradict each other; `source` is where they come from.
 
     Raises
     ------

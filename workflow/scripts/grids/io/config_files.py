@@ -45,13 +45,14 @@ def check_files(config: dict, schema: dict, source: str, marker_sets: Iterable[s
         With a line for each file that is missing, and what the schema says of it.
     """
     marker_sets, checks = sorted(marker_sets), []
-    files = _local_paths(config, schema, marker_sets)
-    markers, _ = files.get("input.markers", ("", {}))
+    entries = {place: entry for place, _, entry in _paths(config, schema)}
+    files = local_files(config, schema, marker_sets)
+    markers = files.get("input.markers")
     if markers and not os.path.exists(markers):
         del files["input.markers"]
         checks.append(partial(_refuse_markers, markers, marker_sets, source))
-    for place, (path, entry) in files.items():
-        expected = entry.get("description", "path of a file")
+    for place, path in files.items():
+        expected = entries[place].get("description", "path of a file")
         checks.append(partial(check_file, path, f"{source}: {place}", expected))
     check_all(checks)
 
@@ -69,15 +70,10 @@ def local_files(config: dict, schema: dict, marker_sets: Iterable[str] = ()) -> 
 
     What has ``format: path`` in the schema is a file, but for the folder of the results.
     """
-    return {place: path for place, (path, _) in _local_paths(config, schema, marker_sets).items()}
-
-
-def _local_paths(config: dict, schema: dict, marker_sets: Iterable[str]) -> dict[str, tuple[str, dict]]:
-    """Paths of :func:`local_files`, and their entries in the schema."""
     shipped = {("input.markers", name) for name in marker_sets}
     return {
-        place: (path, entry)
-        for place, path, entry in _paths(config, schema)
+        place: path
+        for place, path, _ in _paths(config, schema)
         if path and place != "results" and (place, path) not in shipped
         if place == "input.markers" or not is_url(path)
     }
