@@ -61,13 +61,11 @@ def read_genes(path: str | os.PathLike) -> pd.DataFrame:
         check_names(table[column].unique(), f"{path}: {column} names")
     genes = _one_row_per_place(table)
     genes["tss"] = np.where(genes.strand == "-", genes.end - 1, genes.start)
-    genes["exon_starts"], genes["exon_ends"] = zip(
-        *(
-            _merge_exons([exons.get((row.gene_id, row.chromosome), ())], row.start, row.end)
-            for row in genes.itertuples()
-        ),
-        strict=True,
-    )
+    merged = [
+        _merge_exons([exons.get((gene.gene_id, gene.chromosome), ())], gene.start, gene.end)
+        for gene in genes.itertuples()
+    ]
+    genes["exon_starts"], genes["exon_ends"] = zip(*merged, strict=True)
     return genes[[*GENE_COLUMNS, "gene_id", "gene_type"]]
 
 

@@ -58,13 +58,14 @@ def agree_on_assembly(declared: Mapping[str, str | None]) -> str | None:
         Two sources disagree.
     """
     said = {source: text for source, text in declared.items() if text}
-    if len({assembly_name(text) for text in said.values()}) > 1:
+    names = {assembly_name(text) for text in said.values()}
+    if len(names) > 1:
+        told = ", ".join(f"{source} says '{text}'" for source, text in said.items())
         raise InputError(
-            "the inputs come from different assemblies: "
-            + ", ".join(f"{source} says '{text}'" for source, text in said.items())
-            + "; coordinates cannot be compared: use files of one assembly"
+            f"the inputs come from different assemblies: {told}; coordinates cannot be compared: use files of one "
+            "assembly"
         )
-    return assembly_name(next(iter(said.values()))) if said else None
+    return names.pop() if names else None
 
 
 def fit_to_run(
@@ -136,8 +137,7 @@ def check_assembly(peaks: pd.DataFrame, genes: pd.DataFrame, assembly: str | Non
             names = table.chromosome.astype(str).unique()
             size_of = {name: sizes.get(bare_chromosome(name)) for name in names}
             last = _per_chromosome(table.chromosome, size_of)
-            beyond = table.start.to_numpy() >= last
-            if beyond.any():
+            if (beyond := table.start.to_numpy() >= last).any():
                 example = table[beyond].iloc[0]
                 raise InputError(
                     f"{int(beyond.sum())} of {len(table)} {what} lie beyond the end of their chromosome in "

@@ -81,12 +81,9 @@ def gene_activity(
     genes : array of str
     """
     minus = (genes["strand"] == "-").to_numpy()
-    reach = {
-        "chromosome": genes["chromosome"].to_numpy(),
-        "start": np.maximum(genes["start"].to_numpy(np.int64) - np.where(minus, 0, upstream_bp), 0),
-        "end": genes["end"].to_numpy(np.int64) + np.where(minus, upstream_bp, 0),
-    }
-    rows, columns = overlapping(peaks, pd.DataFrame(reach))
+    start = np.maximum(genes["start"].to_numpy(np.int64) - np.where(minus, 0, upstream_bp), 0)
+    end = genes["end"].to_numpy(np.int64) + np.where(minus, upstream_bp, 0)
+    rows, columns = overlapping(peaks, genes.assign(start=start, end=end))
     with_peak, columns = np.unique(columns, return_inverse=True)
     ones = np.ones(len(rows), np.float32)
     membership = sparse.csr_matrix((ones, (rows, columns)), shape=(len(peaks), len(with_peak)))

@@ -101,30 +101,30 @@ def parse_peaks(
             "input.peak_name_key to a column that holds such names"
         )
     table = table.astype({"start": np.int64, "end": np.int64})
-    for problem, bad, advice in (
-        ("start before position 0", table.start < 0, "coordinates are 0-based, so the smallest start is 0"),
-        (
-            "end at or before their start",
-            table.end <= table.start,
-            "expected start < end (0-based, half-open)",
-        ),
-        (
-            "have the coordinates of an earlier one",
-            table.duplicated(),
-            "each peak may occur once: merge or remove the copies",
-        ),
-    ):
-        if bad.any():
-            raise InputError(
-                f"{where}{int(bad.sum())} peaks {problem} (e.g. {_examples(index[bad])}); {advice}"
-            )
+    _refuse(
+        table.start < 0,
+        where,
+        "start before position 0",
+        "coordinates are 0-based, so the smallest start is 0",
+    )
+    ends_early = table.end <= table.start
+    _refuse(ends_early, where, "end at or before their start", "expected start < end (0-based, half-open)")
+    copies = "each peak may occur once: merge or remove the copies"
+    _refuse(table.duplicated(), where, "have the coordinates of an earlier one", copies)
     return table
+
+
+def _refuse(bad: pd.Series, where: str, problem: str, advice: str) -> None:
+    if bad.any():
+        raise InputError(
+            f"{where}{int(bad.sum())} peaks {problem} (e.g. {_examples(bad.index[bad])}); {advice}"
+        )
 
 
 def _split_names(names) -> pd.DataFrame:
     """Chromosome, start, end of peak names; missing where a name is no coordinate."""
-    matches = [_PEAK.fullmatch(name) for name in pd.Index(names).astype(str)]
-    parts = [m.groups() if m else (None, None, None) for m in matches]
+    matches = map(_PEAK.fullmatch, pd.Index(names).astype(str))
+    parts = [match.groups() if match else (None, None, None) for match in matches]
     table = pd.DataFrame(parts, columns=COORDINATES, dtype=object)
     return table.assign(start=pd.to_numeric(table.start), end=pd.to_numeric(table.end))
 
@@ -189,14 +189,12 @@ def data_lines(path: str | os.PathLike, where: str) -> Iterator[tuple[int, str]]
         The file is missing, damaged or no text, or has a line without end.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{where}: this is a folder; give the path of a file")
     if not path.is_file():
-        found = (
-            "this is a folder; give the path of a file" if path.is_dir() else "file not found; check its path"
-        )
-        raise InputError(f"{where}: {found}")
+        raise InputError(f"{where}: file not found; check its path")
     with path.open("rb") as raw:
-        compressed = raw.read(2) == b"\x1f\x8b"
-    opener = gzip.open if compressed else open
+        opener = gzip.open if raw.read(2) == b"\x1f\x8b" else open
     try:
         with opener(path, "rt", encoding="utf-8-sig") as file:
             for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), ""), start=1):

@@ -45,6 +45,7 @@ _COLUMNS = {
 }  # fmt: skip
 # BioMart counts from 1, as Ensembl does; these are its names for a gene's first base.
 _COUNTED_FROM_ONE = ("start_position", "gene_start_bp")
+_OF_BROWSER = (b"track ", b"browser ", b"track\t", b"browser\t")
 _OF_GTF = {"feature", "frame", "phase", "attribute", "attributes"}
 
 
@@ -81,9 +82,8 @@ class Lines:
             raise self.error(f"start and end must be whole numbers, found {shown} (at most {LARGEST:,})")
         first, last = int(start) - from_one, int(end)
         if first < 0 or first >= last:
-            expected = (
-                "1 <= start <= end (GTF, GFF3 and BioMart count from 1)" if from_one else "0 <= start < end"
-            )
+            counted = "1 <= start <= end (GTF, GFF3 and BioMart count from 1)"
+            expected = counted if from_one else "0 <= start < end"
             raise self.error(f"start {int(start)} and end {last} are no interval; expected {expected}")
         return first, last
 
@@ -111,9 +111,7 @@ class Lines:
                         self.header = header_of(split(line[1:].strip())) or self.header
                         continue
                     line = line.rstrip(b"\r\n")
-                    if line.strip() and not line.startswith(
-                        (b"track ", b"browser ", b"track\t", b"browser\t")
-                    ):
+                    if line.strip() and not line.startswith(_OF_BROWSER):
                         yield line
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                 raise InputError(
@@ -262,11 +260,8 @@ def _blocks(fields: list[bytes], start: int) -> list[int]:
     sizes, offsets = ([int(x) for x in f.split(b",") if is_integer(x)] for f in fields[10:12])
     if not fields[9].isdigit() or not len(sizes) == len(offsets) == int(fields[9]):
         return []
-    return [
-        x
-        for size, offset in zip(sizes, offsets, strict=True)
-        for x in (start + offset, start + offset + size)
-    ]
+    starts = [start + offset for offset in offsets]
+    return [x for first, size in zip(starts, sizes, strict=True) for x in (first, first + size)]
 
 
 def _strand_columns(header: Header) -> list[int]:

@@ -245,10 +245,9 @@ def _attach_cell_types(
             of_rna = of_rna.fillna(of_atac)
         of_rna = of_atac = of_atac if of_rna is None else of_rna
     for part, values in ((rna, of_rna), (atac, of_atac)):
-        if values is not None:
-            _check_labels(values, f"{part.where}: cell types in obs['{key}']")
         part.obs = part.obs.drop(columns="cell_type", errors="ignore")
         if values is not None:
+            _check_labels(values, f"{part.where}: cell types in obs['{key}']")
             part.obs["cell_type"] = values
 
 
