@@ -166,8 +166,8 @@ def annotate_cell_types(
     ----------
     counts : csr_matrix, shape (n_cells, n_genes)
         RNA counts, or gene activity (:func:`gene_activity`).
-    genes : array of str, shape (n_genes,)
-    markers : DataFrame with columns cell_type, gene
+    genes, markers
+        As for :func:`score_clusters`.
     size_factor : ndarray, shape (n_cells,), or None
         What counts are divided by before the logarithm; None for values already normalised.
     seed : int
@@ -179,7 +179,7 @@ def annotate_cell_types(
     labels : array of object, shape (n_cells,)
         Best-scoring type of the cell's cluster; "unassigned" where no type scores above zero.
     summary : DataFrame
-        One row per cluster: `cluster n_cells cell_type score n_markers second second_score`.
+        One row per cluster, columns :data:`CLUSTER_COLUMNS` after the first.
 
     Raises
     ------
@@ -200,19 +200,11 @@ def annotate_cell_types(
     rows = []
     for cluster, values in scores.iterrows():
         ranked = values.sort_values(ascending=False, kind="stable")
-        assigned = ranked.iloc[0] > 0
-        rows.append(
-            {
-                "cluster": cluster,
-                "n_cells": int((clusters == cluster).sum()),
-                "cell_type": ranked.index[0] if assigned else UNASSIGNED,
-                "score": ranked.iloc[0],
-                "n_markers": int(n_markers[ranked.index[0]]),
-                "second": ranked.index[1] if len(ranked) > 1 else "",
-                "second_score": ranked.iloc[1] if len(ranked) > 1 else np.nan,
-            }
-        )
-    summary = pd.DataFrame(rows)
+        first, *others = ranked.items()
+        second = others[0] if others else ("", np.nan)
+        cell_type = first[0] if first[1] > 0 else UNASSIGNED
+        rows.append((cluster, (clusters == cluster).sum(), cell_type, first[1], n_markers[first[0]], *second))
+    summary = pd.DataFrame(rows, columns=CLUSTER_COLUMNS[1:])
     if (summary["cell_type"] == UNASSIGNED).all():
         raise InputError(
             f"{where}: {len(summary)} clusters, and no marker of input.markers tells any of them apart; "

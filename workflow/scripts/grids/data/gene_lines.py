@@ -276,12 +276,7 @@ def _strand_column(candidates: dict[int, Sequence[str]]) -> int | None:
     if 4 not in candidates or 5 not in candidates:
         return next(iter(candidates), None)
     fifth, sixth = set(candidates[4]), set(candidates[5])
-    signs = {"+", "-"}
+    signs, of_fifth = {"+", "-"}, set(map(strand_of, fifth))
     if sixth == {""}:
-        is_fifth = not signs.isdisjoint(fifth) or (_are_strands(fifth) and "-" in map(strand_of, fifth))
-        return 4 if is_fifth else None
-    return 4 if "+" in fifth and _are_strands(fifth) and signs.isdisjoint(sixth) else 5
-
-
-def _are_strands(values: set[str]) -> bool:
-    return None not in map(strand_of, values)
+        return 4 if not signs.isdisjoint(fifth) or (None not in of_fifth and "-" in of_fifth) else None
+    return 4 if "+" in fifth and None not in of_fifth and signs.isdisjoint(sixth) else 5

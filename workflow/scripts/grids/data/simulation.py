@@ -14,6 +14,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.special import ndtri
 
+from grids.data.coordinates import COORDINATES
 from grids.data.simulation_plan import (
     GENE_SPACING_BP,
     MEMBERS_OF_LOGIC,
@@ -195,21 +196,15 @@ def simulate_multiome(design: Design | None = None, seed: int = 1) -> Simulation
     seed : int
     """
     design = design or Design()
-    rng = {
-        what: generator(seed, "simulate", what) for what in ("layout", "cells", "programme", "atac", "counts")
-    }
+    steps = ("layout", "cells", "programme", "atac", "counts")
+    rng = {what: generator(seed, "simulate", what) for what in steps}
     planted = _planted_genes(design)
     genes, sizes = place_genes(rng["layout"], design.n_genes, planted["gene"])
     peaks = place_peaks(rng["layout"], genes, sizes, planted["gene"], design.n_peaks, design.n_candidates)
     is_candidate = peaks["owner"].to_numpy() >= 0
     cells = _draw_cells(rng["cells"], design)
-    atac, accessible = _draw_peaks(
-        rng["atac"],
-        cells,
-        design.detection,
-        is_candidate,
-        *_peak_programme(rng["programme"], peaks, planted, design),
-    )
+    programme = _peak_programme(rng["programme"], peaks, planted, design)
+    atac, accessible = _draw_peaks(rng["atac"], cells, design.detection, is_candidate, *programme)
     log_mean = _gene_programme(rng["programme"], genes, design)
     offsets, truth = _plant(rng["programme"], planted, peaks[is_candidate], accessible, cells, design)
     rna = _draw_counts(rng["counts"], genes["gene"], log_mean, offsets, cells)
@@ -390,11 +385,10 @@ def _as_mudata(rna, atac, genes, peaks, cells: _Cells):
     def obs(depth: np.ndarray) -> pd.DataFrame:
         return pd.DataFrame({"cell_type": types, "depth": depth}, index=names)
 
+    var = pd.DataFrame(index=genes["gene"].astype(str).tolist())
     data = {
-        "rna": anndata.AnnData(
-            rna, obs(cells.rna_depth), pd.DataFrame(index=genes["gene"].astype(str).tolist())
-        ),
-        "atac": anndata.AnnData(atac, obs(cells.atac_depth), peaks[["chromosome", "start", "end"]]),
+        "rna": anndata.AnnData(rna, obs(cells.rna_depth), var),
+        "atac": anndata.AnnData(atac, obs(cells.atac_depth), peaks[COORDINATES]),
     }
     mdata = mudata.MuData(data)
     mdata.obs["cell_type"] = types
