@@ -5,8 +5,13 @@ from collections.abc import Mapping
 import pandas as pd
 
 from grids.data.annotation import Match, match_genes, read_genes
-from grids.data.assemblies import CHROMOSOME_SIZES, agree_on_assembly, check_assembly
-from grids.data.chromosomes import harmonise_chromosomes, sort_order
+from grids.data.chromosomes import (
+    CHROMOSOME_SIZES,
+    agree_on_assembly,
+    check_assembly,
+    harmonise_chromosomes,
+    sort_order,
+)
 from grids.data.coordinates import parse_peaks
 from grids.data.multiome import RawMultiome, gene_ids
 from grids.data.raw_files import match_row

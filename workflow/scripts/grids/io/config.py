@@ -211,25 +211,10 @@ def _check_contacts(contacts: dict, source: str) -> None:
 
 @dataclass(frozen=True)
 class EvidenceTable:
-    """An entry of the config's `evidence`.
+    """An entry of the config's `evidence`, whose keys ``workflow/schemas/config.schema.yaml`` describes.
 
-    Attributes
-    ----------
-    name : str
-    path : path
-        Gzipped or not.
-    format : {"bed", "bedpe", "tsv"}, optional
-        By default told from the suffix.
-    assembly : str, optional
-        What the table declares.
-    label : str, optional
-        Column that tells positive links (TRUE, 1, yes, positive) from negative ones; by default the first of
-        the label's aliases that is present.
-    score, at_least, at_most : str, float, float, optional
-        Instead of a label: the column of a score, and the lowest or highest value of a positive link. Without
-        label and score every row is a positive link.
-    cell_types : sequence of str, optional
-        What it is held against; by default every cell type with explained genes.
+    Without `label` the first of its aliases that is present is the label (TRUE, 1, yes, positive; or not). A `score`
+    with `at_least` or `at_most` takes its place; without any of them every row is a positive link.
     """
 
     name: str
