@@ -72,8 +72,8 @@ def read_raw(source: Mapping) -> RawMultiome:
     _check_part(atac, "ATAC")
     settle_rna(rna, source, harmonisation)
     if not atac.values.whole:
-        row = match_row("non-zero ATAC values that are whole numbers", atac.values.n, atac.values.n_whole)
-        harmonisation.append(row)
+        what = "non-zero ATAC values that are whole numbers"
+        harmonisation.append(match_row(what, atac.values.n, atac.values.n_whole))
     paired = _pair(rna, atac, source.get("paired"), harmonisation, steps)
     _attach_cell_types(rna, atac, paired, source, harmonisation)
     return RawMultiome(rna, atac, paired, harmonisation, steps)

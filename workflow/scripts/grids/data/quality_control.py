@@ -119,11 +119,8 @@ class CellFilter:
                     reason = f"TSS enrichment below {enriched} ({source})"
                 self.drop(name, "min_tss_enrichment", (enrichment >= enriched) | enrichment.isna(), reason)
             if not frame["kept"].any():
-                medians = ", ".join(
-                    f"{column} {frame[column].median():g}"
-                    for column in ("n_fragments", "n_genes", "tss_enrichment")
-                    if frame[column].notna().any()
-                )
+                medians = frame[["n_fragments", "n_genes", "tss_enrichment"]].median().dropna()
+                medians = ", ".join(f"{column} {median:g}" for column, median in medians.items())
                 where = self._where["atac" if name == "atac" else "rna"]
                 raise InputError(
                     f"{where}: none of {len(frame)} cells passes quality_control (medians: {medians}); lower "
@@ -169,10 +166,9 @@ class CellFilter:
         sizes = pd.DataFrame({name: series.loc[list(shared)] for name, series in counts.items()}).min(axis=1)
         large = sizes.index[sizes >= min_cells]
         if large.empty:
-            biggest = sizes.idxmax()
             raise InputError(
                 f"no cell type has quality_control.min_cells_per_type = {min_cells} cells after quality "
-                f"control (largest: '{biggest}' with {sizes.max()}); lower it, or the other thresholds"
+                f"control (largest: '{sizes.idxmax()}' with {sizes.max()}); lower it, or the other thresholds"
             )
         small = sorted(set(sizes.index) - set(large))
         reason = f"types with fewer than {min_cells} cells: {', '.join(small) or 'none'}"

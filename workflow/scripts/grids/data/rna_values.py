@@ -203,10 +203,8 @@ def _rebuild_counts(
         smallest, n_values = _smallest(unlogged)
         for by, factor in _factors(smallest, n_values, columns).items():
             scaled = backed.scale(unlogged, factor)
-            n_whole = sum(
-                int((np.abs(rows.data - np.rint(rows.data)) <= TOLERANCE).sum())
-                for _, rows in backed.blocks(scaled)
-            )
+            parts = (rows.data for _, rows in backed.blocks(scaled))
+            n_whole = sum(int((np.abs(values - np.rint(values)) <= TOLERANCE).sum()) for values in parts)
             if n_whole >= WHOLE_SHARE * n_values.sum():
                 return Rebuilt(backed.then(scaled, _rounded), base, by, n_whole)
     return None
