@@ -2,12 +2,12 @@
 
 from grids.io import tables
 from grids.io.cells import read_multiome
-from grids.io.checkpoints import KeptStates, kept_parts
+from grids.io.checkpoints import KeptTensors, kept_parts
 from grids.io.logging import job
 from grids.surrogates import storage
 from grids.surrogates.window.training import WindowSettings, train_window
 
-with job(snakemake), kept_parts(snakemake, KeptStates) as kept:
+with job(snakemake), kept_parts(snakemake, KeptTensors) as kept:
     cell_type, seed = snakemake.params.cell_type, snakemake.params.seed
     surrogate, regularisation = train_window(
         read_multiome(snakemake.input.multiome),

@@ -10,7 +10,7 @@ from planted_windows import CONTROL, WINDOW_SIZE, kind, planted
 from scipy import sparse, stats
 
 from grids.io.cells import Modality, Multiome
-from grids.io.checkpoints import KeptStates
+from grids.io.checkpoints import KeptTensors
 from grids.io.errors import InputError
 from grids.surrogates import storage
 from grids.surrogates.window import data as window_data
@@ -187,7 +187,7 @@ def test_training_that_was_killed_goes_on_with_the_blocks_that_are_left(
         return compute(*arguments)
 
     monkeypatch.setattr(window_training, killed_in, until_killed)
-    kept = KeptStates(tmp_path / "kept")
+    kept = KeptTensors(tmp_path / "kept")
     with pytest.raises(KeyboardInterrupt):
         train_window(few.multiome, few.windows, "A", settings, seed=0, kept=kept)
     n_done = len(list(kept.folder.iterdir()))
@@ -200,7 +200,7 @@ def test_training_that_was_killed_goes_on_with_the_blocks_that_are_left(
 
 
 def test_damaged_tensors_of_a_block_are_told(tmp_path):
-    kept = KeptStates(tmp_path)
+    kept = KeptTensors(tmp_path)
     kept.save(["A"], {"x": torch.ones(3)})
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:-5])

@@ -11,6 +11,9 @@ from typing import TypeVar
 
 import pandas as pd
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, contiguous_format
 
 from grids.io.errors import InputError
 from grids.io.writing import whole
@@ -42,7 +45,7 @@ class _KeptParts:
             return None
         try:
             return self._read(path)
-        except (ValueError, TypeError, KeyError, RecursionError, OSError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError, OSError, SafetensorError) as error:
             raise self.damaged(names, error) from None
 
     def damaged(self, names: Sequence[str], error: Exception) -> InputError:
@@ -78,8 +81,21 @@ class KeptTables(_KeptParts):
         )
 
 
+class KeptTensors(_KeptParts):
+    """Tensors of the parts that are done, by name."""
+
+    suffix = "safetensors"
+
+    def _write(self, content: Mapping[str, Tensor], path: Path) -> None:
+        own = {name: tensor.clone(memory_format=contiguous_format) for name, tensor in content.items()}
+        save_file(own, path)
+
+    def _read(self, path: Path) -> dict[str, Tensor]:
+        return load_file(path)
+
+
 class KeptStates(_KeptParts):
-    """What a training has fitted or needs to go on: tensors and plain data, nested."""
+    """What a training needs to go on: tensors and plain data, nested."""
 
     suffix = "pt"
 
@@ -93,7 +109,7 @@ class KeptStates(_KeptParts):
             raise ValueError(f"{type(error).__name__}: {error}") from None
 
 
-Kept = TypeVar("Kept", KeptTables, KeptStates)
+Kept = TypeVar("Kept", KeptTables, KeptTensors, KeptStates)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from grids.io.cells import Multiome
-from grids.io.checkpoints import KeptStates
+from grids.io.checkpoints import KeptTensors
 from grids.io.errors import InputError
 from grids.io.logging import log
 from grids.io.seeds import generator
@@ -71,7 +71,7 @@ def train_window(
     settings: WindowSettings,
     seed: int,
     candidates: pd.DataFrame | None = None,
-    kept: KeptStates | None = None,
+    kept: KeptTensors | None = None,
 ) -> tuple[WindowSurrogate, pd.DataFrame]:
     """Train the window surrogate of one cell type, all its genes together.
 
@@ -88,7 +88,7 @@ def train_window(
         Columns ``peak, gene``: the pairs of `windows` that may be members; all by default. The others only tell how
         open the window is. With a column ``bend``, models of the gene have this one of
         :data:`~grids.surrogates.window.set_models.BENDS`; all of them where it is missing.
-    kept : KeptStates, optional
+    kept : KeptTensors, optional
         Blocks of genes that are done are kept there, and what is there is not done again: only for the same data,
         settings, seed and candidates.
 
@@ -166,7 +166,7 @@ def _unfitted(data: WindowData, n_draws: int) -> dict[str, Tensor]:
 
 
 def choose_regularisation(
-    data: WindowData, settings: WindowSettings, kept: KeptStates | None = None
+    data: WindowData, settings: WindowSettings, kept: KeptTensors | None = None
 ) -> tuple[float, int, pd.DataFrame]:
     """Penalty and metacell size with the smallest deviance on validation cells; the median when none can tell.
 
@@ -215,7 +215,7 @@ def _judge_options(data: WindowData, block: np.ndarray, settings: WindowSettings
 
 def _once(
     data: WindowData,
-    kept: KeptStates | None,
+    kept: KeptTensors | None,
     what: str,
     genes: np.ndarray,
     compute: Callable[[], dict[str, Tensor]],
