@@ -13,7 +13,7 @@ from disks import remount, small_disk
 from kill_runs import STUDIES, STUDY, leftovers, tables_of
 from running import OPTIONS, command, run, succeed, write_config
 
-from grids.data.simulation.simulate import Design, simulate_multiome, write_simulation
+from grids.data.simulation import Design, simulate_multiome, write_simulation
 
 pytestmark = pytest.mark.workflow
 

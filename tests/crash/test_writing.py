@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.mnist import digits
 from benchmarks.mnist.classifier import Classifier
-from grids.data.simulation.simulate import Design, simulate_multiome, write_simulation
+from grids.data.simulation import Design, simulate_multiome, write_simulation
 from grids.exports import provenance, tracks
 from grids.figures.save import save as save_figure
 from grids.io import tables

@@ -27,15 +27,16 @@ from grids.analysis.states import divide
 from grids.data.annotation import match_genes, read_genes
 from grids.data.cell_types import read_markers
 from grids.data.chromosomes import sort_order
+from grids.data.coordinates import parse_peaks
 from grids.data.multiome import read_raw
-from grids.data.peaks import parse_peaks
 from grids.io import config as configs
+from grids.io import config_files
 from grids.io.cells import read_multiome
+from grids.io.config import EvidenceTable
+from grids.io.config_files import read_tasks
 from grids.io.config_schema import check_duplicates, read_text_values
 from grids.io.errors import InputError
-from grids.io.evidence_tables import EvidenceTable
 from grids.io.names import escape
-from grids.io.tasks import read_tasks
 from grids.search.sets import read_given
 from grids.surrogates import storage
 
@@ -224,7 +225,7 @@ ADDRESSES = st.sampled_from(["http", "https", "ftp", "file", "s3", "", "HTTP"]).
 def _address(url: str, _) -> None:
     config = {"input": {"multiome": url, "genes": "genes.gtf"}, "tasks": {"A": ["B"]}}
     configs.check(config, SCHEMA, "study.yaml")
-    for name in configs.downloads(config["input"]):
+    for name in config_files.downloads(config["input"]):
         assert name == escape(name)
 
 
@@ -294,9 +295,9 @@ def _config(path: Path) -> None:
     configs.check(config, SCHEMA, path.name)
     assert config.get("run", "run").isascii() and len(config.get("run", "run")) <= 100
     read_tasks(config.get("tasks", {}) if isinstance(config.get("tasks", {}), dict) else {}, path.name)
-    configs.downloads(config.get("input", {}))
+    config_files.downloads(config.get("input", {}))
     with contextlib.suppress(InputError):  # the files of the study are not there
-        configs.check_files(config, SCHEMA, path.name, ["human_brain"])
+        config_files.check_files(config, SCHEMA, path.name, ["human_brain"])
 
 
 # HDF5

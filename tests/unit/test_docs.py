@@ -30,7 +30,7 @@ from grids.data.annotation import GENE_COLUMNS
 from grids.data.cell_types import CLUSTER_COLUMNS
 from grids.data.intervals import WINDOW_COLUMNS
 from grids.data.quality_control import METRIC_COLUMNS, STEP_COLUMNS
-from grids.data.simulation.simulate import TRUTH_COLUMNS
+from grids.data.simulation import TRUTH_COLUMNS
 from grids.exports.summary import SUMMARY_COLUMNS as TASK_SUMMARY_COLUMNS
 from grids.io.tables import (
     ALTERNATIVE_COLUMNS,

@@ -14,7 +14,7 @@ from grids.analysis.contacts.measurement import (
     CONTACT_MEMBER_COLUMNS,
     CONTACT_SUMMARY_COLUMNS,
 )
-from grids.data.simulation.simulate import Design, simulate_multiome
+from grids.data.simulation import Design, simulate_multiome
 
 pytestmark = pytest.mark.workflow
 

@@ -20,7 +20,7 @@ from running import run, succeed, updated
 from grids.data.intervals import link_windows
 from grids.data.preprocessing import preprocess
 from grids.data.preprocessing import write as write_parts
-from grids.data.simulation.simulate import Design, simulate_multiome
+from grids.data.simulation import Design, simulate_multiome
 from grids.io import tables
 from grids.io.cells import read_multiome
 

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from running import marked, succeed, updated
 
 from grids.analysis.gate import GATE_COLUMNS
-from grids.data.simulation.simulate import Design, simulate_multiome
+from grids.data.simulation import Design, simulate_multiome
 from grids.io import tables
 from grids.io.cells import read_multiome
 from grids.surrogates import storage

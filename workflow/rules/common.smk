@@ -31,14 +31,13 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join(PACKAGES + [*filter(None, [os.getenv("PYTHONPATH")])])
 )
 
-from grids.io.config import (
+from grids.io.config import checked_tasks, search_fill, search_scope, with_guests
+from grids.io.config_files import (
+    ALL_GENES,
     downloads,
     expand_paths,
     is_url,
     local_files,
-    search_fill,
-    search_scope,
-    with_guests,
 )
 from grids.io.config_schema import check_duplicates, read_text_values
 from grids.io.errors import InputError, check_all, short_path
@@ -46,7 +45,6 @@ from grids.io.names import escape, unescape
 from grids.exports.provenance import code_hash, config_of
 from grids.exports.report import font_warnings, last_words, what_went_wrong
 from grids.io.seeds import derive_seed
-from grids.io.tasks import ALL_GENES, checked_tasks
 from grids.io.devices import THREADS
 from grids.io.writing import check_writable
 

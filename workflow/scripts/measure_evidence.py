@@ -4,7 +4,7 @@ from grids.analysis.evidence.links import read_links
 from grids.analysis.evidence.validation import measure_evidence
 from grids.io import tables
 from grids.io.cells import read_multiome
-from grids.io.evidence_tables import EvidenceTable
+from grids.io.config import EvidenceTable
 from grids.io.logging import job
 
 with job(snakemake) as log:

@@ -1,6 +1,6 @@
 """Simulate a multiome whose regulation is known."""
 
-from grids.data.simulation.simulate import Design, simulate_multiome, write_simulation
+from grids.data.simulation import Design, simulate_multiome, write_simulation
 from grids.io.logging import job
 
 with job(snakemake) as log:

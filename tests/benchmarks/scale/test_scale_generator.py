@@ -12,8 +12,7 @@ from scipy import sparse
 from benchmarks.scale.generator import PEAK_BP, PEAKS_OF_CHROMOSOME, Sizes, blocks, places, population
 from benchmarks.scale.storage import write_cells
 from benchmarks.unfiltered import unfiltered
-from grids.data.assemblies import CHROMOSOME_SIZES
-from grids.data.chromosomes import sort_order
+from grids.data.chromosomes import CHROMOSOME_SIZES, sort_order
 from grids.io.backed import CsrWriter
 from grids.io.cells import read_multiome
 

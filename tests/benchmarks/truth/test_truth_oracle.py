@@ -19,7 +19,7 @@ from benchmarks.truth.oracle import (
     search_all_sets,
     sums_by_number_seen,
 )
-from grids.data.simulation.logics import log_activity
+from grids.data.simulation_plan import log_activity
 
 
 def window(opened, atac_depth=None):

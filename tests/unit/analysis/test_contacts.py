@@ -36,7 +36,8 @@ from grids.analysis.contacts.measurement import (
     measure_contacts,
 )
 from grids.analysis.contacts.tads import read_tads, tad_of
-from grids.io.config import check, check_files
+from grids.io.config import check
+from grids.io.config_files import check_files
 from grids.io.errors import InputError
 from grids.io.tables import write
 

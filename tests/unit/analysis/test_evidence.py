@@ -32,8 +32,8 @@ from grids.analysis.statistics import bootstrap_counts
 from grids.data.intervals import link_windows, overlapping
 from grids.figures.evidence import evidence as draw_evidence
 from grids.io.cells import Modality, Multiome
+from grids.io.config import EvidenceTable, check_evidence, format_of
 from grids.io.errors import InputError
-from grids.io.evidence_tables import EvidenceTable, check_evidence, format_of
 from grids.io.tables import EVIDENCE_COLUMNS, EVIDENCE_PAIR_COLUMNS
 
 # Gene A at 100 kb on chr1 (+), gene B at 300 kb on chr1 (-), gene C on chr2.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from grids.data.detection import HIGHEST, LOWEST, detection_chance
+from grids.data.normalisation import HIGHEST, LOWEST, detection_chance
 
 
 def fragments(rate: float, n_cells: int = 300, n_peaks: int = 800, share: float = 0.3, seed: int = 0):

@@ -8,7 +8,7 @@ import pytest
 
 from grids.data import download as downloads
 from grids.data.download import download
-from grids.io.config import is_address
+from grids.io.config_files import is_address
 from grids.io.errors import InputError
 
 CONTENT = bytes(range(256)) * 400  # 102,400 bytes

@@ -11,10 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grids.data.annotation import read_genes
-from grids.data.assemblies import CHROMOSOME_SIZES, agree_on_assembly, assembly_name, check_assembly
-from grids.data.chromosomes import harmonise_chromosomes, sort_order
+from grids.data.chromosomes import (
+    CHROMOSOME_SIZES,
+    agree_on_assembly,
+    assembly_name,
+    check_assembly,
+    harmonise_chromosomes,
+    sort_order,
+)
+from grids.data.coordinates import parse_peaks, peak_names
 from grids.data.intervals import WINDOW_COLUMNS, distance_to_tss, link_windows, locate
-from grids.data.peaks import parse_peaks, peak_names
 from grids.io.errors import InputError
 
 

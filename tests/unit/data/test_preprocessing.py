@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from grids.data import preprocessing
-from grids.data.detection import detection_chance
+from grids.data.normalisation import detection_chance
 from grids.io import tables
 from grids.io.cells import Modality, read_multiome
 from grids.io.errors import InputError

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grids.data.peaks import parse_peaks
-from grids.data.simulation.logics import MEMBERS_OF_LOGIC, closing_effects, log_activity
-from grids.data.simulation.simulate import TRUTH_COLUMNS, Design, simulate_multiome, write_simulation
+from grids.data.coordinates import parse_peaks
+from grids.data.simulation import TRUTH_COLUMNS, Design, simulate_multiome, write_simulation
+from grids.data.simulation_plan import MEMBERS_OF_LOGIC, closing_effects, log_activity
 from grids.io import tables
 from grids.io.errors import InputError
 

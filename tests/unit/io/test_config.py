@@ -7,19 +7,10 @@ import yaml
 from schemas import STUDY as STUDY_SCHEMA
 from schemas import schema_of
 
-from grids.io.config import (
-    check,
-    check_files,
-    downloads,
-    expand_paths,
-    is_url,
-    search_fill,
-    search_scope,
-    with_guests,
-)
+from grids.io.config import check, checked_tasks, search_fill, search_scope, with_guests
+from grids.io.config_files import check_files, downloads, expand_paths, is_url, read_tasks
 from grids.io.config_schema import check_duplicates, read_text_values
 from grids.io.errors import InputError, short_path
-from grids.io.tasks import checked_tasks, read_tasks
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = with_guests(STUDY_SCHEMA, config={})

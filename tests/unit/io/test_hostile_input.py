@@ -27,15 +27,16 @@ from grids.analysis.contacts.tads import read_tads
 from grids.analysis.evidence.links import read_links
 from grids.data.annotation import read_genes
 from grids.data.cell_types import read_markers
+from grids.data.coordinates import parse_peaks
 from grids.data.download import download
 from grids.data.multiome import read_raw
-from grids.data.peaks import parse_peaks
 from grids.io import config as configs
+from grids.io import config_files
 from grids.io.checkpoints import KeptStates
+from grids.io.config import EvidenceTable
+from grids.io.config_files import read_tasks
 from grids.io.config_schema import check_duplicates, read_text_values
 from grids.io.errors import LONGEST, InputError
-from grids.io.evidence_tables import EvidenceTable
-from grids.io.tasks import read_tasks
 from grids.search.sets import read_given
 from grids.surrogates import storage
 from grids.surrogates.cross_modality.stage import StageRun
@@ -80,8 +81,8 @@ def config(text):
         values = yaml.safe_load(path.read_text())
         values.update(read_text_values(values, SCHEMA))
         configs.check(values, SCHEMA, "study.yaml")
-        configs.downloads(values["input"])
-        configs.check_files(values, SCHEMA, "study.yaml", ["human_brain"])
+        config_files.downloads(values["input"])
+        config_files.check_files(values, SCHEMA, "study.yaml", ["human_brain"])
 
     return read
 

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.stats import norm
 
-from grids.data.assemblies import CHROMOSOME_SIZES
+from grids.data.chromosomes import CHROMOSOME_SIZES
 from grids.io.seeds import generator
 
 # Peaks of the paper's data by chromosome; other numbers of peaks are spread in proportion.

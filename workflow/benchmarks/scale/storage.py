@@ -12,7 +12,7 @@ from scipy import sparse
 from benchmarks.scale.generator import GENE_BP, PEAK_BP, Sizes, blocks, places, population
 from benchmarks.unfiltered import SHARES, TARGET_SUM
 from grids import __version__
-from grids.data.peaks import peak_names
+from grids.data.coordinates import peak_names
 from grids.data.preprocessing import split_cells
 from grids.io.backed import CsrWriter
 from grids.io.seeds import generator

@@ -15,8 +15,8 @@ from scipy import sparse
 from benchmarks.unfiltered import unfiltered
 from grids.data import intervals
 from grids.data.preprocessing import Preprocessed, preprocess
-from grids.data.simulation.logics import genes_of_logics
-from grids.data.simulation.simulate import Design, simulate_multiome, write_simulation
+from grids.data.simulation import Design, simulate_multiome, write_simulation
+from grids.data.simulation_plan import genes_of_logics
 from grids.io import tables
 from grids.io.cells import Multiome, read_multiome
 from grids.io.errors import InputError
@@ -77,7 +77,7 @@ class Dataset:
         Columns of ``windows.tsv.gz``; the window of a gene is its candidates.
     candidates : Candidates
     truth : DataFrame
-        One row per planted gene and candidate, see :func:`grids.data.simulation.simulate.simulate_multiome`.
+        One row per planted gene and candidate, see :func:`grids.data.simulation.simulate_multiome`.
     level : mapping
         `n_cells`, `coaccessibility` and `detection` of the simulation; for the oracles too.
     """
@@ -105,7 +105,7 @@ def simulate(
     Parameters
     ----------
     n_cells, coaccessibility, detection, seed
-        As for :class:`grids.data.simulation.simulate.Design`.
+        As for :class:`grids.data.simulation.Design`.
     n_genes_per_logic : int or mapping of str to int
         Planted genes of each logic; one number for all of them, or by logic.
     n_candidates : int

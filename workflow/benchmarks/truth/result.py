@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.truth.dataset import Candidates
-from grids.data.simulation.logics import MEMBERS_OF_LOGIC
+from grids.data.simulation_plan import MEMBERS_OF_LOGIC
 from grids.io.errors import InputError, listing
 from grids.io.tables import LOGICS
 

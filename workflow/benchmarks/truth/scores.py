@@ -21,7 +21,7 @@ def score_genes(results: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     results : DataFrame
         :data:`benchmarks.truth.result.RESULT_COLUMNS`, of any number of methods.
     truth : DataFrame
-        As from :func:`grids.data.simulation.simulate.simulate_multiome`.
+        As from :func:`grids.data.simulation.simulate_multiome`.
 
     Returns
     -------

@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from grids.data.chromosomes import bare_chromosome, is_main_chromosome, sort_order
-from grids.data.gene_bed import read_bed
 from grids.data.gene_gtf import is_gtf, read_gtf
-from grids.data.gene_lines import Lines, header_of, is_integer, split
+from grids.data.gene_lines import Lines, header_of, is_integer, read_bed, split
 from grids.io.errors import InputError, listing
 from grids.io.names import check_names
 
@@ -63,13 +62,10 @@ def read_genes(path: str | os.PathLike) -> pd.DataFrame:
     genes = _one_row_per_place(table)
     genes["tss"] = np.where(genes.strand == "-", genes.end - 1, genes.start)
     merged = [
-        _merge_exons([exons.get((gene_id, chromosome), ())], start, end)
-        for gene_id, chromosome, start, end in zip(
-            genes.gene_id, genes.chromosome, genes.start, genes.end, strict=True
-        )
+        _merge_exons([exons.get((gene.gene_id, gene.chromosome), ())], gene.start, gene.end)
+        for gene in genes.itertuples()
     ]
-    genes["exon_starts"] = [starts for starts, _ in merged]
-    genes["exon_ends"] = [ends for _, ends in merged]
+    genes["exon_starts"], genes["exon_ends"] = zip(*merged, strict=True)
     return genes[[*GENE_COLUMNS, "gene_id", "gene_type"]]
 
 
@@ -102,17 +98,9 @@ def _one_row_per_place(rows: pd.DataFrame) -> pd.DataFrame:
     rows["position"] = rows.index
     # Protein-coding rows first, so that `first` takes their type.
     rows = rows.sort_values("coding", ascending=False, kind="stable")
-    return (
-        rows.groupby([*(rows[column.name] for column in gene), place], sort=False)
-        .agg(
-            start=("start", "min"),
-            end=("end", "max"),
-            gene_type=("gene_type", "first"),
-            position=("position", "min"),
-        )
-        .reset_index()
-        .sort_values("position", ignore_index=True)
-    )
+    places = rows.groupby([*(rows[column.name] for column in gene), place], sort=False)
+    merged = places.agg({"start": "min", "end": "max", "gene_type": "first", "position": "min"})
+    return merged.reset_index().sort_values("position", ignore_index=True)
 
 
 def _is_coding(genes: pd.DataFrame) -> pd.Series:

@@ -81,16 +81,12 @@ def gene_activity(
     genes : array of str
     """
     minus = (genes["strand"] == "-").to_numpy()
-    reach = {
-        "chromosome": genes["chromosome"].to_numpy(),
-        "start": np.maximum(genes["start"].to_numpy(np.int64) - np.where(minus, 0, upstream_bp), 0),
-        "end": genes["end"].to_numpy(np.int64) + np.where(minus, upstream_bp, 0),
-    }
-    rows, columns = overlapping(peaks, pd.DataFrame(reach))
+    start = np.maximum(genes["start"].to_numpy(np.int64) - np.where(minus, 0, upstream_bp), 0)
+    end = genes["end"].to_numpy(np.int64) + np.where(minus, upstream_bp, 0)
+    rows, columns = overlapping(peaks, genes.assign(start=start, end=end))
     with_peak, columns = np.unique(columns, return_inverse=True)
-    membership = sparse.csr_matrix(
-        (np.ones(len(rows), np.float32), (rows, columns)), shape=(len(peaks), len(with_peak))
-    )
+    ones = np.ones(len(rows), np.float32)
+    membership = sparse.csr_matrix((ones, (rows, columns)), shape=(len(peaks), len(with_peak)))
     return (opened @ membership).tocsr(), genes["gene"].to_numpy()[with_peak].astype(str)
 
 
@@ -108,18 +104,11 @@ def _cluster_cells(logged: sparse.csr_matrix, seed: int) -> np.ndarray:
     data = anndata.AnnData(variable)
     scanpy.pp.pca(data, n_comps=n_components, random_state=seed)
     # Exact neighbours: the default approximate search of large data depends on the number of threads.
+    exact = {"use_rep": "X_pca", "transformer": "sklearn"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sparse.SparseEfficiencyWarning)
-        scanpy.pp.neighbors(
-            data,
-            n_neighbors=min(N_NEIGHBOURS, n_cells - 1),
-            use_rep="X_pca",
-            transformer="sklearn",
-            random_state=seed,
-        )
-    scanpy.tl.leiden(
-        data, resolution=RESOLUTION, flavor="igraph", n_iterations=2, directed=False, random_state=seed
-    )
+        scanpy.pp.neighbors(data, min(N_NEIGHBOURS, n_cells - 1), random_state=seed, **exact)
+    scanpy.tl.leiden(data, RESOLUTION, random_state=seed, flavor="igraph", n_iterations=2, directed=False)
     return data.obs["leiden"].astype(int).to_numpy()
 
 
@@ -150,21 +139,16 @@ def score_clusters(
     present = markers[markers["gene"].isin(column.index)]
     used = column[present["gene"].unique()]
     sizes = np.bincount(clusters)
+    cells = np.arange(len(clusters))
     indicator = sparse.csr_matrix(
-        (np.ones(len(clusters), np.float32), (clusters, np.arange(len(clusters)))),
-        shape=(len(sizes), len(clusters)),
+        (np.ones(len(cells), np.float32), (clusters, cells)), (len(sizes), len(cells))
     )
     means = (indicator @ logged[:, used.to_numpy()]).toarray() / sizes[:, None]
     spread = means.std(axis=0)
     spread = np.maximum(spread, max(np.median(spread) / 2, 1e-8))
-    z = (means - means.mean(axis=0)) / spread
-    z = pd.DataFrame(z, columns=used.index)
-    return pd.DataFrame(
-        {
-            cell_type: z[list(group)].sum(axis=1) / np.sqrt(len(group))
-            for cell_type, group in present.groupby("cell_type")["gene"]
-        }
-    )
+    z = pd.DataFrame((means - means.mean(axis=0)) / spread, columns=used.index)
+    groups = present.groupby("cell_type")["gene"]
+    return pd.DataFrame({name: z[list(group)].sum(axis=1) / np.sqrt(len(group)) for name, group in groups})
 
 
 def annotate_cell_types(
@@ -182,8 +166,8 @@ def annotate_cell_types(
     ----------
     counts : csr_matrix, shape (n_cells, n_genes)
         RNA counts, or gene activity (:func:`gene_activity`).
-    genes : array of str, shape (n_genes,)
-    markers : DataFrame with columns cell_type, gene
+    genes, markers
+        As for :func:`score_clusters`.
     size_factor : ndarray, shape (n_cells,), or None
         What counts are divided by before the logarithm; None for values already normalised.
     seed : int
@@ -195,7 +179,7 @@ def annotate_cell_types(
     labels : array of object, shape (n_cells,)
         Best-scoring type of the cell's cluster; "unassigned" where no type scores above zero.
     summary : DataFrame
-        One row per cluster: `cluster n_cells cell_type score n_markers second second_score`.
+        One row per cluster, columns :data:`CLUSTER_COLUMNS` after the first.
 
     Raises
     ------
@@ -216,19 +200,11 @@ def annotate_cell_types(
     rows = []
     for cluster, values in scores.iterrows():
         ranked = values.sort_values(ascending=False, kind="stable")
-        assigned = ranked.iloc[0] > 0
-        rows.append(
-            {
-                "cluster": cluster,
-                "n_cells": int((clusters == cluster).sum()),
-                "cell_type": ranked.index[0] if assigned else UNASSIGNED,
-                "score": ranked.iloc[0],
-                "n_markers": int(n_markers[ranked.index[0]]),
-                "second": ranked.index[1] if len(ranked) > 1 else "",
-                "second_score": ranked.iloc[1] if len(ranked) > 1 else np.nan,
-            }
-        )
-    summary = pd.DataFrame(rows)
+        first, *others = ranked.items()
+        second = others[0] if others else ("", np.nan)
+        cell_type = first[0] if first[1] > 0 else UNASSIGNED
+        rows.append((cluster, (clusters == cluster).sum(), cell_type, first[1], n_markers[first[0]], *second))
+    summary = pd.DataFrame(rows, columns=CLUSTER_COLUMNS[1:])
     if (summary["cell_type"] == UNASSIGNED).all():
         raise InputError(
             f"{where}: {len(summary)} clusters, and no marker of input.markers tells any of them apart; "

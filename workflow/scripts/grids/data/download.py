@@ -12,7 +12,7 @@ import requests
 import urllib3
 from tqdm import tqdm
 
-from grids.io.config import is_address
+from grids.io.config_files import is_address
 from grids.io.errors import InputError
 from grids.io.logging import log
 
@@ -64,7 +64,7 @@ def download(
         raise InputError(
             f"'{url}' cannot be downloaded: expected an address that starts with http:// or https://"
         )
-    algorithm, expected = _parse_checksum(checksum, url) if checksum else (None, None)
+    algorithm, expected = _parse_checksum(checksum, url) if checksum else ("", "")
     destination = Path(destination)
     destination.parent.mkdir(parents=True, exist_ok=True)
     part = destination.with_name(f"{destination.name}.part")
@@ -77,23 +77,21 @@ def download(
         except _Retry as failure:
             if attempt == attempts:
                 raise InputError(
-                    f"{url} could not be downloaded in {attempts} attempts; the last one: {failure}. "
-                    "Check the connection and run again (what has arrived is kept), or download the file "
-                    f"by other means and give its path"
+                    f"{url} could not be downloaded in {attempts} attempts; the last one: {failure}. Check the "
+                    "connection and run again (what has arrived is kept), or download the file by other means and give "
+                    "its path"
                 ) from None
             wait = min(backoff * 2 ** (attempt - 1), _LONGEST_WAIT)
             log.warning("%s: %s; attempt %d of %d follows in %g s", url, failure, attempt + 1, attempts, wait)
             time.sleep(wait)
 
-    if algorithm:
-        found = _digest(part, algorithm)
-        if found != expected:
-            part.unlink()
-            state.unlink(missing_ok=True)
-            raise InputError(
-                f"{url}: the {algorithm} sum of the downloaded file is {found}, expected {expected}; it was "
-                "removed. Run again if the transfer may be at fault, otherwise correct input.checksums"
-            )
+    if algorithm and (found := _digest(part, algorithm)) != expected:
+        part.unlink()
+        state.unlink(missing_ok=True)
+        raise InputError(
+            f"{url}: the {algorithm} sum of the downloaded file is {found}, expected {expected}; it was "
+            "removed. Run again if the transfer may be at fault, otherwise correct input.checksums"
+        )
     os.replace(part, destination)
     state.unlink(missing_ok=True)
     verified = f", {algorithm} verified" if algorithm else ""

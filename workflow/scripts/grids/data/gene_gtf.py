@@ -33,7 +33,7 @@ def is_gtf(fields: list[bytes]) -> bool:
 
 def read_gtf(lines: Lines) -> tuple[list[list], dict[tuple, array]]:
     """Genes, one row per gene line or per transcript where there is none, and their exons, as from
-    :func:`grids.data.gene_bed.read_bed`.
+    :func:`grids.data.gene_lines.read_bed`.
     """
     reader = _Reader(lines)
     for line in lines:
@@ -153,11 +153,8 @@ class _Reader:
             found = listing(sorted(map(self.lines.text, self.other_features))) or "none"
             raise InputError(f"{self.lines.path}: no gene, transcript or exon among its features ({found})")
         if self.n_orphans:
-            log.warning(
-                "%s: %d lines name neither a gene nor a known parent and are left out",
-                self.lines.path,
-                self.n_orphans,
-            )
+            told = "%s: %d lines name neither a gene nor a known parent and are left out"
+            log.warning(told, self.lines.path, self.n_orphans)
         return rows
 
 

@@ -5,14 +5,19 @@ from collections.abc import Mapping
 import pandas as pd
 
 from grids.data.annotation import Match, match_genes, read_genes
-from grids.data.assemblies import CHROMOSOME_SIZES, agree_on_assembly, check_assembly
-from grids.data.chromosomes import harmonise_chromosomes, sort_order
+from grids.data.chromosomes import (
+    CHROMOSOME_SIZES,
+    agree_on_assembly,
+    check_assembly,
+    harmonise_chromosomes,
+    sort_order,
+)
+from grids.data.coordinates import parse_peaks
 from grids.data.multiome import RawMultiome, gene_ids
-from grids.data.peaks import parse_peaks
 from grids.data.raw_files import match_row
+from grids.io.config_files import ALL_GENES
 from grids.io.errors import InputError, did_you_mean, listing
 from grids.io.logging import log
-from grids.io.tasks import ALL_GENES
 
 
 def harmonise(
@@ -30,18 +35,11 @@ def harmonise(
     """
     if not inputs.get("genes"):
         raise InputError("input.genes is missing; give the path or URL of a GTF or BED file with the genes")
-    peaks = parse_peaks(
-        raw.atac.var.index,
-        raw.atac.var,
-        inputs.get("peak_name_key"),
-        raw.atac.where,
-        inputs.get("peak_coordinates"),
-    )
+    var, key, coordinates = raw.atac.var, inputs.get("peak_name_key"), inputs.get("peak_coordinates")
+    peaks = parse_peaks(var.index, var, key, raw.atac.where, coordinates)
     genes, matches = harmonise_chromosomes(read_genes(inputs["genes"]), peaks)
-    declared = inputs.get("assembly")
-    assembly = agree_on_assembly(
-        {"input.assembly": declared, raw.atac.where: raw.atac.assembly or raw.rna.assembly}
-    )
+    declared, of_data = inputs.get("assembly"), raw.atac.assembly or raw.rna.assembly
+    assembly = agree_on_assembly({"input.assembly": declared, raw.atac.where: of_data})
     if not declared and assembly not in CHROMOSOME_SIZES:
         assembly = None  # a file may name an assembly whose chromosome sizes are not known here
     for warning in check_assembly(peaks, genes, assembly):
@@ -49,7 +47,7 @@ def harmonise(
     names = raw.rna.var.index
     match = match_genes(genes, names, gene_ids(raw.rna.var), set(peaks["chromosome"].astype(str)))
     found = (
-        match.found.set_index("gene").reindex(names).astype(dict.fromkeys(("start", "end", "tss"), "Int64"))
+        match.found.set_index("gene").reindex(names).astype(dict.fromkeys(["start", "end", "tss"], "Int64"))
     )
     found["places"] = pd.Series(match.ambiguous, dtype=object).reindex(names)
     report = [*raw.harmonisation, *matches.to_dict("records"), *_judge_annotation(genes, match, len(names))]
@@ -67,19 +65,14 @@ def _judge_annotation(genes: pd.DataFrame, match: Match, n_rna: int) -> list[dic
         log.warning(
             "input.genes: %d of %d genes have no strand (e.g. %s): their start site is taken to be the start of "
             "their interval, which is wrong for genes on the minus strand",
-            unknown.sum(),
-            len(genes),
-            listing(genes["gene"][unknown], 3),
-        )
+            unknown.sum(), len(genes), listing(genes["gene"][unknown], 3),
+        )  # fmt: skip
     if n_ambiguous:
-        name, places = next(iter(match.ambiguous.items()))
         log.warning(
             "input.genes: %d genes of the RNA data are at several places in the annotation and are taken as not "
             "located (e.g. %s: %s); ids in a column gene_ids of the RNA's var tell which one is meant",
-            n_ambiguous,
-            name,
-            places,
-        )
+            n_ambiguous, *next(iter(match.ambiguous.items())),
+        )  # fmt: skip
     counts = [
         ("annotated genes with a strand", len(genes), len(genes) - unknown.sum()),
         ("annotated places under a name of their own", n_kept + match.n_nameless, n_kept),

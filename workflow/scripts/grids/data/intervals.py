@@ -6,7 +6,7 @@ The only module that imports pyranges.
 import numpy as np
 import pandas as pd
 
-from grids.data.peaks import peak_names
+from grids.data.coordinates import peak_names
 
 WINDOW_COLUMNS = ["peak", "chromosome", "start", "end", "gene", "distance_to_tss_bp", "is_promoter"]
 
@@ -98,12 +98,8 @@ def link_windows(
     """
     located = genes[genes.tss.notna()]
     tss = located.tss.to_numpy(np.int64)
-    windows = {
-        "chromosome": located.chromosome.to_numpy(),
-        "start": np.maximum(tss - window_bp, 0),
-        "end": tss + window_bp + 1,
-    }
-    gene_row, peak_row = overlapping(pd.DataFrame(windows), peaks)
+    windows = located.assign(start=np.maximum(tss - window_bp, 0), end=tss + window_bp + 1)
+    gene_row, peak_row = overlapping(windows, peaks)
     start, end = peaks.start.to_numpy(np.int64), peaks.end.to_numpy(np.int64)
     order = np.lexsort((end[peak_row], start[peak_row], gene_row))
     peak_row, gene_row = peak_row[order], gene_row[order]

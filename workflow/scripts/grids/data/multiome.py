@@ -72,8 +72,8 @@ def read_raw(source: Mapping) -> RawMultiome:
     _check_part(atac, "ATAC")
     settle_rna(rna, source, harmonisation)
     if not atac.values.whole:
-        row = match_row("non-zero ATAC values that are whole numbers", atac.values.n, atac.values.n_whole)
-        harmonisation.append(row)
+        what = "non-zero ATAC values that are whole numbers"
+        harmonisation.append(match_row(what, atac.values.n, atac.values.n_whole))
     paired = _pair(rna, atac, source.get("paired"), harmonisation, steps)
     _attach_cell_types(rna, atac, paired, source, harmonisation)
     return RawMultiome(rna, atac, paired, harmonisation, steps)
@@ -245,10 +245,9 @@ def _attach_cell_types(
             of_rna = of_rna.fillna(of_atac)
         of_rna = of_atac = of_atac if of_rna is None else of_rna
     for part, values in ((rna, of_rna), (atac, of_atac)):
-        if values is not None:
-            _check_labels(values, f"{part.where}: cell types in obs['{key}']")
         part.obs = part.obs.drop(columns="cell_type", errors="ignore")
         if values is not None:
+            _check_labels(values, f"{part.where}: cell types in obs['{key}']")
             part.obs["cell_type"] = values
 
 

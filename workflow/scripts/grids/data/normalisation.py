@@ -1,9 +1,21 @@
-"""Log-normalised expression and the genes that vary most."""
+"""What a cell's depth does to its counts: log-normalised expression and the genes that vary most, and the chance that
+an open peak is seen.
+"""
 
 import numpy as np
 from scipy import sparse
+from scipy.special import lambertw
 
 from grids.io import backed
+from grids.io.logging import log
+
+# In fragment counts of one Poisson rate the ratio n2 / n1 is 1.5 times n3 / n2. Counts of cut sites, two to a
+# fragment, have far more twos than that.
+CUT_SITE_RATIO = 3.0
+# Bounds of the mean chance over cells, for data that hardly tell.
+LOWEST, HIGHEST = 0.02, 0.95
+# Share of peaks, the most often seen ones, that are taken to be always open when counts say nothing.
+ALWAYS_OPEN_SHARE = 0.01
 
 
 def size_factors(depth: np.ndarray, target_sum: float) -> np.ndarray:
@@ -60,3 +72,80 @@ def variable_genes(logged: sparse.csr_matrix, n_genes: int) -> np.ndarray:
     data.uns["log1p"] = {"base": None}
     table = scanpy.pp.highly_variable_genes(data, n_top_genes=n_genes, flavor="seurat", inplace=False)
     return table["highly_variable"].to_numpy(bool)
+
+
+def _are_cut_sites(spectrum: np.ndarray) -> bool:
+    """Whether counts are of cut sites, two to a fragment; they are to be halved, rounding up."""
+    one, two, three = map(int, spectrum)
+    return two * two > CUT_SITE_RATIO * max(one, 1) * max(three, 1) and two > 0.3 * max(one, 1)
+
+
+def detection_chance(counts: backed.Rows, cell_type: np.ndarray) -> np.ndarray:
+    """Chance of each cell that an open peak is seen in it: most open peaks of a single cell leave no fragment.
+
+    An open peak yields a Poisson number of fragments, so a peak that is seen (at least one fragment) would often have
+    been seen twice if detection were good. The mean number of fragments in seen peaks thus tells the rate at which
+    open peaks are missed (zero-truncated Poisson; compare Miao & Kim, Nature Methods 2024, who model the capture of
+    open peaks the same way).
+
+    The mean over a type's cells is that of the chances which each cell's counts tell on their own: its number of
+    open peaks varies, and peaks seen by cells that have many of them open must not pass for good detection. A
+    cell's chance is then taken to be proportional to the number of peaks it shows, which is less noisy. Where no
+    peak is counted twice (binary data), the most often seen peaks of the type are taken to be open in all its
+    cells instead.
+
+    Parameters
+    ----------
+    counts : csr_matrix or StoredRows, shape (n_cells, n_peaks)
+        Fragments or cut sites per peak.
+    cell_type : ndarray, shape (n_cells,)
+
+    Returns
+    -------
+    ndarray, shape (n_cells,)
+        In (0, 1).
+    """
+    chance, n_seen, n_fragments = (np.zeros(counts.shape[0]) for _ in range(3))
+    n_from_cut_sites = np.zeros(counts.shape[0])
+    types, codes = np.unique(cell_type, return_inverse=True)
+    spectra = np.zeros((len(types), 3), int)  # how many entries are one, two and three
+    for rows, block in backed.blocks(counts):
+        n_seen[rows], n_fragments[rows] = np.diff(block.indptr), _row_sums(block, block.data)
+        n_from_cut_sites[rows] = _row_sums(block, np.ceil(block.data / 2))
+        for code in np.unique(codes[rows]):
+            data = block[np.flatnonzero(codes[rows] == code)].data
+            spectra[code] += [(data == k).sum() for k in (1, 2, 3)]
+    for code, spectrum in enumerate(spectra):
+        of_type = codes == code
+        total = n_from_cut_sites if _are_cut_sites(spectrum) else n_fragments
+        mean_chance = _mean_chance_from_counts(n_seen[of_type], total[of_type])
+        if mean_chance is None:
+            mean_chance = _chance_of_always_open(backed.select(counts, np.flatnonzero(of_type)))
+            log.info("no peak is counted twice: detection is judged by the most often seen peaks")
+        mean_chance = float(np.clip(mean_chance, LOWEST, HIGHEST))
+        shown = np.maximum(n_seen[of_type], 1)
+        chance[of_type] = np.clip(shown * (mean_chance / shown.mean()), 1e-3, 0.98)
+    return chance
+
+
+def _row_sums(block: sparse.csr_matrix, values: np.ndarray) -> np.ndarray:
+    return np.asarray(backed.with_data(block, values).sum(1)).ravel()
+
+
+def _mean_chance_from_counts(n_seen: np.ndarray, n_fragments: np.ndarray) -> float | None:
+    """Mean over cells of the chance at which seen peaks have the cell's mean count; None for binary data.
+
+    ``rate / (1 - exp(-rate))`` is the mean count of seen peaks, so ``rate`` is ``mean + W(-mean * exp(-mean))``
+    with Lambert's W.
+    """
+    twice = n_fragments > n_seen
+    if not twice.any():
+        return None
+    mean_count = n_fragments[twice] / n_seen[twice]
+    rate = mean_count + lambertw(-mean_count * np.exp(-mean_count)).real
+    return float(-np.expm1(-rate).sum() / (n_seen > 0).sum())
+
+
+def _chance_of_always_open(rows: backed.Rows) -> float:
+    share = np.sort(backed.count_columns(rows) / max(rows.shape[0], 1))
+    return float(share[-max(round(ALWAYS_OPEN_SHARE * len(share)), 1) :].mean())

@@ -14,20 +14,19 @@ from grids import __version__
 from grids.data.annotation import GENE_COLUMNS
 from grids.data.cell_types import label_by_markers
 from grids.data.chromosomes import sort_order
-from grids.data.detection import detection_chance
+from grids.data.coordinates import COORDINATES, peak_names
 from grids.data.harmonisation import harmonise, named_tasks, with_all_genes
 from grids.data.multiome import read_raw, step_row
-from grids.data.normalisation import log_normalise, size_factors, variable_genes
-from grids.data.peaks import peak_names
+from grids.data.normalisation import detection_chance, log_normalise, size_factors, variable_genes
 from grids.data.quality_control import STEP_COLUMNS, CellFilter, enough_cells
 from grids.data.raw_files import Part
 from grids.io import backed, tables
 from grids.io.cells import Modality
+from grids.io.config_files import ALL_GENES, read_tasks
 from grids.io.errors import InputError, listing
 from grids.io.hdf5 import writable
 from grids.io.logging import log
 from grids.io.seeds import generator
-from grids.io.tasks import ALL_GENES, read_tasks
 from grids.io.writing import whole
 
 if TYPE_CHECKING:
@@ -43,13 +42,13 @@ class Preprocessed:
     multiome : MuData
         `rna`: float32 CSR, log1p of normalised counts; unless the values came normalised and their counts are not
         known, with layer `counts`, `obs["n_counts"]` (of all genes) and `obs["size_factor"]` (what counts were
-        divided by); `atac`: uint8 CSR, 1 where the peak is open, peaks sorted
-        by position, with `obs["detection"]`, the chance that an open peak is seen in the cell.
+        divided by); `atac`: uint8 CSR, 1 where the peak is open, peaks sorted by position, with `obs["detection"]`,
+        the chance that an open peak is seen in the cell.
     genes : DataFrame
         The whole annotation, chromosome names as in the peaks, RNA gene names where RNA has the gene; each
         name once.
     accessibility : DataFrame
-        `peak chromosome start end` and, per cell type, the share of its cells in which the peak is open.
+        As from :func:`accessibility`.
     cells : DataFrame
         One row per quality-control step of cells, genes and peaks.
     metrics : DataFrame
@@ -215,7 +214,7 @@ def accessibility(atac: Modality, peaks: pd.DataFrame) -> pd.DataFrame:
         )
         n_open += (indicator @ block).toarray()
     shares = pd.DataFrame((n_open / np.bincount(codes)[:, None]).T, columns=types)
-    location = peaks[["chromosome", "start", "end"]].rename_axis("peak").reset_index()
+    location = peaks[COORDINATES].rename_axis("peak").reset_index()
     return pd.concat([location, shares], axis=1)
 
 
@@ -231,10 +230,8 @@ def _prepare_rna(
             f"no gene is expressed in quality_control.min_cells_per_gene = {min_cells} of {len(cells)} cells "
             f"(at most {n_cells.max()}); lower it"
         )
-    silent = set(rna.var.index[explained & (n_cells == 0)])
-    skipped = tasks[tasks["gene"].isin(silent)].assign(
-        reason="gene is zero in every cell that passes quality control"
-    )
+    silent = tasks["gene"].isin(rna.var.index[explained & (n_cells == 0)])
+    skipped = tasks[silent].assign(reason="gene is zero in every cell that passes quality control")
     reason = f"expressed in fewer than {min_cells} cells (explained genes are kept)"
     step = step_row("genes", "rna", "min_cells_per_gene", len(keep), keep.sum(), reason)
     columns = np.flatnonzero(keep)
@@ -254,15 +251,14 @@ def _prepare_atac(
             f"{atac.where}: no peak is open in quality_control.min_cells_per_peak = {min_cells} of {len(cells)} "
             f"cells (at most {n_cells.max()}); lower it"
         )
-    step = step_row(
-        "peaks", "atac", "min_cells_per_peak", len(keep), keep.sum(), f"open in fewer than {min_cells} cells"
-    )
+    reason = f"open in fewer than {min_cells} cells"
+    step = step_row("peaks", "atac", "min_cells_per_peak", len(keep), keep.sum(), reason)
     order = sort_order(peaks)
     order = order[keep[order]]
     matrix = _columns(matrix, order)
     peaks = peaks.iloc[order]
     peaks.index = peak_names(peaks)
-    var = peaks[["chromosome", "start", "end"]].assign(n_cells=n_cells[order])
+    var = peaks[COORDINATES].assign(n_cells=n_cells[order])
     return Modality(matrix, atac.obs.iloc[cells].copy(), var), peaks, [step]
 
 

@@ -39,27 +39,25 @@ class CellFilter:
         self._where = {"rna": raw.rna.where, "atac": raw.atac.where}
         self.fragments_from, self.tss_from = "sum of ATAC counts", None
         n_genes, n_counts = backed.totals(raw.rna.X)
-        rna = _metrics(
-            raw.rna, n_genes=n_genes, n_counts=n_counts if raw.rna.depth is None else raw.rna.depth
-        )
-        atac = self._atac_metrics(raw)
+        depth = n_counts if raw.rna.depth is None else raw.rna.depth
+        of_atac = self._atac_metrics(raw)
         if raw.paired:
-            joined = rna.assign(**{name: atac[name] for name in ("n_fragments", "tss_enrichment")})
-            self.metrics = {"paired": joined}
+            self.metrics = {"paired": _metrics(raw.rna, n_genes=n_genes, n_counts=depth, **of_atac)}
         else:
-            self.metrics = {"rna": rna, "atac": atac}
+            rna = _metrics(raw.rna, n_genes=n_genes, n_counts=depth)
+            self.metrics = {"rna": rna, "atac": _metrics(raw.atac, **of_atac)}
         for name, frame in self.metrics.items():
             frame.insert(0, "modality", name)
             frame["kept"], frame["reason"] = True, ""
 
-    def _atac_metrics(self, raw: RawMultiome) -> pd.DataFrame:
+    def _atac_metrics(self, raw: RawMultiome) -> dict[str, np.ndarray | float]:
+        """Fragments and TSS enrichment of the cells of the ATAC."""
         tables = [raw.atac.obs, raw.rna.obs] if raw.paired else [raw.atac.obs]
         fragments, source = _find(tables, FRAGMENT_COLUMNS)
         tss, self.tss_from = _find(tables, TSS_COLUMNS)
+        by_sum = "are judged by the sum of their ATAC counts"
         self.missing = {
-            "n_fragments": _told_missing(
-                raw, fragments, source, "are judged by the sum of their ATAC counts"
-            ),
+            "n_fragments": _told_missing(raw, fragments, source, by_sum),
             "tss_enrichment": _told_missing(raw, tss, self.tss_from, "are not judged by it"),
         }
         if source:
@@ -67,7 +65,7 @@ class CellFilter:
         if source is None or np.isnan(fragments).any():
             _, sums = backed.totals(raw.atac.X)
             fragments = sums if source is None else np.where(np.isnan(fragments), sums, fragments)
-        return _metrics(raw.atac, n_fragments=fragments, tss_enrichment=np.nan if tss is None else tss)
+        return {"n_fragments": fragments, "tss_enrichment": np.nan if tss is None else tss}
 
     def kept(self, modality: str) -> np.ndarray:
         """Rows of the raw modality ("rna" or "atac") that are still in, as positions."""
@@ -121,11 +119,8 @@ class CellFilter:
                     reason = f"TSS enrichment below {enriched} ({source})"
                 self.drop(name, "min_tss_enrichment", (enrichment >= enriched) | enrichment.isna(), reason)
             if not frame["kept"].any():
-                medians = ", ".join(
-                    f"{column} {frame[column].median():g}"
-                    for column in ("n_fragments", "n_genes", "tss_enrichment")
-                    if frame[column].notna().any()
-                )
+                medians = frame[["n_fragments", "n_genes", "tss_enrichment"]].median().dropna()
+                medians = ", ".join(f"{column} {median:g}" for column, median in medians.items())
                 where = self._where["atac" if name == "atac" else "rna"]
                 raise InputError(
                     f"{where}: none of {len(frame)} cells passes quality_control (medians: {medians}); lower "
@@ -152,17 +147,14 @@ class CellFilter:
         InputError
             When no type is in both modalities, or none is large enough.
         """
+        reason = "no label, or no marker fits the cluster"
         for name, frame in self.metrics.items():
-            self.drop(
-                name, "cell_type", frame["cell_type"].notna(), "no label, or no marker fits the cluster"
-            )
+            self.drop(name, "cell_type", frame["cell_type"].notna(), reason)
         counts = self.counts()
         shared = set.intersection(*(set(series.index) for series in counts.values()))
         if not shared:
-            found = "; ".join(
-                f"{name}: {', '.join(map(str, series.index[:8])) or 'none'}"
-                for name, series in counts.items()
-            )
+            names = {name: ", ".join(map(str, series.index[:8])) for name, series in counts.items()}
+            found = "; ".join(f"{name}: {types or 'none'}" for name, types in names.items())
             raise InputError(
                 f"no cell type is found in both modalities ({found}); unpaired cells need shared labels"
             )
@@ -174,10 +166,9 @@ class CellFilter:
         sizes = pd.DataFrame({name: series.loc[list(shared)] for name, series in counts.items()}).min(axis=1)
         large = sizes.index[sizes >= min_cells]
         if large.empty:
-            biggest = sizes.idxmax()
             raise InputError(
                 f"no cell type has quality_control.min_cells_per_type = {min_cells} cells after quality "
-                f"control (largest: '{biggest}' with {sizes.max()}); lower it, or the other thresholds"
+                f"control (largest: '{sizes.idxmax()}' with {sizes.max()}); lower it, or the other thresholds"
             )
         small = sorted(set(sizes.index) - set(large))
         reason = f"types with fewer than {min_cells} cells: {', '.join(small) or 'none'}"
@@ -202,10 +193,8 @@ class CellFilter:
 
     def losses_of(self, cell_type: str) -> str:
         """How many cells of a type each step has dropped: ``"30 by min_fragments, 5 by min_genes"``."""
-        frames = [
-            frame[(frame["cell_type"] == cell_type) & ~frame["kept"]] for frame in self.metrics.values()
-        ]
-        lost = pd.concat(frames)["reason"].value_counts()
+        cells = pd.concat(self.metrics.values())
+        lost = cells["reason"][(cells["cell_type"] == cell_type) & ~cells["kept"]].value_counts()
         ordered = dict.fromkeys(row["step"] for row in self.steps)
         return ", ".join(f"{lost[step]} by {step}" for step in ordered if step in lost)
 

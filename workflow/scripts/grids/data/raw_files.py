@@ -188,7 +188,7 @@ def _read_mudata(
     for kind, names in (("RNA", RNA_NAMES), ("ATAC", ATAC_NAMES)):
         found = [modalities[name] for name in modalities if name in names]
         if len(found) != 1:
-            problem = f"no {kind} modality" if not found else f"several {kind} modalities ({listing(found)})"
+            problem = f"several {kind} modalities ({listing(found)})" if found else f"no {kind} modality"
             raise InputError(
                 f"{where}: {problem}; it has: {listing(file['mod']) or 'none'}; "
                 f"name one modality '{kind.casefold()}'"
@@ -258,9 +258,8 @@ def _places_to_look_at(places: Mapping[str, str], kind: str, source: Mapping, wh
     """The matrices that are read, until one holds whole numbers; the first is taken if none does."""
     layer = source.get("counts_layer") if kind == "RNA" else None
     if layer:
-        named = {"X": "X", "raw": "raw.X"} | {
-            name.removeprefix("layers/"): place for place, name in places.items()
-        }
+        named = {"X": "X", "raw": "raw.X"}
+        named |= {name.removeprefix("layers/"): place for place, name in places.items()}
         if named.get(layer) not in places:
             raise InputError(
                 f"{where}: counts_layer '{layer}' is not among its layers; it has: {listing(places) or 'no matrix'}."
@@ -274,11 +273,9 @@ def _places_to_look_at(places: Mapping[str, str], kind: str, source: Mapping, wh
         usual = ["X", *(folded.get(f"layers/{name}") for name in COUNT_LAYERS), "raw.X"]
     found = [place for place in usual if place in places]
     if not found:
-        raise InputError(
-            f"{where}: X missing{'' if usual == ['X'] else ', and no counts in layers or raw'}; it has: "
-            f"{listing(places) or 'no matrix'}"
-            + ("; name the layer with counts in input.counts_layer" if places and kind == "RNA" else "")
-        )
+        elsewhere = "" if usual == ["X"] else ", and no counts in layers or raw"
+        hint = "; name the layer with counts in input.counts_layer" if places and kind == "RNA" else ""
+        raise InputError(f"{where}: X missing{elsewhere}; it has: {listing(places) or 'no matrix'}{hint}")
     return found
 
 
@@ -305,9 +302,8 @@ def _declared_log_base(group: h5py.Group) -> float | None:
 
 def _looks_whole(node: h5py.Group | h5py.Dataset) -> bool:
     """Whether the first values of a matrix are whole numbers, and not all zero."""
-    values = (
-        node["data"][:SAMPLE] if isinstance(node, h5py.Group) else node[: max(1, SAMPLE // node.shape[-1])]
-    )
+    is_sparse = isinstance(node, h5py.Group)
+    values = node["data"][:SAMPLE] if is_sparse else node[: max(1, SAMPLE // node.shape[-1])]
     return values.dtype.kind in "biuf" and bool((np.rint(values) == values).all() and values.any())
 
 
@@ -374,9 +370,8 @@ def _read_matrix(node: h5py.Group | h5py.Dataset, where: str, shape: tuple[int, 
     """A matrix as CSR, sorted, without explicit zeros. Dense matrices pass through in blocks of rows."""
     if isinstance(node, h5py.Dataset):
         if node.ndim != 2 or node.dtype.kind not in "biuf":
-            raise InputError(
-                f"{where}: expected a numeric matrix, found {node.ndim} dimensions of {node.dtype}"
-            )
+            found = f"{node.ndim} dimensions of {node.dtype}"
+            raise InputError(f"{where}: expected a numeric matrix, found {found}")
         _check_shape(node.shape, shape, where)
         rows = max(1, BLOCK // max(1, node.shape[1]))
         blocks = [sparse.csr_matrix(backed.plain(node[i : i + rows])) for i in range(0, node.shape[0], rows)]

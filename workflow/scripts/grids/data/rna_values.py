@@ -80,9 +80,8 @@ def settle_rna(rna: Part, source: Mapping, harmonisation: list[dict]) -> None:
                 log.warning(
                     "%s: the largest value is %.3g, and nothing tells whether the values are logged; the logarithm is "
                     "taken of them",
-                    rna.where,
-                    rna.values.largest,
-                )
+                    rna.where, rna.values.largest,
+                )  # fmt: skip
             return
         if rebuilt is None:
             raise InputError(_no_counts(rna, why))
@@ -146,9 +145,8 @@ def _depth(
         return fitting[name]
     if unfit := [name for name in columns if name not in factors]:
         instead = "it is taken for size factors" if key else "it is no depth of theirs and is not used"
-        log.warning(
-            "%s: obs column %s is below the sum of the cells' counts; %s", rna.where, unfit[0], instead
-        )
+        told = "%s: obs column %s is below the sum of the cells' counts; %s"
+        log.warning(told, rna.where, unfit[0], instead)
         factors |= {key} if key else set()
     if factors:
         name = min(factors)
@@ -205,10 +203,8 @@ def _rebuild_counts(
         smallest, n_values = _smallest(unlogged)
         for by, factor in _factors(smallest, n_values, columns).items():
             scaled = backed.scale(unlogged, factor)
-            n_whole = sum(
-                int((np.abs(rows.data - np.rint(rows.data)) <= TOLERANCE).sum())
-                for _, rows in backed.blocks(scaled)
-            )
+            parts = (rows.data for _, rows in backed.blocks(scaled))
+            n_whole = sum(int((np.abs(values - np.rint(values)) <= TOLERANCE).sum()) for values in parts)
             if n_whole >= WHOLE_SHARE * n_values.sum():
                 return Rebuilt(backed.then(scaled, _rounded), base, by, n_whole)
     return None

@@ -84,8 +84,7 @@ class Modality:
                 )
             keep = keep & of_type
         if split is not None:
-            wanted = [split] if isinstance(split, str) else list(split)
-            keep = keep & self.obs["split"].isin(wanted).to_numpy()
+            keep = keep & self.obs["split"].isin([split] if isinstance(split, str) else split).to_numpy()
         return np.flatnonzero(keep)
 
 
@@ -118,11 +117,8 @@ def read_multiome(path: str | os.PathLike) -> Multiome:
                 raise InputError(
                     f"{path}: not a preprocessed multiome (no uns['grids']); rerun preprocessing"
                 )
-            return Multiome(
-                rna=_read_modality(file["mod/rna"]),
-                atac=_read_modality(file["mod/atac"]),
-                paired=bool(read_elem(file["uns/grids/paired"])),
-            )
+            rna, atac = (_read_modality(file[f"mod/{name}"]) for name in ("rna", "atac"))
+            return Multiome(rna, atac, bool(read_elem(file["uns/grids/paired"])))
     except InputError:
         raise
     except Exception as error:  # a damaged file can raise anything

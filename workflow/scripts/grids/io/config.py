@@ -1,19 +1,15 @@
 """What a config may say, and one clear line for each thing it may not."""
 
-import os
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-from grids.io.config_schema import check_schema, sound_sections, with_values
-from grids.io.errors import InputError, check_all, did_you_mean, listing
-from grids.io.evidence_tables import check_evidence
-from grids.io.names import check_names, escape
+from grids.io.config_files import INPUT_FILES, check_files, check_variables, is_address, is_url, read_tasks
+from grids.io.config_schema import check_schema, sound_sections
+from grids.io.errors import InputError, check_all
 
-_VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
-INPUT_FILES = ("multiome", "rna", "atac", "genes")
+_FORMAT_OF_SUFFIX = {".bed": "bed", ".bedpe": "bedpe", ".tsv": "tsv", ".txt": "tsv"}
 
 
 def with_guests(schema: dict, *guests: dict, config: dict) -> dict:
@@ -43,6 +39,27 @@ def with_guests(schema: dict, *guests: dict, config: dict) -> dict:
     required = [] if {*instead} & {*config} else ["input", "tasks"]
     about = {"instead_of_study": instead, "of_study": of_study}
     return {**schema, **about, "properties": properties, "required": required}
+
+
+def checked_tasks(
+    config: dict, schema: dict, source: str, marker_sets: Iterable[str] = ()
+) -> dict[str, list[str] | str]:
+    """The tasks of a config, as read from YAML without defaults, in which everything else is right too.
+
+    Raises
+    ------
+    InputError
+        With a line for each thing that is wrong with keys, values, files or tasks.
+    """
+    sound = sound_sections(config, schema, source)
+    *_, tasks = check_all(
+        [
+            partial(check, config, schema, source),
+            partial(check_files, sound, schema, source, marker_sets),
+            partial(read_tasks, sound.get("tasks", {}), source),
+        ]
+    )
+    return tasks
 
 
 def check(config: dict, schema: dict, source: str) -> None:
@@ -76,91 +93,13 @@ def _contradictions(
     elif "input" in sound:
         yield {"input"}, partial(_check_input, sound["input"], source)
     split = sound.get("preprocessing", {}).get("split", {})
-    yield set(), partial(_check_variables, config.get("results", ""), f"{source}: results")
+    yield set(), partial(check_variables, config.get("results", ""), f"{source}: results")
     yield {"preprocessing"}, partial(_check_split, split, schema, source)
     yield {"search"}, partial(_check_start, sound.get("search", {}), source)
     yield {"search", "surrogate"}, partial(_check_scope, sound, schema, source)
     yield {"states"}, partial(_check_states, sound.get("states", []), source)
     yield {"evidence"}, partial(check_evidence, sound.get("evidence", []), source)
     yield {"contacts"}, partial(_check_contacts, sound.get("contacts", {}), source)
-
-
-def expand_paths(config, schema: dict):
-    """The same config with ``~``, ``$NAME`` and ``${NAME}`` in its paths replaced by what they stand for.
-
-    A path is a text whose entry in the schema says ``format: path``. One that is there under its very name stays as
-    it is, as do URLs and variables that are not set.
-    """
-    return with_values(config, schema, _expanded)
-
-
-def _expanded(value, entry: dict):
-    is_path = isinstance(value, str) and entry.get("format") == "path"
-    if not is_path or is_url(value) or os.path.lexists(value):
-        return value
-    return os.path.expanduser(os.path.expandvars(value))
-
-
-def check_files(config: dict, schema: dict, source: str, marker_sets: Iterable[str] = ()) -> None:
-    """Refuse local files that the config names and that are not there.
-
-    `marker_sets` are the names of the marker tables that ship.
-
-    Raises
-    ------
-    InputError
-        With a line for each file that is missing, and what the schema says of it.
-    """
-    marker_sets, checks = sorted(marker_sets), []
-    files = _local_paths(config, schema, marker_sets)
-    markers, _ = files.get("input.markers", ("", {}))
-    if markers and not os.path.exists(markers):
-        del files["input.markers"]
-        checks.append(partial(_refuse_markers, markers, marker_sets, source))
-    for place, (path, entry) in files.items():
-        expected = entry.get("description", "path of a file")
-        checks.append(partial(check_file, path, f"{source}: {place}", expected))
-    check_all(checks)
-
-
-def _refuse_markers(markers: str, marker_sets: list[str], source: str) -> None:
-    _check_variables(markers, f"{source}: input.markers")
-    raise InputError(
-        f"{source}: input.markers: '{markers}' is neither a file nor one of {listing(marker_sets)}."
-        f"{did_you_mean(markers, marker_sets)}"
-    )
-
-
-def local_files(config: dict, schema: dict, marker_sets: Iterable[str] = ()) -> dict[str, str]:
-    """The user's files on disk by what names them in the config; neither URLs nor marker tables that ship.
-
-    What has ``format: path`` in the schema is a file, but for the folder of the results.
-    """
-    return {place: path for place, (path, _) in _local_paths(config, schema, marker_sets).items()}
-
-
-def _local_paths(config: dict, schema: dict, marker_sets: Iterable[str]) -> dict[str, tuple[str, dict]]:
-    """Paths of :func:`local_files`, and their entries in the schema."""
-    shipped = {("input.markers", name) for name in marker_sets}
-    return {
-        place: (path, entry)
-        for place, path, entry in _paths(config, schema)
-        if path and place != "results" and (place, path) not in shipped
-        if place == "input.markers" or not is_url(path)
-    }
-
-
-def _paths(value, schema: dict, place: str = "") -> Iterator[tuple[str, str, dict]]:
-    """Every path in the config with its entry in the schema, behind its place (``evidence 'name'`` in a list)."""
-    if isinstance(value, dict):
-        entries = schema.get("properties", {})
-        for key, entry in value.items():
-            yield from _paths(entry, entries.get(key, {}), f"{place}.{key}" if place else str(key))
-    elif isinstance(value, list) and "path" in schema.get("items", {}).get("properties", {}):
-        entry = schema["items"]["properties"]["path"]
-        yield from ((f"{place} '{named['name']}'", named["path"], entry) for named in value)
-    elif isinstance(value, str) and schema.get("format") == "path":
-        yield place, value, schema
 
 
 def search_scope(config: dict) -> str:
@@ -175,55 +114,6 @@ def search_fill(config: dict) -> bool:
     """
     fill = config["search"]["fill"]
     return config["surrogate"]["model"] == "cross_modality" if fill is None else fill
-
-
-def is_url(path: str) -> bool:
-    """Whether a path of the config is to be downloaded."""
-    return "://" in str(path)
-
-
-def downloads(inputs: dict) -> dict[str, dict[str, str | None]]:
-    """What to download: file name -> its ``key``, ``url`` and ``checksum``.
-
-    Files of the same name in two places get their key as a prefix.
-    """
-    urls = {key: inputs[key] for key in INPUT_FILES if inputs.get(key) and is_url(inputs[key])}
-    names = {key: escape(unquote(Path(urlsplit(url).path).name) or key) for key, url in urls.items()}
-    return {
-        name if list(names.values()).count(name) == 1 else f"{key}.{name}": {
-            "key": key,
-            "url": urls[key],
-            "checksum": inputs.get("checksums", {}).get(key),
-        }
-        for key, name in names.items()
-    }
-
-
-def check_file(path: str | Path, where: str, expected: str = "path of a file") -> None:
-    """Raise an InputError when there is no such file, or its name cannot be used; the message begins with `where`."""
-    if os.path.isdir(path):
-        raise InputError(f"{where}: '{path}' is a folder; expected the {expected}")
-    _check_variables(path, where)
-    if not os.path.isfile(path):
-        raise InputError(
-            f"{where}: there is no file '{path}' (a relative path starts where snakemake runs, {Path.cwd()})"
-        )
-    check_names([str(path)], f"{where}: file names")
-    if {"{", "}"} & {*str(path)}:
-        raise InputError(
-            f"{where}: '{path}' has a brace, which Snakemake reads as a wildcard; rename the file"
-        )
-
-
-def _check_variables(path: str | Path, where: str) -> None:
-    """Refuse a path in which :func:`expand_paths` has left a variable."""
-    names = [plain or braced for plain, braced in _VARIABLE.findall(str(path))]
-    unset = next((name for name in names if name not in os.environ), None)
-    if unset and not os.path.lexists(path):
-        raise InputError(
-            f"{where}: '{path}' names the variable {unset}, which is not set; set it (export {unset}=...), or write "
-            "the path out"
-        )
 
 
 def _check_no_study(config: dict, schema: dict, source: str) -> None:
@@ -266,16 +156,6 @@ def _check_input(inputs: dict, source: str) -> None:
             )
 
 
-def is_address(url: str) -> bool:
-    """Whether a URL is one of http or https that can be asked for."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # for example a bracket that is not closed
-        return False
-    is_web = parts.scheme in ("http", "https") and bool(parts.hostname)
-    return is_web and url.isprintable() and " " not in url
-
-
 def _check_split(split: dict, schema: dict, source: str) -> None:
     defaults = schema["properties"]["preprocessing"]["properties"]["split"]["properties"]
     shares = {name: split.get(name, entry["default"]) for name, entry in defaults.items()}
@@ -308,8 +188,7 @@ def _check_scope(config: dict, schema: dict, source: str) -> None:
 
 def _check_states(states: list[dict], source: str) -> None:
     keys = [entry["key"] for entry in states]
-    twice = [key for key in keys if keys.count(key) > 1]
-    if twice:
+    if twice := [key for key in keys if keys.count(key) > 1]:
         raise InputError(
             *(f"{source}: states: key '{key}' stands twice; give every column once" for key in twice)
         )
@@ -328,3 +207,82 @@ def _check_contacts(contacts: dict, source: str) -> None:
         )
     if contacts.get("resolution_bp") is not None and not contacts.get("map"):
         raise InputError(f"{source}: contacts.resolution_bp is given without contacts.map; give the map too")
+
+
+@dataclass(frozen=True)
+class EvidenceTable:
+    """An entry of the config's `evidence`, whose keys ``workflow/schemas/config.schema.yaml`` describes.
+
+    Without `label` the first of its aliases that is present is the label (TRUE, 1, yes, positive; or not). A `score`
+    with `at_least` or `at_most` takes its place; without any of them every row is a positive link.
+    """
+
+    name: str
+    path: str | Path
+    format: str | None = None
+    assembly: str | None = None
+    label: str | None = None
+    score: str | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    cell_types: Sequence[str] | None = None
+
+    @property
+    def kind(self) -> str:
+        """``bed``, ``bedpe`` or ``tsv``."""
+        return format_of(self.path, self.format)
+
+
+def format_of(path: str | Path, declared: str | None = None) -> str:
+    """``bed``, ``bedpe`` or ``tsv``: what is declared, else from the file's suffix (``.gz`` does not count).
+
+    Raises
+    ------
+    InputError
+        Nothing is declared and the suffix says nothing.
+    """
+    suffix = Path(str(path).lower().removesuffix(".gz")).suffix
+    if declared is None and suffix not in _FORMAT_OF_SUFFIX:
+        raise InputError(
+            f"{path}: the suffix '{suffix}' does not tell the format; set format to bed, bedpe or tsv"
+        )
+    return declared or _FORMAT_OF_SUFFIX[suffix]
+
+
+def check_evidence(entries: Iterable[Mapping], source: str) -> None:
+    """Refuse entries of the config's `evidence` whose keys contradict each other; `source` is where they come from.
+
+    Raises
+    ------
+    InputError
+        With a line for each entry that cannot be used.
+    """
+    entries = list(entries)
+    names = [entry["name"] for entry in entries]
+    check_all(
+        partial(_check_entry, entry, entry["name"] in names[:i], source) for i, entry in enumerate(entries)
+    )
+
+
+def _check_entry(entry: Mapping, is_second: bool, source: str) -> None:
+    where = f"{source}: evidence '{entry['name']}'"
+    if is_second:
+        raise InputError(f"{where}: this name stands twice; give every table a name of its own")
+    label, score, *bounds = (entry.get(key) for key in ("label", "score", "at_least", "at_most"))
+    n_bounds = sum(bound is not None for bound in bounds)
+    try:
+        kind = format_of(entry["path"], entry.get("format"))
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    if label is not None and (score is not None or n_bounds):
+        raise InputError(f"{where}: label excludes score, at_least and at_most; keep one way to tell links")
+    if n_bounds != (score is not None):
+        raise InputError(
+            f"{where}: score needs exactly one of at_least and at_most, and they need a score; for example "
+            "score: score, at_least: 5"
+        )
+    if kind != "tsv" and (label is not None or score not in (None, "score")):
+        raise InputError(
+            f"{where}: a {kind} file has no column '{label or score}'; its one value is the column 'score': "
+            "write score: score with at_least or at_most, or leave label and score out"
+        )

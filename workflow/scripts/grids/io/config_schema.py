@@ -68,7 +68,7 @@ def check_duplicates(path: str | Path) -> None:
     where = short_path(path)
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
-        content = _read_json(text, where) if _is_json(text) else _read_yaml(text, where)
+        content = _read_json_or_yaml(text, where)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{where}: cannot be read as text ({error}); expected a YAML file in UTF-8"
@@ -79,23 +79,21 @@ def check_duplicates(path: str | Path) -> None:
         raise InputError(f"{where}: expected keys with values (run: name), found {_quote(content)}")
 
 
-def _is_json(text: str) -> bool:
-    """What Snakemake tries first; JSON that is indented by tabs is no YAML."""
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
+def _read_json_or_yaml(text: str, where: str):
+    """In the order that Snakemake tries them; JSON that is indented by tabs is no YAML."""
 
-
-def _read_json(text: str, where: str):
     def mapping(pairs):
         for key, n in Counter(key for key, _ in pairs).items():
             if n > 1:
                 raise InputError(f"{where}: '{key}' stands twice; merge the two")
         return dict(pairs)
 
-    return json.loads(text, object_pairs_hook=mapping)
+    try:
+        return json.loads(text, object_pairs_hook=mapping)
+    except InputError:
+        raise
+    except ValueError:
+        return _read_yaml(text, where)
 
 
 def _read_yaml(text: str, where: str):
@@ -228,8 +226,7 @@ def _home_of(key: str, schema: dict, path: tuple = ()) -> str | None:
     for name, entry in schema.get("properties", {}).items():
         if name == key:
             return ".".join(path) or "top level"
-        home = _home_of(key, entry, (*path, name))
-        if home is not None:
+        if home := _home_of(key, entry, (*path, name)):
             return home
     return None
 

@@ -108,11 +108,8 @@ def _read_columns(group: h5py.Group, where: str) -> pd.DataFrame:
         except Exception as error:
             log.warning(
                 "%s: column '%s' cannot be read (%s: %.150s) and is left out",
-                where,
-                name,
-                type(error).__name__,
-                error,
-            )
+                where, name, type(error).__name__, error,
+            )  # fmt: skip
     return pd.DataFrame(columns, index=index)
 
 
@@ -130,11 +127,10 @@ def writable(table: pd.DataFrame) -> pd.DataFrame:
         if pd.api.types.is_numeric_dtype(column.cat.categories if is_category else column):
             columns[name] = column
             continue
-        text = column.astype(object)
-        text = text.where(text.isna(), text.astype(str))
-        columns[name] = text.astype("category")
         if is_category:  # as plain text, in their order
-            columns[name] = column.cat.rename_categories(
-                column.cat.categories.astype(object).map(str).astype(object)
-            )
+            names = column.cat.categories.astype(object).map(str).astype(object)
+            columns[name] = column.cat.rename_categories(names)
+        else:
+            text = column.astype(object)
+            columns[name] = text.where(text.isna(), text.astype(str)).astype("category")
     return pd.DataFrame(columns, index=table.index.rename(None))

@@ -94,14 +94,16 @@ def number(value: float) -> str:
     return f"{value:.0f}" if value.is_integer() and abs(value) < EXACT else f"{value:.6g}"
 
 
-def write(table: pd.DataFrame, path: str | os.PathLike) -> None:
+def write(table: pd.DataFrame, path: str | os.PathLike, *, header: bool = True) -> None:
     """Write a table without its index under a temporary name, then rename: a path holds a whole table or nothing.
 
     Gzip output (.tsv.gz) carries no time stamp, so equal tables are equal bytes. Numbers are written as by
     :func:`number`, missing values as empty fields.
     """
     path = Path(path)
-    text = table.to_csv(sep="\t", index=False, float_format=number, lineterminator="\n").encode()
+    text = table.to_csv(
+        sep="\t", index=False, header=header, float_format=number, lineterminator="\n"
+    ).encode()
     with whole(path) as temporary:
         temporary.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
 

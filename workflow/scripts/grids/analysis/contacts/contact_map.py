@@ -10,8 +10,13 @@ import pandas as pd
 from scipy import sparse
 from scipy.signal import correlate
 
-from grids.data.assemblies import CHROMOSOME_SIZES, agree_on_assembly, assembly_name
-from grids.data.chromosomes import bare_chromosome, harmonise_chromosomes
+from grids.data.chromosomes import (
+    CHROMOSOME_SIZES,
+    agree_on_assembly,
+    assembly_name,
+    bare_chromosome,
+    harmonise_chromosomes,
+)
 from grids.io.errors import InputError, listing
 from grids.io.logging import log
 

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 
 from grids.analysis.contacts.matching import PlacedSet, PlacedSets, compare, distance_strata
-from grids.data.assemblies import fit_to_run
-from grids.data.bed import bed_rows, with_coordinates
-from grids.data.chromosomes import COORDINATES
+from grids.data.chromosomes import fit_to_run
+from grids.data.coordinates import COORDINATES, bed_rows, with_coordinates
 from grids.io.errors import InputError
 from grids.io.logging import log
 from grids.io.seeds import generator

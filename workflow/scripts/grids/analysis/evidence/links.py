@@ -7,12 +7,11 @@ other. Coordinates are 0-based half-open in all three formats; an eQTL at positi
 import numpy as np
 import pandas as pd
 
-from grids.data.assemblies import agree_on_assembly, fit_to_run
-from grids.data.bed import MISSING, bed_rows, data_lines, fields_of, with_coordinates
-from grids.data.chromosomes import COORDINATES, harmonise_chromosomes
+from grids.data.chromosomes import agree_on_assembly, fit_to_run, harmonise_chromosomes
+from grids.data.coordinates import COORDINATES, MISSING, bed_rows, data_lines, fields_of, with_coordinates
 from grids.data.intervals import overlapping
+from grids.io.config import EvidenceTable, check_evidence
 from grids.io.errors import InputError, did_you_mean, listing
-from grids.io.evidence_tables import EvidenceTable, check_evidence
 from grids.io.logging import log
 
 LINK_COLUMNS = ["chromosome", "start", "end", "gene", "is_positive"]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from grids.data.chromosomes import COORDINATES
+from grids.data.coordinates import COORDINATES
 from grids.data.intervals import overlapping
 
 PREDICTORS = ("grids", "distance", "correlation", "accessibility_over_distance")

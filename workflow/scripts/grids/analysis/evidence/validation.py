@@ -16,8 +16,8 @@ from grids.analysis.evidence.pairs import (
 from grids.analysis.statistics import bootstrap_counts, equal_count_bins, interval_over_genes
 from grids.io.caps import EXPLAINED_CELLS
 from grids.io.cells import Multiome
+from grids.io.config import EvidenceTable
 from grids.io.errors import InputError, did_you_mean, listing
-from grids.io.evidence_tables import EvidenceTable
 from grids.io.logging import log
 from grids.io.seeds import generator
 from grids.io.tables import EVIDENCE_COLUMNS, EVIDENCE_PAIR_COLUMNS, counted, is_forced, stack

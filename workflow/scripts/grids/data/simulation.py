@@ -6,7 +6,6 @@ RNA counts are negative binomial around a mean set by type, factors and depth. A
 member peaks (those truly open, seen or not) by one of the logics of :func:`log_activity`.
 """
 
-import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,8 +14,17 @@ import pandas as pd
 from scipy import sparse
 from scipy.special import ndtri
 
-from grids.data.simulation.layout import GENE_SPACING_BP, PEAK_BIN_BP, place_genes, place_peaks
-from grids.data.simulation.logics import MEMBERS_OF_LOGIC, closing_effects, genes_of_logics, log_activity
+from grids.data.coordinates import COORDINATES
+from grids.data.simulation_plan import (
+    GENE_SPACING_BP,
+    MEMBERS_OF_LOGIC,
+    PEAK_BIN_BP,
+    closing_effects,
+    genes_of_logics,
+    log_activity,
+    place_genes,
+    place_peaks,
+)
 from grids.io import tables
 from grids.io.errors import InputError
 from grids.io.seeds import generator
@@ -99,8 +107,7 @@ class Design:
             )
         if not 0 <= self.coaccessibility < 1:
             raise InputError(f"simulation: coaccessibility is {self.coaccessibility}; expected 0 to below 1")
-        unknown = [logic for logic in self.logics if logic not in MEMBERS_OF_LOGIC]
-        if unknown:
+        if unknown := [logic for logic in self.logics if logic not in MEMBERS_OF_LOGIC]:
             raise InputError(
                 f"simulation: logic '{unknown[0]}' is unknown; expected some of: {', '.join(MEMBERS_OF_LOGIC)}"
             )
@@ -151,8 +158,7 @@ class Simulation:
     genes : DataFrame
         `chromosome start end gene score strand`, 0-based half-open, one row per gene.
     truth : DataFrame
-        One row per planted gene and candidate peak: `gene cell_type logic peak is_member log_effect_alone
-        joint_log_effect`. See :func:`simulate_multiome` for the effects' definition.
+        One row per planted gene and candidate peak, columns :data:`TRUTH_COLUMNS`.
     accessible : csr_matrix, shape (n_cells, n_candidates), uint8
         1 where a candidate peak of a planted gene is truly open, seen or not.
     candidates : list of str
@@ -190,21 +196,15 @@ def simulate_multiome(design: Design | None = None, seed: int = 1) -> Simulation
     seed : int
     """
     design = design or Design()
-    rng = {
-        what: generator(seed, "simulate", what) for what in ("layout", "cells", "programme", "atac", "counts")
-    }
+    steps = ("layout", "cells", "programme", "atac", "counts")
+    rng = {what: generator(seed, "simulate", what) for what in steps}
     planted = _planted_genes(design)
     genes, sizes = place_genes(rng["layout"], design.n_genes, planted["gene"])
     peaks = place_peaks(rng["layout"], genes, sizes, planted["gene"], design.n_peaks, design.n_candidates)
     is_candidate = peaks["owner"].to_numpy() >= 0
     cells = _draw_cells(rng["cells"], design)
-    atac, accessible = _draw_peaks(
-        rng["atac"],
-        cells,
-        design.detection,
-        is_candidate,
-        *_peak_programme(rng["programme"], peaks, planted, design),
-    )
+    programme = _peak_programme(rng["programme"], peaks, planted, design)
+    atac, accessible = _draw_peaks(rng["atac"], cells, design.detection, is_candidate, *programme)
     log_mean = _gene_programme(rng["programme"], genes, design)
     offsets, truth = _plant(rng["programme"], planted, peaks[is_candidate], accessible, cells, design)
     rna = _draw_counts(rng["counts"], genes["gene"], log_mean, offsets, cells)
@@ -225,9 +225,7 @@ def write_simulation(simulation: Simulation, multiome_path, genes_path, truth_pa
     """
     with whole(multiome_path) as temporary:
         simulation.mdata.write(temporary, compression="gzip")
-    text = simulation.genes.to_csv(sep="\t", index=False, header=False, lineterminator="\n").encode()
-    with whole(genes_path) as temporary:
-        temporary.write_bytes(gzip.compress(text, mtime=0) if temporary.suffix == ".gz" else text)
+    tables.write(simulation.genes, genes_path, header=False)
     tables.write(simulation.truth, truth_path)
 
 
@@ -352,18 +350,10 @@ def _plant(
         of_type = cells.type_code == row.type_code
         log_mean[row.gene] = offset + np.log(design.planted_mean_counts / np.exp(offset[of_type]).mean())
         alone, joint = closing_effects(is_open[of_type], row.logic, design.log_effect)
-        effect = np.zeros(len(columns))
-        effect[members] = alone
-        table = {
-            "gene": row.gene,
-            "cell_type": _name_of_type(row.type_code),
-            "logic": row.logic,
-            "peak": candidates.index[columns],
-            "is_member": np.isin(np.arange(len(columns)), members),
-            "log_effect_alone": effect,
-            "joint_log_effect": joint,
-        }
-        truth.append(pd.DataFrame(table))
+        table = pd.DataFrame({"peak": candidates.index[columns], "is_member": False, "log_effect_alone": 0.0})
+        table.loc[members, "is_member"], table.loc[members, "log_effect_alone"] = True, alone
+        names = {"gene": row.gene, "cell_type": _name_of_type(row.type_code), "logic": row.logic}
+        truth.append(table.assign(**names, joint_log_effect=joint)[TRUTH_COLUMNS])
     return log_mean, pd.concat(truth[1:] or truth, ignore_index=True)
 
 
@@ -395,11 +385,10 @@ def _as_mudata(rna, atac, genes, peaks, cells: _Cells):
     def obs(depth: np.ndarray) -> pd.DataFrame:
         return pd.DataFrame({"cell_type": types, "depth": depth}, index=names)
 
+    var = pd.DataFrame(index=genes["gene"].astype(str).tolist())
     data = {
-        "rna": anndata.AnnData(
-            rna, obs(cells.rna_depth), pd.DataFrame(index=genes["gene"].astype(str).tolist())
-        ),
-        "atac": anndata.AnnData(atac, obs(cells.atac_depth), peaks[["chromosome", "start", "end"]]),
+        "rna": anndata.AnnData(rna, obs(cells.rna_depth), var),
+        "atac": anndata.AnnData(atac, obs(cells.atac_depth), peaks[COORDINATES]),
     }
     mdata = mudata.MuData(data)
     mdata.obs["cell_type"] = types

@@ -1,11 +1,12 @@
-"""Where simulated genes and peaks lie."""
+"""What a simulation plants: where genes and peaks lie, and by which logic a planted gene follows its member peaks."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
-from grids.data.peaks import peak_names
+from grids.data.coordinates import peak_names
+from grids.io.errors import InputError
 
 PEAK_BIN_BP = 1_000
 GENE_SPACING_BP = 500_000  # one gene per stretch of this length; its candidates lie in it
@@ -33,14 +34,12 @@ def place_genes(
     width = max(3, len(str(n_genes)))
     names = np.array([f"GENE{i + 1:0{width}d}" for i in range(n_genes)], dtype=object)
     if len(planted):
-        names[np.linspace(0, n_genes - 1, len(planted)).round().astype(int)] = rng.permutation(
-            planted.to_numpy()
-        )
+        slots = np.linspace(0, n_genes - 1, len(planted)).round().astype(int)
+        names[slots] = rng.permutation(planted.to_numpy())
     tss = slot * GENE_SPACING_BP + np.round(GENE_SPACING_BP * rng.uniform(0.45, 0.55, n_genes)).astype(int)
     forward = rng.random(n_genes) < 0.5
-    length = np.clip(np.exp(rng.normal(np.log(20_000), 0.8, n_genes)), 1_000, 0.4 * GENE_SPACING_BP).astype(
-        int
-    )
+    length = np.exp(rng.normal(np.log(20_000), 0.8, n_genes))
+    length = np.clip(length, 1_000, 0.4 * GENE_SPACING_BP).astype(int)
     genes = pd.DataFrame(
         {
             "chromosome": [f"chr{c + 1}" for c in chromosome],
@@ -88,9 +87,9 @@ def place_peaks(
     taken = np.zeros(first_bin[-1], dtype=bool)
     placed = []
 
-    def near(gene_rows: np.ndarray, median_bp: float, reach: float) -> np.ndarray:
+    def near(gene_rows: np.ndarray, reach: float) -> np.ndarray:
         """Genome-wide bins at log-normal distances on either side of genes' TSSs, at most `reach` away."""
-        distance = np.exp(rng.normal(np.log(median_bp), 1.0, len(gene_rows)))
+        distance = np.exp(rng.normal(np.log(40_000), 1.0, len(gene_rows)))
         distance = np.where(distance < reach, distance, rng.uniform(2_000, reach, len(gene_rows)))
         position = tss[gene_rows] + np.round(distance * rng.choice([-1, 1], len(gene_rows))).astype(int)
         c = chromosome[gene_rows]
@@ -109,26 +108,17 @@ def place_peaks(
 
     row_of = pd.Series(np.arange(len(genes)), index=genes["gene"])
     planted_rows = row_of.loc[planted].to_numpy() if len(planted) else np.empty(0, dtype=int)
-    place(
-        "promoter", np.arange(len(genes)), lambda rows: first_bin[chromosome[rows]] + tss[rows] // PEAK_BIN_BP
-    )
-    place(
-        "candidate",
-        np.repeat(np.arange(len(planted_rows)), n_candidates),
-        lambda owners: near(planted_rows[owners], 40_000, 0.4 * GENE_SPACING_BP),
-    )
+    at_tss = first_bin[chromosome] + tss // PEAK_BIN_BP
+    place("promoter", np.arange(len(genes)), lambda rows: at_tss[rows])
+    owners = np.repeat(np.arange(len(planted_rows)), n_candidates)
+    place("candidate", owners, lambda owners: near(planted_rows[owners], 0.4 * GENE_SPACING_BP))
     n_rest = n_peaks - len(genes) - len(planted_rows) * n_candidates
     ordinary = np.setdiff1d(np.arange(len(genes)), planted_rows)
     n_distal = round(0.6 * n_rest) if len(ordinary) else 0
-    place(
-        "distal",
-        rng.choice(ordinary, n_distal) if n_distal else np.empty(0, dtype=int),
-        lambda rows: near(rows, 40_000, 0.45 * GENE_SPACING_BP),
-    )
-    place(
-        "intergenic", np.full(n_rest - n_distal, -1), lambda rows: rng.integers(0, first_bin[-1], len(rows))
-    )
-
+    owners = rng.choice(ordinary, n_distal) if n_distal else np.empty(0, dtype=int)
+    place("distal", owners, lambda rows: near(rows, 0.45 * GENE_SPACING_BP))
+    owners = np.full(n_rest - n_distal, -1)
+    place("intergenic", owners, lambda rows: rng.integers(0, first_bin[-1], len(rows)))
     peaks = pd.concat(placed, ignore_index=True).sort_values("bin", ignore_index=True)
     peaks.loc[peaks["kind"] != "candidate", "owner"] = -1
     return _within_bins(rng, peaks, list(sizes), first_bin)
@@ -141,3 +131,70 @@ def _within_bins(rng, peaks: pd.DataFrame, chromosomes: list[str], first_bin: np
     start = (peaks["bin"] - first_bin[code]).to_numpy() * PEAK_BIN_BP + rng.integers(0, PEAK_BIN_BP - width)
     peaks["chromosome"], peaks["start"], peaks["end"] = np.array(chromosomes)[code], start, start + width
     return peaks.set_index(peak_names(peaks).rename(None))
+
+
+MEMBERS_OF_LOGIC = {"single": 1, "multiplicative": 3, "redundant": 3, "synergistic": 2, "none": 0}
+
+
+def log_activity(is_open: np.ndarray, logic: str, log_effect: float) -> np.ndarray:
+    """Log-expression of a gene relative to all its members open.
+
+    Parameters
+    ----------
+    is_open : ndarray of bool, shape (n_cells, n_members)
+    logic : {"single", "multiplicative", "redundant", "synergistic", "none"}
+        single, multiplicative: each closed member takes an equal share of `log_effect` (effects multiply on the
+        expression scale). redundant: `log_effect` once no member is open. synergistic: `log_effect` unless
+        every member is open. none: 0.
+    log_effect : float
+        Natural log of the expression left when every member is closed; negative.
+
+    Returns
+    -------
+    ndarray, shape (n_cells,)
+
+    Raises
+    ------
+    InputError
+        An unknown logic.
+    """
+    is_open = np.asarray(is_open, dtype=bool)
+    if logic == "none":
+        return np.zeros(len(is_open))
+    if logic in ("single", "multiplicative"):
+        return log_effect * (~is_open).mean(axis=1)
+    if logic == "redundant":
+        return log_effect * ~is_open.any(axis=1)
+    if logic == "synergistic":
+        return log_effect * ~is_open.all(axis=1)
+    raise InputError(f"logic '{logic}' is unknown; expected one of: {', '.join(MEMBERS_OF_LOGIC)}")
+
+
+def closing_effects(is_open: np.ndarray, logic: str, log_effect: float) -> tuple[np.ndarray, float]:
+    """Mean change of true log-expression when members are closed: each alone, and all together.
+
+    Parameters
+    ----------
+    is_open : ndarray of bool, shape (n_cells, n_members)
+    logic, log_effect
+        As in :func:`log_activity`.
+
+    Returns
+    -------
+    alone : ndarray, shape (n_members,)
+        Change of log-expression (natural log) when only this member is closed.
+    joint : float
+        The same when all members are closed.
+    """
+    is_open = np.asarray(is_open, dtype=bool)
+    before = log_activity(is_open, logic, log_effect)
+    alone = np.zeros(is_open.shape[1])
+    for member, others in enumerate(~np.eye(len(alone), dtype=bool)):
+        alone[member] = (log_activity(is_open & others, logic, log_effect) - before).mean()
+    joint = (log_activity(np.zeros_like(is_open), logic, log_effect) - before).mean()
+    return alone, float(joint)
+
+
+def genes_of_logics(n: int | Mapping[str, int], logics: Iterable[str] = MEMBERS_OF_LOGIC) -> dict[str, int]:
+    """Planted genes of each logic, from one number for all of them or from a mapping."""
+    return {logic: n if isinstance(n, int) else n[logic] for logic in logics}
