@@ -9,13 +9,13 @@ import torch
 from planted_windows import CONTROL, WINDOW_SIZE, kind, planted
 from scipy import sparse, stats
 
+from grids.data.normalisation import counts_and_exposure
 from grids.io.cells import Modality, Multiome
 from grids.io.checkpoints import KeptTensors
 from grids.io.errors import InputError
 from grids.surrogates import storage
 from grids.surrogates.window import data as window_data
 from grids.surrogates.window import training as window_training
-from grids.surrogates.window.counts import counts_and_exposure
 from grids.surrogates.window.curve import expected_index, log_activity
 from grids.surrogates.window.data import WindowData
 from grids.surrogates.window.fits import draw_models, fit_models, sum_cells

@@ -16,8 +16,7 @@ from grids.io.cells import read_multiome
 from grids.io.seeds import generator
 from grids.surrogates import storage
 from grids.surrogates.cross_modality.losses import Losses, open_and_drawn_peaks
-from grids.surrogates.cross_modality.model import CrossModalitySurrogate
-from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.model import CrossModalitySurrogate, Settings
 from grids.surrogates.cross_modality.stage import Stage, StageRun
 from grids.surrogates.cross_modality.training_cells import TrainingCells
 

@@ -17,9 +17,8 @@ from torch import Tensor
 
 from grids.io.caps import SCREENED_CELLS
 from grids.io.errors import InputError
-from grids.search.bounds import GainBounds
 from grids.search.objective import PerturbedCells
-from grids.search.screening import Sample
+from grids.search.screening import GainBounds, Sample
 from grids.search.transitions import Linearised, direction_sign, linearise
 
 # A difference below this share of the objective is rounding: no progress, a tie.

@@ -90,8 +90,9 @@ def addition_gain(cells: PerturbedCells, gene: int, states: Tensor) -> Tensor:
 def transition_gain(cells: PerturbedCells, members: Tensor, gene: int) -> Tensor:
     """First-order gain of replacing each member of a set by each other peak.
 
-    The transition matrix of GRIDS (Liu et al., ACML 2024, algorithm 1, line 6), linearised at the perturbed
-    cells: the estimated gain of perturbing the new peak less that of the member that is given up.
+    The transition matrix as the paper has it (Liu et al., ACML 2024, algorithm 1, line 6), linearised at the perturbed
+    cells: the estimated gain of perturbing the new peak less that of the member that is given up. The search needs
+    the first of the two only; this form is what it is compared with.
 
     Parameters
     ----------

@@ -1,8 +1,10 @@
 """What genes' windows tell, on cells that a surrogate was not trained on: the part of the quality gate that asks it.
 
-A surrogate of the whole genome has no test of a window of its own. What a window adds is the prediction less the mean
-of predictions with windows of other cells, and :func:`covariance_p_value` asks whether that covaries with what is
-observed.
+Both tests are of a generalised covariance measure (Shah & Peters, Annals of Statistics 2020): does what the window adds
+covary with what is observed, beyond what the rest of the cell tells? A surrogate of the whole genome has no test of a
+window of its own; what a window adds is the prediction less the mean of predictions with windows of other cells
+(:func:`covariance_p_value`). The window surrogate models counts, and weighs cells by their precision
+(:func:`local_control_p_value`).
 """
 
 from dataclasses import dataclass
@@ -11,11 +13,14 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy import sparse, stats
+from scipy.special import ndtr
 from torch import Tensor
 from tqdm import tqdm
 
 from grids.io.cells import Multiome
 from grids.surrogates.quality import correlation
+
+RIDGE = 1e-2
 
 
 @dataclass(frozen=True)
@@ -89,8 +94,7 @@ def covariance_p_value(adds: np.ndarray, observed: np.ndarray, covariates: np.nd
     """One-sided p-value that what the window adds does not covary with what is observed, given covariates.
 
     Both are reduced to residuals of linear regression on the covariates. Without a relation beyond these the mean
-    of the residuals' products is zero; it is compared with its standard error (generalised covariance measure,
-    Shah & Peters, Annals of Statistics 2020).
+    of the residuals' products is zero; it is compared with its standard error.
 
     Parameters
     ----------
@@ -109,6 +113,62 @@ def covariance_p_value(adds: np.ndarray, observed: np.ndarray, covariates: np.nd
     product = both.prod(1)
     error = product.std(ddof=1) / np.sqrt(len(product))
     return float(stats.norm.sf(product.mean() / error)) if error > 0 else 1.0
+
+
+def local_control_p_value(*moments: np.ndarray) -> float:
+    """One-sided p-value that a window tells nothing beyond the cells' state, on cells it was not fitted to.
+
+    A weighted covariance of residuals: what the window adds beyond the state, and what is observed beyond the
+    prediction by state, are multiplied cell by cell. Without local control the products have mean zero, whatever was
+    learned. Groups of cells may be judged by different fits as long as none was made with cells of its own or of a
+    later group: their sums are then martingale differences, and add up. (Were each half judged by a fit to the other,
+    both would see the same noise.)
+
+    Parameters
+    ----------
+    *moments : ndarray, shape (3,)
+        Of :func:`local_control_moments`, one for each group of cells.
+
+    Returns
+    -------
+    float
+        1 where the window adds the same in all cells.
+    """
+    n, total, squares = np.stack(moments).astype(np.float64).T
+    variance = (n * squares / np.maximum(n - 1, 1))[n > 1].sum()
+    return float(ndtr(-total.sum() / np.sqrt(variance))) if variance > 0 else 1.0
+
+
+def local_control_moments(
+    counts: Tensor, expected: Tensor, activity: Tensor, covariates: Tensor, dispersion: float
+) -> np.ndarray:
+    """Number, sum, and sum of squares around the mean of the products in :func:`local_control_p_value`.
+
+    Parameters
+    ----------
+    counts : Tensor, shape (n_cells,)
+    expected : Tensor, shape (n_cells,)
+        Counts expected by the state alone.
+    activity : Tensor, shape (n_cells,)
+        What the window adds to the log of the expected counts.
+    covariates : Tensor, shape (n_cells, n_covariates)
+        The state; intercept first.
+    dispersion : float
+        ``variance = mean + dispersion * mean**2``.
+
+    Returns
+    -------
+    ndarray, shape (3,)
+        Zeros where the window adds the same in all cells.
+    """
+    if len(activity) < 2 or bool(activity.max() - activity.min() < 1e-6):
+        return np.zeros(3)
+    noise = 1 + dispersion * expected
+    weight = expected / noise
+    gram = (covariates * weight[:, None]).T @ covariates + RIDGE * torch.eye(covariates.shape[1])
+    by_state = torch.linalg.solve(gram, covariates.T @ (weight * activity))
+    product = ((activity - covariates @ by_state) * (counts - expected) / noise).double().numpy()
+    return np.array([len(product), product.sum(), ((product - product.mean()) ** 2).sum()])
 
 
 def _moved(pooled: Tensor, change: np.ndarray, spread: Tensor) -> Tensor:

@@ -8,8 +8,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, one_hot, softp
 
 from grids.io import backed
 from grids.io.backed import RunningMean
-from grids.surrogates.cross_modality.model import CrossModalitySurrogate
-from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.model import CrossModalitySurrogate, Settings
 from grids.surrogates.cross_modality.training_cells import TrainingCells
 
 # Weight of the RNA side in cycle and reconstruction losses (paper).

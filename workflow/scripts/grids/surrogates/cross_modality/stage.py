@@ -14,8 +14,7 @@ from grids.io.errors import InputError
 from grids.io.logging import log
 from grids.io.seeds import derive_seed, generator
 from grids.surrogates.cross_modality.losses import Losses
-from grids.surrogates.cross_modality.model import CrossModalitySurrogate
-from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.model import CrossModalitySurrogate, Settings
 from grids.surrogates.cross_modality.training_cells import TrainingCells
 
 CURVE_COLUMNS = ["stage", "cell_type", "epoch", "loss", "split", "value"]

@@ -6,12 +6,12 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from grids.data.normalisation import counts_and_exposure
 from grids.io.caps import TRAINED_CELLS
 from grids.io.cells import Multiome
 from grids.io.errors import InputError
 from grids.io.seeds import generator
 from grids.surrogates.window.cell_state import CellState
-from grids.surrogates.window.counts import counts_and_exposure
 from grids.surrogates.window.model import covariates, window_pairs
 from grids.surrogates.window.openness import WindowOpenness, expected_openness, fit_openness
 from grids.surrogates.window.set_models import BENDS, N_EXTENDED, Cells

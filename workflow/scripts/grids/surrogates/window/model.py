@@ -17,15 +17,14 @@ from scipy import sparse
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from grids.data.normalisation import counts_and_exposure
 from grids.io.errors import InputError, did_you_mean
 from grids.io.seeds import generator
-from grids.surrogates.judged_windows import JudgedWindows
+from grids.surrogates.judged_windows import JudgedWindows, local_control_moments, local_control_p_value
 from grids.surrogates.pooling import Observed, PooledSurrogate, Surrogate, check_opened
 from grids.surrogates.quality import correlation
 from grids.surrogates.window.cell_state import CellState
-from grids.surrogates.window.counts import counts_and_exposure
 from grids.surrogates.window.curve import expected_index, log_activity
-from grids.surrogates.window.local_control import local_control_moments, local_control_p_value
 from grids.surrogates.window.openness import WindowOpenness, expected_openness
 from grids.surrogates.window.set_models import FORMS
 
@@ -86,7 +85,7 @@ class WindowSurrogate(Surrogate):
           (n_genes, 5), chance of each of :data:`FORMS`;
         - for the gate: ``probe_weights`` (n_pairs,), ``probe_size`` (n_genes,), the best model with members;
           ``without_window`` (n_genes, n_covariates + 5), see :func:`gate_covariates`; ``dispersion`` (n_genes,);
-          ``half_moments`` (n_genes, 3), see :func:`~.local_control.local_control_moments`, of the
+          ``half_moments`` (n_genes, 3), see :func:`~grids.surrogates.judged_windows.local_control_moments`, of the
           training cells' second half by a fit to the first; ``depth_only`` (n_genes, 2);
         - ``calibration`` (n_genes, 2), see :meth:`predict`.
     cell_type : str
@@ -258,7 +257,7 @@ class WindowSurrogate(Surrogate):
 
         See Also
         --------
-        grids.surrogates.window.local_control.local_control_p_value
+        grids.surrogates.judged_windows.local_control_p_value
         """
         cells = self.window_cells(opened)
         p_values = np.ones(len(self.genes))

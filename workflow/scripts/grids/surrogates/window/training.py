@@ -16,9 +16,9 @@ from grids.io.checkpoints import KeptTensors
 from grids.io.errors import InputError
 from grids.io.logging import log
 from grids.io.seeds import generator
+from grids.surrogates.judged_windows import local_control_moments
 from grids.surrogates.window.data import WindowData
 from grids.surrogates.window.fits import draw_models, fit_models, probe, sum_cells, validation_deviance
-from grids.surrogates.window.local_control import local_control_moments
 from grids.surrogates.window.model import WindowSurrogate, gate_covariates
 from grids.surrogates.window.openness import N_CURVED
 from grids.surrogates.window.set_models import (
