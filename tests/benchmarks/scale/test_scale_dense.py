@@ -87,7 +87,7 @@ def test_reconstruction_losses_and_their_gradients_agree(encoder):
     pooled.backward()
     embedding = nn.Parameter(dense.embedding_of(surrogate))
     pairs = open_and_drawn_peaks(
-        opened, surrogate.chromosome_of_peak.numpy(), torch.Generator().manual_seed(3)
+        opened, surrogate.atac_decoder.chromosome_of_peak.numpy(), torch.Generator().manual_seed(3)
     )
     loss = dense.reconstruction_loss(surrogate, embedding, as_dense(opened), pairs)
     loss.backward()

@@ -279,7 +279,7 @@ def test_drawn_models_expect_the_counts_that_are_observed(few):
     """Whatever is drawn for the ratio, the level makes up for it."""
     data = WindowData(few.multiome, few.windows, "A", 0)
     cells, _ = data.block(np.arange(len(data.genes)))
-    models, fit, _ = fit_models(cells, 1.0)
+    models, fit = fit_models(cells, 1.0)
     rngs = [np.random.default_rng(g) for g in range(len(data.genes))]
     drawn, log_ratio, level = draw_models(models, cells, fit, 1.0, 10, rngs)
     assert float(log_ratio[0].std()) > 0.02 and float(level[0].std()) > 0.005

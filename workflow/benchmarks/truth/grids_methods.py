@@ -151,6 +151,6 @@ def _search_sets(training: TaskCells, candidates: Candidates, seed: int) -> dict
         rng = generator(seed, "truth search", gene)
         search = Search(cells, column, allowed, rng=rng)
         for size in SET_SIZES:
-            found = search.improve(search.greedy(size), rng, nested=False).members
+            found = search.improve(search.greedy(size), rng).members
             sets[size][row] = np.isin(candidates.peaks[row], [names[member] for member in found.tolist()])
     return sets

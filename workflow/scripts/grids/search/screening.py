@@ -38,12 +38,8 @@ class GainBounds:
 
     The gain of peak ``q`` is the mean over cells of ``+-(p - x_q) D_q . G``. Where gradients move by ``dG``, it moves
     by no more than ``|D_q|`` times the mean over the cells that ``q`` changes of ``|dG|`` (Cauchy and Schwarz), and so
-    by no more than with the cells of the largest ``|dG|`` in their place, which is faster to know.
-
-    Parameters
-    ----------
-    cells : PerturbedCells
-        All linearisations are of these.
+    by no more than with the cells of the largest ``|dG|`` in their place, which is faster to know. All linearisations
+    are of the same cells.
     """
 
     def __init__(self, cells: PerturbedCells):
@@ -102,17 +98,7 @@ class GainBounds:
 class Sample:
     """Some of the cells, in which candidates are evaluated first: in a quarter of them, then in the others.
 
-    Parameters
-    ----------
-    cells : PerturbedCells
-    n_sampled : int
-        Cells to draw.
-    rng : Generator
-
-    Attributes
-    ----------
-    n_evaluations : int
-        Cells evaluated so far, once for each candidate.
+    `n_evaluations` counts the cells evaluated so far, once for each candidate.
     """
 
     def __init__(self, cells: PerturbedCells, n_sampled: int, rng: np.random.Generator):
@@ -128,16 +114,8 @@ class Sample:
         A candidate is ruled out when its estimated effect is more than :data:`MARGIN` standard errors of the
         difference below that of another candidate. Of one that the sample does not show (changed in few of its cells,
         or of another first order than in all cells) nothing but the first order is known, which may be far from
-        its effect: it stays, and so does what is behind it.
-
-        Parameters
-        ----------
-        candidates : LongTensor, shape (n_candidates,)
-        gene : int
-        states : Tensor, shape (n_cells, n_groups, width)
-            States of all cells, in which no candidate is perturbed.
-        at : Linearised
-            The objective at `states`.
+        its effect: it stays, and so does what is behind it. `states` are of all cells, (n_cells, n_groups, width), with
+        no candidate perturbed, and `at` is the objective there.
         """
         gain, left = at.gain_of(candidates), torch.arange(len(candidates), device=candidates.device)
         first_order = missed = gain.new_empty(len(left), 0)

@@ -43,6 +43,7 @@ class JudgedWindows:
     p_value: np.ndarray
 
 
+@torch.no_grad()
 def judge_by_permutation(
     surrogate,
     train: Multiome,
@@ -69,20 +70,22 @@ def judge_by_permutation(
     opened = test.atac.X
     by_depth = _regress_on_depth(train.atac.X, known, opened)
     surrogate.eval()
-    pooled, log_depth = surrogate.pool(opened).detach(), _log_depth(opened)
+    pooled, log_depth = surrogate.pool(opened), _log_depth(opened)
     peak_index, by_peak = pd.Index(surrogate.peaks), opened.tocsc()
     predicted = np.empty(observed.shape, np.float32)
     r_permuted, p_values = np.empty((len(orders), len(genes))), np.empty(len(genes))
+
+    def tail(states: Tensor, column: Tensor) -> np.ndarray:
+        return surrogate.tail(states, column)[:, 0].cpu().numpy()
+
     for i, gene in enumerate(tqdm(genes, desc="permuted windows", unit="gene")):
         column = torch.tensor([surrogate.genes.index(gene)], device=pooled.device)
         peaks = peak_index.get_indexer(windows.loc[windows["gene"] == gene, "peak"])
         seen = by_peak[:, peaks].toarray().astype(np.float32)
         spread = pooled.new_zeros(len(peaks), *pooled.shape[1:])
-        spread[torch.arange(len(peaks)), surrogate.group_of_peak[peaks]] = surrogate.shift[peaks].detach()
-        predicted[:, i] = _tail(surrogate, pooled, column)
-        permuted = np.stack([
-            _tail(surrogate, _moved(pooled, seen[order] - seen, spread), column) for order in orders
-        ])  # fmt: skip
+        spread[torch.arange(len(peaks)), surrogate.group_of_peak[peaks]] = surrogate.shift[peaks]
+        predicted[:, i] = tail(pooled, column)
+        permuted = np.stack([tail(_moved(pooled, seen[order] - seen, spread), column) for order in orders])
         r_permuted[:, i] = correlation(permuted.T, observed[:, [i]], 0)
         mean = permuted.mean(0)
         covariates = np.stack([np.ones_like(mean), mean, log_depth], 1)
@@ -174,11 +177,6 @@ def local_control_moments(
 def _moved(pooled: Tensor, change: np.ndarray, spread: Tensor) -> Tensor:
     """Pooled states after peaks have changed, shape of `pooled`; a cell's depth stays as it was measured."""
     return pooled + (torch.from_numpy(change).to(pooled) @ spread.flatten(1)).view_as(pooled)
-
-
-@torch.no_grad()
-def _tail(surrogate, pooled: Tensor, column: Tensor) -> np.ndarray:
-    return surrogate.tail(pooled, column)[:, 0].cpu().numpy()
 
 
 def _log_depth(opened: sparse.csr_matrix) -> np.ndarray:

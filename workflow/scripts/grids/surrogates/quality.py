@@ -34,15 +34,8 @@ FALSE_DISCOVERY_RATE = 0.05
 MIN_TEST_CELLS = 10
 MIN_EXPRESSING_CELLS = 5
 QUALITY_COLUMNS = [
-    "model",
-    "cell_type",
-    "gene",
-    "n_cells",
-    "pearson_r",
-    "spearman_r",
-    "rmse",
-    "beats_type_mean",
-]
+    "model", "cell_type", "gene", "n_cells", "pearson_r", "spearman_r", "rmse", "beats_type_mean",
+]  # fmt: skip
 SUMMARY_COLUMNS = ["model", "rmse", "mean_r_per_cell", "mean_r_per_gene", "n_cells", "n_genes"]
 
 
@@ -76,13 +69,10 @@ def baseline_predictions(multiome: Multiome, seed: int) -> dict[str, np.ndarray]
     """Each baseline's prediction for the ATAC test cells, shape (n_test_cells, n_genes)."""
     rna = multiome.rna.cells(split="train")
     test = multiome.atac.cells(split="test")
-    predictions = {"gene_mean": np.tile(np.asarray(rna.X.mean(0)), (test.X.shape[0], 1))}
-    by_type = predictions["gene_mean"].copy()
-    for cell_type in test.cell_types:
-        of_type = (rna.obs["cell_type"] == cell_type).to_numpy()
-        if of_type.any():
-            by_type[(test.obs["cell_type"] == cell_type).to_numpy()] = rna.X[of_type].mean(0)
-    predictions["cell_type_mean"] = by_type
+    predictions = {
+        "gene_mean": np.tile(np.asarray(rna.X.mean(0)), (len(test.obs), 1)),
+        "cell_type_mean": _type_means(rna, test.obs["cell_type"].to_numpy()),
+    }
     if multiome.paired:
         predictions |= _lsi_predictions(multiome, seed)
     return predictions
@@ -244,15 +234,18 @@ def _predict(surrogates: dict, joint, test: Modality, n_genes: int) -> np.ndarra
 
 
 def _observed(multiome: Multiome, types: np.ndarray) -> np.ndarray:
-    rna: Modality = multiome.rna.cells(split="test")
-    if multiome.paired:
-        return rna.X.toarray()
-    observed = np.tile(np.asarray(rna.X.mean(0)), (len(types), 1))
+    rna = multiome.rna.cells(split="test")
+    return rna.X.toarray() if multiome.paired else _type_means(rna, types)
+
+
+def _type_means(rna: Modality, types: np.ndarray) -> np.ndarray:
+    """Mean expression of each type, a row for each entry of `types`; of all cells where a type has none."""
+    means = np.tile(np.asarray(rna.X.mean(0)), (len(types), 1))
     for cell_type in np.unique(types):
         of_type = (rna.obs["cell_type"] == cell_type).to_numpy()
         if of_type.any():
-            observed[types == cell_type] = rna.X[of_type].mean(0)
-    return observed
+            means[types == cell_type] = rna.X[of_type].mean(0)
+    return means
 
 
 def _by_more_than_chance(p_values: list[np.ndarray]) -> np.ndarray:

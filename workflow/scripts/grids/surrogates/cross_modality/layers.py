@@ -108,17 +108,8 @@ def folded(layers: nn.Sequential) -> nn.Sequential:
     """The same function in evaluation mode.
 
     A linear layer takes in the batch normalisation or the linear layer that follows it, a PReLU of one weight becomes
-    a leaky ReLU, dropout is left out.
-
-    Parameters
-    ----------
-    layers : Sequential
-        In evaluation mode; left unchanged.
-
-    Returns
-    -------
-    Sequential
-        Of layers that need no gradient.
+    a leaky ReLU, dropout is left out. The given layers are in evaluation mode and left unchanged; those returned need
+    no gradient.
     """
     kept: list[nn.Module] = []
     for layer in layers:

@@ -337,6 +337,13 @@ class CrossModalitySurrogate(PooledSurrogate):
         self.atac_discriminator = Discriminator(of.n_latent, n_types, of.discriminator_hidden)
         self.rna_discriminator = Discriminator(of.n_latent, n_types, of.discriminator_hidden)
 
+    @classmethod
+    def restore(cls, names: dict, weights: dict[str, Tensor], options: dict) -> "CrossModalitySurrogate":
+        """Rebuild a stored surrogate."""
+        model = cls(**names, chromosome_of_peak=weights["atac_decoder.chromosome_of_peak"], **options)
+        model.load_state_dict(weights)
+        return model
+
     @property
     def n_groups(self) -> int:
         return self.atac_encoder.n_groups
@@ -348,10 +355,6 @@ class CrossModalitySurrogate(PooledSurrogate):
     @property
     def shift(self) -> Tensor:
         return self.atac_encoder.shift
-
-    @property
-    def chromosome_of_peak(self) -> Tensor:
-        return self.atac_decoder.chromosome_of_peak
 
     @property
     def per_peak_matrices(self) -> list[nn.Parameter]:

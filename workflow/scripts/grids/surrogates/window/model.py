@@ -277,13 +277,8 @@ class WindowSurrogate(Surrogate):
     def openness_of(self, column: int) -> WindowOpenness:
         """Openness of one gene's window."""
         gene, pairs = slice(column, column + 1), self._pairs(column)
-        return WindowOpenness(
-            self.intercept[None, pairs],
-            self.deviation[None, pairs],
-            self.direction[gene],
-            self.centre[gene],
-            self.shared[gene],
-        )
+        of_pairs = self.intercept[None, pairs], self.deviation[None, pairs]
+        return WindowOpenness(*of_pairs, self.direction[gene], self.centre[gene], self.shared[gene])
 
     def _column(self, gene: str) -> int:
         if gene not in self._column_of_gene:
@@ -317,18 +312,10 @@ class WindowCells:
         return self.surrogate.openness_of(column).state_of_window(self.covariates)[0]
 
     def draw(self, gene: str, rng: np.random.Generator) -> Observed:
-        """Openness drawn given what was seen, and log-expression by state.
+        """Openness drawn given what was seen, (n_cells, n_window_peaks), and log-expression by state, (n_cells,).
 
-        Parameters
-        ----------
-        gene : str
-        rng : Generator
-            Of these cells and this gene alone: what is drawn for training cells must tell nothing about other cells.
-
-        Returns
-        -------
-        opened : csr_matrix, shape (n_cells, n_window_peaks), uint8
-        by_state : Tensor, shape (n_cells,)
+        The generator is of these cells and this gene alone: what is drawn for training cells must tell nothing about
+        other cells.
         """
         column = self.surrogate._column(gene)
         chance = self.openness(column)
@@ -344,17 +331,8 @@ def gate_covariates(covariates_: Tensor, state_of_window: Tensor) -> Tensor:
     """Covariates of the model without the window: the state in more detail than the surrogate has it.
 
     A gene that follows the state in a curve must not be taken for one that follows its window, whose peaks also
-    follow the state in a curve.
-
-    Parameters
-    ----------
-    covariates_ : Tensor, shape (n_cells, n_covariates)
-    state_of_window : Tensor, shape (..., n_cells)
-
-    Returns
-    -------
-    Tensor, shape (..., n_cells, n_covariates + 5)
-        Also the state of the window to third order, its product with depth, and depth squared.
+    follow the state in a curve. With the state of the window, shape (..., n_cells), to third order, its product with
+    depth, and depth squared: shape (..., n_cells, n_covariates + 5).
     """
     along, depth = state_of_window, covariates_[:, 1].expand_as(state_of_window)
     more = [along, along**2 - 1, (along**3 - 3 * along) / 3, along * depth, depth**2]
@@ -362,7 +340,7 @@ def gate_covariates(covariates_: Tensor, state_of_window: Tensor) -> Tensor:
 
 
 def covariates(chance: Tensor, components: Tensor, type_code: Tensor, n_types: int) -> Tensor:
-    """Intercept, log detection chance, components of the state, and indicators of all types but the first.
+    """Intercept, log detection chance, components of the state, and indicators of all types but the first, as columns.
 
     Parameters
     ----------
@@ -370,10 +348,6 @@ def covariates(chance: Tensor, components: Tensor, type_code: Tensor, n_types: i
     components : Tensor, shape (n_cells, n_components)
     type_code : LongTensor, shape (n_cells,)
     n_types : int
-
-    Returns
-    -------
-    Tensor, shape (n_cells, 1 + 1 + n_components + n_types - 1)
     """
     intercept = torch.ones(len(chance), 1)
     of_type = nn.functional.one_hot(type_code, n_types)[:, 1:].to(torch.float32)
