@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy import sparse, stats
-from scipy.special import ndtr
 from torch import Tensor
 from tqdm import tqdm
 
@@ -97,18 +96,14 @@ def covariance_p_value(adds: np.ndarray, observed: np.ndarray, covariates: np.nd
     """One-sided p-value that what the window adds does not covary with what is observed, given covariates.
 
     Both are reduced to residuals of linear regression on the covariates. Without a relation beyond these the mean
-    of the residuals' products is zero; it is compared with its standard error.
+    of the residuals' products is zero; it is compared with its standard error. 1 where the window adds nothing that
+    covariates do not tell.
 
     Parameters
     ----------
     adds, observed : ndarray, shape (n_cells,)
     covariates : ndarray, shape (n_cells, n_covariates)
         With an intercept.
-
-    Returns
-    -------
-    float
-        1 where the window adds nothing that covariates do not tell.
     """
     both = np.stack([adds, observed], 1).astype(float)
     both -= covariates @ np.linalg.lstsq(covariates, both, rcond=None)[0]
@@ -125,27 +120,24 @@ def local_control_p_value(*moments: np.ndarray) -> float:
     prediction by state, are multiplied cell by cell. Without local control the products have mean zero, whatever was
     learned. Groups of cells may be judged by different fits as long as none was made with cells of its own or of a
     later group: their sums are then martingale differences, and add up. (Were each half judged by a fit to the other,
-    both would see the same noise.)
+    both would see the same noise.) 1 where the window adds the same in all cells.
 
     Parameters
     ----------
     *moments : ndarray, shape (3,)
         Of :func:`local_control_moments`, one for each group of cells.
-
-    Returns
-    -------
-    float
-        1 where the window adds the same in all cells.
     """
     n, total, squares = np.stack(moments).astype(np.float64).T
     variance = (n * squares / np.maximum(n - 1, 1))[n > 1].sum()
-    return float(ndtr(-total.sum() / np.sqrt(variance))) if variance > 0 else 1.0
+    return float(stats.norm.sf(total.sum() / np.sqrt(variance))) if variance > 0 else 1.0
 
 
 def local_control_moments(
     counts: Tensor, expected: Tensor, activity: Tensor, covariates: Tensor, dispersion: float
 ) -> np.ndarray:
     """Number, sum, and sum of squares around the mean of the products in :func:`local_control_p_value`.
+
+    Zeros where the window adds the same in all cells.
 
     Parameters
     ----------
@@ -158,11 +150,6 @@ def local_control_moments(
         The state; intercept first.
     dispersion : float
         ``variance = mean + dispersion * mean**2``.
-
-    Returns
-    -------
-    ndarray, shape (3,)
-        Zeros where the window adds the same in all cells.
     """
     if len(activity) < 2 or bool(activity.max() - activity.min() < 1e-6):
         return np.zeros(3)

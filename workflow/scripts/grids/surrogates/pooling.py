@@ -133,7 +133,7 @@ class Surrogate(nn.Module, ABC):
 
     @abstractmethod
     def observe(self, opened: sparse.spmatrix, seed: int, split: str) -> Callable[[str], "Observed"]:
-        """Cells as genes see them.
+        """Cells as genes see them: a function from a gene to what ``for_gene(gene)`` is evaluated on.
 
         Parameters
         ----------
@@ -141,11 +141,6 @@ class Surrogate(nn.Module, ABC):
             Non-zero where the peak was seen open.
         seed, split
             Of the run and the cells: what is drawn depends on them, the cell type and the gene only.
-
-        Returns
-        -------
-        function
-            From a gene to :data:`Observed`, what ``for_gene(gene)`` is evaluated on.
         """
 
     def judged_genes(self, asked: list[str]) -> list[str]:
@@ -211,14 +206,7 @@ class PooledSurrogate(Surrogate):
         return self._pooled(opened, self.shift)
 
     def with_state(self, pooled: Tensor, by_state: Tensor | None) -> Tensor:
-        """Pooled states that hold what each cell's state adds, where the surrogate is told it beside the peaks.
-
-        Parameters
-        ----------
-        pooled : Tensor, shape (n_cells, n_groups, width)
-        by_state : Tensor, shape (n_cells,), or None
-            The second part of :data:`Observed`.
-        """
+        """Pooled states with what each cell's state adds, the second part of :data:`Observed`, where there is one."""
         if by_state is not None:
             raise ValueError(f"the {self.name} surrogate is told nothing beside the peaks")
         return pooled
@@ -230,18 +218,13 @@ class PooledSurrogate(Surrogate):
 
     @abstractmethod
     def tail(self, pooled: Tensor, genes: Tensor | None = None) -> Tensor:
-        """Predicted log-expression from pooled states.
+        """Predicted natural log of 1 + depth-normalised counts from pooled states, shape (n_cells, n_genes).
 
         Parameters
         ----------
         pooled : Tensor, shape (n_cells, n_groups, width)
         genes : LongTensor, shape (n_genes,), optional
             Columns to predict; all by default.
-
-        Returns
-        -------
-        Tensor, shape (n_cells, n_genes)
-            Natural log of 1 + depth-normalised counts.
         """
 
     def folded(self) -> "PooledSurrogate":

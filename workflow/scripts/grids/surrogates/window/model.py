@@ -133,9 +133,8 @@ class WindowSurrogate(Surrogate):
     def replicate(self, b: int) -> "WindowSurrogate":
         """One of the drawn models."""
         one = copy.copy(self)
-        one._buffers = self._buffers | {
-            "weights": self.weights[:, b : b + 1], "size": self.size[:, b : b + 1]
-        }  # fmt: skip
+        drawn = {"weights": self.weights[:, b : b + 1], "size": self.size[:, b : b + 1]}
+        one._buffers = self._buffers | drawn
         return one
 
     def window(self, gene: str) -> Tensor:
@@ -181,11 +180,8 @@ class WindowSurrogate(Surrogate):
         opened, columns = test.atac.X, test.rna.var.index.get_indexer(genes)
         observed = test.rna.X[:, columns].toarray()
         counts, exposure = counts_and_exposure(test.rna)
-        p_value = self.local_control_p_values(
-            opened,
-            torch.from_numpy(counts[:, columns].toarray()),
-            torch.from_numpy(exposure.astype(np.float32)),
-        )
+        counts = torch.from_numpy(counts[:, columns].toarray())
+        p_value = self.local_control_p_values(opened, counts, torch.from_numpy(exposure.astype(np.float32)))
         r_permuted = [
             correlation(self.predict(opened, window_of=order).numpy(), observed, 0)
             for order in tqdm(orders, desc="permuted windows")
@@ -246,7 +242,8 @@ class WindowSurrogate(Surrogate):
     ) -> np.ndarray:
         """One-sided p-values that windows tell nothing beyond the cells' state, shape (n_genes,).
 
-        Of the cells given, and of the half of the training cells that was judged by a fit to the other half.
+        Of the cells given, and of the half of the training cells that was judged by a fit to the other half
+        (:func:`~grids.surrogates.judged_windows.local_control_p_value`).
 
         Parameters
         ----------
@@ -254,10 +251,6 @@ class WindowSurrogate(Surrogate):
             Cells that the surrogate was not trained on.
         counts : Tensor, shape (n_cells, n_genes)
         exposure : Tensor, shape (n_cells,)
-
-        See Also
-        --------
-        grids.surrogates.judged_windows.local_control_p_value
         """
         cells = self.window_cells(opened)
         p_values = np.ones(len(self.genes))

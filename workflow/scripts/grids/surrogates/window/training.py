@@ -141,14 +141,9 @@ def train_window(
 def choose_regularisation(
     data: WindowData, settings: WindowSettings, kept: KeptTensors | None = None
 ) -> tuple[float, int, pd.DataFrame]:
-    """Penalty and metacell size with the smallest deviance on validation cells; the median when none can tell.
+    """Penalty and metacell size with the smallest deviance on validation cells, and :data:`REGULARISATION_COLUMNS`.
 
-    Returns
-    -------
-    penalty : float
-    size : int
-    table : DataFrame
-        :data:`REGULARISATION_COLUMNS`.
+    The median when none can tell.
     """
     penalties, sizes = sorted(settings.member_penalties), settings.metacell_sizes
     options = [(penalty, size) for size in sizes for penalty in penalties]
