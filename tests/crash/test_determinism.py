@@ -36,7 +36,7 @@ scripts, results, n_threads, path = sys.argv[1:]
 sys.path.insert(0, scripts)
 from grids.io import tables
 from grids.io.cells import read_multiome
-from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.model import Settings
 from grids.surrogates.cross_modality.training import train_joint
 from grids.surrogates.window.training import WindowSettings, train_window
 from grids.io.devices import compute_with

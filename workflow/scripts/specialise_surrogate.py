@@ -5,7 +5,7 @@ from grids.io.cells import read_multiome
 from grids.io.checkpoints import KeptStates, kept_parts
 from grids.io.logging import job
 from grids.surrogates import storage
-from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.model import Settings
 from grids.surrogates.cross_modality.training import specialise
 
 with job(snakemake), kept_parts(snakemake, KeptStates) as kept:

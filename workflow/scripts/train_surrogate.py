@@ -6,7 +6,7 @@ from grids.io.checkpoints import KeptStates, kept_parts
 from grids.io.devices import THREADS, compute_with
 from grids.io.logging import job
 from grids.surrogates import storage
-from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.model import Settings
 from grids.surrogates.cross_modality.training import train_joint
 
 with job(snakemake), kept_parts(snakemake, KeptStates) as kept:

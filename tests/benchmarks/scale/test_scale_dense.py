@@ -13,8 +13,7 @@ from benchmarks.scale import dense
 from grids.search.objective import PerturbedCells
 from grids.search.search import Search
 from grids.surrogates.cross_modality.losses import Losses, open_and_drawn_peaks
-from grids.surrogates.cross_modality.model import CrossModalitySurrogate
-from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.model import CrossModalitySurrogate, Settings
 from grids.surrogates.cross_modality.training_cells import TrainingCells
 
 N_CELLS, N_PEAKS, N_GENES = 40, 60, 12
@@ -88,7 +87,7 @@ def test_reconstruction_losses_and_their_gradients_agree(encoder):
     pooled.backward()
     embedding = nn.Parameter(dense.embedding_of(surrogate))
     pairs = open_and_drawn_peaks(
-        opened, surrogate.chromosome_of_peak.numpy(), torch.Generator().manual_seed(3)
+        opened, surrogate.atac_decoder.chromosome_of_peak.numpy(), torch.Generator().manual_seed(3)
     )
     loss = dense.reconstruction_loss(surrogate, embedding, as_dense(opened), pairs)
     loss.backward()

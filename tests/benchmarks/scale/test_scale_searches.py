@@ -13,7 +13,7 @@ from grids.io.cells import read_multiome
 from grids.search.objective import PerturbedCells
 from grids.search.sets import Question, find_sets
 from grids.surrogates import storage
-from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.model import Settings
 from grids.surrogates.cross_modality.training import train_joint
 
 POINT = {"set_size": 2, "candidates": 4, "restarts": 2, "tasks_per_type": 1, "genes_of_one_type": 3}

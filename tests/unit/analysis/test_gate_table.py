@@ -10,10 +10,10 @@ from toys import LinearToy
 
 from grids.analysis import gate as gate_table
 from grids.analysis.gate import choose_tasks, judge
+from grids.data.normalisation import counts_and_exposure
 from grids.io.cells import Modality, Multiome
 from grids.surrogates.judged_windows import _moved, covariance_p_value
 from grids.surrogates.quality import correlation
-from grids.surrogates.window.counts import counts_and_exposure
 from grids.surrogates.window.model import WindowSurrogate
 
 PEAKS = [3, 7, 9]

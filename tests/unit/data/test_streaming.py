@@ -20,7 +20,7 @@ from grids.io import backed
 from grids.io.cells import Multiome, read_multiome
 from grids.surrogates import quality
 from grids.surrogates.cross_modality.losses import Losses
-from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.model import Settings
 from grids.surrogates.cross_modality.training import build, specialise, train_joint
 from grids.surrogates.cross_modality.training_cells import (
     CHUNKS_PER_BUFFER,

@@ -411,7 +411,7 @@ def test_short_paths(monkeypatch, tmp_path):
 
 
 def test_the_blocks_of_both_surrogates_are_what_the_library_takes_with_the_same_defaults():
-    from grids.surrogates.cross_modality.settings import Settings
+    from grids.surrogates.cross_modality.model import Settings
     from grids.surrogates.window.training import WindowSettings
 
     def defaults(schema):

@@ -31,7 +31,7 @@ from grids.search.sets import Question, find_sets
 from grids.search.transitions import linearise
 from grids.surrogates import storage
 from grids.surrogates.cross_modality.losses import Losses
-from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.model import Settings
 from grids.surrogates.cross_modality.stage import StageRun
 from grids.surrogates.cross_modality.training import build, specialise, train_joint
 from grids.surrogates.cross_modality.training_cells import TrainingCells

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import N_PEAKS, open_peaks, random_surrogate
 
-from grids.search import bounds as gain_bounds
-from grids.search.bounds import GainBounds
+from grids.search import screening
 from grids.search.objective import PerturbedCells
+from grids.search.screening import GainBounds
 from grids.search.transitions import linearise
 
 SURROGATES = {encoder: random_surrogate(encoder) for encoder in ("paper", "normalised")}
@@ -30,8 +30,8 @@ PEAK_SETS = st.lists(st.integers(0, N_PEAKS - 1), max_size=6, unique=True)
 @settings(max_examples=60)
 def test_the_best_peaks_are_those_of_all_gains(key, sets, gene, n_best, many_left):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gain_bounds, "MOST_LEFT", N_PEAKS - 1)
-        patch.setattr(gain_bounds, "MANY_LEFT", many_left)
+        patch.setattr(screening, "MOST_LEFT", N_PEAKS - 1)
+        patch.setattr(screening, "MANY_LEFT", many_left)
         cells = CELLS[key]
         bounds = GainBounds(cells)
         for members in sets:
@@ -50,13 +50,14 @@ def test_no_gain_moves_farther_than_its_bounds_and_the_sharper_is_no_larger(key,
     cells = CELLS[key]
     bounds, known = GainBounds(cells), linearise(cells, gene, cells.pooled)
     at = linearise(cells, gene, cells.perturbed(torch.tensor(members).long()), known)
-    moved = (at.gradient - known.gradient).norm(dim=2) + gain_bounds.ROUNDING * at.gradient.norm(dim=2)
+    moved = (at.gradient - known.gradient).norm(dim=2) + screening.ROUNDING_OF_BOUND * at.gradient.norm(dim=2)
     first, sharper = bounds._of_the_largest(moved), bounds._of_those_changed(moved)
     change, length = (at.gain - known.gain).abs(), cells.shift.norm(dim=1)
     assert (change <= length * sharper).all()
     of_all = moved.mean(0)[cells.group_of_peak]
     assert (
-        sharper <= first * (1 + 2 * gain_bounds.ROUNDING_OF_SUM) + 2 * gain_bounds.ROUNDING * of_all
+        sharper
+        <= first * (1 + 2 * screening.ROUNDING_OF_BOUNDED_SUM) + 2 * screening.ROUNDING_OF_BOUND * of_all
     ).all()
 
 
@@ -83,7 +84,7 @@ def test_sums_are_over_the_cells_that_a_peak_changes(key):
 
 
 def test_few_gains_are_computed_where_gradients_hardly_move(monkeypatch):
-    monkeypatch.setattr(gain_bounds, "MOST_LEFT", N_PEAKS - 1)
+    monkeypatch.setattr(screening, "MOST_LEFT", N_PEAKS - 1)
     cells = CELLS["normalised", 0]
     bounds, barred = GainBounds(cells), torch.zeros(N_PEAKS, dtype=torch.bool)
     bounds.best(linearise(cells, 2, cells.pooled), barred, 3)

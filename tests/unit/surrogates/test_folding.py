@@ -5,8 +5,7 @@ import torch
 from models import N_GENES, open_peaks, random_surrogate
 from torch import nn
 
-from grids.surrogates.cross_modality.folding import folded
-from grids.surrogates.cross_modality.layers import PReLU, dense_stack
+from grids.surrogates.cross_modality.layers import PReLU, dense_stack, folded
 
 
 def seen(layers: nn.Sequential, n_in: int) -> nn.Sequential:

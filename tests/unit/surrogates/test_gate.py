@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from grids.surrogates.window.local_control import local_control_moments, local_control_p_value
+from grids.surrogates.judged_windows import local_control_moments, local_control_p_value
 
 N_CELLS, DISPERSION = 400, 0.2
 

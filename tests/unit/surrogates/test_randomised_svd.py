@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 
-from grids.surrogates.cross_modality.randomised_svd import right_singular_vectors
+from grids.surrogates.sparse_products import right_singular_vectors
 
 
 def scaled_pattern(n_rows, n_columns, share, seed, structured=False):

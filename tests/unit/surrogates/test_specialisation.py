@@ -5,7 +5,7 @@ import pytest
 import torch
 from models import toy_multiome
 
-from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.model import Settings
 from grids.surrogates.cross_modality.training import specialise, train_joint
 
 SETTINGS = Settings(

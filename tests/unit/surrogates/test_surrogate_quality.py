@@ -8,7 +8,7 @@ from toys import LinearToy
 
 from grids.surrogates import quality
 from grids.surrogates.cross_modality.latent import latent_umap
-from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.model import Settings
 from grids.surrogates.cross_modality.training import build
 
 

@@ -11,8 +11,7 @@ from models import toy_multiome
 from grids.io.checkpoints import KeptStates
 from grids.io.errors import InputError
 from grids.surrogates.cross_modality import stage
-from grids.surrogates.cross_modality.model import CrossModalitySurrogate
-from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.model import CrossModalitySurrogate, Settings
 from grids.surrogates.cross_modality.training import build, specialise, train_joint
 from grids.surrogates.cross_modality.training_cells import TrainingCells
 

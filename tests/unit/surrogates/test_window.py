@@ -12,8 +12,8 @@ from models import open_peaks, small_window_surrogate
 from scipy import sparse
 
 from grids.io.errors import InputError
+from grids.surrogates.judged_windows import local_control_moments, local_control_p_value
 from grids.surrogates.window.curve import MIN_ACTIVITY, expected_index, log_activity
-from grids.surrogates.window.local_control import local_control_moments, local_control_p_value
 from grids.surrogates.window.model import (
     WindowSurrogate,
     covariates,

@@ -153,7 +153,7 @@ def test_padding_has_no_influence():
     is_peak = torch.arange(9) < torch.tensor([[9], [3]])
     both = fit_openness(block, is_peak, chance, covariates)
     for row, n, one in ((0, 9, fitted(seen, chance, covariates)), (1, 3, alone)):
-        mine = both.of(slice(row, row + 1))
+        mine = WindowOpenness(*(values[row : row + 1] for values in vars(both).values()))
         for name in ("direction", "centre", "shared"):
             torch.testing.assert_close(getattr(mine, name), getattr(one, name), atol=2e-3, rtol=2e-3)
         expected = one.log_odds(covariates)

@@ -134,5 +134,5 @@ def search(
     searcher = Search(problem.cells, problem.gene, problem.allowed, candidates, batch_size, problem.rng)
     searcher.check_size(problem.set_size)
     starts = [searcher.start(origin, problem.set_size, problem.rng) for origin in origins(restarts)]
-    results = searcher.from_each(starts, [problem.rng] * restarts, max_rounds)
+    results = [searcher.improve(start, problem.rng, max_rounds) for start in starts]
     return searcher.nested_order(searcher.best(results).members)

@@ -16,8 +16,7 @@ from grids.io.cells import read_multiome
 from grids.io.seeds import generator
 from grids.surrogates import storage
 from grids.surrogates.cross_modality.losses import Losses, open_and_drawn_peaks
-from grids.surrogates.cross_modality.model import CrossModalitySurrogate
-from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.model import CrossModalitySurrogate, Settings
 from grids.surrogates.cross_modality.stage import Stage, StageRun
 from grids.surrogates.cross_modality.training_cells import TrainingCells
 
@@ -139,7 +138,7 @@ def dense_paper_atac_step(files: Mapping, point: Mapping, seed: int) -> Work:
     embedding = nn.Parameter(dense.embedding_of(run.model))
     parameters = [embedding, *(p for p in run.parameters if p is not run.model.atac_encoder.shift)]
     x = torch.from_numpy(batch.atac.toarray()).long()
-    chromosome_of_peak = run.model.chromosome_of_peak.numpy()
+    chromosome_of_peak = run.model.atac_decoder.chromosome_of_peak.numpy()
     draws = torch.Generator().manual_seed(seed)
 
     def loss() -> Tensor:

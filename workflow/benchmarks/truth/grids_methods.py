@@ -11,13 +11,13 @@ from benchmarks.truth.result import LOGICS, SET_SIZES, MethodResult
 from benchmarks.truth.surrogate_rivals import gradient_saliency, single_peak_scan
 from grids.analysis.set_changes import bootstrap_means, changes_by_set
 from grids.analysis.statistics import bootstrap_weights
+from grids.data.normalisation import counts_and_exposure
 from grids.io.cells import Multiome
 from grids.io.seeds import generator
 from grids.search.search import Search
 from grids.search.task_cells import TaskCells
-from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.model import Settings
 from grids.surrogates.cross_modality.training import specialise, train_joint
-from grids.surrogates.window.counts import counts_and_exposure
 from grids.surrogates.window.model import WindowSurrogate
 from grids.surrogates.window.training import WindowSettings, train_window
 
@@ -151,6 +151,6 @@ def _search_sets(training: TaskCells, candidates: Candidates, seed: int) -> dict
         rng = generator(seed, "truth search", gene)
         search = Search(cells, column, allowed, rng=rng)
         for size in SET_SIZES:
-            found = search.improve(search.greedy(size), rng, nested=False).members
+            found = search.improve(search.greedy(size), rng).members
             sets[size][row] = np.isin(candidates.peaks[row], [names[member] for member in found.tolist()])
     return sets

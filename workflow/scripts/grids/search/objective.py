@@ -18,15 +18,7 @@ FLAGS_PER_BLOCK = 2**20
 
 @dataclass
 class Evaluations:
-    """How often the surrogate was evaluated: in cells, once for each perturbation of a cell.
-
-    Attributes
-    ----------
-    n_forward : int
-        Predictions.
-    n_backward : int
-        Gradients of a prediction.
-    """
+    """How often the surrogate was evaluated, in cells, once for each perturbation: predictions, and gradients."""
 
     n_forward: int = 0
     n_backward: int = 0
@@ -110,27 +102,15 @@ class PerturbedCells:
         return part
 
     def changed(self, peaks: Tensor) -> Tensor:
-        """Where perturbing each peak alone changes it: where it is not as wanted anyway.
-
-        Parameters
-        ----------
-        peaks : LongTensor, shape (n,)
-
-        Returns
-        -------
-        Tensor, shape (n, n_cells), bool
-        """
+        """Where perturbing each of n peaks alone changes it, shape (n, n_cells), bool: where it is not as wanted."""
         rows = self._by_peak[peaks.cpu().numpy()]
-        row, cell = (
-            np.repeat(np.arange(len(peaks)), np.diff(rows.indptr)),
-            rows.indices // self.surrogate.n_groups,
-        )
+        row = np.repeat(np.arange(len(peaks)), np.diff(rows.indptr))
         opened = np.zeros((len(peaks), len(self)), dtype=bool)
-        opened[row, cell] = True
+        opened[row, rows.indices // self.surrogate.n_groups] = True
         return torch.from_numpy(opened != bool(self.value)).to(self.device)
 
     def perturbed(self, members: Tensor, states: Tensor | None = None) -> Tensor:
-        """Pooled states after a set has been perturbed.
+        """Pooled states after a set has been perturbed, shape (n_cells, n_groups, width).
 
         Parameters
         ----------
@@ -138,17 +118,13 @@ class PerturbedCells:
             Distinct peaks.
         states : Tensor, shape (n_cells, n_groups, width), optional
             States to start from, in which no member is perturbed yet; the unperturbed ones by default.
-
-        Returns
-        -------
-        Tensor, shape (n_cells, n_groups, width)
         """
         states = self.pooled if states is None else states
         changed = self.changed(members).T.to(self.shift)
         return states + (changed @ self._moves(members)).view(states.shape)
 
     def partly_perturbed(self, shares: Tensor) -> Tensor:
-        """Pooled states after every peak has been moved part of the way: by ``share * (value - x)``.
+        """Pooled states of the same shape after every peak has been moved by ``share * (value - x)``.
 
         With shares of 0 and 1 this is :meth:`perturbed`; its cost does not grow with the number of ones.
 
@@ -156,10 +132,6 @@ class PerturbedCells:
         ----------
         shares : Tensor, shape (n_peaks,)
             Differentiable.
-
-        Returns
-        -------
-        Tensor, shape (n_cells, n_groups, width)
         """
         moves = shares[:, None] * self.shift
         states = self.pooled - sum_rows(self._by_group, moves).view(self.pooled.shape)
@@ -193,7 +165,7 @@ class PerturbedCells:
     def predict_sets(
         self, sets: Tensor, gene: int, states: Tensor | None = None, predicted: Tensor | None = None
     ) -> Tensor:
-        """Predicted log-expression of a gene in each cell after each set has been perturbed.
+        """Predicted log-expression of a gene after each set has been perturbed, shape (n_sets, n_cells).
 
         Exact: cells in which no member changes keep their prediction, the others are predicted, block by block,
         so that memory grows with the result only.
@@ -207,10 +179,6 @@ class PerturbedCells:
             As in :meth:`perturbed`.
         predicted : Tensor, shape (n_cells,), optional
             Predictions from `states`, where they are known.
-
-        Returns
-        -------
-        Tensor, shape (n_sets, n_cells)
         """
         states = self.pooled if states is None else states
         predicted = self.predict(gene, states) if predicted is None else predicted
@@ -230,7 +198,7 @@ class PerturbedCells:
         return predicted
 
     def predict_subsets(self, members: Tensor, masks: Tensor, gene: int) -> Tensor:
-        """Predicted log-expression of a gene in each cell after subsets of one set have been perturbed.
+        """Predicted log-expression of a gene after subsets of one set are perturbed, shape (n_subsets, n_cells).
 
         Exact, and fast for many subsets of sparse cells: in a cell, subsets that differ only in members that
         are as wanted anyway (closed peaks that would be closed) are one perturbation, predicted once. Works
@@ -243,10 +211,6 @@ class PerturbedCells:
         masks : Tensor, shape (n_subsets, set_size), bool
             Which members each subset perturbs.
         gene : int
-
-        Returns
-        -------
-        Tensor, shape (n_subsets, n_cells)
         """
         n_subsets = len(masks)
         changed, moves = self.changed(members).T, self._moves(members)
@@ -285,13 +249,7 @@ class PerturbedCells:
         return self.linearise(gene, states)[1]
 
     def first_order(self, peaks: Tensor, gradient: Tensor) -> Tensor:
-        """First-order effect of perturbing each peak alone in each cell, shape (n, n_cells).
-
-        Parameters
-        ----------
-        peaks : LongTensor, shape (n,)
-        gradient : Tensor, shape (n_cells, n_groups, width)
-        """
+        """First-order effect of perturbing each of n peaks alone in each cell, shape (n, n_cells)."""
         along = (gradient[:, self.group_of_peak[peaks]] * self._step[peaks]).sum(2)
         return along.T * self.changed(peaks)
 
@@ -325,13 +283,7 @@ class PerturbedCells:
         return torch.cat(projected) / len(self)
 
     def sum_over_changed(self, values: Tensor) -> Tensor:
-        """For every peak, the sum of a value over the cells that perturbing it changes, shape (n_peaks,).
-
-        Parameters
-        ----------
-        values : Tensor, shape (n_cells, n_groups)
-            Of each cell, for the peaks of each group.
-        """
+        """For every peak, the sum of its group's value, (n_cells, n_groups), over the cells that it changes."""
         summed = torch.from_numpy(self._by_peak @ values.flatten().cpu().numpy()).to(self.device)
         return values.sum(0)[self.group_of_peak] - summed if self.value else summed
 
@@ -343,20 +295,9 @@ class PerturbedCells:
 
 
 def _distinct_perturbations(movable: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Which pairs of a cell and a subset are the same perturbation of the cell.
+    """Which pairs of a cell and a subset are the same perturbation of the cell, by the members that perturbing changes.
 
-    Parameters
-    ----------
-    movable : Tensor, shape (n_cells, set_size), bool
-        Members that perturbing changes.
-    masks : Tensor, shape (n_subsets, set_size), bool
-
-    Returns
-    -------
-    first : LongTensor, shape (n_distinct,)
-        A pair of each kind, as ``cell * n_subsets + subset``.
-    same_as : LongTensor, shape (n_cells, n_subsets)
-        Each pair's position in `first`.
+    One pair of each kind, as ``cell * n_subsets + subset``, and each pair's position among them, (n_cells, n_subsets).
     """
     device, movable, masks = movable.device, movable.cpu().numpy(), masks.cpu().numpy()
     key = np.arange(len(movable))[:, None]

@@ -17,9 +17,8 @@ from torch import Tensor
 
 from grids.io.caps import SCREENED_CELLS
 from grids.io.errors import InputError
-from grids.search.bounds import GainBounds
 from grids.search.objective import PerturbedCells
-from grids.search.screening import Sample
+from grids.search.screening import GainBounds, Sample
 from grids.search.transitions import Linearised, direction_sign, linearise
 
 # A difference below this share of the objective is rounding: no progress, a tie.
@@ -48,7 +47,7 @@ class SearchResult:
     Attributes
     ----------
     members : LongTensor, shape (set_size,)
-        Distinct peaks; in nested order the first k are the nested set of size k.
+        Distinct peaks, in no order; see :meth:`Search.nested_order`.
     objective_before, objective_after : float
         Mean predicted log-expression over all cells, without and with the set perturbed.
     trajectory : list of float
@@ -213,7 +212,11 @@ class Search:
         peaks of which none does anything alone are seen once the others are perturbed. Of many cells each is looked at
         in a part of the path's steps, evenly spaced, neighbours in different ones.
         """
-        whole_way = self._all_allowed_perturbed() - self.cells.pooled
+        if len(self.allowed) == self.cells.n_peaks:
+            whole_way = self.cells.all_perturbed - self.cells.pooled
+        else:
+            shares = (~self._excluded).to(self.cells.shift)
+            whole_way = self.cells.partly_perturbed(shares) - self.cells.pooled
         cell, n_cells = torch.arange(len(self.cells), device=self.cells.device), len(self.cells)
         n_steps = min(N_PATH_STEPS, max(MIN_STEPS_PER_CELL, MIN_STEPS_OF_ALL // n_cells))
         gradient = 0
@@ -224,11 +227,6 @@ class Search:
             )
         gain = self.sign * self.cells.project(gradient)
         return self.allowed[gain[self.allowed].topk(set_size).indices]
-
-    def _all_allowed_perturbed(self) -> Tensor:
-        if len(self.allowed) == self.cells.n_peaks:
-            return self.cells.all_perturbed
-        return self.cells.partly_perturbed((~self._excluded).to(self.cells.shift))
 
     def random(self, set_size: int, rng: np.random.Generator) -> Tensor:
         """Distinct candidate peaks drawn at random."""
@@ -241,22 +239,11 @@ class Search:
             return self.random(set_size, rng)
         return self.greedy(set_size) if origin == "greedy" else self.along_path(set_size)
 
-    def from_each(
-        self, starts: Sequence[Tensor], rngs: Sequence[np.random.Generator], max_rounds: int = 50
-    ) -> list[SearchResult]:
-        """:meth:`improve` each of several sets, by a generator each; not in nested order."""
-        return [
-            self.improve(start, rng, max_rounds, nested=False)
-            for start, rng in zip(starts, rngs, strict=True)
-        ]
-
     def best(self, results: Sequence[SearchResult]) -> SearchResult:
         """The result that goes furthest in the direction asked; the first of equal ones."""
         return max(results, key=lambda result: self.sign * result.objective_after)
 
-    def improve(
-        self, members: Tensor, rng: np.random.Generator, max_rounds: int = 50, nested: bool = True
-    ) -> SearchResult:
+    def improve(self, members: Tensor, rng: np.random.Generator, max_rounds: int = 50) -> SearchResult:
         """Coordinate transitions from a given set until a full round of them improves nothing.
 
         Parameters
@@ -266,8 +253,6 @@ class Search:
             Draws the minibatches; unused when every step sees all cells.
         max_rounds : int
             Rounds of `set_size` steps each.
-        nested : bool
-            Bring the result into :meth:`nested_order`, which costs up to ``set_size ** 2 / 2`` evaluations.
 
         Returns
         -------
@@ -306,7 +291,7 @@ class Search:
             trajectory.append(max(value, trajectory[-1]))
         if result.converged and self.batch_size is None:
             self._final.add(frozenset(best.tolist()))
-        result.members = self.nested_order(best) if nested else best
+        result.members = best
         result.objective_after = self.sign * trajectory[-1]
         result.trajectory = [self.sign * value for value in trajectory]
         result.n_evaluations = self._evaluated() - counted
@@ -351,7 +336,10 @@ class Search:
         return self._choose(cells, candidates, states, at)
 
     def nested_order(self, members: Tensor) -> Tensor:
-        """Order a set so that its first k members are the greedy best of it, for every k (exact evaluation)."""
+        """Order a set so that its first k members are the greedy best of it, for every k (exact evaluation).
+
+        It costs up to ``set_size ** 2 / 2`` evaluations.
+        """
         left, ordered = members, []
         states = self.cells.pooled
         while len(left):
@@ -399,11 +387,6 @@ class Search:
         return values.new_tensor([self._effect_alone[peak] for peak in peaks.tolist()])
 
 
-def _is_more(value: Tensor, than: Tensor) -> Tensor:
-    """Whether objectives differ by more than rounding, elementwise."""
-    return value > than + RELATIVE_TOLERANCE * than.abs()
-
-
 def _is_largest(value: Tensor) -> Tensor:
     """Which objectives are the largest one, up to rounding."""
-    return ~_is_more(value.max(), value)
+    return ~(value.max() > value + RELATIVE_TOLERANCE * value.abs())

@@ -113,11 +113,15 @@ def find_sets(
         bar.set_description(f"{cell_type} {gene}")
         if gene not in predicted_genes:
             reason = f"not among the {len(predicted_genes)} genes of the {surrogate.name} surrogate"
-        elif not (reason := _too_few(task_cells, gene, windows, question)):
-            of_task, of_searches = _find_set(task_cells, (cell_type, gene), windows, seed, question, given)
-            found += of_task
-            searches += of_searches
-            reason = None if of_task else _nothing_found(surrogate, gene, question)
+        else:
+            allowed = task_cells.candidates(gene, windows if question.scope == "window" else None)
+            if not (reason := _too_few(len(allowed), question)):
+                of_task, of_searches = _find_set(
+                    task_cells, (cell_type, gene), allowed, seed, question, given
+                )
+                found += of_task
+                searches += of_searches
+                reason = None if of_task else _nothing_found(surrogate, gene, question)
         if reason:
             log.warning("%s, %s skipped: %s", cell_type, gene, reason)
             skipped.append([cell_type, gene, reason])
@@ -128,15 +132,8 @@ def find_sets(
     )
 
 
-def _allowed(task_cells: TaskCells, gene: str, windows: pd.DataFrame | None, question: Question) -> Tensor:
-    return task_cells.candidates(gene, windows if question.scope == "window" else None)
-
-
-def _too_few(
-    task_cells: TaskCells, gene: str, windows: pd.DataFrame | None, question: Question
-) -> str | None:
+def _too_few(n_allowed: int, question: Question) -> str | None:
     """Why a gene's candidate peaks are too few, where they are."""
-    n_allowed = len(_allowed(task_cells, gene, windows, question))
     if n_allowed >= (question.set_size if question.fill else 1):
         return None
     reason = f"{n_allowed} candidate peaks ({question.scope})"
@@ -146,7 +143,7 @@ def _too_few(
 def _find_set(
     task_cells: TaskCells,
     task: tuple[str, str],
-    windows: pd.DataFrame | None,
+    allowed: Tensor,
     seed: int,
     question: Question,
     given: pd.DataFrame | None,
@@ -154,20 +151,18 @@ def _find_set(
     """Rows of a task's members, and of the searches for them."""
     cell_type, gene = task
     cells, column, peaks = task_cells.of(gene)
-    allowed = _allowed(task_cells, gene, windows, question)
     size = min(question.set_size, len(allowed))
     screening = generator(seed, "screening", *task)
     search = Search(cells, column, allowed, question.candidates, question.batch_size, screening)
-    starts, rngs = origins(question.restarts, question.start), []
-    first = []
-    for restart, origin in enumerate(starts):
-        rngs.append(generator(seed, "find_sets", *task, restart))
+    starts, first = origins(question.restarts, question.start), []
+    rngs = [generator(seed, "find_sets", *task, restart) for restart in range(len(starts))]
+    for origin, rng in zip(starts, rngs, strict=True):
         if origin == "given":
             names = _given_set(given, task, size, question.fill)
             first.append(task_cells.members(gene, names, where="search.given"))
         else:
-            first.append(search.start(origin, size, rngs[-1]))
-    results = search.from_each(first, rngs, question.max_rounds)
+            first.append(search.start(origin, size, rng))
+    results = [search.improve(one, rng, question.max_rounds) for one, rng in zip(first, rngs, strict=True)]
     best, members, shares = _best(search, results, question.fill)
     key = [task_cells.surrogate.name, "grids", cell_type, gene, question.direction, len(members)]
     found = [
@@ -193,8 +188,7 @@ def _best(
     """The best result, its members in nested order, and in which share of the results each does something."""
     doing = [search.unfilled(result.members) for result in results]
     best = search.best(results)
-    unfilled = doing[results.index(best)]
-    members = search.nested_order(best.members if fill else unfilled).tolist()
+    members = search.nested_order(best.members if fill else doing[results.index(best)]).tolist()
     times = Counter(member for one in doing for member in one.tolist())
     return best, members, [times[member] / len(results) for member in members]
 

@@ -91,14 +91,9 @@ class TaskCells:
         return torch.from_numpy(members).to(self._cells.device)
 
     def candidates(self, gene: str, windows: pd.DataFrame | None = None) -> Tensor:
-        """Indices of the peaks that a search may choose from: all, or those that `windows` has for the gene; on the
-        cells' device.
+        """Indices of the peaks that a search may choose from, on the cells' device: all, or those in the gene's window.
 
-        Parameters
-        ----------
-        gene : str
-        windows : DataFrame, optional
-            Columns ``peak, gene``; peaks that the surrogate does not see are passed over.
+        Peaks of `windows` (columns ``peak, gene``) that the surrogate does not see are passed over.
         """
         self.of(gene)
         if windows is None:

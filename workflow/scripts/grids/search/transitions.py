@@ -50,14 +50,9 @@ class Linearised:
 def linearise(
     cells: PerturbedCells, gene: int, states: Tensor, known: Linearised | None = None
 ) -> Linearised:
-    """First order of perturbing one more peak.
+    """First order of perturbing one more peak, as :func:`addition_gain`.
 
-    Parameters
-    ----------
-    cells, gene, states
-        As of :func:`addition_gain`.
-    known : Linearised, optional
-        Of the same cells and gene at other states; cells whose state is the same there are not evaluated again.
+    Cells whose state is the same as in `known`, of the same cells and gene, are not evaluated again.
     """
     if known is None:
         return Linearised(cells, states, *cells.linearise(gene, states))
@@ -90,14 +85,9 @@ def addition_gain(cells: PerturbedCells, gene: int, states: Tensor) -> Tensor:
 def transition_gain(cells: PerturbedCells, members: Tensor, gene: int) -> Tensor:
     """First-order gain of replacing each member of a set by each other peak.
 
-    The transition matrix of GRIDS (Liu et al., ACML 2024, algorithm 1, line 6), linearised at the perturbed
-    cells: the estimated gain of perturbing the new peak less that of the member that is given up.
-
-    Parameters
-    ----------
-    cells : PerturbedCells
-    members : LongTensor, shape (set_size,)
-    gene : int
+    The transition matrix as the paper has it (Liu et al., ACML 2024, algorithm 1, line 6), linearised at the perturbed
+    cells: the estimated gain of perturbing the new peak less that of the member that is given up. The search needs
+    the first of the two only; this form is what it is compared with.
 
     Returns
     -------

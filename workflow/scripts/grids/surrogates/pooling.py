@@ -20,6 +20,9 @@ from grids.io.errors import InputError
 from grids.surrogates.judged_windows import JudgedWindows, judge_by_permutation
 from grids.surrogates.sparse_products import SumRows, sum_entries
 
+# Predicted at a time.
+CELLS_PER_BATCH = 1024
+
 
 def split_rows_by_group(
     opened: sparse.csr_matrix, group_of_peak: np.ndarray, n_groups: int
@@ -50,7 +53,7 @@ def split_rows_by_group(
     else:
         row = np.repeat(np.arange(n_cells, dtype=np.int64), np.diff(opened.indptr)) * n_groups
         row += group_of_peak[indices]
-        if not _is_sorted(group_of_peak):
+        if (group_of_peak[1:] < group_of_peak[:-1]).any():
             order = np.argsort(row, kind="stable")
             row, indices = row[order], indices[order]
         indptr = np.zeros(n_cells * n_groups + 1, dtype=opened.indptr.dtype)
@@ -59,12 +62,8 @@ def split_rows_by_group(
     return sparse.csr_matrix((ones, indices, indptr), shape=(n_cells * n_groups, n_peaks))
 
 
-def _is_sorted(values: np.ndarray) -> bool:
-    return bool(np.all(values[1:] >= values[:-1]))
-
-
 def sum_rows(rows: sparse.csr_matrix, table: Tensor, block: slice = slice(None)) -> Tensor:
-    """Sum, for each sparse row, the table's rows at its indices. Differentiable in `table`.
+    """Sum, for each sparse row, the table's rows at its indices, shape (n_rows, width). Differentiable in `table`.
 
     Parameters
     ----------
@@ -73,10 +72,6 @@ def sum_rows(rows: sparse.csr_matrix, table: Tensor, block: slice = slice(None))
     table : Tensor, shape (n_peaks, width)
     block : slice
         Consecutive rows to sum; all by default.
-
-    Returns
-    -------
-    Tensor, shape (n_rows, width)
     """
     first, end, _ = block.indices(rows.shape[0])
     if (first, end) != (0, rows.shape[0]):
@@ -138,7 +133,7 @@ class Surrogate(nn.Module, ABC):
 
     @abstractmethod
     def observe(self, opened: sparse.spmatrix, seed: int, split: str) -> Callable[[str], "Observed"]:
-        """Cells as genes see them.
+        """Cells as genes see them: a function from a gene to what ``for_gene(gene)`` is evaluated on.
 
         Parameters
         ----------
@@ -146,11 +141,6 @@ class Surrogate(nn.Module, ABC):
             Non-zero where the peak was seen open.
         seed, split
             Of the run and the cells: what is drawn depends on them, the cell type and the gene only.
-
-        Returns
-        -------
-        function
-            From a gene to :data:`Observed`, what ``for_gene(gene)`` is evaluated on.
         """
 
     def judged_genes(self, asked: list[str]) -> list[str]:
@@ -192,14 +182,11 @@ class PooledSurrogate(Surrogate):
     group_of_peak : LongTensor, shape (n_peaks,)
         The group (chromosome, gene, ...) whose state a peak shifts.
     n_groups : int
-    n_replicates : int
-        Refits on resampled training cells, ``replicate(0)`` to ``replicate(n_replicates - 1)``; none by default.
     """
 
     shift: Tensor
     group_of_peak: Tensor
     n_groups: int
-    n_replicates = 0
 
     def for_gene(self, gene: str) -> "PooledSurrogate":
         """This surrogate itself."""
@@ -215,28 +202,11 @@ class PooledSurrogate(Surrogate):
         return judge_by_permutation(self, train, test, windows, genes, orders)
 
     def pool(self, opened: sparse.csr_matrix) -> Tensor:
-        """Pooled state of each cell.
-
-        Parameters
-        ----------
-        opened : csr_matrix, shape (n_cells, n_peaks)
-            Non-zero where the peak is open.
-
-        Returns
-        -------
-        Tensor, shape (n_cells, n_groups, width)
-        """
+        """Pooled state of each cell, shape (n_cells, n_groups, width); `opened` is non-zero where a peak is open."""
         return self._pooled(opened, self.shift)
 
     def with_state(self, pooled: Tensor, by_state: Tensor | None) -> Tensor:
-        """Pooled states that hold what each cell's state adds, where the surrogate is told it beside the peaks.
-
-        Parameters
-        ----------
-        pooled : Tensor, shape (n_cells, n_groups, width)
-        by_state : Tensor, shape (n_cells,), or None
-            The second part of :data:`Observed`.
-        """
+        """Pooled states with what each cell's state adds, the second part of :data:`Observed`, where there is one."""
         if by_state is not None:
             raise ValueError(f"the {self.name} surrogate is told nothing beside the peaks")
         return pooled
@@ -248,18 +218,13 @@ class PooledSurrogate(Surrogate):
 
     @abstractmethod
     def tail(self, pooled: Tensor, genes: Tensor | None = None) -> Tensor:
-        """Predicted log-expression from pooled states.
+        """Predicted natural log of 1 + depth-normalised counts from pooled states, shape (n_cells, n_genes).
 
         Parameters
         ----------
         pooled : Tensor, shape (n_cells, n_groups, width)
         genes : LongTensor, shape (n_genes,), optional
             Columns to predict; all by default.
-
-        Returns
-        -------
-        Tensor, shape (n_cells, n_genes)
-            Natural log of 1 + depth-normalised counts.
         """
 
     def folded(self) -> "PooledSurrogate":
@@ -270,27 +235,17 @@ class PooledSurrogate(Surrogate):
         return self
 
     @torch.no_grad()
-    def predict(self, opened: backed.Rows, genes: Tensor | None = None, batch_size: int = 1024) -> Tensor:
-        """Predicted log-expression of cells, in evaluation mode and in batches.
+    def predict(self, opened: backed.Rows) -> Tensor:
+        """Predicted log-expression of cells, shape (n_cells, n_genes), in evaluation mode and in batches.
 
-        Parameters
-        ----------
-        opened : csr_matrix or StoredRows, shape (n_cells, n_peaks)
-        genes : LongTensor, shape (n_genes,), optional
-        batch_size : int
-            Cells per batch.
-
-        Returns
-        -------
-        Tensor, shape (n_cells, n_genes)
+        `opened`, shape (n_cells, n_peaks), may be on disk.
         """
         self.eval()
         if not isinstance(opened, backed.StoredRows):
             opened = check_opened(opened, len(self.peaks))
         parts = [
-            self.tail(self.pool(block[i : i + batch_size]), genes)
+            self.tail(self.pool(block[i : i + CELLS_PER_BATCH]))
             for _, block in backed.blocks(opened)
-            for i in range(0, block.shape[0], batch_size)
+            for i in range(0, block.shape[0], CELLS_PER_BATCH)
         ]
-        n_genes = len(self.genes) if genes is None else len(genes)
-        return torch.cat(parts) if parts else self.shift.new_empty(0, n_genes)
+        return torch.cat(parts) if parts else self.shift.new_empty(0, len(self.genes))

@@ -34,15 +34,8 @@ FALSE_DISCOVERY_RATE = 0.05
 MIN_TEST_CELLS = 10
 MIN_EXPRESSING_CELLS = 5
 QUALITY_COLUMNS = [
-    "model",
-    "cell_type",
-    "gene",
-    "n_cells",
-    "pearson_r",
-    "spearman_r",
-    "rmse",
-    "beats_type_mean",
-]
+    "model", "cell_type", "gene", "n_cells", "pearson_r", "spearman_r", "rmse", "beats_type_mean",
+]  # fmt: skip
 SUMMARY_COLUMNS = ["model", "rmse", "mean_r_per_cell", "mean_r_per_gene", "n_cells", "n_genes"]
 
 
@@ -76,13 +69,10 @@ def baseline_predictions(multiome: Multiome, seed: int) -> dict[str, np.ndarray]
     """Each baseline's prediction for the ATAC test cells, shape (n_test_cells, n_genes)."""
     rna = multiome.rna.cells(split="train")
     test = multiome.atac.cells(split="test")
-    predictions = {"gene_mean": np.tile(np.asarray(rna.X.mean(0)), (test.X.shape[0], 1))}
-    by_type = predictions["gene_mean"].copy()
-    for cell_type in test.cell_types:
-        of_type = (rna.obs["cell_type"] == cell_type).to_numpy()
-        if of_type.any():
-            by_type[(test.obs["cell_type"] == cell_type).to_numpy()] = rna.X[of_type].mean(0)
-    predictions["cell_type_mean"] = by_type
+    predictions = {
+        "gene_mean": np.tile(np.asarray(rna.X.mean(0)), (len(test.obs), 1)),
+        "cell_type_mean": _type_means(rna, test.obs["cell_type"].to_numpy()),
+    }
     if multiome.paired:
         predictions |= _lsi_predictions(multiome, seed)
     return predictions
@@ -151,17 +141,14 @@ def p_values_against_type_mean(
 ) -> np.ndarray:
     """One-sided p-values that the surrogate's squared error is the smaller one, shape (n_genes,).
 
+    1 for genes observed in fewer than 5 cells, and for all genes when there are fewer than 10 cells.
+
     Parameters
     ----------
     surrogate_error, baseline_error : ndarray, shape (n_cells, n_genes)
         Squared errors on the same test cells.
     n_expressing : ndarray of int, shape (n_genes,)
         Test cells in which the gene was observed.
-
-    Returns
-    -------
-    ndarray, shape (n_genes,)
-        1 for genes observed in fewer than 5 cells, and for all genes when there are fewer than 10 cells.
     """
     gain = baseline_error - surrogate_error
     if len(gain) < MIN_TEST_CELLS:
@@ -244,15 +231,18 @@ def _predict(surrogates: dict, joint, test: Modality, n_genes: int) -> np.ndarra
 
 
 def _observed(multiome: Multiome, types: np.ndarray) -> np.ndarray:
-    rna: Modality = multiome.rna.cells(split="test")
-    if multiome.paired:
-        return rna.X.toarray()
-    observed = np.tile(np.asarray(rna.X.mean(0)), (len(types), 1))
+    rna = multiome.rna.cells(split="test")
+    return rna.X.toarray() if multiome.paired else _type_means(rna, types)
+
+
+def _type_means(rna: Modality, types: np.ndarray) -> np.ndarray:
+    """Mean expression of each type, a row for each entry of `types`; of all cells where a type has none."""
+    means = np.tile(np.asarray(rna.X.mean(0)), (len(types), 1))
     for cell_type in np.unique(types):
         of_type = (rna.obs["cell_type"] == cell_type).to_numpy()
         if of_type.any():
-            observed[types == cell_type] = rna.X[of_type].mean(0)
-    return observed
+            means[types == cell_type] = rna.X[of_type].mean(0)
+    return means
 
 
 def _by_more_than_chance(p_values: list[np.ndarray]) -> np.ndarray:

@@ -1,6 +1,7 @@
-"""Products of few rows of large tables, differentiable, with gradients that are sparse products themselves.
+"""Products of sparse rows and large tables: differentiable ones, and singular vectors by them.
 
-Look-ups would copy a row of the table for every entry, and add the gradients up one by one.
+Gradients are sparse products themselves. Look-ups would copy a row of the table for every entry, and add the gradients
+up one by one.
 """
 
 import warnings
@@ -10,6 +11,9 @@ import torch
 from scipy import sparse
 from torch import Tensor
 from torch.nn.functional import embedding, embedding_bag
+
+N_OVERSAMPLED = 10
+N_POWER_ITERATIONS = 7
 
 
 def sum_entries(rows: sparse.csr_matrix, table: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -102,3 +106,51 @@ class PickEntries(torch.autograd.Function):
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
         (index,) = ctx.saved_tensors
         return index.bincount(gradient, minlength=ctx.length).to(gradient), None
+
+
+def right_singular_vectors(
+    pattern: sparse.csr_matrix, row_scale: Tensor, column_scale: Tensor, n: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """The largest singular values of ``diag(row_scale) pattern diag(column_scale)``, and their right singular vectors.
+
+    Randomised subspace iteration (Halko, Martinsson and Tropp, SIAM Review 2011, algorithms 4.4 and 5.1), as
+    scikit-learn has it. Its products sum rows of a table, as pooling does; the scaled matrix is never formed.
+
+    Parameters
+    ----------
+    pattern : csr_matrix, shape (n_rows, n_columns)
+        Entries count as one.
+    row_scale : Tensor, shape (n_rows,)
+    column_scale : Tensor, shape (n_columns,)
+    n : int
+        At most ``min(n_rows, n_columns)``.
+    seed : int
+
+    Returns
+    -------
+    values : Tensor, shape (n,)
+        Largest first.
+    vectors : Tensor, shape (n_columns, n)
+        Of unit length; the largest entry by size of each is positive.
+    """
+    transposed = pattern.T.tocsr()
+
+    def times(vectors: Tensor) -> Tensor:
+        return row_scale[:, None] * sum_entries(pattern, column_scale[:, None] * vectors)
+
+    def transposed_times(vectors: Tensor) -> Tensor:
+        return column_scale[:, None] * sum_entries(transposed, row_scale[:, None] * vectors)
+
+    width = min(n + N_OVERSAMPLED, *pattern.shape)
+    drawn = torch.randn(len(row_scale), width, generator=torch.Generator().manual_seed(seed))
+    basis = _orthonormal(transposed_times(drawn))
+    for _ in range(N_POWER_ITERATIONS):
+        basis = _orthonormal(transposed_times(_orthonormal(times(basis))))
+    _, values, rotated = torch.linalg.svd(times(basis), full_matrices=False)
+    vectors = basis @ rotated[:n].T
+    largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
+    return values[:n], vectors * largest.sign()
+
+
+def _orthonormal(vectors: Tensor) -> Tensor:
+    return torch.linalg.qr(vectors).Q

@@ -97,18 +97,7 @@ def _check_sizes(options: dict, weights: Mapping[str, torch.Tensor]) -> None:
             raise ValueError(f"{name} {sizes} is larger than any weight")
 
 
-def _restore_cross_modality(names: dict, weights: dict, options: dict) -> CrossModalitySurrogate:
-    model = CrossModalitySurrogate(
-        **names, chromosome_of_peak=weights["atac_decoder.chromosome_of_peak"], **options
-    )
-    model.load_state_dict(weights)
-    return model
-
-
-_RESTORE = {
-    CrossModalitySurrogate.name: _restore_cross_modality,
-    WindowSurrogate.name: WindowSurrogate.restore,
-}
+_RESTORE = {kind.name: kind.restore for kind in (CrossModalitySurrogate, WindowSurrogate)}
 
 
 def register(kind: type[Surrogate]) -> type[Surrogate]:

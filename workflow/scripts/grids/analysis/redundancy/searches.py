@@ -125,4 +125,4 @@ def selection_frequency(
 def _search(search: Search, size: int, max_rounds: int, rng: np.random.Generator) -> Tensor:
     """Members of a set of this size, or of all candidates, without those that do nothing."""
     start = search.greedy(min(size, len(search.allowed)))
-    return search.unfilled(search.improve(start, rng, max_rounds, nested=False).members)
+    return search.unfilled(search.improve(start, rng, max_rounds).members)

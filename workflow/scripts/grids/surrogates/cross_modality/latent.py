@@ -14,30 +14,20 @@ LATENT_COLUMNS = ["cell", "modality", "mapping", "cell_type", "umap_1", "umap_2"
 
 @torch.no_grad()
 def latent_umap(surrogate: CrossModalitySurrogate, multiome: Multiome, seed: int) -> pd.DataFrame:
-    """UMAP of both latents, before mapping and after (in the RNA latent space).
+    """UMAP of both latents, before mapping and after: :data:`LATENT_COLUMNS`, a row per cell, modality and mapping.
 
     Both modalities share one layout: ``before`` shows each one's own latent (the spaces differ, so they lie
-    apart), ``after`` the ATAC latents mapped to the RNA space beside the RNA latents.
-
-    Parameters
-    ----------
-    surrogate : CrossModalitySurrogate
-    multiome : Multiome
-        Its test cells are drawn, at most 4,000 of each modality.
-    seed : int
-
-    Returns
-    -------
-    DataFrame
-        ``cell, modality, mapping, cell_type, umap_1, umap_2``; a row per cell, modality and mapping.
+    apart), ``after`` the ATAC latents mapped to the RNA space beside the RNA latents. Of each modality, at most
+    4,000 test cells are drawn.
     """
     import umap
 
     surrogate.eval()
-    cells = {
-        "atac": _some(multiome.atac.stream(split="test"), seed),
-        "rna": _some(multiome.rna.stream(split="test"), seed),
-    }
+    cells = {name: _some(getattr(multiome, name).stream(split="test"), seed) for name in ("atac", "rna")}
+    shown = [
+        pd.DataFrame({"cell": m.obs.index, "modality": name, "cell_type": m.obs["cell_type"].to_numpy()})
+        for name, m in cells.items()
+    ]
     z_atac = surrogate.encode_atac(cells["atac"].X)
     z_rna = surrogate.rna_encoder(torch.from_numpy(cells["rna"].X.toarray()).to(z_atac.device))
     tables = []
@@ -47,15 +37,7 @@ def latent_umap(surrogate: CrossModalitySurrogate, multiome: Multiome, seed: int
         layout = umap.UMAP(
             n_neighbors=min(15, len(joined) - 1), random_state=derive_seed(seed, "umap") % 2**31, n_jobs=1
         ).fit_transform(joined)
-        table = pd.concat(
-            [
-                pd.DataFrame(
-                    {"cell": m.obs.index, "modality": name, "cell_type": m.obs["cell_type"].to_numpy()}
-                )
-                for name, m in cells.items()
-            ],
-            ignore_index=True,
-        )
+        table = pd.concat(shown, ignore_index=True)
         tables.append(table.assign(mapping=mapping, umap_1=layout[:, 0], umap_2=layout[:, 1]))
     return pd.concat(tables, ignore_index=True)[LATENT_COLUMNS]
 

@@ -8,8 +8,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, one_hot, softp
 
 from grids.io import backed
 from grids.io.backed import RunningMean
-from grids.surrogates.cross_modality.model import CrossModalitySurrogate
-from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.model import CrossModalitySurrogate, Settings
 from grids.surrogates.cross_modality.training_cells import TrainingCells
 
 # Weight of the RNA side in cycle and reconstruction losses (paper).
@@ -78,13 +77,7 @@ def open_and_drawn_peaks(
 
 
 def masked_squared_error(predicted: Tensor, observed: Tensor, generator: torch.Generator) -> Tensor:
-    """Mean squared error over the non-zero entries and an equal expected number of the zeros.
-
-    Parameters
-    ----------
-    predicted, observed : Tensor, shape (n_cells, n_genes)
-    generator : torch.Generator
-    """
+    """Mean squared error over the non-zero entries and an equal expected number of zeros, of (n_cells, n_genes)."""
     expressed = observed != 0
     share = expressed.sum() / (~expressed).sum().clamp(min=1)
     drawn = torch.rand(observed.shape, generator=generator).to(observed.device)

@@ -5,7 +5,7 @@ Liu et al., ACML 2024, section 3.1. In evaluation mode
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from grids.io import backed
 from grids.io.errors import InputError
-from grids.surrogates.cross_modality.folding import folded, with_modules
 from grids.surrogates.cross_modality.layers import (
     AffineMixture,
     Discriminator,
@@ -22,10 +21,11 @@ from grids.surrogates.cross_modality.layers import (
     GroupedLinear,
     PReLU,
     dense_stack,
+    folded,
+    with_modules,
 )
-from grids.surrogates.cross_modality.randomised_svd import right_singular_vectors
 from grids.surrogates.pooling import PooledSurrogate
-from grids.surrogates.sparse_products import PickEntries, products_of_pairs
+from grids.surrogates.sparse_products import PickEntries, products_of_pairs, right_singular_vectors
 
 
 class PaperEncoder(nn.Module):
@@ -198,8 +198,8 @@ class PeakDecoder(nn.Module):
 
 
 @dataclass(frozen=True)
-class Architecture:
-    """The sizes of the cross-modality surrogate.
+class Sizes:
+    """The sizes of the cross-modality surrogate that the config sets.
 
     Attributes
     ----------
@@ -214,6 +214,22 @@ class Architecture:
         Hidden units of the RNA encoder, mirrored in its decoder.
     dropout : float
         Dropout of the normalised encoder and of the RNA autoencoder.
+    """
+
+    encoder: str = "normalised"
+    n_latent: int = 20
+    width: int = 64
+    n_hidden: int = 128
+    rna_hidden: Sequence[int] = (640, 320)
+    dropout: float = 0.3
+
+
+@dataclass(frozen=True)
+class Architecture(Sizes):
+    """All sizes of the cross-modality surrogate.
+
+    Attributes
+    ----------
     decoder_width, decoder_hidden : int
         Numbers that a peak is decoded from, and hidden units before them, per chromosome.
     gate_hidden : int
@@ -223,17 +239,49 @@ class Architecture:
     discriminator_hidden : (int, int)
     """
 
-    encoder: str = "normalised"
-    n_latent: int = 20
-    width: int = 64
-    n_hidden: int = 128
-    rna_hidden: Sequence[int] = (640, 320)
-    dropout: float = 0.3
     decoder_width: int = 16
     decoder_hidden: int = 32
     gate_hidden: int = 128
     n_maps: int = 3
     discriminator_hidden: Sequence[int] = (20, 10)
+
+
+@dataclass(frozen=True)
+class Settings(Sizes):
+    """How a surrogate is built and trained; the ``surrogate`` block of the config.
+
+    ``max_epochs`` and ``learning_rate`` are per stage. `supervised` None means: when the cells are paired.
+    """
+
+    weight_decay: float = 0.01
+    batch_size: int = 128
+    patience: int = 5
+    peak_learning_rate_factor: float = 1.0
+    supervised: bool | None = None
+    supervised_weight: float = 20.0
+    pseudobulk_weight: float = 10.0
+    adversarial_weight: float = 0.5
+    max_epochs: dict = field(
+        default_factory=lambda: {"atac": 3, "rna": 5, "mapping": 40, "specialisation": 20}
+    )
+    learning_rate: dict = field(
+        default_factory=lambda: {
+            "atac": 1e-3,
+            "rna": 1e-3,
+            "mapping": 1e-3,
+            "specialisation": 1e-4,
+            "discriminator": 1e-3,
+        }
+    )
+    device: str = "cpu"
+
+    def is_supervised(self, paired: bool) -> bool:
+        """Whether to train on paired cells; refuses to where they are not paired."""
+        if self.supervised and not paired:
+            raise InputError(
+                "surrogate.supervised is true, but the cells are not paired; set it to false or null"
+            )
+        return paired if self.supervised is None else self.supervised
 
 
 class CrossModalitySurrogate(PooledSurrogate):
@@ -289,6 +337,13 @@ class CrossModalitySurrogate(PooledSurrogate):
         self.atac_discriminator = Discriminator(of.n_latent, n_types, of.discriminator_hidden)
         self.rna_discriminator = Discriminator(of.n_latent, n_types, of.discriminator_hidden)
 
+    @classmethod
+    def restore(cls, names: dict, weights: dict[str, Tensor], options: dict) -> "CrossModalitySurrogate":
+        """Rebuild a stored surrogate."""
+        model = cls(**names, chromosome_of_peak=weights["atac_decoder.chromosome_of_peak"], **options)
+        model.load_state_dict(weights)
+        return model
+
     @property
     def n_groups(self) -> int:
         return self.atac_encoder.n_groups
@@ -300,10 +355,6 @@ class CrossModalitySurrogate(PooledSurrogate):
     @property
     def shift(self) -> Tensor:
         return self.atac_encoder.shift
-
-    @property
-    def chromosome_of_peak(self) -> Tensor:
-        return self.atac_decoder.chromosome_of_peak
 
     @property
     def per_peak_matrices(self) -> list[nn.Parameter]:

@@ -14,8 +14,7 @@ from grids.io.errors import InputError
 from grids.io.logging import log
 from grids.io.seeds import derive_seed, generator
 from grids.surrogates.cross_modality.losses import Losses
-from grids.surrogates.cross_modality.model import CrossModalitySurrogate
-from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.model import CrossModalitySurrogate, Settings
 from grids.surrogates.cross_modality.training_cells import TrainingCells
 
 CURVE_COLUMNS = ["stage", "cell_type", "epoch", "loss", "split", "value"]
@@ -66,18 +65,8 @@ class StageRun:
 
     The model before the first epoch counts as epoch 0, so a stage never ends worse than it began. Random
     numbers of an epoch depend only on the seed, the stage and the epoch: a run resumed from its checkpoint
-    ends in the same weights as one that was never interrupted.
-
-    Parameters
-    ----------
-    stage : Stage
-    model : CrossModalitySurrogate
-    losses : Losses
-    train : TrainingCells
-    settings : Settings
-    seed : int
-    kept : KeptStates, optional
-        Where the state is kept after every epoch, and what is there is gone on from.
+    ends in the same weights as one that was never interrupted. The state is kept in `kept` after every epoch, and what
+    is there is gone on from.
     """
 
     def __init__(
@@ -123,12 +112,7 @@ class StageRun:
         )
 
     def run(self) -> list[list]:
-        """Train until the criterion stops improving; leave the model at its best epoch.
-
-        Returns
-        -------
-        list of rows under :data:`CURVE_COLUMNS`
-        """
+        """Train until the criterion stops improving and leave the model at its best epoch; the curves' rows."""
         stage, max_epochs = self.stage, self.settings.max_epochs[self.stage.name]
         if not max_epochs:
             return []

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -14,12 +15,12 @@ from grids.io.errors import InputError
 from grids.io.logging import log
 from grids.io.seeds import derive_seed
 from grids.surrogates.cross_modality.losses import Losses
-from grids.surrogates.cross_modality.model import CrossModalitySurrogate, NormalisedEncoder
-from grids.surrogates.cross_modality.settings import Settings
+from grids.surrogates.cross_modality.model import CrossModalitySurrogate, NormalisedEncoder, Settings, Sizes
 from grids.surrogates.cross_modality.stage import CURVE_COLUMNS, Stage, StageRun
 from grids.surrogates.cross_modality.training_cells import TrainingCells
 
 MIN_CELLS_TO_SPECIALISE = 20
+SPLITS = "train", "validation"
 
 
 def build(multiome: Multiome, settings: Settings, seed: int) -> CrossModalitySurrogate:
@@ -34,12 +35,7 @@ def build(multiome: Multiome, settings: Settings, seed: int) -> CrossModalitySur
             multiome.rna.var.index,
             cell_types,
             chromosome,
-            encoder=settings.encoder,
-            n_latent=settings.n_latent,
-            width=settings.width,
-            n_hidden=settings.n_hidden,
-            rna_hidden=settings.rna_hidden,
-            dropout=settings.dropout,
+            **{size.name: getattr(settings, size.name) for size in fields(Sizes)},
         )
     if isinstance(model.atac_encoder, NormalisedEncoder):
         model.atac_encoder.start_from(train_atac.X, derive_seed(seed, "lsi"))
@@ -76,8 +72,7 @@ def train_joint(
     """
     supervised = settings.is_supervised(multiome.paired)
     model = build(multiome, settings, seed)
-    train = TrainingCells.of(multiome, "train", model.cell_types)
-    validation = TrainingCells.of(multiome, "validation", model.cell_types)
+    train, validation = (TrainingCells.of(multiome, split, model.cell_types) for split in SPLITS)
     losses = Losses(model, settings, supervised, train)
 
     def mean_over_validation(terms: Callable, name: str) -> Callable[[], float]:
@@ -92,36 +87,19 @@ def train_joint(
 
         return value
 
-    autoencoders = [model.atac_encoder, model.atac_decoder, model.rna_encoder, model.rna_decoder]
-    maps = [model.atac_to_rna, model.rna_to_atac]
+    atac, rna = [model.atac_encoder, model.atac_decoder], [model.rna_encoder, model.rna_decoder]
+    mapping = [model.atac_to_rna, model.rna_to_atac]
     if supervised:
+        mapping += atac + rna
         criterion = "supervised", mean_over_validation(losses.supervised_only, "supervised")
     else:
         criterion = "pseudobulk", lambda: losses.pseudobulk_error(validation)
-    reconstruction = "reconstruction"
-    stages = [
-        Stage(
-            "atac",
-            autoencoders[:2],
-            losses.atac,
-            reconstruction,
-            mean_over_validation(losses.atac, reconstruction),
-        ),
-        Stage(
-            "rna",
-            autoencoders[2:],
-            losses.rna,
-            reconstruction,
-            mean_over_validation(losses.rna, reconstruction),
-        ),
-        Stage(
-            "mapping",
-            maps + autoencoders if supervised else maps,
-            losses.mapping,
-            *criterion,
-            adversarial=settings.adversarial_weight > 0,
-        ),
-    ]
+    stages = []
+    for name, modules, terms in (("atac", atac, losses.atac), ("rna", rna, losses.rna)):
+        judge = mean_over_validation(terms, "reconstruction")
+        stages.append(Stage(name, modules, terms, "reconstruction", judge))
+    adversarial = settings.adversarial_weight > 0
+    stages.append(Stage("mapping", mapping, losses.mapping, *criterion, adversarial=adversarial))
     curves = []
     for stage in stages:
         curves += StageRun(stage, model, losses, train, settings, seed, kept).run()
@@ -157,8 +135,7 @@ def specialise(
         )
     supervised = settings.is_supervised(multiome.paired)
     model = copy.deepcopy(surrogate).to(devices.find(settings.device)).eval()
-    train = TrainingCells.of(multiome, "train", model.cell_types, cell_type)
-    validation = TrainingCells.of(multiome, "validation", model.cell_types, cell_type)
+    train, validation = (TrainingCells.of(multiome, split, model.cell_types, cell_type) for split in SPLITS)
     n_train, n_validation = (min(c.atac.shape[0], c.rna.shape[0]) for c in (train, validation))
     if n_train < MIN_CELLS_TO_SPECIALISE or not n_validation:
         log.info(

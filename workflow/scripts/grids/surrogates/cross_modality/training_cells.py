@@ -35,13 +35,8 @@ class TrainingCells:
         atac = multiome.atac.stream(split=split, cell_type=cell_type)
         rna = multiome.rna.stream(split=split, cell_type=cell_type)
         codes = pd.Index(cell_types)
-        return cls(
-            atac.X,
-            codes.get_indexer(atac.obs["cell_type"]),
-            rna.X,
-            codes.get_indexer(rna.obs["cell_type"]),
-            multiome.paired,
-        )
+        of_atac, of_rna = (codes.get_indexer(part.obs["cell_type"]) for part in (atac, rna))
+        return cls(atac.X, of_atac, rna.X, of_rna, multiome.paired)
 
     def type_means(self, n_types: int) -> np.ndarray:
         """Mean expression of each cell type, shape (n_types, n_genes); of all cells where a type has none."""
@@ -53,27 +48,20 @@ class TrainingCells:
         n_atac, n_rna = self.atac.shape[0], self.rna.shape[0]
         n = max(n_atac, n_rna)
         buffer = self._cells_per_buffer(batch_size)
-        atac_order = np.arange(n) % n_atac if rng is None else _shuffled(n_atac, n, rng, buffer)
-        rna_order = (
-            atac_order
-            if self.paired
-            else np.arange(n) % n_rna
-            if rng is None
-            else _shuffled(n_rna, n, rng, buffer)
-        )
+
+        def order(n_cells: int) -> np.ndarray:
+            return np.arange(n) % n_cells if rng is None else _shuffled(n_cells, n, rng, buffer)
+
+        atac_order = order(n_atac)
+        rna_order = atac_order if self.paired else order(n_rna)
         parts = (_in_order(x, o, buffer) for x, o in ((self.atac, atac_order), (self.rna, rna_order)))
         for start, (atac, rna) in zip(range(0, n, buffer), zip(*parts, strict=True), strict=True):
             i, j = atac_order[start : start + buffer], rna_order[start : start + buffer]
             for first in range(0, len(i), batch_size):
                 batch = slice(first, first + batch_size)
                 if len(i[batch]) > 1 or n == 1:  # batch normalisation needs two cells
-                    yield TrainingCells(
-                        atac(batch),
-                        self.atac_type[i[batch]],
-                        rna(batch),
-                        self.rna_type[j[batch]],
-                        self.paired,
-                    )
+                    types = self.atac_type[i[batch]], self.rna_type[j[batch]]
+                    yield TrainingCells(atac(batch), types[0], rna(batch), types[1], self.paired)
 
     def _cells_per_buffer(self, batch_size: int) -> int:
         """All cells when they are in memory; else whole batches of as many as may be in memory."""

@@ -138,21 +138,8 @@ def principal_loadings(
 ) -> np.ndarray:
     """Loadings of the principal components of Pearson residuals ``(x - p * share) / sqrt(variance)``.
 
-    The matrix of residuals is never formed, only its products with vectors are.
-
-    Parameters
-    ----------
-    opened : csr_matrix, shape (n_cells, n_peaks)
-    chance : ndarray, shape (n_cells,)
-    share : ndarray, shape (n_peaks,)
-    n_components : int
-        At most.
-    seed : int
-
-    Returns
-    -------
-    ndarray, shape (n_peaks, n_kept)
-        For residuals ``x - p * share``; see :func:`shrink_loadings`.
+    The matrix of residuals is never formed, only its products with vectors are. Loadings of at most `n_components` are
+    for residuals ``x - p * share``, shape (n_peaks, n_kept), after :func:`shrink_loadings`.
     """
     n_cells, n_peaks = opened.shape
     n_components = min(n_components, min(opened.shape) - 1)
@@ -195,10 +182,6 @@ def shrink_loadings(size: np.ndarray, vectors: np.ndarray, n_cells: int) -> np.n
     vectors : ndarray, shape (n_peaks, n_components)
         Unit right singular vectors.
     n_cells : int
-
-    Returns
-    -------
-    ndarray, shape (n_peaks, n_kept)
     """
     n_peaks = len(vectors)
     kept = size > np.sqrt(n_cells) + np.sqrt(n_peaks)

@@ -29,25 +29,14 @@ def activity(size: Tensor, rise: Tensor) -> Tensor:
 
 
 def log_activity(index: Tensor, size: Tensor) -> Tensor:
-    """Log of :func:`activity` by the index.
-
-    Parameters
-    ----------
-    index : Tensor
-        ``weights . z`` with the peaks' openness z.
-    size : Tensor
-        Broadcast against `index`.
-    """
+    """Log of :func:`activity` by the index, ``weights . z`` with the peaks' openness z; they broadcast."""
     return torch.log(activity(size, torch.expm1(index.clamp(max=MAX_INDEX))))
 
 
 def expected_index(openness: Tensor, weights: Tensor) -> Tensor:
     """``log E exp(weights . z)`` over openings independent with chance `openness`, shape (n_cells,).
 
-    Parameters
-    ----------
-    openness : Tensor, shape (n_cells, n_peaks)
-    weights : Tensor, shape (n_peaks,)
+    `openness` has shape (n_cells, n_peaks).
     """
     used = weights != 0
     return torch.log1p(torch.expm1(weights[used]) * openness[:, used]).sum(1)
@@ -73,11 +62,7 @@ def ends_of_power(bend: float, size: int) -> tuple[float, float]:
 def expected_rise(openness: Tensor, members: Tensor, bend: float) -> Tensor:
     """``E f(n)``, shape (..., n_cells): 0 with no member open, 1 with all.
 
-    Parameters
-    ----------
-    openness : Tensor, shape (n_cells, n_peaks)
-    members : Tensor of bool, shape (n_peaks,)
-    bend : float
+    `openness` has shape (n_cells, n_peaks), `members` are flags of the peaks.
     """
     size = int(members.sum())
     if size == 0:
@@ -88,7 +73,7 @@ def expected_rise(openness: Tensor, members: Tensor, bend: float) -> Tensor:
 
 
 def symmetric_polynomials(openness: Tensor, sets: Tensor, size: int) -> Tensor:
-    """Elementary symmetric polynomials of the members' openness, of order 0 to `size`.
+    """Elementary symmetric polynomials of the members' openness, (n_genes, n_sets, 1 + size, n_cells), from order 0.
 
     Parameters
     ----------
@@ -96,10 +81,6 @@ def symmetric_polynomials(openness: Tensor, sets: Tensor, size: int) -> Tensor:
     sets : Tensor of bool, shape (n_genes, n_sets, n_peaks)
     size : int
         Members of each set.
-
-    Returns
-    -------
-    Tensor, shape (n_genes, n_sets, size + 1, n_cells)
     """
     n_genes, n_cells, _ = openness.shape
     polynomials = openness.new_zeros(n_genes, sets.shape[1], size + 1, n_cells)
@@ -110,23 +91,3 @@ def symmetric_polynomials(openness: Tensor, sets: Tensor, size: int) -> Tensor:
         for j in range(size):
             polynomials[:, :, 1:] += polynomials[:, :, :-1] * by_peak[gene, members[:, :, j]][:, :, None]
     return polynomials
-
-
-def weights_and_size(bend: Tensor, members: Tensor, log_ratio: Tensor) -> tuple[Tensor, Tensor]:
-    """The curve of a set as a function of the index.
-
-    Parameters
-    ----------
-    bend, log_ratio : Tensor, shape (n_genes, n_models)
-        A single member has no bend: any will do.
-    members : Tensor of bool, shape (n_genes, n_models, n_peaks)
-
-    Returns
-    -------
-    weights : Tensor, shape (n_genes, n_models, n_peaks)
-    size : Tensor, shape (n_genes, n_models)
-        0 without members.
-    """
-    n_members = members.sum(2)
-    size = torch.expm1(log_ratio) / torch.expm1(bend * n_members.clamp(min=1))
-    return members * bend[:, :, None], torch.where(n_members > 0, size, torch.zeros_like(size))

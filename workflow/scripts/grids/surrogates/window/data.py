@@ -6,12 +6,12 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from grids.data.normalisation import counts_and_exposure
 from grids.io.caps import TRAINED_CELLS
 from grids.io.cells import Multiome
 from grids.io.errors import InputError
 from grids.io.seeds import generator
 from grids.surrogates.window.cell_state import CellState
-from grids.surrogates.window.counts import counts_and_exposure
 from grids.surrogates.window.model import covariates, window_pairs
 from grids.surrogates.window.openness import WindowOpenness, expected_openness, fit_openness
 from grids.surrogates.window.set_models import BENDS, N_EXTENDED, Cells
@@ -92,13 +92,10 @@ class WindowData:
         """Whether each pair may be a member."""
         if candidates is None:
             return np.ones(len(self.peak_of_pair), dtype=bool)
-        gene = np.repeat(np.arange(len(self.genes)), np.diff(self.first_pair.numpy()))
-        pairs = pd.MultiIndex.from_arrays([self.peak_of_pair.numpy(), gene])
-        asked = (
-            pd.Index(self.peaks).get_indexer(candidates["peak"]),
-            pd.Index(self.genes).get_indexer(candidates["gene"]),
-        )
-        return pairs.isin(pd.MultiIndex.from_arrays(asked))
+        peak = pd.Index(self.peaks)[self.peak_of_pair.numpy()]
+        gene = np.repeat(self.genes, np.diff(self.first_pair.numpy()))
+        asked = pd.MultiIndex.from_frame(candidates[["peak", "gene"]])
+        return pd.MultiIndex.from_arrays([peak, gene]).isin(asked)
 
     def _is_bend(self, candidates: pd.DataFrame | None) -> Tensor | None:
         """Which bends models of each gene may have; None for all."""

@@ -43,23 +43,10 @@ def sum_cells(cells: Cells, groups: sparse.csr_matrix | None) -> Cells:
     return replace(cells, openness=openness, covariates=covariates_, counts=counts, exposure=exposure)
 
 
-def fit_models(cells: Cells, penalty: float) -> tuple[Models, Fit, Tensor]:
-    """Search for the models of a block of genes, around the best ones so far.
+def fit_models(cells: Cells, penalty: float) -> tuple[Models, Fit]:
+    """Search for the models of a block of genes around the best ones so far, with a penalty of each member.
 
-    Parameters
-    ----------
-    cells : Cells
-    penalty : float
-        Of each member.
-
-    Returns
-    -------
-    models : Models
-        Best first.
-    fit : Fit
-        Of the best model.
-    rise : Tensor, shape (n_genes, n_cells)
-        Of the best model.
+    Models come best first; the fit is of the best one.
     """
     fit = fit_state(cells)
     rise = torch.zeros_like(cells.counts)
@@ -69,7 +56,7 @@ def fit_models(cells: Cells, penalty: float) -> tuple[Models, Fit, Tensor]:
         rise = rises(cells.openness, best)[:, 0]
         start = Fit(fit.state_effect, torch.full_like(fit.log_ratio, 0.5), fit.dispersion)
         fit = refine(start, cells, rise)
-    return models, fit, rise
+    return models, fit
 
 
 def draw_models(
@@ -77,27 +64,15 @@ def draw_models(
 ) -> tuple[Models, Tensor, Tensor]:
     """Models from the posterior, each with a log ratio from its own.
 
-    The state's effect is the best model's, but for the level, which every model has its own of.
-
-    Parameters
-    ----------
-    models : Models
-        Best first.
-    cells : Cells
-    fit : Fit
-        Of the best model.
-    penalty : float
-    n_draws : int
-    rngs : list of Generator
-        One for each gene: what is drawn for it does not depend on the genes that are fitted with it.
+    The state's effect is that of the best model's fit, but for the level, which every model has its own of. Each gene
+    has a generator of its own: what is drawn for it does not depend on the genes that are fitted with it.
 
     Returns
     -------
     drawn : Models
         `n_draws` of each gene.
-    log_ratio : Tensor, shape (n_genes, n_draws)
-    level : Tensor, shape (n_genes, n_draws)
-        Of the log mean, relative to the fit's.
+    log_ratio, level : Tensor, shape (n_genes, n_draws)
+        The level is of the log mean, relative to the fit's.
     """
     posterior = torch.softmax(models.log_posterior(penalty, cells.is_candidate.sum(1)).double(), 1)
     # Systematic sampling: shares of models are as close to the posterior as `n_draws` allows.
@@ -128,18 +103,9 @@ def normal_quantiles(n: int) -> np.ndarray:
 def fit_rises(rise: Tensor, cells: Cells, fit: Fit) -> tuple[Tensor, Tensor]:
     """Log ratio of each model with its own level, the state's effect that of a fit, and its standard error.
 
-    Parameters
-    ----------
-    rise : Tensor, shape (n_genes, n_models, n_cells)
-    cells : Cells
-    fit : Fit
-
-    Returns
-    -------
-    log_ratio, error : Tensor, shape (n_genes, n_models)
-        The error allows for the doubt about the state's effect, and is of the sandwich form (White, Econometrica
-        1982): what is hidden about openness and state makes counts vary more in some cells than a common
-        dispersion says.
+    The rise has shape (n_genes, n_models, n_cells), both results (n_genes, n_models). The error allows for the doubt
+    about the state's effect, and is of the sandwich form (White, Econometrica 1982): what is hidden about openness and
+    state makes counts vary more in some cells than a common dispersion says.
     """
     n_genes, n_models, n_cells = rise.shape
     by_state = expected_by_state(fit, cells)
@@ -179,7 +145,7 @@ def level_of(rise: Tensor, cells: Cells, fit: Fit, log_ratio: Tensor) -> Tensor:
 
 def validation_deviance(cells: Cells, held_out: Cells, penalty: float) -> float:
     """Sum over genes of the mean deviance on held-out cells of the best models fitted to others."""
-    models, fit, _ = fit_models(cells, penalty)
+    models, fit = fit_models(cells, penalty)
     best = models.take(torch.zeros(len(cells.counts), 1, dtype=torch.long))
     log_mu = log_mean(fit, held_out, rises(held_out.openness, best)[:, 0])
     return float(-2 * log_likelihood(log_mu, held_out, fit.dispersion).mean(1).sum())

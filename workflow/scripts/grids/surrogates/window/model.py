@@ -17,15 +17,14 @@ from scipy import sparse
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from grids.data.normalisation import counts_and_exposure
 from grids.io.errors import InputError, did_you_mean
 from grids.io.seeds import generator
-from grids.surrogates.judged_windows import JudgedWindows
+from grids.surrogates.judged_windows import JudgedWindows, local_control_moments, local_control_p_value
 from grids.surrogates.pooling import Observed, PooledSurrogate, Surrogate, check_opened
 from grids.surrogates.quality import correlation
 from grids.surrogates.window.cell_state import CellState
-from grids.surrogates.window.counts import counts_and_exposure
 from grids.surrogates.window.curve import expected_index, log_activity
-from grids.surrogates.window.local_control import local_control_moments, local_control_p_value
 from grids.surrogates.window.openness import WindowOpenness, expected_openness
 from grids.surrogates.window.set_models import FORMS
 
@@ -134,9 +133,8 @@ class WindowSurrogate(Surrogate):
     def replicate(self, b: int) -> "WindowSurrogate":
         """One of the drawn models."""
         one = copy.copy(self)
-        one._buffers = self._buffers | {
-            "weights": self.weights[:, b : b + 1], "size": self.size[:, b : b + 1]
-        }  # fmt: skip
+        drawn = {"weights": self.weights[:, b : b + 1], "size": self.size[:, b : b + 1]}
+        one._buffers = self._buffers | drawn
         return one
 
     def window(self, gene: str) -> Tensor:
@@ -182,11 +180,8 @@ class WindowSurrogate(Surrogate):
         opened, columns = test.atac.X, test.rna.var.index.get_indexer(genes)
         observed = test.rna.X[:, columns].toarray()
         counts, exposure = counts_and_exposure(test.rna)
-        p_value = self.local_control_p_values(
-            opened,
-            torch.from_numpy(counts[:, columns].toarray()),
-            torch.from_numpy(exposure.astype(np.float32)),
-        )
+        counts = torch.from_numpy(counts[:, columns].toarray())
+        p_value = self.local_control_p_values(opened, counts, torch.from_numpy(exposure.astype(np.float32)))
         r_permuted = [
             correlation(self.predict(opened, window_of=order).numpy(), observed, 0)
             for order in tqdm(orders, desc="permuted windows")
@@ -247,7 +242,8 @@ class WindowSurrogate(Surrogate):
     ) -> np.ndarray:
         """One-sided p-values that windows tell nothing beyond the cells' state, shape (n_genes,).
 
-        Of the cells given, and of the half of the training cells that was judged by a fit to the other half.
+        Of the cells given, and of the half of the training cells that was judged by a fit to the other half
+        (:func:`~grids.surrogates.judged_windows.local_control_p_value`).
 
         Parameters
         ----------
@@ -255,10 +251,6 @@ class WindowSurrogate(Surrogate):
             Cells that the surrogate was not trained on.
         counts : Tensor, shape (n_cells, n_genes)
         exposure : Tensor, shape (n_cells,)
-
-        See Also
-        --------
-        grids.surrogates.window.local_control.local_control_p_value
         """
         cells = self.window_cells(opened)
         p_values = np.ones(len(self.genes))
@@ -278,13 +270,8 @@ class WindowSurrogate(Surrogate):
     def openness_of(self, column: int) -> WindowOpenness:
         """Openness of one gene's window."""
         gene, pairs = slice(column, column + 1), self._pairs(column)
-        return WindowOpenness(
-            self.intercept[None, pairs],
-            self.deviation[None, pairs],
-            self.direction[gene],
-            self.centre[gene],
-            self.shared[gene],
-        )
+        of_pairs = self.intercept[None, pairs], self.deviation[None, pairs]
+        return WindowOpenness(*of_pairs, self.direction[gene], self.centre[gene], self.shared[gene])
 
     def _column(self, gene: str) -> int:
         if gene not in self._column_of_gene:
@@ -318,18 +305,10 @@ class WindowCells:
         return self.surrogate.openness_of(column).state_of_window(self.covariates)[0]
 
     def draw(self, gene: str, rng: np.random.Generator) -> Observed:
-        """Openness drawn given what was seen, and log-expression by state.
+        """Openness drawn given what was seen, (n_cells, n_window_peaks), and log-expression by state, (n_cells,).
 
-        Parameters
-        ----------
-        gene : str
-        rng : Generator
-            Of these cells and this gene alone: what is drawn for training cells must tell nothing about other cells.
-
-        Returns
-        -------
-        opened : csr_matrix, shape (n_cells, n_window_peaks), uint8
-        by_state : Tensor, shape (n_cells,)
+        The generator is of these cells and this gene alone: what is drawn for training cells must tell nothing about
+        other cells.
         """
         column = self.surrogate._column(gene)
         chance = self.openness(column)
@@ -345,17 +324,8 @@ def gate_covariates(covariates_: Tensor, state_of_window: Tensor) -> Tensor:
     """Covariates of the model without the window: the state in more detail than the surrogate has it.
 
     A gene that follows the state in a curve must not be taken for one that follows its window, whose peaks also
-    follow the state in a curve.
-
-    Parameters
-    ----------
-    covariates_ : Tensor, shape (n_cells, n_covariates)
-    state_of_window : Tensor, shape (..., n_cells)
-
-    Returns
-    -------
-    Tensor, shape (..., n_cells, n_covariates + 5)
-        Also the state of the window to third order, its product with depth, and depth squared.
+    follow the state in a curve. With the state of the window, shape (..., n_cells), to third order, its product with
+    depth, and depth squared: shape (..., n_cells, n_covariates + 5).
     """
     along, depth = state_of_window, covariates_[:, 1].expand_as(state_of_window)
     more = [along, along**2 - 1, (along**3 - 3 * along) / 3, along * depth, depth**2]
@@ -363,7 +333,7 @@ def gate_covariates(covariates_: Tensor, state_of_window: Tensor) -> Tensor:
 
 
 def covariates(chance: Tensor, components: Tensor, type_code: Tensor, n_types: int) -> Tensor:
-    """Intercept, log detection chance, components of the state, and indicators of all types but the first.
+    """Intercept, log detection chance, components of the state, and indicators of all types but the first, as columns.
 
     Parameters
     ----------
@@ -371,10 +341,6 @@ def covariates(chance: Tensor, components: Tensor, type_code: Tensor, n_types: i
     components : Tensor, shape (n_cells, n_components)
     type_code : LongTensor, shape (n_cells,)
     n_types : int
-
-    Returns
-    -------
-    Tensor, shape (n_cells, 1 + 1 + n_components + n_types - 1)
     """
     intercept = torch.ones(len(chance), 1)
     of_type = nn.functional.one_hot(type_code, n_types)[:, 1:].to(torch.float32)

@@ -16,7 +16,7 @@ A peak that looks closed may be open and missed: with ``p`` the chance that an o
     P(open | not seen) = openness * (1 - p) / (1 - openness * p)
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -55,9 +55,8 @@ class WindowOpenness:
     def log_odds(self, covariates: Tensor) -> Tensor:
         """Log odds that peaks are open, (n_genes, n_cells, n_peaks), and their shared part, (n_genes, n_cells)."""
         slopes = covariates[:, 1:]
-        shared = slopes @ self.shared[:, :-N_CURVED].T + _curved(
-            self._along(slopes), self.shared[:, -N_CURVED:]
-        )
+        curved = (curved_terms(self._along(slopes)) * self.shared[:, -N_CURVED:]).sum(-1)
+        shared = slopes @ self.shared[:, :-N_CURVED].T + curved
         own = self.intercept[:, None] + slopes @ self.deviation.transpose(1, 2)
         return shared.T[:, :, None] + own
 
@@ -69,19 +68,10 @@ class WindowOpenness:
         along = (slopes @ self.direction.T - self.centre[:, 0]) / self.centre[:, 1]
         return along.clamp(-MAX_DIRECTION, MAX_DIRECTION)
 
-    def of(self, rows: slice) -> "WindowOpenness":
-        """Some of the windows."""
-        return WindowOpenness(*(getattr(self, field.name)[rows] for field in fields(self)))
-
 
 def curved_terms(along: Tensor) -> Tensor:
     """Terms of second and third order (Hermite polynomials over 3) on a new last axis."""
     return torch.stack([along**2 - 1, along**3 - 3 * along], -1) / 3
-
-
-def _curved(along: Tensor, coefficients: Tensor) -> Tensor:
-    """Curved part, shape (n_cells, n_genes)."""
-    return (curved_terms(along) * coefficients).sum(-1)
 
 
 def openness_score(seen: Tensor, chance: Tensor, log_odds: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,10 +101,6 @@ def fit_openness(seen: Tensor, is_peak: Tensor, chance: Tensor, covariates: Tens
     chance : Tensor, shape (n_cells,)
     covariates : Tensor, shape (n_cells, n_covariates)
         Intercept first.
-
-    Returns
-    -------
-    WindowOpenness
     """
     n_genes, _, n_peaks = seen.shape
     slopes = covariates[:, 1:].expand(n_genes, -1, -1)

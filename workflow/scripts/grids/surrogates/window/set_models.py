@@ -33,7 +33,6 @@ from grids.surrogates.window.curve import (
     expected_rise,
     line_of_power,
     symmetric_polynomials,
-    weights_and_size,
 )
 
 BENDS = (-6.0, -1.5, -0.4, 0.35, 0.7, 1.2, 2.5, 6.0)
@@ -126,13 +125,17 @@ class Models:
         return torch.where(self.size > 1, FORM_OF_BEND.to(self.bend)[self.bend], self.size.clamp(max=1))
 
     def index(self, log_ratio: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights and size of the index (:func:`~grids.surrogates.window.curve.weights_and_size`).
+        """The curves as functions of the index, by the log ratio, shape (n_genes, n_models).
 
-        Parameters
-        ----------
-        log_ratio : Tensor, shape (n_genes, n_models)
+        Returns
+        -------
+        weights : Tensor, shape (n_genes, n_models, n_peaks)
+        size : Tensor, shape (n_genes, n_models)
+            0 without members; a single one has no bend: any will do.
         """
-        return weights_and_size(torch.tensor(BENDS)[self.bend], self.members, log_ratio)
+        bend = torch.tensor(BENDS)[self.bend]
+        size = torch.expm1(log_ratio) / torch.expm1(bend * self.size.clamp(min=1))
+        return self.members * bend[:, :, None], torch.where(self.size > 0, size, torch.zeros_like(size))
 
     def log_posterior(self, penalty: float, n_peaks: Tensor) -> Tensor:
         """Gain with the prior ``exp(-penalty * size)``, all sets and forms of a size alike; up to a constant."""
@@ -163,10 +166,9 @@ class Fit:
 
     def at_level(self, level: Tensor) -> "Fit":
         """With expression by state times ``exp(level)``, `level` of shape (n_genes,)."""
-        return replace(
-            self,
-            state_effect=torch.cat([self.state_effect[:, :1] + level[:, None], self.state_effect[:, 1:]], 1),
-        )
+        effect = self.state_effect.clone()
+        effect[:, 0] += level
+        return replace(self, state_effect=effect)
 
     def activity(self, rise: Tensor) -> Tensor:
         """Expression relative to no member open, shape of `rise`: (n_genes, n_cells)."""
@@ -181,13 +183,9 @@ def log_choose(n: Tensor, k: Tensor) -> Tensor:
 
 def rises(openness: Tensor, models: Models) -> Tensor:
     """Expected rises of the models of each gene, shape (n_genes, n_models, n_cells)."""
-    rows = [
-        [
-            expected_rise(x, m, BENDS[b])
-            for m, b in zip(models.members[g], models.bend[g].tolist(), strict=True)
-        ]
-        for g, x in enumerate(openness)
-    ]
+    rows = []
+    for x, members, bends in zip(openness, models.members, models.bend.tolist(), strict=True):
+        rows.append([expected_rise(x, m, BENDS[b]) for m, b in zip(members, bends, strict=True)])
     return torch.stack([torch.stack(row) for row in rows])
 
 
@@ -230,18 +228,8 @@ def fit_state(cells: Cells) -> Fit:
 def refine(fit: Fit, cells: Cells, rise: Tensor) -> Fit:
     """Penalised likelihood of the parameters by damped Fisher scoring, the model (its rise) given.
 
-    Normal priors of the state's effects and of the log ratio; the dispersion by moments, in turns with the rest.
-
-    Parameters
-    ----------
-    fit : Fit
-        To start from.
-    cells : Cells
-    rise : Tensor, shape (n_genes, n_cells)
-
-    Returns
-    -------
-    Fit
+    Normal priors of the state's effects and of the log ratio; the dispersion by moments, in turns with the rest. It
+    starts from a fit; the rise has shape (n_genes, n_cells).
     """
     for _ in range(N_DISPERSIONS):
         fit = _score(fit, cells, rise)
@@ -291,15 +279,8 @@ class WorkingModel:
     """Counts as a linear function of a rise and of the state, around a fit.
 
     ``counts ~ level * m + slope * m * f + mu * C . change`` with weights ``1 / variance(mu)``: `m` is expected
-    with no member open, `mu` by the fit. Level and change of state are eliminated, so the gain of a rise `f` takes
-    its products with the rest only.
-
-    Parameters
-    ----------
-    fit : Fit
-    cells : Cells
-    rise : Tensor, shape (n_genes, n_cells)
-        Of the fit's own model.
+    with no member open, `mu` by the fit and the rise of its own model, shape (n_genes, n_cells). Level and change of
+    state are eliminated, so the gain of a rise `f` takes its products with the rest only.
     """
 
     def __init__(self, fit: Fit, cells: Cells, rise: Tensor):
@@ -324,7 +305,7 @@ class WorkingModel:
         self.row_sums = self.rows.sum(2)
 
     def gains(self, openness: Tensor, sets: Tensor, size: int, bends: Sequence[float]) -> Tensor:
-        """Log marginal likelihood gained by each set extended by each peak, with each bend.
+        """Log marginal likelihood gained by each set extended by each peak: (n_genes, n_sets, n_peaks, n_bends).
 
         Parameters
         ----------
@@ -333,10 +314,6 @@ class WorkingModel:
         size : int
             Members with the added peak.
         bends : sequence of float
-
-        Returns
-        -------
-        Tensor, shape (n_genes, n_sets, n_peaks, n_bends)
         """
         n_genes, n_cells, n_peaks = openness.shape
         n_sets, n_rows = sets.shape[1], self.rows.shape[1]
@@ -376,19 +353,9 @@ class WorkingModel:
 
 
 def search(working: WorkingModel, cells: Cells, penalty: float) -> Models:
-    """The best :data:`N_KEPT` models of each gene by forward extension, the empty one always among them.
+    """The best :data:`N_KEPT` models of each gene by forward extension, best first; the empty one always among them.
 
-    Parameters
-    ----------
-    working : WorkingModel
-    cells : Cells
-    penalty : float
-        Of each member, see :meth:`Models.log_posterior`.
-
-    Returns
-    -------
-    Models
-        Best first.
+    The penalty is of each member, see :meth:`Models.log_posterior`.
     """
     n_genes, _, n_peaks = cells.openness.shape
     n_candidates = cells.is_candidate.sum(1)

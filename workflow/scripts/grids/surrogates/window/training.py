@@ -16,11 +16,10 @@ from grids.io.checkpoints import KeptTensors
 from grids.io.errors import InputError
 from grids.io.logging import log
 from grids.io.seeds import generator
+from grids.surrogates.judged_windows import local_control_moments
 from grids.surrogates.window.data import WindowData
 from grids.surrogates.window.fits import draw_models, fit_models, probe, sum_cells, validation_deviance
-from grids.surrogates.window.local_control import local_control_moments
 from grids.surrogates.window.model import WindowSurrogate, gate_covariates
-from grids.surrogates.window.openness import N_CURVED
 from grids.surrogates.window.set_models import (
     FORMS,
     Cells,
@@ -119,63 +118,32 @@ def train_window(
     )
     penalty, size, table = choose_regularisation(data, settings, kept)
     log.info("%s: penalty of a member %g, %d cells per metacell", cell_type, penalty, size)
-    tensors, n_genes = _unfitted(data, settings.n_draws), len(data.genes)
+    tensors, n_genes = {"first_pair": data.first_pair, "peak_of_pair": data.peak_of_pair}, len(data.genes)
     groups = data.metacells(size, np.arange(len(data.chance)))
     groups_of_half = data.metacells(size, data.halves[0])
     bar = tqdm(total=n_genes, desc=f"{cell_type}: fitting genes", unit="gene")
     for block in data.blocks(np.arange(n_genes)):
         fit = partial(_fit_block, data, block, penalty, settings.n_draws, groups, groups_of_half)
-        for name, values in _once(data, kept, "fit", block, fit).items():
+        for name, values in sorted(_once(data, kept, "fit", block, fit).items()):
             if name in BY_PAIR:
+                tensors.setdefault(name, torch.zeros(len(data.peak_of_pair), *values.shape[2:]))
                 for row, gene in enumerate(block):
                     pairs = data.pairs(gene)
                     tensors[name][pairs] = values[row, : pairs.stop - pairs.start]
             else:
-                tensors[name][block] = values
+                tensors.setdefault(name, torch.zeros(n_genes, *values.shape[1:]))[block] = values
         bar.update(len(block))
     bar.close()
     surrogate = WindowSurrogate(data.peaks, data.genes, data.cell_types, data.state, tensors, cell_type)
     return surrogate, table
 
 
-def _unfitted(data: WindowData, n_draws: int) -> dict[str, Tensor]:
-    """The tensors of a surrogate before any gene is fitted."""
-    n_genes, n_pairs = len(data.genes), len(data.peak_of_pair)
-    n_covariates = data.covariates.shape[1]
-    return {
-        "first_pair": data.first_pair,
-        "peak_of_pair": data.peak_of_pair,
-        "intercept": torch.zeros(n_pairs),
-        "deviation": torch.zeros(n_pairs, n_covariates - 1),
-        "direction": torch.zeros(n_genes, n_covariates - 1),
-        "centre": torch.zeros(n_genes, 2),
-        "shared": torch.zeros(n_genes, n_covariates - 1 + N_CURVED),
-        "weights": torch.zeros(n_pairs, n_draws),
-        "size": torch.zeros(n_genes, n_draws),
-        "state_effect": torch.zeros(n_genes, n_covariates),
-        "inclusion": torch.zeros(n_pairs),
-        "form": torch.zeros(n_genes, len(FORMS)),
-        "probe_weights": torch.zeros(n_pairs),
-        "probe_size": torch.zeros(n_genes),
-        "without_window": torch.zeros(n_genes, n_covariates + 5),
-        "dispersion": torch.zeros(n_genes),
-        "half_moments": torch.zeros(n_genes, 3),
-        "depth_only": torch.zeros(n_genes, 2),
-        "calibration": torch.zeros(n_genes, 2),
-    }
-
-
 def choose_regularisation(
     data: WindowData, settings: WindowSettings, kept: KeptTensors | None = None
 ) -> tuple[float, int, pd.DataFrame]:
-    """Penalty and metacell size with the smallest deviance on validation cells; the median when none can tell.
+    """Penalty and metacell size with the smallest deviance on validation cells, and :data:`REGULARISATION_COLUMNS`.
 
-    Returns
-    -------
-    penalty : float
-    size : int
-    table : DataFrame
-        :data:`REGULARISATION_COLUMNS`.
+    The median when none can tell.
     """
     penalties, sizes = sorted(settings.member_penalties), settings.metacell_sizes
     options = [(penalty, size) for size in sizes for penalty in penalties]
@@ -194,8 +162,8 @@ def choose_regularisation(
     else:
         chosen = len(penalties) // 2
     table = pd.DataFrame(options, columns=["strength", "n_cells_per_metacell"])
-    table = table.assign(validation_deviance=deviance, chosen=np.arange(len(options)) == chosen)
-    table.insert(0, "cell_type", data.cell_type)
+    of_all = {"cell_type": data.cell_type, "validation_deviance": deviance}
+    table = table.assign(**of_all, chosen=np.arange(len(options)) == chosen)
     return *options[chosen], table[REGULARISATION_COLUMNS]
 
 
@@ -243,7 +211,7 @@ def _fit_block(
     """What the surrogate keeps of a block of genes, by name; rows are genes."""
     single, openness = data.block(block)
     cells = sum_cells(single, groups)
-    models, fit, _ = fit_models(cells, penalty)
+    models, fit = fit_models(cells, penalty)
     rngs = [generator(data.seed, "draws", data.cell_type, data.genes[g]) for g in block]
     drawn, log_ratio, level = draw_models(models, cells, fit, penalty, n_draws, rngs)
     weights, size = drawn.index(log_ratio)
@@ -286,7 +254,7 @@ def _judge_half(
     """
     known, unseen = (replace(single, covariates=detailed).subset(torch.from_numpy(x)) for x in data.halves)
     fitted = sum_cells(single.subset(torch.from_numpy(data.halves[0])), groups)
-    models, fit, _ = fit_models(fitted, penalty)
+    models, fit = fit_models(fitted, penalty)
     best, ratio = probe(models, fitted, fit)
     by_window = torch.log(activity_of_ratio(ratio, rises(unseen.openness, best)))[:, 0]
     without_window = fit_state(known)
