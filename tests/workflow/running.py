@@ -103,3 +103,15 @@ def marked(columns, *more):
     """Columns of a table of results, with what says whether the task passed the gate behind those that name it."""
     place = 1 + max(columns.index(name) for name in ("direction", "applied_to") if name in columns)
     return [*columns[:place], "passed_gate", *more, *columns[place:]]
+
+
+# Tables about sets that every study has, and their columns.
+OF_SETS = {
+    "redundancy.tsv": marked(tables.REDUNDANCY_COLUMNS),
+    "members.tsv": marked(tables.MEMBER_COLUMNS),
+    "interactions.tsv": marked(tables.INTERACTION_COLUMNS),
+    "knock_down.tsv": marked(tables.KNOCK_DOWN_COLUMNS),
+    "alternative_sets.tsv": marked(tables.ALTERNATIVE_COLUMNS),
+    "specificity.tsv": marked(tables.SPECIFICITY_COLUMNS, "passed_gate_where_applied"),
+    "atlas_summary.tsv": tables.ATLAS_COLUMNS,
+}

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from browser import click_through, needs_chromium
 from numpy.testing import assert_allclose, assert_array_equal
-from running import OPTIONS, command, marked, run, succeed, updated, write_config
+from running import OF_SETS, OPTIONS, command, run, succeed, updated, write_config
 from track_formats import read_bed, read_bedpe, read_bigwig, read_interact
 
 import grids
@@ -77,13 +77,7 @@ COLUMNS = {
         *TASK, "passed_gate", "set_size", "start", "objective_before", "objective_after", "n_rounds", "n_steps",
         "n_evaluations", "converged", "seconds",
     ],
-    "redundancy.tsv": marked(tables.REDUNDANCY_COLUMNS),
-    "members.tsv": marked(tables.MEMBER_COLUMNS),
-    "interactions.tsv": marked(tables.INTERACTION_COLUMNS),
-    "knock_down.tsv": marked(tables.KNOCK_DOWN_COLUMNS),
-    "alternative_sets.tsv": marked(tables.ALTERNATIVE_COLUMNS),
-    "specificity.tsv": marked(tables.SPECIFICITY_COLUMNS, "passed_gate_where_applied"),
-    "atlas_summary.tsv": tables.ATLAS_COLUMNS,
+    **OF_SETS,
     "gate.tsv": GATE_COLUMNS,
     "truth.tsv": [
         "gene", "cell_type", "logic", "peak", "is_member", "log_effect_alone", "joint_log_effect",

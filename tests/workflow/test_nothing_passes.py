@@ -4,7 +4,7 @@ import mudata
 import pybigtools
 import pytest
 from builders import multiome, write_genes, write_h5mu
-from running import marked, succeed
+from running import OF_SETS, marked, succeed
 from test_contacts_demo import CONFIG as CONTACTS
 from test_contacts_demo import write_inputs
 
@@ -33,14 +33,8 @@ TABLES = {
     "effects.tsv": marked(tables.EFFECT_COLUMNS),
     "locations.tsv": marked(LOCATION_COLUMNS),
     "searches.tsv": marked(SEARCH_COLUMNS),
-    "redundancy.tsv": marked(tables.REDUNDANCY_COLUMNS),
-    "members.tsv": marked(tables.MEMBER_COLUMNS),
-    "interactions.tsv": marked(tables.INTERACTION_COLUMNS),
-    "knock_down.tsv": marked(tables.KNOCK_DOWN_COLUMNS),
-    "alternative_sets.tsv": marked(tables.ALTERNATIVE_COLUMNS),
-    "specificity.tsv": marked(tables.SPECIFICITY_COLUMNS, "passed_gate_where_applied"),
+    **OF_SETS,
     "state_redundancy.tsv": marked(tables.STATE_COLUMNS),
-    "atlas_summary.tsv": tables.ATLAS_COLUMNS,
     "evidence.tsv": tables.EVIDENCE_COLUMNS,
     "contacts.tsv": CONTACT_COLUMNS,
     "contact_members.tsv": CONTACT_MEMBER_COLUMNS,

@@ -7,7 +7,7 @@ import pytest
 from browser import click_through, needs_chromium
 from builders import write_h5mu
 from numpy.testing import assert_allclose
-from running import marked, succeed, updated
+from running import OF_SETS, marked, succeed, updated
 
 from grids.analysis.gate import GATE_COLUMNS
 from grids.data.simulation import Design, simulate_multiome
@@ -34,14 +34,8 @@ CONFIG = {
 TABLES = {
     "gate.tsv": GATE_COLUMNS,
     "surrogate/regularisation.tsv": REGULARISATION_COLUMNS,
-    "redundancy.tsv": marked(tables.REDUNDANCY_COLUMNS),
-    "members.tsv": marked(tables.MEMBER_COLUMNS),
-    "interactions.tsv": marked(tables.INTERACTION_COLUMNS),
-    "knock_down.tsv": marked(tables.KNOCK_DOWN_COLUMNS),
-    "alternative_sets.tsv": marked(tables.ALTERNATIVE_COLUMNS),
-    "specificity.tsv": marked(tables.SPECIFICITY_COLUMNS, "passed_gate_where_applied"),
+    **OF_SETS,
     "state_redundancy.tsv": marked(tables.STATE_COLUMNS),
-    "atlas_summary.tsv": tables.ATLAS_COLUMNS,
     "evidence.tsv": tables.EVIDENCE_COLUMNS,
     "evidence_pairs.tsv.gz": tables.EVIDENCE_PAIR_COLUMNS,
 }
