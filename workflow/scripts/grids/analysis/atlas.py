@@ -27,11 +27,7 @@ RANK_TOLERANCE = 1e-9
 def read_gene_classes(path: str | os.PathLike, genes: pd.Series) -> pd.DataFrame:
     """Read a table of gene classes: a TSV with columns `gene` and `gene_class`; a gene may be in several.
 
-    Parameters
-    ----------
-    path : path
-    genes : Series of str
-        Every gene of the run that has a window: what is explained may have no class.
+    `genes`: every gene of the run that has a window: what is explained may have no class.
 
     Raises
     ------
@@ -147,18 +143,14 @@ def _summarise(grouping: str, groups: dict[str, pd.DataFrame], sets: pd.DataFram
         )
     table = pd.DataFrame(rows)
     if grouping not in NOT_TESTED:
-        table["p_value"], table["p_value_of_grouping"] = _test(grouping, indexed, pd.DataFrame(inside))
+        index, gene, member = indexed["redundancy_index"], indexed["gene"].to_numpy(), pd.DataFrame(inside)
+        if grouping in OF_GENES:
+            index, member = index.groupby(gene).median(), member.groupby(gene).any()
+            gene = index.index
+        tests = rank_tests(index.to_numpy(), gene, member.to_numpy())
+        table["p_value"], table["p_value_of_grouping"] = tests
         table["q_value"] = q_values(table["p_value"])
     return table
-
-
-def _test(grouping: str, sets: pd.DataFrame, inside: pd.DataFrame) -> tuple[np.ndarray, float]:
-    """p-value of each group, a column of `inside`, and of all of them."""
-    index, gene = sets["redundancy_index"], sets["gene"].to_numpy()
-    if grouping in OF_GENES:
-        index, inside = index.groupby(gene).median(), inside.groupby(gene).any()
-        gene = index.index
-    return rank_tests(index.to_numpy(), gene, inside.to_numpy())
 
 
 def rank_tests(values: np.ndarray, unit: Sequence, inside: np.ndarray) -> tuple[np.ndarray, float]:

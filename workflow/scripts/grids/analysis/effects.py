@@ -102,7 +102,6 @@ def measure_effects(
     n_null_sets : int
         Random sets drawn per task, from the peaks that the surrogate sees for the gene. 0: p-values missing. They are
         held against the found set on :data:`~grids.io.caps.NULL_CELLS` random cells at most, the same for all.
-    seed : int
     searches : DataFrame, optional
         One row per restart of a search; `seconds`, summed over restarts, becomes `objective_seconds`.
     sizes : iterable of int, optional
@@ -204,17 +203,6 @@ def _numpy(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().cpu().numpy().astype(np.float64)
 
 
-def _change(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
-    """Means over cells of log-expression and of its changes; exp(a - b) - 1 has no denominator that could vanish."""
-    return {
-        "mean_before": before.mean(),
-        "mean_after": after.mean(),
-        "absolute_change": (np.exp(after) - np.exp(before)).mean(),
-        "relative_change": np.expm1(after - before).mean(),
-        "log_change": (after - before).mean(),
-    }
-
-
 def _effects(
     found: _FoundSet,
     cells: _Evaluator,
@@ -245,7 +233,12 @@ def _effects(
             {
                 **labels,
                 "n_cells": len(after),
-                **_change(cells.before, after),
+                "mean_before": cells.before.mean(),
+                "mean_after": after.mean(),
+                "absolute_change": (np.exp(after) - np.exp(cells.before)).mean(),
+                # exp(a - b) - 1 has no denominator that could vanish.
+                "relative_change": np.expm1(after - cells.before).mean(),
+                "log_change": (after - cells.before).mean(),
                 "null_mean": of_null.mean() if len(of_null) else np.nan,
                 "null_sd": of_null.std(ddof=1) if len(of_null) > 1 else np.nan,
                 "p_value": p_value if is_possible else np.nan,

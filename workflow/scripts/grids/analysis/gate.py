@@ -175,7 +175,6 @@ def judge(
         Columns ``cell_type, gene``.
     q_value : float
         Highest false discovery rate that passes.
-    seed : int
 
     Returns
     -------
@@ -205,14 +204,8 @@ def judge(
 def choose_tasks(gate: pd.DataFrame, tasks: pd.DataFrame, force: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tasks that are explained, and the others with the reason.
 
-    Parameters
-    ----------
-    gate : DataFrame
-        :data:`GATE_COLUMNS`. Tasks that are not in it have no peak that the surrogate could see.
-    tasks : DataFrame
-        Columns ``cell_type, gene``.
-    force : bool
-        Explain the tasks that do not pass too.
+    Tasks that are not in `gate` have no peak that the surrogate could see. `force`: explain those that do not pass
+    too. Other tables as in :func:`judge`.
 
     Returns
     -------

@@ -92,18 +92,8 @@ def draw_null_sets(
     the next farther classes (then the nearer ones) are added, nearest bins first. With fewer peaks outside the
     found set than it has members there are no null sets. The prefix of a null set is a null set of the prefix.
 
-    Parameters
-    ----------
-    members : ndarray of int, shape (set_size,)
-    bins, classes : ndarray of int, shape (n_peaks,)
-        See :func:`accessibility_bins` and :func:`distance_classes`.
-    n_sets : int
-    rng : numpy Generator
-
-    Returns
-    -------
-    ndarray of int, shape (n_sets, set_size), or (0, set_size)
-        Columns of the peaks.
+    `members`, shape (set_size,); `bins` and `classes`, shape (n_peaks,), of :func:`accessibility_bins` and
+    :func:`distance_classes`. Returned are columns of the peaks, shape (n_sets, set_size), or (0, set_size).
     """
     available = np.ones(len(bins), dtype=bool)
     available[members] = False
@@ -143,13 +133,8 @@ def _pool(bin_: int, class_: int, bins, classes, available, needed: int) -> np.n
 def permutation_p_value(observed: float, null: np.ndarray, direction: str) -> float:
     """``(1 + n at least as extreme) / (1 + n)``; ties count as extreme. NaN without null sets.
 
-    Parameters
-    ----------
-    observed : float
-        The found set's change of log-expression.
-    null : ndarray, shape (n_null_sets,)
-    direction : {"silence", "activate"}
-        Extreme is low, or high.
+    `observed` and `null`, shape (n_null_sets,): changes of log-expression. Extreme is low for the direction
+    "silence", high for "activate".
     """
     if not len(null):
         return np.nan

@@ -20,9 +20,7 @@ def check_sets(surrogate, opened: sparse.csr_matrix, peaks: Sequence[str], sets:
     ----------
     surrogate : PooledSurrogate or WindowSurrogate
     opened : csr_matrix, shape (n_cells, n_peaks)
-        The test cells to measure on.
-    peaks : sequence of str, length n_peaks
-        Names of its columns.
+        The test cells to measure on; `peaks` are the names of its columns.
     sets : DataFrame
         One row per member: `surrogate method cell_type gene direction set_size peak`.
 
@@ -79,14 +77,7 @@ def cells_by_direction(
 def changes_by_set(cells: TaskCells, gene: str, members: Sequence[str], alone: bool = False) -> np.ndarray:
     """Change of each cell's predicted log-expression when a set is perturbed.
 
-    Parameters
-    ----------
-    cells : TaskCells
-    gene : str
-    members : sequence of str, length set_size
-        Names of the set's peaks.
-    alone : bool
-        Also perturb each member alone.
+    `members` are names of peaks; with `alone`, each of them is perturbed alone as well.
 
     Returns
     -------
@@ -115,12 +106,8 @@ def changes_by_set(cells: TaskCells, gene: str, members: Sequence[str], alone: b
 def bootstrap_means(changes: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Means over resampled cells, shape (n_draws, n_values); draw `b` takes replicate ``b % n_replicates``, if any.
 
-    Parameters
-    ----------
-    changes : ndarray, shape (1 + n_replicates, n_cells, n_values)
-        Of :func:`changes_by_set`.
-    weights : ndarray, shape (n_draws, n_cells)
-        Of :func:`grids.analysis.statistics.bootstrap_weights`.
+    `changes`, shape (1 + n_replicates, n_cells, n_values), are of :func:`changes_by_set`; `weights`, shape
+    (n_draws, n_cells), of :func:`grids.analysis.statistics.bootstrap_weights`.
     """
     replicates = changes[1:] if len(changes) > 1 else changes
     means = np.empty((len(weights), changes.shape[2]))
@@ -146,7 +133,6 @@ def score_peaks(
         Columns ``cell_type, gene``; one cell type.
     windows : DataFrame
         Columns ``peak, gene``.
-    seed : int
 
     Returns
     -------

@@ -30,12 +30,10 @@ def measure_specificity(
         The surrogate of `applied_to`.
     atac : Modality
         Test cells of `applied_to`.
-    applied_to : str
     sets : DataFrame
         A row per member: `surrogate method cell_type gene direction set_size peak`; all cell types.
     n_bootstrap : int
         Draws of cells, and of the surrogate's replicates where it has them, for the intervals.
-    seed : int
 
     Returns
     -------

@@ -36,7 +36,6 @@ class State:
         Column of `obs`.
     codes : ndarray of int, shape (n_cells,)
         Number of the cell's level; -1 where it has none.
-    levels : list of str
     ordered : bool
         Whether the levels have an order: bins, numbers, ordered categories.
     """
@@ -83,14 +82,8 @@ def divide(values: pd.Series, bins: int | None = None) -> State:
     """Divide cells by a state.
 
     Numbers of more than :data:`MOST_NUMERIC_LEVELS` distinct values, and all numbers when `bins` is given,
-    are cut into bins of equal counts; other columns have a level for each value.
-
-    Parameters
-    ----------
-    values : Series, shape (n_cells,)
-        Missing values are in no level.
-    bins : int, optional
-        By default :data:`DEFAULT_BINS` where numbers are cut at all.
+    are cut into bins of equal counts, by default :data:`DEFAULT_BINS`; other columns have a level for each value.
+    Missing values are in no level.
 
     Raises
     ------
@@ -138,7 +131,6 @@ def measure_states(
     surrogate : PooledSurrogate or WindowSurrogate
     multiome : Multiome
         Test cells of the type.
-    cell_type : str
     sets : DataFrame
         A row per member: `surrogate method cell_type gene direction set_size peak`; one cell type.
     states : sequence of mapping
@@ -146,7 +138,6 @@ def measure_states(
         :data:`MIN_CELLS` test cells are left out.
     n_bootstrap : int
         Draws of cells, and of the surrogate's replicates where it has them, for the intervals.
-    seed : int
 
     Returns
     -------
@@ -217,18 +208,8 @@ def p_values_of_change(
 
     The p-value is conditional on the surrogate, and takes cells as independent: cells of one donor are not.
 
-    Parameters
-    ----------
-    changes : sequence of ndarray, shape (n_cells, 2)
-        Each cell's joint change and the sum of its changes by single members, one array per set.
-    state : State
-    n_permutations : int
-    rng : Generator
-
-    Returns
-    -------
-    ndarray, shape (n_sets,)
-        Missing with fewer than two levels, and for sets without any joint effect.
+    `changes`, an array of shape (n_cells, 2) per set: each cell's joint change and the sum of its changes by single
+    members. p-values, shape (n_sets,), are missing with fewer than two levels, and for sets without any joint effect.
     """
     p_values = np.full(len(changes), np.nan)
     inside = state.codes >= 0

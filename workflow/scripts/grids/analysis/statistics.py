@@ -62,11 +62,7 @@ def interval_over_genes(draws: np.ndarray, n_genes: int) -> tuple[float, float]:
 def q_values(p_value: pd.Series, family: pd.DataFrame | None = None) -> pd.Series:
     """Benjamini-Hochberg within each family; a missing p-value has no q-value and does not count as a test.
 
-    Parameters
-    ----------
-    p_value : Series
-    family : DataFrame, optional
-        What tells the family of each p-value; by default all are of one.
+    The columns of `family` tell the family of each p-value; by default all are of one.
     """
     from scipy.stats import false_discovery_control  # here: a second of a job's start
 
@@ -122,15 +118,9 @@ def collect_effects(effects: Iterable[pd.DataFrame], nested: bool = True) -> pd.
     """Put the effects of all cell types together and add q-values.
 
     Families of tests are, of each surrogate, method and direction, the tasks' full sets, of whatever size, and the
-    smaller ones of each size.
+    smaller ones of each size. Unless sets are `nested`, every size is a full set of its own, and a family.
 
-    Parameters
-    ----------
-    effects : iterable of DataFrame
-        The table `effects` of :func:`grids.analysis.effects.measure_effects`, one for each cell type.
-    nested : bool
-        Whether the smaller sizes of a task are of its full set. Otherwise every size is a full set of its own, and a
-        family.
+    `effects`: the table of :func:`grids.analysis.effects.measure_effects` for each cell type.
     """
     table = stack(effects, EFFECT_COLUMNS)
     size = table["set_size"]
@@ -142,12 +132,8 @@ def collect_effects(effects: Iterable[pd.DataFrame], nested: bool = True) -> pd.
 def collect_interactions(interactions: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Put the interactions of all cell types together and add q-values.
 
-    A family of tests is the pairs of all sets of the run, for each of the two nulls.
-
-    Parameters
-    ----------
-    interactions : iterable of DataFrame
-        The table `interactions` of :func:`grids.analysis.redundancy.analysis.analyse_sets`, one for each cell type.
+    A family of tests is the pairs of all sets of the run, for each of the two nulls. `interactions`: the table of
+    :func:`grids.analysis.redundancy.analysis.analyse_sets` for each cell type.
     """
     table = stack(interactions, INTERACTION_COLUMNS)
     return table.assign(
@@ -159,12 +145,7 @@ def collect_states(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Put the states of all cell types together and add q-values.
 
     Families of tests are the tasks of each surrogate, method, direction and state; a task counts once, however many
-    levels it has.
-
-    Parameters
-    ----------
-    parts : iterable of DataFrame
-        Of :func:`grids.analysis.states.measure_states`, one for each cell type.
+    levels it has. `parts`: of :func:`grids.analysis.states.measure_states` for each cell type.
     """
     table = stack(parts, STATE_COLUMNS)
     set_and_state = [*SET_KEYS, "state"]

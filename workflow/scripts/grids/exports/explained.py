@@ -39,7 +39,6 @@ def write_explained(
     ----------
     multiome : path
         ``preprocessed.h5mu``.
-    path : path
     results : mapping of str to DataFrame
         Tables of the run by name; `sets` and `redundancy` are among them.
     windows : DataFrame

@@ -28,16 +28,8 @@ def code_hash(
 ) -> str:
     """Hash of all code of our packages that a script imports, directly or through others, as 16 hexadecimal digits.
 
-    Comments, docstrings and layout do not count.
-
-    Parameters
-    ----------
-    script : path
-        A Python script.
-    modules : iterable of str
-        Modules that it imports besides, by names that are not in its code.
-    folders : sequence of path, optional
-        Folders in which packages are ours; those of the library and of the benchmarks by default.
+    Comments, docstrings and layout do not count. `modules` are those that it imports besides, by names that are not in
+    its code; packages in `folders` are ours, by default in those of the library and of the benchmarks.
     """
     folders = tuple(map(Path, folders)) if folders else _FOLDERS
     waiting, seen = [*_read(Path(script).read_text(encoding="utf-8"), "")[1], *modules], {}
@@ -61,22 +53,8 @@ def describe(
 ) -> dict:
     """Everything needed to make the same run again.
 
-    Parameters
-    ----------
-    config : dict
-        The configuration, defaults filled in.
-    command : str or None
-        The command line that started the run.
-    root : path
-        Top folder of the project.
-    files : mapping of str to path, optional
-        The user's files, by their config key.
-
-    Returns
-    -------
-    dict
-        Plain data: ``made grids command seed revision python platform packages inputs config``. `inputs` has
-        ``path bytes sha256`` of each file.
+    Plain data, from the `config` with defaults filled in, the `command` line that started the run, the project's top
+    folder and the user's `files` by config key; `inputs` has ``path bytes sha256`` of each file.
     """
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -21,20 +21,8 @@ def make_report(
 ) -> None:
     """Have Snakemake report on everything that ``target`` needs, in the working directory.
 
-    Parameters
-    ----------
-    path : path
-        Where the report goes; holds a whole report or nothing.
-    target : str
-        A rule whose files all exist.
-    snakefile : path
-        The workflow.
-    config_files : sequence of path
-        As given with ``--configfile``.
-    config_args : sequence of str
-        ``key=value`` as given with ``--config``.
-    stylesheet : path
-        What the report looks like.
+    `path` then holds a whole report or nothing. All files of `target`, a rule, exist. `config_files` and
+    `config_args`, ``key=value``, are as given with ``--configfile`` and ``--config``.
 
     Raises
     ------
@@ -56,10 +44,7 @@ def make_report(
 def last_words(results: str | os.PathLike) -> list[str]:
     """What a run that ended well tells: how many tasks are explained, and where the report is.
 
-    Parameters
-    ----------
-    results : path
-        Folder of the run; a benchmark's has no ``summary.tsv``.
+    `results`: folder of the run; a benchmark's has no ``summary.tsv``.
     """
     report, path = Path(results, "report.html"), Path(results, "summary.tsv")
     lines = [f"The report of this run: {report}"]
@@ -77,19 +62,10 @@ def last_words(results: str | os.PathLike) -> list[str]:
 
 
 def what_went_wrong(logs: str | os.PathLike, since: float) -> list[str]:
-    """A line for each error that a job ended with, behind the job's log.
+    """A line for each error that a job ended with, behind the job's log, one of those in the folder `logs`.
 
-    Parameters
-    ----------
-    logs : path
-        Folder of the jobs' logs.
-    since : float
-        Time stamp in seconds; older logs belong to earlier runs.
-
-    Returns
-    -------
-    list of str
-        A hint at Snakemake's messages when every log ends as that of a job that is done.
+    Logs older than `since`, a time stamp in seconds, belong to earlier runs. When every log ends as that of a job that
+    is done, a hint at Snakemake's messages.
     """
     lines = []
     for log, text in _new_logs(logs, since):

@@ -105,24 +105,10 @@ def summary_page(
     steps: pd.DataFrame,
     config: Mapping,
 ) -> tuple[pd.DataFrame, str]:
-    """The table of :func:`summarise_tasks`, and the page that shows it.
+    """The table of :func:`summarise_tasks`, and the page that shows it: a fragment of HTML, names escaped.
 
-    Parameters
-    ----------
-    feasibility, gate, skipped, redundancy, sets : DataFrame
-        As for :func:`summarise_tasks`.
-    testable : DataFrame
-        ``testable_genes.tsv``.
-    steps : DataFrame
-        ``quality_control/cells.tsv``.
-    config : mapping
-        Uses `gate`, `preprocessing`, `quality_control` and `windows`.
-
-    Returns
-    -------
-    summary : DataFrame
-    page : str
-        A fragment of HTML; names are escaped.
+    `testable` is ``testable_genes.tsv``, `steps` ``quality_control/cells.tsv``. Of `config` are read `gate`,
+    `preprocessing`, `quality_control` and `windows`.
     """
     summary = summarise_tasks(feasibility, gate, skipped, redundancy, sets)
     others = _other_genes(gate, feasibility)
@@ -203,22 +189,12 @@ def summarise_tasks(
 ) -> pd.DataFrame:
     """One row per task: whether it is explained, how near it was, and what its set does.
 
-    Parameters
-    ----------
-    feasibility : DataFrame
-        :data:`grids.analysis.gate.FEASIBILITY_COLUMNS`; its rows are the tasks.
-    gate : DataFrame
-        :data:`grids.analysis.gate.GATE_COLUMNS`.
-    skipped : DataFrame
-        `cell_type gene reason` of tasks that were not run.
-    redundancy, sets : DataFrame
-        One row per set, and one per member.
+    `feasibility` (:data:`~grids.analysis.gate.FEASIBILITY_COLUMNS`) has a row per task; `gate` has
+    :data:`~grids.analysis.gate.GATE_COLUMNS`, `skipped` `cell_type gene reason` of tasks that were not run,
+    `redundancy` a row per set, `sets` one per member.
 
-    Returns
-    -------
-    DataFrame
-        :data:`SUMMARY_COLUMNS`. `outcome` is one of :data:`OUTCOMES`; `reason` is empty where the task is explained
-        and passed.
+    Of the columns returned, :data:`SUMMARY_COLUMNS`, `outcome` is one of :data:`OUTCOMES`, and `reason` is empty where
+    the task is explained and passed.
     """
     n_members = sets.groupby(TASK)["peak"].nunique().rename("n_members").reset_index()
     joint = redundancy.sort_values("set_size").drop_duplicates(TASK, keep="last")[[*TASK, *JOINT]]

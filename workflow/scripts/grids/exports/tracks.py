@@ -41,15 +41,7 @@ def write_bed(sets: pd.DataFrame, cell_type: str, path: str | os.PathLike) -> No
     A track line and a comment with the columns come first. The name is ``gene|direction|rank``, with
     ``|surrogate|method`` added where the table holds several, and ``|forced`` where the task did not pass the quality
     gate. The score, 0 to 1000, is the member's effect in context relative to the largest of its set. Members are
-    blue, those of forced tasks grey.
-
-    Parameters
-    ----------
-    sets : DataFrame
-        Rows of the sets table, see :data:`grids.io.tables.SET_COLUMNS`.
-    cell_type : str
-    path : path
-        Replaced as a whole.
+    blue, those of forced tasks grey. `sets` has :data:`grids.io.tables.SET_COLUMNS`; `path` is replaced as a whole.
     """
     rows = _members(sets, cell_type)
     rows["color"] = np.where(is_forced(rows), GREY, BLUE)
@@ -66,17 +58,8 @@ def write_bedpe(
     with the gene's strand. Seven columns follow the ten of the format: `gene`, `rank`, the member's changes of
     log-expression `log_effect_alone` and `log_effect_in_context`, the `q_value` of its set and `passed_gate`, with
     ``.`` where missing, and `color` for IGV, as in :func:`write_interact`. Arcs between chromosomes are
-    kept. Genes without a TSS have no arcs.
-
-    Parameters
-    ----------
-    sets : DataFrame
-    genes : DataFrame
-        `gene chromosome strand tss`.
-    effects : DataFrame
-        `surrogate method cell_type gene direction set_size q_value`.
-    cell_type : str
-    path : path
+    kept. Genes without a TSS have no arcs. `genes` has `gene chromosome strand tss`, `effects` `surrogate method
+    cell_type gene direction set_size q_value`.
 
     Raises
     ------
@@ -93,9 +76,7 @@ def write_interact(
 
     The source of an arc is the member, the target the base of the TSS. ``value`` is the member's effect in
     context, ``exp`` the method; arcs of sets with ``q_value < 0.05`` are blue, others grey, and so are those of tasks
-    that did not pass the quality gate. An arc between
-    chromosomes is a record on each of them, as the format wants it.
-
+    that did not pass the quality gate. An arc between chromosomes is a record on each of them, as the format wants it.
     Parameters and errors as in :func:`write_bedpe`.
     """
     arcs = _arcs(sets, genes, effects, cell_type, path)
@@ -150,10 +131,8 @@ def write_bigwig(
     ----------
     accessibility : DataFrame
         `peak chromosome start end` and a column per cell type: share of its cells in which the peak is open.
-    cell_type : str
     chromosome_sizes : dict of str to int
         Length in bp of every chromosome.
-    path : path
 
     Raises
     ------

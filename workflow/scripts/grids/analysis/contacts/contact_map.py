@@ -34,7 +34,6 @@ class ContactMap:
 
     Attributes
     ----------
-    cooler : cooler.Cooler
     name_of : mapping of str to str
         The run's name of a chromosome -> the map's.
     is_balanced : bool
@@ -192,14 +191,7 @@ def contacts_of_bins(contacts: ContactMap, chromosome: str, bins: np.ndarray) ->
     """Contacts of chosen bins with their chromosome, and the contact expected at each distance.
 
     One pass through the chromosome's pixels; at no time are more than :data:`PIXELS_PER_CHUNK` of them in memory.
-
-    Parameters
-    ----------
-    contacts : ContactMap
-    chromosome : str
-        Its name in the run.
-    bins : ndarray of int, shape (n_chosen,)
-        Numbers of different bins, counted from the chromosome's first.
+    `chromosome`: its name in the run. `bins`, shape (n_chosen,): numbers of different bins, counted from its first.
     """
     first, last = contacts.cooler.extent(contacts.name_of[chromosome])
     n_bins = last - first
@@ -242,7 +234,6 @@ def contacts_of_region(
 
     Parameters
     ----------
-    contacts : ContactMap
     chromosome : str
         Its name in the run.
     low, high : int

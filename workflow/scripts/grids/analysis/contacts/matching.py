@@ -22,7 +22,6 @@ class PlacedSet:
     ----------
     task : tuple
         Values of :data:`TASK_KEYS`.
-    tss : int
     members : ndarray of int, shape (set_size,)
         In the order of their ranks, as rows of the peaks of the gene's chromosome; -1 on other chromosomes.
     """
@@ -42,10 +41,8 @@ class PlacedSets:
 
     Attributes
     ----------
-    chromosome : str
     middles : ndarray of int, shape (n_peaks_of_chromosome,)
         Middles of its peaks, in bp.
-    sets : list of PlacedSet
     """
 
     chromosome: str
@@ -126,15 +123,8 @@ def compare(
 ) -> Comparison:
     """Permutation of members and other items within each stratum.
 
-    Parameters
-    ----------
-    value : ndarray, shape (n_items,)
-    members : ndarray of int, shape (n_members,)
-        Positions of different items.
-    strata : ndarray of int, shape (n_items,)
-        From :func:`distance_strata`.
-    rng : numpy Generator
-    n_permutations : int
+    `value`, and `strata` from :func:`distance_strata`, have shape (n_items,); `members`, positions of different
+    items, (n_members,).
     """
     matched, n_matched = np.full(len(members), np.nan), np.zeros(len(members), dtype=np.int64)
     permuted = np.zeros(n_permutations)

@@ -59,10 +59,8 @@ def measure_contacts(
         ``genes.tsv.gz``.
     peaks : DataFrame
         ``accessibility.tsv.gz``: `peak chromosome start end ...`, all peaks of the run.
-    contacts : ContactMap, optional
     tads : DataFrame, optional
         From :func:`grids.analysis.contacts.tads.read_tads`.
-    seed : int
 
     Returns
     -------
@@ -148,11 +146,7 @@ def contacts_of_sets(
     """Compare the members' contacts of every set of one chromosome's genes.
 
     Peaks of one bin cannot be told apart: bins that hold members are compared with bins that hold other peaks.
-
-    Returns
-    -------
-    list of (dict, DataFrame)
-        Columns of ``contacts.tsv`` of each set, and those of ``contact_members.tsv`` of its members.
+    Of each set come the columns of ``contacts.tsv``, and those of ``contact_members.tsv`` of its members.
     """
     if contacts is None:
         return [({}, _all_members(len(one.members), NO_MAP)) for one in placed.sets]

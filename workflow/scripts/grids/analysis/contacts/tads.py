@@ -59,13 +59,8 @@ def tad_of_set(
     """Compare the share of members in the gene's TAD, for one of a chromosome's sets.
 
     A peak is in a TAD when its middle is. Members on other chromosomes are in none and are not compared.
-
-    Returns
-    -------
-    of_set : dict
-        Columns of ``contacts.tsv``.
-    of_members : DataFrame, optional
-        Columns of ``contact_members.tsv``; none where no TAD holds the TSS.
+    Returns as one of :func:`~grids.analysis.contacts.measurement.contacts_of_sets`; no members' columns where no TAD
+    holds the TSS.
     """
     tad, middles = tad_of(tads, placed.chromosome, one.tss), placed.middles
     if tad is None:

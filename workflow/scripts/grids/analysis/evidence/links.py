@@ -52,7 +52,6 @@ def read_links(
 
     Parameters
     ----------
-    table : EvidenceTable
     peaks, genes : DataFrame
         The run's `chromosome start end`, and for genes `gene strand tss`; one dialect of chromosome names.
     run_assembly : str, optional

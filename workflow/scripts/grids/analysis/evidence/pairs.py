@@ -26,17 +26,9 @@ def judge_pairs(windows: pd.DataFrame, links: pd.DataFrame) -> pd.DataFrame:
     negatives too, negative pairs are those that overlap other tested elements of the gene, and no other pair
     is judged; else every other peak in the window of a listed gene is negative.
 
-    Parameters
-    ----------
-    windows : DataFrame
-        ``peak chromosome start end gene``, one row per pair.
-    links : DataFrame
-        As from :func:`grids.analysis.evidence.links.read_links`.
-
-    Returns
-    -------
-    DataFrame
-        Rows of `windows`, in their order, with a column is_positive (bool).
+    `windows` has ``peak chromosome start end gene``, a row per pair; `links` is from
+    :func:`grids.analysis.evidence.links.read_links`. Returned are rows of `windows`, in their order, with a column
+    is_positive (bool).
     """
     elements = links[COORDINATES].drop_duplicates(ignore_index=True)
     peaks = windows[["peak", *COORDINATES]].drop_duplicates(ignore_index=True)

@@ -74,12 +74,7 @@ def auprc(
     """:func:`average_precision` of all pairs, with a 95 % bootstrap interval over genes.
 
     `weights`: how often each gene is in each bootstrap sample of the genes. Genes are drawn, not pairs: the pairs of
-    one gene share its window and its expression.
-
-    Returns
-    -------
-    value, low, high : float
-        NaN without positive pairs or without scores.
+    one gene share its window and its expression. Value, low and high are NaN without positive pairs or scores.
     """
     if not is_positive.any() or np.isnan(score).any():
         return np.nan, np.nan, np.nan
@@ -115,7 +110,6 @@ def enrichment(
         As for :func:`auprc`.
     distance_bp : ndarray, shape (n_pairs,)
         Unsigned distance to the TSS.
-    n_top : int
     rng : numpy Generator
         Breaks ties of the score.
 
@@ -182,7 +176,6 @@ def measure_evidence(
         ``accessibility.tsv.gz``: `peak chromosome start end` and the open share in each cell type.
     scores : DataFrame
         ``cell_type gene passed_gate peak score``, the score being minus the log effect of closing the peak.
-    seed : int
 
     Returns
     -------

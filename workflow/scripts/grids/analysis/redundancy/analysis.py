@@ -10,7 +10,6 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from torch import Tensor
 from tqdm import tqdm
 
 from grids.analysis.redundancy.searches import RedundancySettings, next_sets, selection_frequency
@@ -39,7 +38,6 @@ from grids.io.tables import (
     SET_KEYS,
     stack,
 )
-from grids.search.objective import PerturbedCells
 from grids.search.task_cells import TaskCells
 from grids.search.transitions import direction_sign
 
@@ -93,8 +91,6 @@ def analyse_sets(
         Ranks are the nested order.
     windows : DataFrame
         `peak gene`; read with ``scope="window"`` only.
-    settings : RedundancySettings
-    seed : int
 
     Returns
     -------
@@ -172,7 +168,8 @@ def _analyse_set(
     others = next_sets(search_cells, column, members[: verdict.n_sufficient], allowed, settings, rng)
     for alternative in islice(others, settings.max_alternatives if verdict.has_effect else 0):
         found.append(alternative)
-        log_changes.append(_log_change(cells, column, alternative))
+        after = cells.predict_sets(alternative[None], column)[0]
+        log_changes.append(float((after - cells.predict(column)).double().mean()))
         if log_changes[-1] / log_changes[0] < SUFFICIENT_SHARE:
             break
     versions = training.refits(gene) or [search_cells]
@@ -206,8 +203,3 @@ def _in_nested_order(rows: pd.DataFrame, gene: str) -> list[str]:
             f"sets: expected ranks 1 to set_size {size} for '{gene}', got {listing(rows['rank'])}"
         )
     return list(rows["peak"])
-
-
-def _log_change(cells: PerturbedCells, column: int, members: Tensor) -> float:
-    after = cells.predict_sets(members[None], column)[0]
-    return float((after - cells.predict(column)).double().mean())

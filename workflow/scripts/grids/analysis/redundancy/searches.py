@@ -57,13 +57,10 @@ def next_sets(
     ----------
     cells : PerturbedCells
         The cells that the first set was found on.
-    gene : int
     members : LongTensor, shape (set_size,)
-        The first set, not among those returned.
+        The first set, not among those yielded.
     allowed : LongTensor
         Candidate peaks of the first search.
-    settings : RedundancySettings
-    rng : Generator
 
     Yields
     ------
@@ -92,13 +89,12 @@ def selection_frequency(
 
     A repeat draws as many cells as there are, with replacement, but no more than ``settings.max_cells``. It selects a
     member if it is in its set without those that do nothing: members that only fill the set are selected by none.
+    Parameters but `cells` as for :func:`next_sets`.
 
     Parameters
     ----------
     cells : sequence of PerturbedCells
         The same training cells under each refit of the surrogate, taken in turn; or under the surrogate only.
-    gene, members, allowed, settings, rng
-        As for :func:`next_sets`.
 
     Returns
     -------

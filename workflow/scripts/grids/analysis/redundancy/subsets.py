@@ -99,7 +99,6 @@ def measure_subsets(
         From subsets, bool (n_subsets, set_size), to predicted log-expression (n_subsets, n_cells).
     refits : sequence of such functions
         Of surrogates that were fitted again to resampled training cells.
-    set_size : int
     weights : ndarray, shape (n_bootstrap, n_cells)
         Of :func:`grids.analysis.statistics.bootstrap_weights`.
     """
@@ -140,17 +139,9 @@ def all_subsets(set_size: int) -> np.ndarray:
 def exact_shapley(values: np.ndarray) -> np.ndarray:
     """Shapley values from the value of every subset (Shapley 1953).
 
-    ``phi_i`` is the mean, over the sizes of subsets without `i`, of the mean change that adding `i` makes.
-
-    Parameters
-    ----------
-    values : ndarray, shape (2 ** set_size,)
-        In the order of :func:`all_subsets`.
-
-    Returns
-    -------
-    ndarray, shape (set_size,)
-        They sum to the value of the whole set minus the value of the empty one.
+    ``phi_i`` is the mean, over the sizes of subsets without `i`, of the mean change that adding `i` makes: they sum to
+    the value of the whole set minus that of the empty one. `values`, shape (2 ** set_size,), are in the order of
+    :func:`all_subsets`; returns shape (set_size,).
     """
     set_size = len(values).bit_length() - 1
     subsets = all_subsets(set_size)
@@ -173,10 +164,8 @@ def sampled_shapley(
     ----------
     value : function
         From subsets, bool (n_subsets, set_size), to their values (n_subsets,).
-    set_size : int
     n_permutations : int
         Rounded up to an even number, at least 4.
-    rng : Generator
 
     Returns
     -------

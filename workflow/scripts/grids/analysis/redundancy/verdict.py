@@ -24,14 +24,8 @@ def redundancy_index(alone: np.ndarray, joint: np.ndarray) -> np.ndarray:
     """``1 - sum_i drop({i}) / drop(r)`` on the log scale.
 
     Positive: members back each other up. Zero: they multiply on the scale of expression. Negative:
-    diminishing returns, each alone takes what the others would.
-
-    Parameters
-    ----------
-    alone : ndarray, shape (..., set_size)
-        Change by each member alone.
-    joint : ndarray, shape (...)
-        Change by the whole set.
+    diminishing returns, each alone takes what the others would. `alone`, shape (..., set_size), are the changes by each
+    member, `joint`, shape (...), that by the whole set.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         return 1 - alone.sum(-1) / joint
@@ -44,12 +38,8 @@ def p_values(estimate: np.ndarray, draws: np.ndarray, n_independent: int) -> np.
     they hold the doubt about the surrogate and about the cells; without refits only the cells vary, the
     surrogate is taken at its word, and a tiny interaction that it has in every cell gets a tiny p-value.
 
-    Parameters
-    ----------
-    estimate : ndarray, shape (n,)
-    draws : ndarray, shape (n_bootstrap, n)
-    n_independent : int
-        Number of refits, or of cells when there are none; one more than the degrees of freedom.
+    `estimate`, shape (n,); `draws`, shape (n_bootstrap, n); `n_independent`: number of refits, or of cells when there
+    are none, one more than the degrees of freedom.
     """
     degrees_of_freedom = max(n_independent - 1, 1)
     # Resampling n values spreads by sqrt((n - 1) / n) too little.
@@ -68,39 +58,22 @@ def n_sufficient(nested_drops: np.ndarray) -> int:
 def backups(alone: np.ndarray, in_context: np.ndarray, difference_low: np.ndarray) -> np.ndarray:
     """Members that matter more once the others are gone, shape (set_size,), bool.
 
-    Their effect in context is above their effect alone, beyond the interval of the difference and by more
-    than 5 % of itself.
-
-    Parameters
-    ----------
-    alone, in_context : ndarray, shape (set_size,)
-        Drop by each member, and by adding it to the rest of the set.
-    difference_low : ndarray, shape (set_size,)
-        Lower bound of the interval of ``in_context - alone``.
+    Their effect in context (drop by adding them to the rest of the set) is above their effect alone, beyond the
+    interval of the difference, which begins at `difference_low`, and by more than 5 % of itself. All of shape
+    (set_size,).
     """
     more = in_context - np.abs(alone)
     return (more > NEGLIGIBLE_SHARE * in_context) & (difference_low > MEAN_ROUNDING)
 
 
 def class_of_set(drops_alone: np.ndarray, joint_drop: float, index_low: float, index_high: float) -> str:
-    """How the members of a set with an effect work together.
+    """How the members of a set with an effect work together: single, redundant, synergistic or multiplicative.
 
-    Parameters
-    ----------
-    drops_alone : ndarray, shape (set_size,)
-        Drop by each member, in nested order.
-    joint_drop : float
-        Positive.
-    index_low, index_high : float
-        Interval of the redundancy index.
+    Single: the first member alone has 90 % of the joint effect, and no other one half of it (where each of several
+    members takes everything, all of them are needed). Redundant, synergistic: the index is above 0.05 with its interval
+    above zero, below -0.05 with its interval below zero. Multiplicative otherwise.
 
-    Returns
-    -------
-    {"single", "redundant", "synergistic", "multiplicative"}
-        Single: the first member alone has 90 % of the joint effect, and no other one half of it (where each
-        of several members takes everything, all of them are needed). Redundant, synergistic: the index is
-        above 0.05 with its interval above zero, below -0.05 with its interval below zero. Multiplicative
-        otherwise.
+    `drops_alone`, shape (set_size,), are in nested order; `joint_drop` is positive.
     """
     share = drops_alone / joint_drop
     if share[0] >= SUFFICIENT_SHARE and (share[1:] < MINOR_SHARE).all():
