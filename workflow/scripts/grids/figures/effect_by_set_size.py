@@ -30,7 +30,6 @@ def effect_by_set_size(
         ``effects.tsv`` with one row per nested set size.
     max_tasks : int
         At most so many panels, those with the strongest effect; a note counts the rest.
-    cell_types : iterable of str, optional
     """
     if effects.empty:
         return style.empty_figure("no effects: no task was run")

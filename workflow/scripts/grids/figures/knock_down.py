@@ -28,7 +28,6 @@ def knock_down(changes: pd.DataFrame, max_tasks: int = 30, cell_types: Iterable[
         ``knock_down.tsv``; each task's largest set is shown.
     max_tasks : int
         At most so many panels, those with the strongest joint effect; a note counts the rest.
-    cell_types : iterable of str, optional
     """
     if changes.empty:
         return style.empty_figure("no knock-down curves: no set was analysed")

@@ -98,7 +98,6 @@ def locus_view(
     task : (cell type, gene)
     sets : DataFrame
         ``sets.tsv``; the largest set of the task is shown.
-    locus : Locus
     alternatives : DataFrame, optional
         ``alternative_sets.tsv``: disjoint sets found when the members of the first were excluded.
     max_types : int

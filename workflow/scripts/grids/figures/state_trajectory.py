@@ -39,7 +39,6 @@ def state_trajectory(
         ``state_redundancy.tsv``; each task's largest set is shown. Levels stand in the table's order.
     max_tasks : int
         At most so many pairs, those with the strongest joint effect at any level; a note counts the rest.
-    cell_types : iterable of str, optional
     """
     if levels.empty:
         return style.empty_figure("no states: redundancy was not followed along a state")

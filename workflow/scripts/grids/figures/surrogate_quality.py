@@ -40,7 +40,6 @@ def surrogate_quality(
         cells. Models other than the baselines are surrogates; the first is set against the best baseline.
     tasks : DataFrame, optional
         ``cell_type gene``; their genes are highlighted and labelled.
-    cell_types : iterable of str, optional
     """
     if quality.empty:
         return style.empty_figure("no genes to compare on test cells")

@@ -24,7 +24,6 @@ class TaskCells:
 
     Parameters
     ----------
-    surrogate : Surrogate
     opened : sparse matrix, shape (n_cells, n_peaks)
         Non-zero where the peak is open; columns in the order of ``surrogate.peaks``.
     value : {0, 1}
@@ -45,7 +44,6 @@ class TaskCells:
 
         Returns
         -------
-        cells : PerturbedCells
         column : int
             The gene's output.
         peaks : list of str

@@ -23,7 +23,6 @@ class Linearised:
 
     Attributes
     ----------
-    cells : PerturbedCells
     states : Tensor, shape (n_cells, n_groups, width)
     predicted : Tensor, shape (n_cells,)
         Predicted log-expression.
@@ -68,7 +67,6 @@ def addition_gain(cells: PerturbedCells, gene: int, states: Tensor) -> Tensor:
 
     Parameters
     ----------
-    cells : PerturbedCells
     gene : int
         The explained gene's column.
     states : Tensor, shape (n_cells, n_groups, width)

@@ -55,12 +55,10 @@ def judge_by_permutation(
 
     Parameters
     ----------
-    surrogate : PooledSurrogate
     train, test : Multiome
         Cells of the type, in memory.
     windows : DataFrame
         Columns ``peak, gene``; peaks of the surrogate.
-    genes : list of str
     orders : list of ndarray of int, shape (n_cells,)
         Permutations of the test cells: whose window each of them gets.
     """

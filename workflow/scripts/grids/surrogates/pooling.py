@@ -37,7 +37,6 @@ def split_rows_by_group(
     opened : csr_matrix, shape (n_cells, n_peaks)
         Non-zero where the peak is open.
     group_of_peak : ndarray of int, shape (n_peaks,)
-    n_groups : int
 
     Returns
     -------
@@ -65,13 +64,7 @@ def split_rows_by_group(
 def sum_rows(rows: sparse.csr_matrix, table: Tensor, block: slice = slice(None)) -> Tensor:
     """Sum, for each sparse row, the table's rows at its indices, shape (n_rows, width). Differentiable in `table`.
 
-    Parameters
-    ----------
-    rows : csr_matrix, shape (n_rows, n_peaks)
-        Only the pattern is read.
-    table : Tensor, shape (n_peaks, width)
-    block : slice
-        Consecutive rows to sum; all by default.
+    Of the rows, (n_rows, n_peaks), only the pattern is read, and only those of `block`; the table is (n_peaks, width).
     """
     first, end, _ = block.indices(rows.shape[0])
     if (first, end) != (0, rows.shape[0]):
@@ -181,7 +174,6 @@ class PooledSurrogate(Surrogate):
         What opening one peak adds to the pooled state of its group.
     group_of_peak : LongTensor, shape (n_peaks,)
         The group (chromosome, gene, ...) whose state a peak shifts.
-    n_groups : int
     """
 
     shift: Tensor
@@ -220,11 +212,7 @@ class PooledSurrogate(Surrogate):
     def tail(self, pooled: Tensor, genes: Tensor | None = None) -> Tensor:
         """Predicted natural log of 1 + depth-normalised counts from pooled states, shape (n_cells, n_genes).
 
-        Parameters
-        ----------
-        pooled : Tensor, shape (n_cells, n_groups, width)
-        genes : LongTensor, shape (n_genes,), optional
-            Columns to predict; all by default.
+        States have shape (n_cells, n_groups, width); `genes`, (n_genes,), are the columns to predict, all by default.
         """
 
     def folded(self) -> "PooledSurrogate":

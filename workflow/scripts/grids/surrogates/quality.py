@@ -169,7 +169,6 @@ def evaluate(
         The surrogate of each cell type, all with the same genes.
     multiome : Multiome
         Unpaired cells are compared as averages: each test cell's target is the mean of its type's test cells.
-    seed : int
     joint : surrogate, optional
         The surrogate of all other types; without it, test cells of these are left out.
 

@@ -61,7 +61,6 @@ class CellState:
             Chance of each cell that an open peak is seen; only its mean is used.
         n_components : int
             At most; components that do not stand out from noise are left out.
-        seed : int
         """
         n_seen = np.diff(opened.indptr).astype(np.float64)
         n_open = max(float(n_seen.sum()), 1.0) / float(chance.sum())
@@ -181,7 +180,6 @@ def shrink_loadings(size: np.ndarray, vectors: np.ndarray, n_cells: int) -> np.n
         Singular values, of entries with variance near one.
     vectors : ndarray, shape (n_peaks, n_components)
         Unit right singular vectors.
-    n_cells : int
     """
     n_peaks = len(vectors)
     kept = size > np.sqrt(n_cells) + np.sqrt(n_peaks)

@@ -36,7 +36,6 @@ class GeneWindow(PooledSurrogate):
     ----------
     peaks : list of str
         Peaks of the window.
-    gene : str
     weights : Tensor, shape (n_peaks, n_draws)
     size : Tensor, shape (n_draws,)
         Of the curves, see :func:`~grids.surrogates.window.curve.log_activity`.
@@ -72,7 +71,6 @@ class WindowSurrogate(Surrogate):
     peaks, genes, cell_types : list of str
         All peaks of the data; the genes that have peaks in their windows; the types trained on, of which
         `cell_type` is the one that is explained.
-    state : CellState
     tensors : dict of str to Tensor
         A *pair* is a peak in a gene's window; pairs of gene g are ``first_pair[g]`` to ``first_pair[g + 1]``.
 
@@ -88,7 +86,6 @@ class WindowSurrogate(Surrogate):
           ``half_moments`` (n_genes, 3), see :func:`local_control_moments`, of the
           training cells' second half by a fit to the first; ``depth_only`` (n_genes, 2);
         - ``calibration`` (n_genes, 2), see :meth:`predict`.
-    cell_type : str
     """
 
     name = "window"
@@ -335,12 +332,7 @@ def gate_covariates(covariates_: Tensor, state_of_window: Tensor) -> Tensor:
 def covariates(chance: Tensor, components: Tensor, type_code: Tensor, n_types: int) -> Tensor:
     """Intercept, log detection chance, components of the state, and indicators of all types but the first, as columns.
 
-    Parameters
-    ----------
-    chance : Tensor, shape (n_cells,)
-    components : Tensor, shape (n_cells, n_components)
-    type_code : LongTensor, shape (n_cells,)
-    n_types : int
+    `chance` and `type_code` have shape (n_cells,), `components` (n_cells, n_components).
     """
     intercept = torch.ones(len(chance), 1)
     of_type = nn.functional.one_hot(type_code, n_types)[:, 1:].to(torch.float32)

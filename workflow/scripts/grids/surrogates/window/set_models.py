@@ -313,7 +313,6 @@ class WorkingModel:
         sets : Tensor of bool, shape (n_genes, n_sets, n_peaks)
         size : int
             Members with the added peak.
-        bends : sequence of float
         """
         n_genes, n_cells, n_peaks = openness.shape
         n_sets, n_rows = sets.shape[1], self.rows.shape[1]

@@ -80,9 +80,6 @@ def train_window(
         Paired; ``atac.obs["detection"]`` is each cell's chance that an open peak is seen.
     windows : DataFrame
         Columns ``peak, gene``.
-    cell_type : str
-    settings : WindowSettings
-    seed : int
     candidates : DataFrame, optional
         Columns ``peak, gene``: the pairs of `windows` that may be members; all by default. The others only tell how
         open the window is. With a column ``bend``, models of the gene have this one of
