@@ -27,16 +27,12 @@ CELLS_PER_BATCH = 1024
 def split_rows_by_group(
     opened: sparse.csr_matrix, group_of_peak: np.ndarray, n_groups: int
 ) -> sparse.csr_matrix:
-    """View each cell's row as ``n_groups`` rows, one for each group of peaks.
+    """View each cell's row, non-zero where a peak is open, as ``n_groups`` rows, one for each group of peaks.
+
+    `opened` has shape (n_cells, n_peaks), `group_of_peak` (n_peaks,).
 
     With sorted indices and groups that are runs of neighbouring peaks (chromosomes), the open peaks of a cell
     are already in group order, so only the row pointers change; otherwise the entries are reordered once.
-
-    Parameters
-    ----------
-    opened : csr_matrix, shape (n_cells, n_peaks)
-        Non-zero where the peak is open.
-    group_of_peak : ndarray of int, shape (n_peaks,)
 
     Returns
     -------
@@ -128,12 +124,8 @@ class Surrogate(nn.Module, ABC):
     def observe(self, opened: sparse.spmatrix, seed: int, split: str) -> Callable[[str], "Observed"]:
         """Cells as genes see them: a function from a gene to what ``for_gene(gene)`` is evaluated on.
 
-        Parameters
-        ----------
-        opened : sparse matrix, shape (n_cells, n_peaks)
-            Non-zero where the peak was seen open.
-        seed, split
-            Of the run and the cells: what is drawn depends on them, the cell type and the gene only.
+        `opened`, (n_cells, n_peaks), is non-zero where the peak was seen open. What is drawn depends on the run's
+        seed, the cells' split, the cell type and the gene only.
         """
 
     def judged_genes(self, asked: list[str]) -> list[str]:

@@ -32,13 +32,8 @@ from grids.surrogates.window.set_models import FORMS
 class GeneWindow(PooledSurrogate):
     """One gene of a window surrogate: pooled state = its index in each drawn model and its log-expression by state.
 
-    Parameters
-    ----------
-    peaks : list of str
-        Peaks of the window.
-    weights : Tensor, shape (n_peaks, n_draws)
-    size : Tensor, shape (n_draws,)
-        Of the curves, see :func:`~grids.surrogates.window.curve.log_activity`.
+    `weights`, (n_peaks, n_draws), and `size`, (n_draws,), are of the curves, see
+    :func:`~grids.surrogates.window.curve.log_activity`.
     """
 
     name = "window"
@@ -206,13 +201,8 @@ class WindowSurrogate(Surrogate):
 
         The mean over drawn models and over what is open but not seen. A count's mean does not tell the mean of
         its logarithm, so ``log1p`` of the expected counts is brought to the scale of log-normalised expression by
-        a line fitted to the training cells.
-
-        Parameters
-        ----------
-        opened : csr_matrix, shape (n_cells, n_peaks)
-        window_of : ndarray of int, shape (n_cells,), optional
-            The cell whose windows each cell gets; its state stays its own.
+        a line fitted to the training cells. `window_of`, (n_cells,), is the cell whose windows each cell gets; its
+        state stays its own.
         """
         cells = self.window_cells(opened)
         log_mean = cells.covariates @ self.state_effect.T
@@ -240,14 +230,8 @@ class WindowSurrogate(Surrogate):
         """One-sided p-values that windows tell nothing beyond the cells' state, shape (n_genes,).
 
         Of the cells given, and of the half of the training cells that was judged by a fit to the other half
-        (:func:`~grids.surrogates.judged_windows.local_control_p_value`).
-
-        Parameters
-        ----------
-        opened : csr_matrix, shape (n_cells, n_peaks)
-            Cells that the surrogate was not trained on.
-        counts : Tensor, shape (n_cells, n_genes)
-        exposure : Tensor, shape (n_cells,)
+        (:func:`~grids.surrogates.judged_windows.local_control_p_value`). The cells given are not trained on; counts
+        have shape (n_cells, n_genes), the exposure (n_cells,).
         """
         cells = self.window_cells(opened)
         p_values = np.ones(len(self.genes))
@@ -343,14 +327,9 @@ def covariates(chance: Tensor, components: Tensor, type_code: Tensor, n_types: i
 def window_pairs(
     windows: pd.DataFrame, peaks: list[str], genes: list[str]
 ) -> tuple[list[str], Tensor, Tensor]:
-    """Pairs of genes and the peaks in their windows, in the order of genes.
+    """Pairs of genes and the peaks in their windows (columns ``peak, gene``), in the order of genes.
 
-    Parameters
-    ----------
-    windows : DataFrame
-        Columns ``peak, gene``.
-    peaks, genes : list of str
-        Those of the data; other pairs are left out.
+    Pairs of other peaks and genes than those given, the data's, are left out.
 
     Returns
     -------

@@ -88,13 +88,8 @@ class Cells:
 
     def subset(self, rows: Tensor) -> "Cells":
         """Some of the cells."""
-        return replace(
-            self,
-            openness=self.openness[:, rows],
-            covariates=self.covariates[:, rows],
-            counts=self.counts[:, rows],
-            exposure=self.exposure[rows],
-        )
+        part = {name: getattr(self, name)[:, rows] for name in ("openness", "covariates", "counts")}
+        return replace(self, **part, exposure=self.exposure[rows])
 
 
 @dataclass
