@@ -141,7 +141,7 @@ def p_values_against_type_mean(
 ) -> np.ndarray:
     """One-sided p-values that the surrogate's squared error is the smaller one, shape (n_genes,).
 
-    1 for genes observed in fewer than 5 cells (`n_expressing`, (n_genes,)), and for all when there are fewer than 10 cells.
+    1 for genes observed in fewer than 5 cells (`n_expressing`, (n_genes,)), and for all with fewer than 10 cells.
     Squared errors are on the same test cells, (n_cells, n_genes).
     """
     gain = baseline_error - surrogate_error
