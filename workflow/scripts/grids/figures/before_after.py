@@ -32,7 +32,6 @@ def before_after(cells: pd.DataFrame, max_tasks: int = 25, cell_types: Iterable[
         normalised counts, or of 1 + normalised counts as the observed ones are.
     max_tasks : int
         At most so many panels, those with the largest mean change; a note counts the rest.
-    cell_types : iterable of str, optional
     """
     if cells.empty:
         return style.empty_figure("no test cells with predictions before and after")

@@ -30,16 +30,8 @@ def contacts(table: pd.DataFrame, summary: pd.DataFrame, max_tasks: int = 40) ->
     """One row per task: the mean of its members beside that of peaks at the same distance; all sets at the bottom.
 
     A panel for the contact map and one for the TADs, each where it was given. Dots are filled where q is below
-    0.05.
-
-    Parameters
-    ----------
-    table : DataFrame
-        ``contacts.tsv``. Tasks without a measured member are not drawn.
-    summary : DataFrame
-        ``contacts_summary.tsv``.
-    max_tasks : int
-        At most so many tasks, those with the most enriched contacts (or else shares); a note counts the rest.
+    0.05. Of the tasks of ``contacts.tsv`` that have a measured member, those with the most enriched contacts (or else
+    shares) are shown; ``contacts_summary.tsv`` has all sets.
     """
     measures = [measure for measure in PANELS if table[measure].notna().any()]
     if not measures:

@@ -31,7 +31,6 @@ def effect_against_null(
         ``surrogate method cell_type gene direction set_size draw log_change``.
     max_tasks : int
         At most so many rows, shared equally by the directions; a note counts the rest.
-    cell_types : iterable of str, optional
     """
     if effects.empty:
         return style.empty_figure("no effects: no task was run")

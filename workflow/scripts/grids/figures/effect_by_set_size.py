@@ -22,15 +22,8 @@ def effect_by_set_size(
 ) -> Figure:
     """One small panel per task: effect of the first k members against k, null mean and two deviations.
 
-    The ringed point is the smallest set with 90 % of the full set's effect.
-
-    Parameters
-    ----------
-    effects : DataFrame
-        ``effects.tsv`` with one row per nested set size.
-    max_tasks : int
-        At most so many panels, those with the strongest effect; a note counts the rest.
-    cell_types : iterable of str, optional
+    The ringed point is the smallest set with 90 % of the full set's effect. Of the tasks of ``effects.tsv``, with one
+    row per nested set size, those with the strongest effect are shown.
     """
     if effects.empty:
         return style.empty_figure("no effects: no task was run")

@@ -25,14 +25,8 @@ def evidence(table: pd.DataFrame, max_rows: int = 16) -> Figure:
 
     Left the area under the precision-recall curve, with the share of positive pairs as a line: what a predictor
     that knows nothing reaches. Right the enrichment of the top pairs over pairs at the same distance, with a line
-    at 1. Hatched: none of the genes passed the quality gate.
-
-    Parameters
-    ----------
-    table : DataFrame
-        ``evidence.tsv``. Rows without positive pairs are not drawn.
-    max_rows : int
-        At most so many rows, those with the most positive pairs; a note counts the rest.
+    at 1. Hatched: none of the genes passed the quality gate. Of the rows of ``evidence.tsv``, `max_rows` with the most
+    positive pairs are drawn, none without; a note counts the rest.
     """
     table = table[table["n_positive"] > 0].astype({"evidence": str, "cell_type": str})
     if table.empty:

@@ -39,7 +39,6 @@ def gate(
         Columns ``cell_type, gene``.
     threshold : float
         The highest q-value that passes.
-    cell_types : iterable of str, optional
     """
     genes = genes[genes["passed_gate"].notna()]
     if genes.empty:

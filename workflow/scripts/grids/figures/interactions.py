@@ -24,16 +24,8 @@ PANEL_POINTS = 72.0  # width of a panel's matrix, approximately
 def interactions(pairs: pd.DataFrame, members: pd.DataFrame, max_tasks: int = 30) -> Figure:
     """One small matrix per task: the interaction of each pair of members on the log scale.
 
-    One colour scale for all panels. Star: q below 0.05; sets of more than 40 members have none, the title counts.
-
-    Parameters
-    ----------
-    pairs : DataFrame
-        ``interactions.tsv``; each task's largest set is shown.
-    members : DataFrame
-        ``members.tsv``, for the ranks of the members.
-    max_tasks : int
-        At most so many panels, those with the strongest interaction; a note counts the rest.
+    One colour scale for all panels. Star: q below 0.05; sets of more than 40 members have none, the title counts. Of
+    the tasks of ``interactions.tsv`` those with the strongest one are shown; ``members.tsv`` has their members' ranks.
     """
     if pairs.empty:
         return style.empty_figure("no pairs: no analysed set has two members")

@@ -20,15 +20,8 @@ def knock_down(changes: pd.DataFrame, max_tasks: int = 30, cell_types: Iterable[
     """One small panel per task: joint change along the nested set, single knock-outs, and their sum.
 
     Dashed: what closing the first k together would do if their effects multiplied (added up in log-expression). A
-    curve below the line: the members back each other up.
-
-    Parameters
-    ----------
-    changes : DataFrame
-        ``knock_down.tsv``; each task's largest set is shown.
-    max_tasks : int
-        At most so many panels, those with the strongest joint effect; a note counts the rest.
-    cell_types : iterable of str, optional
+    curve below the line: the members back each other up. Of the tasks of ``knock_down.tsv`` those with the strongest
+    joint effect are shown.
     """
     if changes.empty:
         return style.empty_figure("no knock-down curves: no set was analysed")

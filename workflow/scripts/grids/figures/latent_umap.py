@@ -22,7 +22,6 @@ def latent_umap(latent: pd.DataFrame, cell_types: Iterable[str] | None = None) -
     ----------
     latent : DataFrame
         ``cell modality mapping cell_type umap_1 umap_2``; mapping is "before" or "after".
-    cell_types : iterable of str, optional
     """
     if latent.empty:
         return style.empty_figure("no latent states to show")

@@ -98,7 +98,6 @@ def locus_view(
     task : (cell type, gene)
     sets : DataFrame
         ``sets.tsv``; the largest set of the task is shown.
-    locus : Locus
     alternatives : DataFrame, optional
         ``alternative_sets.tsv``: disjoint sets found when the members of the first were excluded.
     max_types : int
@@ -336,14 +335,8 @@ def _draw_alternative(ax: Axes, rows: pd.DataFrame, peaks: pd.DataFrame) -> None
     colour = style.INK if flags(rows["reaches_90_percent"]).all() else style.GREY
     here = peaks[peaks["peak"].isin(rows["peak"])]
     ax.axhline(0.5, color=style.PALE, lw=0.5, zorder=0)
-    ax.vlines(
-        here[["start", "end"]].mean(axis=1),
-        0.1,
-        0.9,
-        color=colour,
-        lw=1.2,
-        label=f"_alternative {number_of_set}",
-    )
+    looks = {"color": colour, "lw": 1.2, "label": f"_alternative {number_of_set}"}
+    ax.vlines(here[["start", "end"]].mean(axis=1), 0.1, 0.9, **looks)
     reached = f"{100 * share:.0f} %".replace("-", "−") if pd.notna(share) else style.number(share)
     _label(ax, f"alternative {number_of_set}: {reached}", fontsize=5.5, color=colour)
     ax.set(ylim=(0, 1), yticks=[])

@@ -22,16 +22,8 @@ def member_effects(members: pd.DataFrame, max_tasks: int = 30, max_members: int 
     """One small panel per task, one row per member: effect alone, effect in context, Shapley value.
 
     Lines through the dots are intervals, shaded rows backups. The Shapley values of a set add up to its joint
-    effect.
-
-    Parameters
-    ----------
-    members : DataFrame
-        ``members.tsv``; each task's largest set is shown.
-    max_tasks : int
-        At most so many panels, those with the strongest joint effect; a note counts the rest.
-    max_members : int
-        At most so many rows of a panel, those with the largest Shapley values, by rank; the panel says so.
+    effect. Of the tasks of ``members.tsv`` those with the strongest joint effect are shown, and of their members, by
+    rank, `max_members` with the largest Shapley values; the panel says so.
     """
     if members.empty:
         return style.empty_figure("no members: no set was analysed")

@@ -23,15 +23,8 @@ def redundancy_index(redundancy: pd.DataFrame, max_tasks: int = 60) -> Figure:
     """One row per task, those of a gene together: index, interval, class, and what the set does.
 
     One panel per direction. An index beyond the axis is an arrow at its edge with the value. Columns at the right:
-    joint log effect, set size, size of the minimal sufficient set, number of alternative sets.
-
-    Parameters
-    ----------
-    redundancy : DataFrame
-        ``redundancy.tsv``; each task's largest set is shown.
-    max_tasks : int
-        At most so many rows, shared equally by the directions, those with the strongest joint effect; a note
-        counts the rest.
+    joint log effect, set size, size of the minimal sufficient set, number of alternative sets. Of the tasks of
+    ``redundancy.tsv`` those with the strongest joint effect are shown, as many of each direction.
     """
     if redundancy.empty:
         return style.empty_figure("no redundancy: no set was analysed")

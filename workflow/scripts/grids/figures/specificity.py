@@ -28,15 +28,8 @@ def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
 
     Colour: change on one scale for all genes. Number: Jaccard overlap with the column's own set, absent where that
     type has none. Outlined: the set in the type it was found in. Hatched: the gene did not pass the quality gate in
-    the row's cell type or in the column's.
-
-    Parameters
-    ----------
-    applied : DataFrame
-        ``specificity.tsv``.
-    max_genes : int
-        At most so many matrices, and as many as fit on a page, those with the strongest effect; a note counts
-        the rest.
+    the row's cell type or in the column's. Of the genes of ``specificity.tsv`` those with the strongest effect are
+    shown, `max_genes` at most and as many as fit on a page; a note counts the rest.
     """
     if applied.empty:
         return style.empty_figure("no specificity: no set was applied to another cell type")

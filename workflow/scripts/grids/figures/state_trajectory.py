@@ -31,15 +31,8 @@ def state_trajectory(
 ) -> Figure:
     """Two small panels per task and state: the index, and the joint effect, against the state's level.
 
-    Bands are intervals. The title gives the p and q of a change of the index over the levels.
-
-    Parameters
-    ----------
-    levels : DataFrame
-        ``state_redundancy.tsv``; each task's largest set is shown. Levels stand in the table's order.
-    max_tasks : int
-        At most so many pairs, those with the strongest joint effect at any level; a note counts the rest.
-    cell_types : iterable of str, optional
+    Bands are intervals. The title gives the p and q of a change of the index over the levels, which stand in the
+    order of ``state_redundancy.tsv``. Shown are the tasks and states with the strongest joint effect at any level.
     """
     if levels.empty:
         return style.empty_figure("no states: redundancy was not followed along a state")

@@ -40,7 +40,6 @@ def surrogate_quality(
         cells. Models other than the baselines are surrogates; the first is set against the best baseline.
     tasks : DataFrame, optional
         ``cell_type gene``; their genes are highlighted and labelled.
-    cell_types : iterable of str, optional
     """
     if quality.empty:
         return style.empty_figure("no genes to compare on test cells")
@@ -135,15 +134,15 @@ def _label_points(ax: Axes, points: pd.DataFrame, spacing: float) -> None:
         ax.annotate(label, place, (1.04, height), arrowprops=line, annotation_clip=False, **looks)
 
 
-def spread(wanted: np.ndarray, spacing: float, low: float = 0.0, high: float = 1.0) -> np.ndarray:
+def spread(wanted: np.ndarray, spacing: float) -> np.ndarray:
     """Positions near the wanted ones (ascending) that keep their order and at least `spacing` between them.
 
-    Stays within `low` and `high` as long as the positions fit between them.
+    Stays within 0 and 1 as long as the positions fit between them.
     """
     placed = np.array(wanted, dtype=float)
     for i in range(len(placed)):
-        placed[i] = max(placed[i], placed[i - 1] + spacing if i else low)
-    ceiling = high
+        placed[i] = max(placed[i], placed[i - 1] + spacing if i else 0.0)
+    ceiling = 1.0
     for i in reversed(range(len(placed))):
         placed[i] = min(placed[i], ceiling)
         ceiling = placed[i] - spacing

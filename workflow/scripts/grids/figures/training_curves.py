@@ -27,7 +27,6 @@ def training_curves(curves: pd.DataFrame, cell_types: Iterable[str] | None = Non
         ``stage cell_type epoch loss split value``; no cell type for joint stages. Every loss has training
         values; validation values have those that decide when a stage stops. Stages and losses are shown in
         the table's order.
-    cell_types : iterable of str, optional
     """
     if curves.empty:
         return style.empty_figure("no training curves: no stage was trained")

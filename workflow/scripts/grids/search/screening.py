@@ -49,13 +49,7 @@ class GainBounds:
     def best(self, at: Linearised, barred: Tensor, n_best: int) -> Tensor:
         """The peaks of the largest gain, shape (n_best,), largest first.
 
-        Parameters
-        ----------
-        at : Linearised
-        barred : Tensor, shape (n_peaks,), bool
-            Peaks that are not wanted.
-        n_best : int
-            At most the number of the others.
+        Those `barred`, (n_peaks,), are not wanted; `n_best` is at most the number of the others.
         """
         left = self._may_be_best(at, barred, n_best)
         if left is None or len(left) > MOST_LEFT:

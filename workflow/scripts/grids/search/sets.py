@@ -74,15 +74,12 @@ def find_sets(
 
     Parameters
     ----------
-    surrogate : Surrogate
     opened : csr_matrix, shape (n_cells, n_peaks)
         Training cells of the type.
     tasks : DataFrame
         Columns ``cell_type, gene``; one cell type.
     windows : DataFrame, optional
         Columns ``peak, gene``; read with ``scope="window"`` only.
-    seed : int
-    question : Question
     given : DataFrame, optional
         Columns ``cell_type, gene, peak``: the sets to start from with ``start="given"``, of `set_size` peaks, or
         of fewer unless `fill`.

@@ -51,18 +51,10 @@ def judge_by_permutation(
     genes: list[str],
     orders: list[np.ndarray],
 ) -> JudgedWindows:
-    """Judge genes of a surrogate of the whole genome.
+    """Judge genes of a surrogate of the whole genome, on cells of the type in memory.
 
-    Parameters
-    ----------
-    surrogate : PooledSurrogate
-    train, test : Multiome
-        Cells of the type, in memory.
-    windows : DataFrame
-        Columns ``peak, gene``; peaks of the surrogate.
-    genes : list of str
-    orders : list of ndarray of int, shape (n_cells,)
-        Permutations of the test cells: whose window each of them gets.
+    Peaks of `windows` (columns ``peak, gene``) are the surrogate's. Each of `orders`, (n_cells,), is a permutation of
+    the test cells: whose window each of them gets.
     """
     columns = test.rna.var.index.get_indexer(genes)
     known, observed = (part.rna.X[:, columns].toarray() for part in (train, test))
@@ -97,13 +89,7 @@ def covariance_p_value(adds: np.ndarray, observed: np.ndarray, covariates: np.nd
 
     Both are reduced to residuals of linear regression on the covariates. Without a relation beyond these the mean
     of the residuals' products is zero; it is compared with its standard error. 1 where the window adds nothing that
-    covariates do not tell.
-
-    Parameters
-    ----------
-    adds, observed : ndarray, shape (n_cells,)
-    covariates : ndarray, shape (n_cells, n_covariates)
-        With an intercept.
+    covariates, (n_cells, n_covariates) with an intercept, do not tell.
     """
     both = np.stack([adds, observed], 1).astype(float)
     both -= covariates @ np.linalg.lstsq(covariates, both, rcond=None)[0]
@@ -120,12 +106,8 @@ def local_control_p_value(*moments: np.ndarray) -> float:
     prediction by state, are multiplied cell by cell. Without local control the products have mean zero, whatever was
     learned. Groups of cells may be judged by different fits as long as none was made with cells of its own or of a
     later group: their sums are then martingale differences, and add up. (Were each half judged by a fit to the other,
-    both would see the same noise.) 1 where the window adds the same in all cells.
-
-    Parameters
-    ----------
-    *moments : ndarray, shape (3,)
-        Of :func:`local_control_moments`, one for each group of cells.
+    both would see the same noise.) 1 where the window adds the same in all cells. The moments are those of
+    :func:`local_control_moments`, (3,) for each group of cells.
     """
     n, total, squares = np.stack(moments).astype(np.float64).T
     variance = (n * squares / np.maximum(n - 1, 1))[n > 1].sum()

@@ -141,14 +141,8 @@ def p_values_against_type_mean(
 ) -> np.ndarray:
     """One-sided p-values that the surrogate's squared error is the smaller one, shape (n_genes,).
 
-    1 for genes observed in fewer than 5 cells, and for all genes when there are fewer than 10 cells.
-
-    Parameters
-    ----------
-    surrogate_error, baseline_error : ndarray, shape (n_cells, n_genes)
-        Squared errors on the same test cells.
-    n_expressing : ndarray of int, shape (n_genes,)
-        Test cells in which the gene was observed.
+    1 for genes observed in fewer than 5 cells (`n_expressing`, (n_genes,)), and for all with fewer than 10 cells.
+    Squared errors are on the same test cells, (n_cells, n_genes).
     """
     gain = baseline_error - surrogate_error
     if len(gain) < MIN_TEST_CELLS:
@@ -169,7 +163,6 @@ def evaluate(
         The surrogate of each cell type, all with the same genes.
     multiome : Multiome
         Unpaired cells are compared as averages: each test cell's target is the mean of its type's test cells.
-    seed : int
     joint : surrogate, optional
         The surrogate of all other types; without it, test cells of these are left out.
 

@@ -19,13 +19,7 @@ N_POWER_ITERATIONS = 7
 def sum_entries(rows: sparse.csr_matrix, table: Tensor, weights: Tensor | None = None) -> Tensor:
     """Sum, for each sparse row, the table's rows at its indices, shape (n_rows, width).
 
-    Parameters
-    ----------
-    rows : csr_matrix, shape (n_rows, n)
-        Only the pattern is read.
-    table : Tensor, shape (n, width)
-    weights : Tensor, shape (n_entries,), optional
-        What each entry counts; one by default.
+    Of the rows, (n_rows, n), only the pattern is read; each entry counts its weight, (n_entries,), one by default.
     """
     indices = torch.from_numpy(rows.indices.astype(np.int32, copy=False)).to(table.device)
     offsets = torch.from_numpy(rows.indptr[:-1].astype(np.int32, copy=False)).to(table.device)
@@ -49,12 +43,7 @@ class SumRows(torch.autograd.Function):
 def products_of_pairs(left: Tensor, right: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Products of chosen pairs of a row of one table and a row of another, shape (n_pairs,).
 
-    Parameters
-    ----------
-    left : Tensor, shape (n_rows, width)
-    right : Tensor, shape (n_columns, width)
-    rows, columns : Tensor, shape (n_pairs,)
-        int32 or int64; fastest in the order of `rows`.
+    Tables are (n_rows, width) and (n_columns, width), pairs int32 or int64, fastest in the order of `rows`.
     """
     if left.device.type != "cpu":
         return (embedding(rows, left) * embedding(columns, right)).sum(1)
@@ -124,7 +113,6 @@ def right_singular_vectors(
     column_scale : Tensor, shape (n_columns,)
     n : int
         At most ``min(n_rows, n_columns)``.
-    seed : int
 
     Returns
     -------

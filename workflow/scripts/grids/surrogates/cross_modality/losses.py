@@ -18,12 +18,7 @@ RNA_WEIGHT = 0.2
 def focal_binary_cross_entropy(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
     """Elementwise focal loss ``(1 - p_t)^gamma * BCE``, where ``p_t`` is the chance given to the truth.
 
-    Parameters
-    ----------
-    logits, target : Tensor, same shape
-        `target` is 0 or 1.
-    gamma : float
-        0 gives the plain cross-entropy.
+    The target is 0 or 1, of the shape of the logits; a gamma of 0 gives the plain cross-entropy.
     """
     cross_entropy = binary_cross_entropy_with_logits(logits, target, reduction="none")
     return (1 - torch.exp(-cross_entropy)) ** gamma * cross_entropy
@@ -43,7 +38,6 @@ def open_and_drawn_peaks(
         Sorted indices.
     chromosome_of_peak : ndarray of int, shape (n_peaks,)
         Neighbours with the same value are a chromosome.
-    generator : torch.Generator
 
     Returns
     -------

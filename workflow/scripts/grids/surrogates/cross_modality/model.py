@@ -205,7 +205,6 @@ class Sizes:
     ----------
     encoder : {"normalised", "paper"}
         See :class:`NormalisedEncoder` and :class:`PaperEncoder`.
-    n_latent : int
     width : int
         Numbers a peak contributes to the pooled state.
     n_hidden : int

@@ -56,9 +56,6 @@ def train_joint(
 
     Parameters
     ----------
-    multiome : Multiome
-    settings : Settings
-    seed : int
     kept : KeptStates, optional
         Stages keep their state there after every epoch, and go on from what is there: only for the same data,
         settings and seed.

@@ -53,15 +53,8 @@ class CellState:
     def fit(cls, opened: sparse.csr_matrix, chance: np.ndarray, n_components: int, seed: int) -> "CellState":
         """Principal components of what is seen beyond what detection and mean openness explain.
 
-        Parameters
-        ----------
-        opened : csr_matrix, shape (n_cells, n_peaks)
-            Training cells.
-        chance : ndarray, shape (n_cells,)
-            Chance of each cell that an open peak is seen; only its mean is used.
-        n_components : int
-            At most; components that do not stand out from noise are left out.
-        seed : int
+        Of each training cell's `chance`, (n_cells,), that an open peak is seen, only the mean is used. At most
+        `n_components` are kept; those that do not stand out from noise are left out.
         """
         n_seen = np.diff(opened.indptr).astype(np.float64)
         n_open = max(float(n_seen.sum()), 1.0) / float(chance.sum())
@@ -173,15 +166,8 @@ def shrink_loadings(size: np.ndarray, vectors: np.ndarray, n_cells: int) -> np.n
     For a matrix of unit-variance noise and a few components, a component of singular value below
     ``sqrt(n_cells) + sqrt(n_peaks)`` is noise, and a known share of a larger one's vector is (Benaych-Georges &
     Nadakuditi, Journal of Multivariate Analysis 2012). Peaks whose loadings are no larger than that noise are
-    shrunk to zero, all components of a peak together (positive-part James-Stein).
-
-    Parameters
-    ----------
-    size : ndarray, shape (n_components,)
-        Singular values, of entries with variance near one.
-    vectors : ndarray, shape (n_peaks, n_components)
-        Unit right singular vectors.
-    n_cells : int
+    shrunk to zero, all components of a peak together (positive-part James-Stein). `size`, (n_components,), are singular
+    values, of entries with variance near one, and `vectors`, (n_peaks, n_components), the unit right singular vectors.
     """
     n_peaks = len(vectors)
     kept = size > np.sqrt(n_cells) + np.sqrt(n_peaks)

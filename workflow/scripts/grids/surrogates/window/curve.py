@@ -75,12 +75,7 @@ def expected_rise(openness: Tensor, members: Tensor, bend: float) -> Tensor:
 def symmetric_polynomials(openness: Tensor, sets: Tensor, size: int) -> Tensor:
     """Elementary symmetric polynomials of the members' openness, (n_genes, n_sets, 1 + size, n_cells), from order 0.
 
-    Parameters
-    ----------
-    openness : Tensor, shape (n_genes, n_cells, n_peaks)
-    sets : Tensor of bool, shape (n_genes, n_sets, n_peaks)
-    size : int
-        Members of each set.
+    `openness` has shape (n_genes, n_cells, n_peaks); `sets`, (n_genes, n_sets, n_peaks), flag `size` members each.
     """
     n_genes, n_cells, _ = openness.shape
     polynomials = openness.new_zeros(n_genes, sets.shape[1], size + 1, n_cells)

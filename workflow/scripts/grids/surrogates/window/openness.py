@@ -77,10 +77,7 @@ def curved_terms(along: Tensor) -> Tensor:
 def openness_score(seen: Tensor, chance: Tensor, log_odds: Tensor) -> tuple[Tensor, Tensor]:
     """Derivative of the log-likelihood of what is seen by the log odds of openness, and its Fisher information.
 
-    Parameters
-    ----------
-    seen, chance, log_odds : Tensor
-        Of one shape, or broadcast to it.
+    The arguments broadcast to one shape.
     """
     openness = torch.sigmoid(log_odds.clamp(-MAX_LOG_ODDS, MAX_LOG_ODDS))
     expected = chance * openness
@@ -170,10 +167,7 @@ def _fit_deviations(
 def expected_openness(seen: Tensor, chance: Tensor, log_odds: Tensor) -> Tensor:
     """Chance that each peak is open given what was seen: 1 where seen, Bayes' rule where not.
 
-    Parameters
-    ----------
-    seen, log_odds : Tensor, shape (..., n_cells, n_peaks)
-    chance : Tensor, shape (n_cells,)
+    `seen` and `log_odds` have shape (..., n_cells, n_peaks), `chance` (n_cells,).
     """
     openness = torch.sigmoid(log_odds.clamp(-MAX_LOG_ODDS, MAX_LOG_ODDS))
     missed = openness * (1 - chance[:, None]) / (1 - openness * chance[:, None])

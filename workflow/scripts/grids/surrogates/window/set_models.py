@@ -88,13 +88,8 @@ class Cells:
 
     def subset(self, rows: Tensor) -> "Cells":
         """Some of the cells."""
-        return replace(
-            self,
-            openness=self.openness[:, rows],
-            covariates=self.covariates[:, rows],
-            counts=self.counts[:, rows],
-            exposure=self.exposure[rows],
-        )
+        part = {name: getattr(self, name)[:, rows] for name in ("openness", "covariates", "counts")}
+        return replace(self, **part, exposure=self.exposure[rows])
 
 
 @dataclass
@@ -313,7 +308,6 @@ class WorkingModel:
         sets : Tensor of bool, shape (n_genes, n_sets, n_peaks)
         size : int
             Members with the added peak.
-        bends : sequence of float
         """
         n_genes, n_cells, n_peaks = openness.shape
         n_sets, n_rows = sets.shape[1], self.rows.shape[1]

@@ -80,9 +80,6 @@ def train_window(
         Paired; ``atac.obs["detection"]`` is each cell's chance that an open peak is seen.
     windows : DataFrame
         Columns ``peak, gene``.
-    cell_type : str
-    settings : WindowSettings
-    seed : int
     candidates : DataFrame, optional
         Columns ``peak, gene``: the pairs of `windows` that may be members; all by default. The others only tell how
         open the window is. With a column ``bend``, models of the gene have this one of
@@ -226,10 +223,7 @@ def _fit_block(
     predicted = (single.covariates @ fit.state_effect[:, :, None])[:, :, 0] + by_window
     observed = data.expression[:, data.column_of_gene[block]].toarray().T.astype(np.float32)
     return {
-        **{
-            name: getattr(openness, name)
-            for name in ("intercept", "deviation", "direction", "centre", "shared")
-        },
+        **vars(openness),
         "weights": weights.transpose(1, 2),
         "size": size,
         "state_effect": fit.state_effect,
@@ -259,17 +253,8 @@ def _judge_half(
     by_window = torch.log(activity_of_ratio(ratio, rises(unseen.openness, best)))[:, 0]
     without_window = fit_state(known)
     expected = expected_by_state(without_window, unseen)
-    moments = [
-        local_control_moments(*gene)
-        for gene in zip(
-            unseen.counts,
-            expected,
-            by_window,
-            unseen.covariates,
-            without_window.dispersion.tolist(),
-            strict=True,
-        )
-    ]
+    of_genes = unseen.counts, expected, by_window, unseen.covariates, without_window.dispersion.tolist()
+    moments = [local_control_moments(*gene) for gene in zip(*of_genes, strict=True)]
     return torch.from_numpy(np.stack(moments).astype(np.float32))
 
 
