@@ -66,14 +66,13 @@ def read_markers(name: str | os.PathLike) -> pd.DataFrame:
 def gene_activity(
     opened: sparse.csr_matrix, peaks: pd.DataFrame, genes: pd.DataFrame, upstream_bp: int = UPSTREAM_BP
 ) -> tuple[sparse.csr_matrix, np.ndarray]:
-    """ATAC counts summed over each gene's body and the stretch before its start.
+    """ATAC counts summed over each gene's body and the stretch of `upstream_bp` before its start.
 
     Parameters
     ----------
     opened : csr_matrix, shape (n_cells, n_peaks)
     peaks : DataFrame, n_peaks rows: chromosome, start, end
     genes : DataFrame: gene, chromosome, start, end, strand
-    upstream_bp : int
 
     Returns
     -------
@@ -117,10 +116,9 @@ def score_clusters(
 ) -> pd.DataFrame:
     """How far each type's markers stand out in each cluster.
 
-    The mean expression of a marker is z-scored across clusters; the spread is taken as at least half that of
-    the median marker, since markers that vary less vary mostly by noise. A type's z-scores are summed and
-    divided by the square root of their number (Stouffer), so that one lone marker does not outdo several that
-    agree.
+    The mean expression of a marker is z-scored across clusters; the spread is taken as at least half that of the
+    median marker, since markers that vary less vary mostly by noise. A type's z-scores are summed and divided by the
+    square root of their number (Stouffer), so that one lone marker does not outdo several that agree.
 
     Parameters
     ----------
@@ -170,7 +168,6 @@ def annotate_cell_types(
         As for :func:`score_clusters`.
     size_factor : ndarray, shape (n_cells,), or None
         What counts are divided by before the logarithm; None for values already normalised.
-    seed : int
     where : str
         File and modality, for messages.
 

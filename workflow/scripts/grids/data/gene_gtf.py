@@ -87,7 +87,10 @@ class _Reader:
         attributes = _attributes(text)
         of_gene = self.gene_of.get(attributes.get("Parent", ""))
         if feature == "gene" or (of_gene is None and feature.endswith(("_gene", "pseudogene"))):
-            self._add_gene(fields, feature, attributes or _lone_id(text))
+            lone_id = re.fullmatch(r"[^\s;=.][^\s;=]*", text.strip().rstrip(";").strip('"'))
+            if not attributes and lone_id:  # all that AUGUSTUS and BRAKER write
+                attributes = {"gene_id": lone_id[0]}
+            self._add_gene(fields, feature, attributes)
         elif feature in ("exon", "transcript") or of_gene is not None:
             self._add_part(fields, feature, attributes, of_gene)
         else:
@@ -167,12 +170,6 @@ def _attributes(text: str) -> dict[str, str]:
             value = unquote(value.split(",")[0] if key == "Parent" else value)
         attributes[key] = value
     return attributes
-
-
-def _lone_id(text: str) -> dict[str, str]:
-    """AUGUSTUS and BRAKER write nothing but the id of a gene."""
-    identifier = text.strip().rstrip(";").strip('"')
-    return {"gene_id": identifier} if re.fullmatch(r"[^\s;=.][^\s;=]*", identifier) else {}
 
 
 def _first(attributes: Mapping[str, str], keys: Sequence[str]) -> str:

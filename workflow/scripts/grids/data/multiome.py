@@ -55,9 +55,8 @@ def read_raw(source: Mapping) -> RawMultiome:
     Parameters
     ----------
     source : mapping
-        `multiome` (MuData .h5mu or 10x multiome .h5), or `rna` and `atac` (AnnData .h5ad), as local
-        paths; optionally `paired`, `cell_type_key`, `markers`, `gene_name_key`, `rna_values`, `counts_layer`,
-        `depth_key`.
+        `multiome` (MuData .h5mu or 10x multiome .h5), or `rna` and `atac` (AnnData .h5ad), as local paths; optionally
+        `paired`, `cell_type_key`, `markers`, `gene_name_key`, `rna_values`, `counts_layer`, `depth_key`.
 
     Raises
     ------
@@ -134,8 +133,7 @@ def _check_part(part: Part, kind: str) -> None:
             repeated = names[names.duplicated()].unique()
             fix = "; or set input.gene_name_key to a column with unique names" if what == "gene" else ""
             raise InputError(
-                f"{part.where}: {len(repeated)} duplicated {what} names ({listing(repeated, 3)}); "
-                f"make them unique{fix}"
+                f"{part.where}: {len(repeated)} duplicated {what} names ({listing(repeated, 3)}); make them unique{fix}"
             )
     if not part.values.finite:
         raise InputError(f"{part.where}: {kind} values hold NaN or infinity; expected finite values >= 0")
@@ -170,9 +168,8 @@ def _pair(rna: Part, atac: Part, paired: bool | None, harmonisation: list[dict],
     share = len(common) / min(n_rna, n_atac)
     if paired is None and share < MIN_SHARE_OF_COMMON_CELLS:
         raise InputError(
-            f"{rna.where} and {atac.where}: {len(common)} cell names are in both, {share:.0%} of the smaller "
-            "set, so it is unclear whether cells are paired; set input.paired to true (keep common cells) "
-            "or false"
+            f"{rna.where} and {atac.where}: {len(common)} cell names are in both, {share:.0%} of the smaller set, so "
+            "it is unclear whether cells are paired; set input.paired to true (keep common cells) or false"
         )
     for kind, part, other, n_before in (("rna", rna, "atac", n_rna), ("atac", atac, "rna", n_atac)):
         harmonisation.append(match_row(f"{kind} cells found in {other}", n_before, len(common)))

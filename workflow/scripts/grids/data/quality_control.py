@@ -25,9 +25,8 @@ class CellFilter:
     Attributes
     ----------
     metrics : dict of str to DataFrame
-        Columns as in ``quality_control/metrics.tsv.gz``. Paired data have one frame, ``paired``;
-        unpaired data have ``rna`` and ``atac``. Rows as in the raw data. Metrics that a modality
-        does not have are missing.
+        Columns as in ``quality_control/metrics.tsv.gz``. Paired data have one frame, ``paired``; unpaired data have
+        ``rna`` and ``atac``. Rows as in the raw data. Metrics that a modality does not have are missing.
     steps : list of dict
         One row per step, columns ``STEP_COLUMNS``.
     missing : dict of str to str

@@ -206,7 +206,10 @@ def _rebuild_counts(
             parts = (rows.data for _, rows in backed.blocks(scaled))
             n_whole = sum(int((np.abs(values - np.rint(values)) <= TOLERANCE).sum()) for values in parts)
             if n_whole >= WHOLE_SHARE * n_values.sum():
-                return Rebuilt(backed.then(scaled, _rounded), base, by, n_whole)
+                counts = backed.then(
+                    scaled, lambda rows: backed.with_data(rows, np.rint(rows.data).astype(np.float32))
+                )
+                return Rebuilt(counts, base, by, n_whole)
     return None
 
 
@@ -222,10 +225,6 @@ def _factors(
     if np.mean(n_values >= ENOUGH_VALUES) >= ENOUGH_CELLS:
         factors["each cell's smallest value"] = np.where(some, 1 / np.where(some, smallest, 1), 1.0)
     return factors
-
-
-def _rounded(rows: sparse.csr_matrix) -> sparse.csr_matrix:
-    return backed.with_data(rows, np.rint(rows.data).astype(np.float32))
 
 
 def _smallest(matrix: backed.Rows) -> tuple[np.ndarray, np.ndarray]:

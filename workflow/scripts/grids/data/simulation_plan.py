@@ -171,13 +171,9 @@ def log_activity(is_open: np.ndarray, logic: str, log_effect: float) -> np.ndarr
 
 
 def closing_effects(is_open: np.ndarray, logic: str, log_effect: float) -> tuple[np.ndarray, float]:
-    """Mean change of true log-expression when members are closed: each alone, and all together.
+    """Mean change of true log-expression when members are closed, each alone and all together.
 
-    Parameters
-    ----------
-    is_open : ndarray of bool, shape (n_cells, n_members)
-    logic, log_effect
-        As in :func:`log_activity`.
+    Parameters are those of :func:`log_activity`.
 
     Returns
     -------

@@ -22,7 +22,6 @@ def with_guests(schema: dict, *guests: dict, config: dict) -> dict:
     *guests : dict
         Schemas that add keys. One with `instead_of_study` brings its own data, and the words of it why: no study is
         then asked for, nor allowed. One with `beside_study` names the key that adds it to a study.
-    config : dict
 
     Returns
     -------
@@ -249,7 +248,7 @@ def format_of(path: str | Path, declared: str | None = None) -> str:
     return declared or _FORMAT_OF_SUFFIX[suffix]
 
 
-def check_evidence(entries: Iterable[Mapping], source: str) -> None:
+def check_evidence(entries: Sequence[Mapping], source: str) -> None:
     """Refuse entries of the config's `evidence` whose keys contradict each other; `source` is where they come from.
 
     Raises
@@ -257,7 +256,6 @@ def check_evidence(entries: Iterable[Mapping], source: str) -> None:
     InputError
         With a line for each entry that cannot be used.
     """
-    entries = list(entries)
     names = [entry["name"] for entry in entries]
     check_all(
         partial(_check_entry, entry, entry["name"] in names[:i], source) for i, entry in enumerate(entries)
