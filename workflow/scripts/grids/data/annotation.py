@@ -122,9 +122,6 @@ def _merge_exons(exons: Iterable[Sequence[int]], start: int, end: int) -> tuple[
     return ",".join(map(str, starts)), ",".join(map(str, ends))
 
 
-# --- matching with expression ----------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Match:
     """An annotation in which every gene has one name, those of the RNA data their own.

@@ -196,8 +196,7 @@ def annotate_cell_types(
     n_markers = markers[markers["gene"].isin(known)]["cell_type"].value_counts()
     rows = []
     for cluster, values in scores.iterrows():
-        ranked = values.sort_values(ascending=False, kind="stable")
-        first, *others = ranked.items()
+        first, *others = values.sort_values(ascending=False, kind="stable").items()
         second = others[0] if others else ("", np.nan)
         cell_type = first[0] if first[1] > 0 else UNASSIGNED
         rows.append((cluster, (clusters == cluster).sum(), cell_type, first[1], n_markers[first[0]], *second))

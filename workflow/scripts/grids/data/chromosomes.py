@@ -308,9 +308,8 @@ def _tss_warning(peaks, genes, near_bp=2_000, min_expected=50, min_odds_ratio=1.
         at_tss += _n_near(tss, start, end, near_bp)
         shifted += float(np.mean([_n_near(tss + shift, start, end, near_bp) for shift in shifts]))
     tiles = n_abutting > len(peaks) / 2  # tiles of equal width cover whole regions, promoters or not
-    if tiles or shifted < min_expected:
-        return []
-    if at_tss * (n_genes - shifted) >= min_odds_ratio * shifted * (n_genes - at_tss):
+    is_enriched = at_tss * (n_genes - shifted) >= min_odds_ratio * shifted * (n_genes - at_tss)
+    if tiles or shifted < min_expected or is_enriched:
         return []
     return [
         f"{at_tss} of {n_genes} gene starts have a peak within {near_bp:,} bp, hardly more than by chance "

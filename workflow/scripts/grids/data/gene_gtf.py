@@ -32,9 +32,7 @@ def is_gtf(fields: list[bytes]) -> bool:
 
 
 def read_gtf(lines: Lines) -> tuple[list[list], dict[tuple, array]]:
-    """Genes, one row per gene line or per transcript where there is none, and their exons, as from
-    :func:`grids.data.gene_lines.read_bed`.
-    """
+    """Genes, or transcripts of genes without a line, and exons, as from :func:`grids.data.gene_lines.read_bed`."""
     reader = _Reader(lines)
     for line in lines:
         fields = line.split(b"\t", 8)
@@ -97,8 +95,7 @@ class _Reader:
             self.other_features.add(fields[2])
 
     def _add_gene(self, fields: list[bytes], feature: str, attributes: Mapping[str, str]) -> None:
-        identifier = _PREFIX.sub("", attributes.get("ID", ""))
-        gene_id = _first(attributes, ("gene_id", "locus_tag")) or identifier
+        gene_id = _first(attributes, ("gene_id", "locus_tag")) or _PREFIX.sub("", attributes.get("ID", ""))
         names = [attributes[key] for key in _GENE_NAME_KEYS if attributes.get(key)]
         gene_id = gene_id or next(iter(names), "")
         if not gene_id:

@@ -85,9 +85,6 @@ def gene_ids(var: pd.DataFrame) -> np.ndarray | None:
     return None if found is None else var[found].astype(str).to_numpy(object)
 
 
-# Checks
-
-
 def _name_genes(rna: Part, key: str | None, harmonisation: list[dict]) -> None:
     """Name genes by a column of `var`, and tell genes of one name apart.
 
@@ -144,9 +141,6 @@ def _check_part(part: Part, kind: str) -> None:
         )
 
 
-# Pairing and cell types
-
-
 def _pair(rna: Part, atac: Part, paired: bool | None, harmonisation: list[dict], steps: list[dict]) -> bool:
     """Decide whether the modalities share their cells; if so, bring both to the same cells and order."""
     common = rna.obs.index.intersection(atac.obs.index, sort=False)
@@ -186,8 +180,7 @@ def _pair(rna: Part, atac: Part, paired: bool | None, harmonisation: list[dict],
 def _alike_names(rna: pd.Index, atac: pd.Index) -> tuple[str, str, str] | None:
     """How many cells have the same name in both but for what stands before or after it, in words, with an example.
 
-    Names are cut at what is no letter or digit, and the pieces at one place are compared. None where few agree, or only
-    numbers do.
+    Pieces of letters and digits are compared place by place. None where few agree, or only numbers do.
     """
     looked_for = rna[backed.evenly_spaced(len(rna), MOST_NAMES)]
     name_of_piece: list[dict[str, str]] = [{} for _ in PLACES]

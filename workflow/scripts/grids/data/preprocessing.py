@@ -206,8 +206,7 @@ def accessibility(atac: Modality, peaks: pd.DataFrame) -> pd.DataFrame:
         )
         n_open += (indicator @ block).toarray()
     shares = pd.DataFrame((n_open / np.bincount(codes)[:, None]).T, columns=types)
-    location = peaks[COORDINATES].rename_axis("peak").reset_index()
-    return pd.concat([location, shares], axis=1)
+    return pd.concat([peaks[COORDINATES].rename_axis("peak").reset_index(), shares], axis=1)
 
 
 def _prepare_rna(

@@ -68,8 +68,7 @@ class CellFilter:
 
     def kept(self, modality: str) -> np.ndarray:
         """Rows of the raw modality ("rna" or "atac") that are still in, as positions."""
-        frame = self.metrics.get("paired", self.metrics.get(modality))
-        return np.flatnonzero(frame["kept"].to_numpy())
+        return np.flatnonzero(self.metrics.get("paired", self.metrics.get(modality))["kept"].to_numpy())
 
     def drop(self, modality: str, step: str, passes: np.ndarray, reason: str) -> None:
         """Take out the cells of one frame that do not pass, and count them.

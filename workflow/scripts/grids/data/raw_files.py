@@ -44,10 +44,8 @@ class Part:
     Attributes
     ----------
     X : csr_matrix or StoredRows, shape (n_cells, n_features)
-    obs, var : DataFrame
     where : str
         File and modality, for messages.
-    assembly : str or None
     log_base : float or None
         What ``uns["log1p"]`` says of `X`.
     whole_elsewhere : list of str

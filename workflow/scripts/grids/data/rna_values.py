@@ -92,9 +92,6 @@ def settle_rna(rna: Part, source: Mapping, harmonisation: list[dict]) -> None:
     rna.depth = _depth(rna, columns, source.get("depth_key"), harmonisation)
 
 
-# Depth
-
-
 def _depth_columns(rna: Part, key: str | None) -> dict[str, np.ndarray]:
     """Columns of `obs` that may be the depth: the one asked for, or those of usual names."""
     if key:
@@ -127,9 +124,7 @@ def _above_zero(column: pd.Series) -> np.ndarray | None:
 def _depth(
     rna: Part, columns: Mapping[str, np.ndarray], key: str | None, harmonisation: list[dict]
 ) -> np.ndarray:
-    """Counts of each cell over all genes: of the column that can be it and has most, else of size factors, scaled to
-    the mean of the matrix' sums, else of the matrix.
-    """
+    """Counts of each cell over all genes: of the fullest column that fits, else of size factors, else of the matrix."""
     _, sums = backed.totals(rna.X)
     factors = {name for name in columns if "size_factor" in name}
     fitting = {
@@ -153,9 +148,6 @@ def _depth(
         log.info("%s: depth from size factors, obs column %s", rna.where, name)
         return columns[name] * (sums.mean() / columns[name].mean())
     return sums
-
-
-# Logs and counts behind values
 
 
 def _log_base(rna: Part) -> tuple[float | None, str]:
@@ -236,9 +228,6 @@ def _smallest(matrix: backed.Rows) -> tuple[np.ndarray, np.ndarray]:
         if some.any():
             smallest[place][some] = np.minimum.reduceat(rows.data, rows.indptr[:-1][some])
     return smallest, n_values
-
-
-# Messages
 
 
 def _no_counts(rna: Part, logged: str) -> str:

@@ -209,10 +209,7 @@ def simulate_multiome(design: Design | None = None, seed: int = 1) -> Simulation
 
 
 def write_simulation(simulation: Simulation, multiome_path, genes_path, truth_path) -> None:
-    """Write the multiome (.h5mu), the genes (BED6 without header, .gz or not) and the truth (TSV).
-
-    Every file appears whole or not at all.
-    """
+    """Write the multiome (.h5mu), the genes (BED6 without header, .gz or not) and the truth (TSV)."""
     with whole(multiome_path) as temporary:
         simulation.mdata.write(temporary, compression="gzip")
     tables.write(simulation.genes, genes_path, header=False)

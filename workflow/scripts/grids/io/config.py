@@ -87,8 +87,7 @@ def _contradictions(
     """Checks of keys against each other, each behind the sections that it looks at."""
     instead = schema.get("instead_of_study", {})
     if {*instead} & {*config}:
-        sections = {*schema["of_study"], *instead}
-        yield sections, partial(_check_no_study, sound, schema, source)
+        yield {*schema["of_study"], *instead}, partial(_check_no_study, sound, schema, source)
     elif "input" in sound:
         yield {"input"}, partial(_check_input, sound["input"], source)
     split = sound.get("preprocessing", {}).get("split", {})
@@ -108,9 +107,7 @@ def search_scope(config: dict) -> str:
 
 
 def search_fill(config: dict) -> bool:
-    """Whether peaks that do nothing fill a set: what the config (with its defaults) says, else only where every peak
-    does something.
-    """
+    """Whether peaks that do nothing fill a set: as the config (with its defaults) says, else if none does nothing."""
     fill = config["search"]["fill"]
     return config["surrogate"]["model"] == "cross_modality" if fill is None else fill
 

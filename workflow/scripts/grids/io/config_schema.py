@@ -70,8 +70,7 @@ def check_duplicates(path: str | Path) -> None:
     """
     where = short_path(path)
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-        content = _read_json_or_yaml(text, where)
+        content = _read_json_or_yaml(Path(path).read_text(encoding="utf-8-sig"), where)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{where}: cannot be read as text ({error}); expected a YAML file in UTF-8"
