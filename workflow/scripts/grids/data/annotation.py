@@ -82,9 +82,8 @@ def _read(path: str | os.PathLike) -> tuple[list[list], dict[tuple, array]]:
         return read_gtf(Lines(path))
     shown = b" | ".join(first)[:60].decode(errors="replace")
     raise InputError(
-        f"{path}, line {lines.number}: neither GTF/GFF3 (9 tab-separated columns: chromosome, source, "
-        "feature, start, end, score, strand, frame, attributes) nor BED (chromosome, start, end, name): "
-        f"{shown}"
+        f"{path}, line {lines.number}: neither GTF/GFF3 (9 tab-separated columns: chromosome, source, feature, start, "
+        f"end, score, strand, frame, attributes) nor BED (chromosome, start, end, name): {shown}"
     )
 
 
@@ -123,9 +122,6 @@ def _merge_exons(exons: Iterable[Sequence[int]], start: int, end: int) -> tuple[
     return ",".join(map(str, starts)), ",".join(map(str, ends))
 
 
-# --- matching with expression ----------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Match:
     """An annotation in which every gene has one name, those of the RNA data their own.
@@ -133,8 +129,7 @@ class Match:
     Attributes
     ----------
     found : DataFrame
-        Rows of the annotation, one per RNA gene found, in the order of the RNA data; column gene holds its
-        name there.
+        Rows of the annotation, one per RNA gene found, in the order of the RNA data; column gene holds its name there.
     others : DataFrame
         The rest of the annotation: under the annotation's name where that is at one place and no RNA gene's,
         otherwise under the id.
@@ -263,14 +258,7 @@ class _Index:
         return places
 
     def named(self, rows: set[int], taken: set[str]) -> tuple[dict[str, Place], int]:
-        """A name for each place of these rows that none of `taken` and no other place has.
-
-        Returns
-        -------
-        places : dict of str to list of int
-        n_nameless : int
-            Places for which there is none.
-        """
+        """Places of these rows by a name that none of `taken` and no other place has, and how many have none."""
         named: dict[str, Place] = {}
         for name, of_name in _grouped((self.names[row], row) for row in sorted(rows)).items():
             places = [] if name in taken else self._places(of_name)

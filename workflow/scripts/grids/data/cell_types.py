@@ -66,14 +66,13 @@ def read_markers(name: str | os.PathLike) -> pd.DataFrame:
 def gene_activity(
     opened: sparse.csr_matrix, peaks: pd.DataFrame, genes: pd.DataFrame, upstream_bp: int = UPSTREAM_BP
 ) -> tuple[sparse.csr_matrix, np.ndarray]:
-    """ATAC counts summed over each gene's body and the stretch before its start.
+    """ATAC counts summed over each gene's body and the stretch of `upstream_bp` before its start.
 
     Parameters
     ----------
     opened : csr_matrix, shape (n_cells, n_peaks)
     peaks : DataFrame, n_peaks rows: chromosome, start, end
     genes : DataFrame: gene, chromosome, start, end, strand
-    upstream_bp : int
 
     Returns
     -------
@@ -117,10 +116,9 @@ def score_clusters(
 ) -> pd.DataFrame:
     """How far each type's markers stand out in each cluster.
 
-    The mean expression of a marker is z-scored across clusters; the spread is taken as at least half that of
-    the median marker, since markers that vary less vary mostly by noise. A type's z-scores are summed and
-    divided by the square root of their number (Stouffer), so that one lone marker does not outdo several that
-    agree.
+    The mean expression of a marker is z-scored across clusters; the spread is taken as at least half that of the
+    median marker, since markers that vary less vary mostly by noise. A type's z-scores are summed and divided by the
+    square root of their number (Stouffer), so that one lone marker does not outdo several that agree.
 
     Parameters
     ----------
@@ -170,7 +168,6 @@ def annotate_cell_types(
         As for :func:`score_clusters`.
     size_factor : ndarray, shape (n_cells,), or None
         What counts are divided by before the logarithm; None for values already normalised.
-    seed : int
     where : str
         File and modality, for messages.
 
@@ -199,8 +196,7 @@ def annotate_cell_types(
     n_markers = markers[markers["gene"].isin(known)]["cell_type"].value_counts()
     rows = []
     for cluster, values in scores.iterrows():
-        ranked = values.sort_values(ascending=False, kind="stable")
-        first, *others = ranked.items()
+        first, *others = values.sort_values(ascending=False, kind="stable").items()
         second = others[0] if others else ("", np.nan)
         cell_type = first[0] if first[1] > 0 else UNASSIGNED
         rows.append((cluster, (clusters == cluster).sum(), cell_type, first[1], n_markers[first[0]], *second))

@@ -108,10 +108,6 @@ def harmonise_chromosomes(genes: pd.DataFrame, peaks: pd.DataFrame) -> tuple[pd.
 
     Names that are not known otherwise match if they differ in signs only (`HLA-A*01` and `HLA.A.01`).
 
-    Parameters
-    ----------
-    genes, peaks : DataFrame with a column chromosome
-
     Returns
     -------
     genes : DataFrame
@@ -209,8 +205,6 @@ def fit_to_run(
     ----------
     table, peaks, genes : DataFrame
         chromosome, start, end.
-    assembly : str, optional
-        As of :func:`check_assembly`.
     where, what : str
         Which table it is and what its intervals are, for messages.
 
@@ -237,21 +231,15 @@ def fit_to_run(
 def check_assembly(peaks: pd.DataFrame, genes: pd.DataFrame, assembly: str | None = None) -> list[str]:
     """Refuse peaks and genes that cannot be of one assembly; warn where they probably are not.
 
-    With `assembly`, no peak and no gene may start beyond the end of its chromosome. Without, peaks far
-    beyond the last gene of their chromosomes give a foreign species away. A warning is returned when
-    peaks are no more frequent near start sites of genes than near shifted positions; data sets with few
-    genes near peaks are not judged.
+    With `assembly`, no peak and no gene may start beyond the end of its chromosome. Without, peaks far beyond the
+    last gene of their chromosomes give a foreign species away. Warnings are returned when peaks are no more frequent
+    near start sites of genes than near shifted positions; data sets with few genes near peaks are not judged.
 
     Parameters
     ----------
     peaks, genes : DataFrame
         chromosome, start, end; genes also tss and, if known, gene_type. One dialect of chromosome names.
     assembly : {"hg19", "hg38", "mm10", "mm39"} or a synonym ("GRCh38"), optional
-
-    Returns
-    -------
-    list of str
-        Warnings, empty when all is well.
 
     Raises
     ------
@@ -320,9 +308,8 @@ def _tss_warning(peaks, genes, near_bp=2_000, min_expected=50, min_odds_ratio=1.
         at_tss += _n_near(tss, start, end, near_bp)
         shifted += float(np.mean([_n_near(tss + shift, start, end, near_bp) for shift in shifts]))
     tiles = n_abutting > len(peaks) / 2  # tiles of equal width cover whole regions, promoters or not
-    if tiles or shifted < min_expected:
-        return []
-    if at_tss * (n_genes - shifted) >= min_odds_ratio * shifted * (n_genes - at_tss):
+    is_enriched = at_tss * (n_genes - shifted) >= min_odds_ratio * shifted * (n_genes - at_tss)
+    if tiles or shifted < min_expected or is_enriched:
         return []
     return [
         f"{at_tss} of {n_genes} gene starts have a peak within {near_bp:,} bp, hardly more than by chance "

@@ -95,18 +95,13 @@ def parse_peaks(
     bad = table.chromosome.isna() | table.start.isna() | table.end.isna()
     if bad.any():
         raise InputError(
-            f"{where}{int(bad.sum())} of {len(table)} peaks have no coordinates "
-            f"(e.g. {_examples(index[bad])}); expected names like chr1:100-200, chr1-100-200 or chr1_100_200 "
-            "or columns chromosome, start, end: rename the peaks, add the columns, or set "
-            "input.peak_name_key to a column that holds such names"
+            f"{where}{int(bad.sum())} of {len(table)} peaks have no coordinates (e.g. {_examples(index[bad])}); "
+            "expected names like chr1:100-200, chr1-100-200 or chr1_100_200 or columns chromosome, start, end: rename "
+            "the peaks, add the columns, or set input.peak_name_key to a column that holds such names"
         )
     table = table.astype({"start": np.int64, "end": np.int64})
-    _refuse(
-        table.start < 0,
-        where,
-        "start before position 0",
-        "coordinates are 0-based, so the smallest start is 0",
-    )
+    smallest = "coordinates are 0-based, so the smallest start is 0"
+    _refuse(table.start < 0, where, "start before position 0", smallest)
     ends_early = table.end <= table.start
     _refuse(ends_early, where, "end at or before their start", "expected start < end (0-based, half-open)")
     copies = "each peak may occur once: merge or remove the copies"

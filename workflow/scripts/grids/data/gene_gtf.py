@@ -32,9 +32,7 @@ def is_gtf(fields: list[bytes]) -> bool:
 
 
 def read_gtf(lines: Lines) -> tuple[list[list], dict[tuple, array]]:
-    """Genes, one row per gene line or per transcript where there is none, and their exons, as from
-    :func:`grids.data.gene_lines.read_bed`.
-    """
+    """Genes, or transcripts of genes without a line, and exons, as from :func:`grids.data.gene_lines.read_bed`."""
     reader = _Reader(lines)
     for line in lines:
         fields = line.split(b"\t", 8)
@@ -87,15 +85,17 @@ class _Reader:
         attributes = _attributes(text)
         of_gene = self.gene_of.get(attributes.get("Parent", ""))
         if feature == "gene" or (of_gene is None and feature.endswith(("_gene", "pseudogene"))):
-            self._add_gene(fields, feature, attributes or _lone_id(text))
+            lone_id = re.fullmatch(r"[^\s;=.][^\s;=]*", text.strip().rstrip(";").strip('"'))
+            if not attributes and lone_id:  # all that AUGUSTUS and BRAKER write
+                attributes = {"gene_id": lone_id[0]}
+            self._add_gene(fields, feature, attributes)
         elif feature in ("exon", "transcript") or of_gene is not None:
             self._add_part(fields, feature, attributes, of_gene)
         else:
             self.other_features.add(fields[2])
 
     def _add_gene(self, fields: list[bytes], feature: str, attributes: Mapping[str, str]) -> None:
-        identifier = _PREFIX.sub("", attributes.get("ID", ""))
-        gene_id = _first(attributes, ("gene_id", "locus_tag")) or identifier
+        gene_id = _first(attributes, ("gene_id", "locus_tag")) or _PREFIX.sub("", attributes.get("ID", ""))
         names = [attributes[key] for key in _GENE_NAME_KEYS if attributes.get(key)]
         gene_id = gene_id or next(iter(names), "")
         if not gene_id:
@@ -167,12 +167,6 @@ def _attributes(text: str) -> dict[str, str]:
             value = unquote(value.split(",")[0] if key == "Parent" else value)
         attributes[key] = value
     return attributes
-
-
-def _lone_id(text: str) -> dict[str, str]:
-    """AUGUSTUS and BRAKER write nothing but the id of a gene."""
-    identifier = text.strip().rstrip(";").strip('"')
-    return {"gene_id": identifier} if re.fullmatch(r"[^\s;=.][^\s;=]*", identifier) else {}
 
 
 def _first(attributes: Mapping[str, str], keys: Sequence[str]) -> str:

@@ -239,8 +239,10 @@ def _row(lines: Lines, fields: list[bytes], header: Header) -> list:
     def value(what: str) -> str:
         return lines.text(fields[place[what]]) if place.get(what, len(fields)) < len(fields) else ""
 
-    first, last = fields[place["start"]], fields[place["end"]]
-    from_one = header.from_one or _is_width(value("width").encode(), first, last)
+    first, last, from_one = fields[place["start"]], fields[place["end"]], header.from_one
+    width = value("width").encode()
+    if all(map(is_integer, (width, first, last))) and int(width) == int(last) - int(first) + 1:
+        from_one = True  # a data frame of R's GRanges: first and last base are both in the interval
     start, end = lines.interval(first, last, from_one=from_one)
     name, gene_id = value("gene"), value("gene_id")
     if name in _NO_NAME or (name == "NA" and gene_id):
@@ -248,11 +250,6 @@ def _row(lines: Lines, fields: list[bytes], header: Header) -> list:
     if name in _NO_NAME:
         raise lines.error(f"the gene has no name (column {place['gene'] + 1})")
     return [name, value("chromosome"), start, end, ".", gene_id or name, value("gene_type")]
-
-
-def _is_width(width: bytes, first: bytes, last: bytes) -> bool:
-    """Whether first and last base are both in the interval, as in a data frame of R's GRanges: counted from 1."""
-    return all(map(is_integer, (width, first, last))) and int(width) == int(last) - int(first) + 1
 
 
 def _blocks(fields: list[bytes], start: int) -> list[int]:

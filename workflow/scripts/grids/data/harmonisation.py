@@ -90,9 +90,8 @@ def named_tasks(asked: Mapping, raw: RawMultiome, found: pd.DataFrame, source: s
     for gene in dict.fromkeys(gene for _, gene in pairs):
         if gene not in known:
             problems.append(
-                f"{source}: tasks: gene '{gene}' is not in the RNA data of {raw.rna.where}."
-                f"{did_you_mean(gene, known)} (names come from var_names; set input.gene_name_key to use "
-                "another column)"
+                f"{source}: tasks: gene '{gene}' is not in the RNA data of {raw.rna.where}.{did_you_mean(gene, known)} "
+                "(names come from var_names; set input.gene_name_key to use another column)"
             )
         elif pd.notna(found.at[gene, "places"]):
             problems.append(

@@ -114,17 +114,12 @@ def link_windows(
             "gene": located.gene.to_numpy(object)[gene_row],
             "distance_to_tss_bp": distance,
             "is_promoter": (distance >= -promoter_upstream_bp) & (distance <= promoter_downstream_bp),
-        },
-        columns=WINDOW_COLUMNS,
+        }
     )
 
 
 def overlapping(first: pd.DataFrame, second: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of rows of two tables of intervals that share at least one base.
-
-    Parameters
-    ----------
-    first, second : DataFrame with chromosome, start, end
 
     Returns
     -------

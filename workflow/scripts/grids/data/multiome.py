@@ -55,9 +55,8 @@ def read_raw(source: Mapping) -> RawMultiome:
     Parameters
     ----------
     source : mapping
-        `multiome` (MuData .h5mu or 10x multiome .h5), or `rna` and `atac` (AnnData .h5ad), as local
-        paths; optionally `paired`, `cell_type_key`, `markers`, `gene_name_key`, `rna_values`, `counts_layer`,
-        `depth_key`.
+        `multiome` (MuData .h5mu or 10x multiome .h5), or `rna` and `atac` (AnnData .h5ad), as local paths; optionally
+        `paired`, `cell_type_key`, `markers`, `gene_name_key`, `rna_values`, `counts_layer`, `depth_key`.
 
     Raises
     ------
@@ -84,9 +83,6 @@ def gene_ids(var: pd.DataFrame) -> np.ndarray | None:
     folded = {str(column).casefold(): column for column in var.columns}
     found = next((folded[name] for name in GENE_ID_COLUMNS if name in folded), None)
     return None if found is None else var[found].astype(str).to_numpy(object)
-
-
-# Checks
 
 
 def _name_genes(rna: Part, key: str | None, harmonisation: list[dict]) -> None:
@@ -134,8 +130,7 @@ def _check_part(part: Part, kind: str) -> None:
             repeated = names[names.duplicated()].unique()
             fix = "; or set input.gene_name_key to a column with unique names" if what == "gene" else ""
             raise InputError(
-                f"{part.where}: {len(repeated)} duplicated {what} names ({listing(repeated, 3)}); "
-                f"make them unique{fix}"
+                f"{part.where}: {len(repeated)} duplicated {what} names ({listing(repeated, 3)}); make them unique{fix}"
             )
     if not part.values.finite:
         raise InputError(f"{part.where}: {kind} values hold NaN or infinity; expected finite values >= 0")
@@ -144,9 +139,6 @@ def _check_part(part: Part, kind: str) -> None:
             f"{part.where}: negative {kind} values (for example {part.values.negative:g}); "
             "expected counts, not scaled or corrected values"
         )
-
-
-# Pairing and cell types
 
 
 def _pair(rna: Part, atac: Part, paired: bool | None, harmonisation: list[dict], steps: list[dict]) -> bool:
@@ -170,9 +162,8 @@ def _pair(rna: Part, atac: Part, paired: bool | None, harmonisation: list[dict],
     share = len(common) / min(n_rna, n_atac)
     if paired is None and share < MIN_SHARE_OF_COMMON_CELLS:
         raise InputError(
-            f"{rna.where} and {atac.where}: {len(common)} cell names are in both, {share:.0%} of the smaller "
-            "set, so it is unclear whether cells are paired; set input.paired to true (keep common cells) "
-            "or false"
+            f"{rna.where} and {atac.where}: {len(common)} cell names are in both, {share:.0%} of the smaller set, so "
+            "it is unclear whether cells are paired; set input.paired to true (keep common cells) or false"
         )
     for kind, part, other, n_before in (("rna", rna, "atac", n_rna), ("atac", atac, "rna", n_atac)):
         harmonisation.append(match_row(f"{kind} cells found in {other}", n_before, len(common)))
@@ -189,8 +180,7 @@ def _pair(rna: Part, atac: Part, paired: bool | None, harmonisation: list[dict],
 def _alike_names(rna: pd.Index, atac: pd.Index) -> tuple[str, str, str] | None:
     """How many cells have the same name in both but for what stands before or after it, in words, with an example.
 
-    Names are cut at what is no letter or digit, and the pieces at one place are compared. None where few agree, or only
-    numbers do.
+    Pieces of letters and digits are compared place by place. None where few agree, or only numbers do.
     """
     looked_for = rna[backed.evenly_spaced(len(rna), MOST_NAMES)]
     name_of_piece: list[dict[str, str]] = [{} for _ in PLACES]

@@ -27,8 +27,6 @@ def size_factors(depth: np.ndarray, target_sum: float) -> np.ndarray:
     ----------
     depth : ndarray, shape (n_cells,)
         Counts of each cell over all genes.
-    target_sum : float
-        Counts per cell after scaling.
     """
     positive = depth[depth > 0]
     return np.where(depth > 0, depth, np.median(positive) if len(positive) else target_sum) / target_sum
@@ -107,12 +105,6 @@ def variable_genes(logged: sparse.csr_matrix, n_genes: int) -> np.ndarray:
     return table["highly_variable"].to_numpy(bool)
 
 
-def _are_cut_sites(spectrum: np.ndarray) -> bool:
-    """Whether counts are of cut sites, two to a fragment; they are to be halved, rounding up."""
-    one, two, three = map(int, spectrum)
-    return two * two > CUT_SITE_RATIO * max(one, 1) * max(three, 1) and two > 0.3 * max(one, 1)
-
-
 def detection_chance(counts: backed.Rows, cell_type: np.ndarray) -> np.ndarray:
     """Chance of each cell that an open peak is seen in it: most open peaks of a single cell leave no fragment.
 
@@ -121,11 +113,10 @@ def detection_chance(counts: backed.Rows, cell_type: np.ndarray) -> np.ndarray:
     open peaks are missed (zero-truncated Poisson; compare Miao & Kim, Nature Methods 2024, who model the capture of
     open peaks the same way).
 
-    The mean over a type's cells is that of the chances which each cell's counts tell on their own: its number of
-    open peaks varies, and peaks seen by cells that have many of them open must not pass for good detection. A
-    cell's chance is then taken to be proportional to the number of peaks it shows, which is less noisy. Where no
-    peak is counted twice (binary data), the most often seen peaks of the type are taken to be open in all its
-    cells instead.
+    The mean over a type's cells is that of the chances which each cell's counts tell on their own: its number of open
+    peaks varies, and peaks seen by cells that have many of them open must not pass for good detection. A cell's
+    chance is then taken to be proportional to the number of peaks it shows, which is less noisy. Where no peak is
+    counted twice (binary data), the most often seen peaks of the type are taken to be open in all its cells instead.
 
     Parameters
     ----------
@@ -150,10 +141,15 @@ def detection_chance(counts: backed.Rows, cell_type: np.ndarray) -> np.ndarray:
             spectra[code] += [(data == k).sum() for k in (1, 2, 3)]
     for code, spectrum in enumerate(spectra):
         of_type = codes == code
-        total = n_from_cut_sites if _are_cut_sites(spectrum) else n_fragments
+        one, two, three = map(int, spectrum)
+        of_cut_sites = two * two > CUT_SITE_RATIO * max(one, 1) * max(three, 1) and two > 0.3 * max(one, 1)
+        total = n_from_cut_sites if of_cut_sites else n_fragments
         mean_chance = _mean_chance_from_counts(n_seen[of_type], total[of_type])
         if mean_chance is None:
-            mean_chance = _chance_of_always_open(backed.select(counts, np.flatnonzero(of_type)))
+            share = np.sort(
+                backed.count_columns(backed.select(counts, np.flatnonzero(of_type))) / of_type.sum()
+            )
+            mean_chance = share[-max(round(ALWAYS_OPEN_SHARE * len(share)), 1) :].mean()
             log.info("no peak is counted twice: detection is judged by the most often seen peaks")
         mean_chance = float(np.clip(mean_chance, LOWEST, HIGHEST))
         shown = np.maximum(n_seen[of_type], 1)
@@ -177,8 +173,3 @@ def _mean_chance_from_counts(n_seen: np.ndarray, n_fragments: np.ndarray) -> flo
     mean_count = n_fragments[twice] / n_seen[twice]
     rate = mean_count + lambertw(-mean_count * np.exp(-mean_count)).real
     return float(-np.expm1(-rate).sum() / (n_seen > 0).sum())
-
-
-def _chance_of_always_open(rows: backed.Rows) -> float:
-    share = np.sort(backed.count_columns(rows) / max(rows.shape[0], 1))
-    return float(share[-max(round(ALWAYS_OPEN_SHARE * len(share)), 1) :].mean())

@@ -45,8 +45,7 @@ class Preprocessed:
         divided by); `atac`: uint8 CSR, 1 where the peak is open, peaks sorted by position, with `obs["detection"]`,
         the chance that an open peak is seen in the cell.
     genes : DataFrame
-        The whole annotation, chromosome names as in the peaks, RNA gene names where RNA has the gene; each
-        name once.
+        The whole annotation, chromosome names as in the peaks, RNA gene names where RNA has the gene; each name once.
     accessibility : DataFrame
         As from :func:`accessibility`.
     cells : DataFrame
@@ -149,13 +148,7 @@ def preprocess(config: Mapping, *, source: str = "config", **paths: str | os.Pat
 
 
 def write(result: Preprocessed, paths: Mapping[str, str | os.PathLike]) -> None:
-    """Write parts of the result, each under a temporary name first.
-
-    Parameters
-    ----------
-    paths : mapping
-        Field of :class:`Preprocessed` to path, for example ``{"multiome": "preprocessed.h5mu"}``.
-    """
+    """Write the fields of the result that `paths` names to their paths, each under a temporary name first."""
     import mudata
 
     for name, path in paths.items():
@@ -178,7 +171,6 @@ def split_cells(labels: np.ndarray, shares: Mapping[str, float], rng: np.random.
     ----------
     labels : array of str, shape (n_cells,)
     shares : mapping of "train", "validation" and "test" to their share of cells
-    rng : Generator
 
     Returns
     -------
@@ -214,8 +206,7 @@ def accessibility(atac: Modality, peaks: pd.DataFrame) -> pd.DataFrame:
         )
         n_open += (indicator @ block).toarray()
     shares = pd.DataFrame((n_open / np.bincount(codes)[:, None]).T, columns=types)
-    location = peaks[COORDINATES].rename_axis("peak").reset_index()
-    return pd.concat([location, shares], axis=1)
+    return pd.concat([peaks[COORDINATES].rename_axis("peak").reset_index(), shares], axis=1)
 
 
 def _prepare_rna(

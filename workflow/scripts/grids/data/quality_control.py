@@ -25,9 +25,8 @@ class CellFilter:
     Attributes
     ----------
     metrics : dict of str to DataFrame
-        Columns as in ``quality_control/metrics.tsv.gz``. Paired data have one frame, ``paired``;
-        unpaired data have ``rna`` and ``atac``. Rows as in the raw data. Metrics that a modality
-        does not have are missing.
+        Columns as in ``quality_control/metrics.tsv.gz``. Paired data have one frame, ``paired``; unpaired data have
+        ``rna`` and ``atac``. Rows as in the raw data. Metrics that a modality does not have are missing.
     steps : list of dict
         One row per step, columns ``STEP_COLUMNS``.
     missing : dict of str to str
@@ -69,8 +68,7 @@ class CellFilter:
 
     def kept(self, modality: str) -> np.ndarray:
         """Rows of the raw modality ("rna" or "atac") that are still in, as positions."""
-        frame = self.metrics.get("paired", self.metrics.get(modality))
-        return np.flatnonzero(frame["kept"].to_numpy())
+        return np.flatnonzero(self.metrics.get("paired", self.metrics.get(modality))["kept"].to_numpy())
 
     def drop(self, modality: str, step: str, passes: np.ndarray, reason: str) -> None:
         """Take out the cells of one frame that do not pass, and count them.

@@ -23,7 +23,6 @@ BLOCK = 1 << 24
 # Deflate packs at most 1032 bytes into one; a file that announces more is damaged, or made to fill the memory.
 MOST_COMPRESSED = 1100
 
-
 # What `feature_types` says of genes and of peaks, and of what else a matrix of single cells may hold.
 GENES = {"gene expression", "gex", "rna", "gene", "genes", "expression"}
 PEAKS = {"peaks", "peak", "atac", "chromatin accessibility"}
@@ -45,10 +44,8 @@ class Part:
     Attributes
     ----------
     X : csr_matrix or StoredRows, shape (n_cells, n_features)
-    obs, var : DataFrame
     where : str
         File and modality, for messages.
-    assembly : str or None
     log_base : float or None
         What ``uns["log1p"]`` says of `X`.
     whole_elsewhere : list of str
@@ -149,7 +146,17 @@ def read_parts(source: Mapping, harmonisation: list[dict]) -> tuple[Part, Part]:
         A file is missing, damaged or of another format, or lacks a modality.
     """
     if source.get("multiome"):
-        return _read_one_file(Path(source["multiome"]), source, harmonisation)
+        where = f"input.multiome: '{source['multiome']}'"
+        with opened(Path(source["multiome"]), where) as file:
+            kind = _kind(file)
+            if kind == "MuData":
+                return _read_mudata(file, where, source, harmonisation)
+            if kind == "10x":
+                return _read_10x(file, where, harmonisation)
+            hint = "; give AnnData files as input.rna and input.atac" if kind == "AnnData" else ""
+            raise InputError(
+                f"{where}: format is {kind}; expected MuData (.h5mu) or 10x multiome (.h5){hint}"
+            )
     if not (source.get("rna") and source.get("atac")):
         raise InputError(
             "input: no data; set either input.multiome, or both input.rna and input.atac, or input.simulation"
@@ -166,18 +173,6 @@ def read_parts(source: Mapping, harmonisation: list[dict]) -> tuple[Part, Part]:
     return parts[0], parts[1]
 
 
-def _read_one_file(path: Path, source: Mapping, harmonisation: list[dict]) -> tuple[Part, Part]:
-    where = f"input.multiome: '{path}'"
-    with opened(path, where) as file:
-        kind = _kind(file)
-        if kind == "MuData":
-            return _read_mudata(file, where, source, harmonisation)
-        if kind == "10x":
-            return _read_10x(file, path, where, harmonisation)
-        hint = "; give AnnData files as input.rna and input.atac" if kind == "AnnData" else ""
-        raise InputError(f"{where}: format is {kind}; expected MuData (.h5mu) or 10x multiome (.h5){hint}")
-
-
 def _read_mudata(
     file: h5py.File, where: str, source: Mapping, harmonisation: list[dict]
 ) -> tuple[Part, Part]:
@@ -190,8 +185,7 @@ def _read_mudata(
         if len(found) != 1:
             problem = f"several {kind} modalities ({listing(found)})" if found else f"no {kind} modality"
             raise InputError(
-                f"{where}: {problem}; it has: {listing(file['mod']) or 'none'}; "
-                f"name one modality '{kind.casefold()}'"
+                f"{where}: {problem}; it has: {listing(file['mod']) or 'none'}; name one modality '{kind.casefold()}'"
             )
         location = f"{where}, modality '{found[0]}'"
         part = _read_anndata(file["mod"][found[0]], location, kind, source, harmonisation)
@@ -412,7 +406,7 @@ def _tidy(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     return matrix
 
 
-def _read_10x(file: h5py.File, path: Path, where: str, harmonisation: list[dict]) -> tuple[Part, Part]:
+def _read_10x(file: h5py.File, where: str, harmonisation: list[dict]) -> tuple[Part, Part]:
     """A 10x file's genes and peaks; other feature types and lesser genomes are left out and reported."""
     import scanpy
 
@@ -428,7 +422,7 @@ def _read_10x(file: h5py.File, path: Path, where: str, harmonisation: list[dict]
             raise InputError(f"{where}: no features of type '{wanted}'; it has: {listing(sorted(types))}")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Variable names are not unique")
-        data = scanpy.read_10x_h5(path, gex_only=False)
+        data = scanpy.read_10x_h5(Path(file.filename), gex_only=False)
     features = data.var["feature_types"].astype(str)
     matrix = _sound(data.X, where).tocsr()
     parts = []

@@ -92,9 +92,6 @@ def settle_rna(rna: Part, source: Mapping, harmonisation: list[dict]) -> None:
     rna.depth = _depth(rna, columns, source.get("depth_key"), harmonisation)
 
 
-# Depth
-
-
 def _depth_columns(rna: Part, key: str | None) -> dict[str, np.ndarray]:
     """Columns of `obs` that may be the depth: the one asked for, or those of usual names."""
     if key:
@@ -127,9 +124,7 @@ def _above_zero(column: pd.Series) -> np.ndarray | None:
 def _depth(
     rna: Part, columns: Mapping[str, np.ndarray], key: str | None, harmonisation: list[dict]
 ) -> np.ndarray:
-    """Counts of each cell over all genes: of the column that can be it and has most, else of size factors, scaled to
-    the mean of the matrix' sums, else of the matrix.
-    """
+    """Counts of each cell over all genes: of the fullest column that fits, else of size factors, else of the matrix."""
     _, sums = backed.totals(rna.X)
     factors = {name for name in columns if "size_factor" in name}
     fitting = {
@@ -153,9 +148,6 @@ def _depth(
         log.info("%s: depth from size factors, obs column %s", rna.where, name)
         return columns[name] * (sums.mean() / columns[name].mean())
     return sums
-
-
-# Logs and counts behind values
 
 
 def _log_base(rna: Part) -> tuple[float | None, str]:
@@ -206,7 +198,10 @@ def _rebuild_counts(
             parts = (rows.data for _, rows in backed.blocks(scaled))
             n_whole = sum(int((np.abs(values - np.rint(values)) <= TOLERANCE).sum()) for values in parts)
             if n_whole >= WHOLE_SHARE * n_values.sum():
-                return Rebuilt(backed.then(scaled, _rounded), base, by, n_whole)
+                counts = backed.then(
+                    scaled, lambda rows: backed.with_data(rows, np.rint(rows.data).astype(np.float32))
+                )
+                return Rebuilt(counts, base, by, n_whole)
     return None
 
 
@@ -224,10 +219,6 @@ def _factors(
     return factors
 
 
-def _rounded(rows: sparse.csr_matrix) -> sparse.csr_matrix:
-    return backed.with_data(rows, np.rint(rows.data).astype(np.float32))
-
-
 def _smallest(matrix: backed.Rows) -> tuple[np.ndarray, np.ndarray]:
     """Smallest value of each row, inf where it has none, and number of values, shape (n_rows,) each."""
     smallest, n_values = np.full(matrix.shape[0], np.inf), np.zeros(matrix.shape[0], np.int64)
@@ -237,9 +228,6 @@ def _smallest(matrix: backed.Rows) -> tuple[np.ndarray, np.ndarray]:
         if some.any():
             smallest[place][some] = np.minimum.reduceat(rows.data, rows.indptr[:-1][some])
     return smallest, n_values
-
-
-# Messages
 
 
 def _no_counts(rna: Part, logged: str) -> str:

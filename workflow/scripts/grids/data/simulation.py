@@ -6,7 +6,7 @@ RNA counts are negative binomial around a mean set by type, factors and depth. A
 member peaks (those truly open, seen or not) by one of the logics of :func:`log_activity`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,47 +98,38 @@ class Design:
     n_markers_per_type: int = 10
 
     def __post_init__(self):
+        for problem in self._problems():
+            raise InputError(f"simulation: {problem}")
+
+    def _problems(self) -> Iterator[str]:
         for name in ("n_cells", "n_peaks", "n_genes", "n_cell_types", "n_candidates", "n_factors"):
             if getattr(self, name) < 1:
-                raise InputError(f"simulation: {name} is {getattr(self, name)}; expected at least 1")
+                yield f"{name} is {getattr(self, name)}; expected at least 1"
         if not 0 < self.detection < 1:
-            raise InputError(
-                f"simulation: detection is {self.detection}; expected a share between 0 and 1, both excluded"
-            )
+            yield f"detection is {self.detection}; expected a share between 0 and 1, both excluded"
         if not 0 <= self.coaccessibility < 1:
-            raise InputError(f"simulation: coaccessibility is {self.coaccessibility}; expected 0 to below 1")
+            yield f"coaccessibility is {self.coaccessibility}; expected 0 to below 1"
         if unknown := [logic for logic in self.logics if logic not in MEMBERS_OF_LOGIC]:
-            raise InputError(
-                f"simulation: logic '{unknown[0]}' is unknown; expected some of: {', '.join(MEMBERS_OF_LOGIC)}"
-            )
-        self._check_room()
-
-    def _check_room(self) -> None:
+            yield f"logic '{unknown[0]}' is unknown; expected some of: {', '.join(MEMBERS_OF_LOGIC)}"
         most = max((MEMBERS_OF_LOGIC[logic] for logic in self.logics), default=0)
         if self.n_candidates < most:
-            raise InputError(
-                f"simulation: n_candidates is {self.n_candidates}; the planted logics need {most}"
-            )
+            yield f"n_candidates is {self.n_candidates}; the planted logics need {most}"
         n_planted = sum(self.genes_of_logic.values())
         if self.n_genes < n_planted:
-            raise InputError(
-                f"simulation: n_genes is {self.n_genes}, fewer than the {n_planted} planted genes; "
-                f"set it to at least {n_planted}"
+            yield (
+                f"n_genes is {self.n_genes}, fewer than the {n_planted} planted genes; set it to at least {n_planted}"
             )
         needed = n_planted * self.n_candidates + self.n_genes
         if self.n_peaks < needed:
-            raise InputError(
-                f"simulation: n_peaks is {self.n_peaks}, but {n_planted} planted genes with "
-                f"{self.n_candidates} candidates each and {self.n_genes} promoters need at least {needed}"
+            yield (
+                f"n_peaks is {self.n_peaks}, but {n_planted} planted genes with {self.n_candidates} candidates each "
+                f"and {self.n_genes} promoters need at least {needed}"
             )
         room = GENE_SPACING_BP // (2 * PEAK_BIN_BP)
         if self.n_peaks > room * self.n_genes or self.n_candidates > room // 4:
-            raise InputError(
-                f"simulation: {self.n_peaks} peaks do not fit on {self.n_genes} genes x {GENE_SPACING_BP} bp; "
-                "raise n_genes"
-            )
+            yield f"{self.n_peaks} peaks do not fit on {self.n_genes} genes x {GENE_SPACING_BP} bp; raise n_genes"
         if self.n_cells < self.n_cell_types:
-            raise InputError(f"simulation: n_cells is {self.n_cells}, fewer than n_cell_types")
+            yield f"n_cells is {self.n_cells}, fewer than n_cell_types"
 
     @property
     def genes_of_logic(self) -> dict[str, int]:
@@ -193,7 +184,6 @@ def simulate_multiome(design: Design | None = None, seed: int = 1) -> Simulation
     ----------
     design : Design, optional
         That of the demo if left out.
-    seed : int
     """
     design = design or Design()
     steps = ("layout", "cells", "programme", "atac", "counts")
@@ -219,10 +209,7 @@ def simulate_multiome(design: Design | None = None, seed: int = 1) -> Simulation
 
 
 def write_simulation(simulation: Simulation, multiome_path, genes_path, truth_path) -> None:
-    """Write the multiome (.h5mu), the genes (BED6 without header, .gz or not) and the truth (TSV).
-
-    Every file appears whole or not at all.
-    """
+    """Write the multiome (.h5mu), the genes (BED6 without header, .gz or not) and the truth (TSV)."""
     with whole(multiome_path) as temporary:
         simulation.mdata.write(temporary, compression="gzip")
     tables.write(simulation.genes, genes_path, header=False)

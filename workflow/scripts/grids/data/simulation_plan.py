@@ -171,13 +171,9 @@ def log_activity(is_open: np.ndarray, logic: str, log_effect: float) -> np.ndarr
 
 
 def closing_effects(is_open: np.ndarray, logic: str, log_effect: float) -> tuple[np.ndarray, float]:
-    """Mean change of true log-expression when members are closed: each alone, and all together.
+    """Mean change of true log-expression when members are closed, each alone and all together.
 
-    Parameters
-    ----------
-    is_open : ndarray of bool, shape (n_cells, n_members)
-    logic, log_effect
-        As in :func:`log_activity`.
+    Parameters are those of :func:`log_activity`.
 
     Returns
     -------
@@ -191,8 +187,7 @@ def closing_effects(is_open: np.ndarray, logic: str, log_effect: float) -> tuple
     alone = np.zeros(is_open.shape[1])
     for member, others in enumerate(~np.eye(len(alone), dtype=bool)):
         alone[member] = (log_activity(is_open & others, logic, log_effect) - before).mean()
-    joint = (log_activity(np.zeros_like(is_open), logic, log_effect) - before).mean()
-    return alone, float(joint)
+    return alone, float((log_activity(np.zeros_like(is_open), logic, log_effect) - before).mean())
 
 
 def genes_of_logics(n: int | Mapping[str, int], logics: Iterable[str] = MEMBERS_OF_LOGIC) -> dict[str, int]:

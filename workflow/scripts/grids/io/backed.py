@@ -44,7 +44,6 @@ class StoredRows:
 
     Attributes
     ----------
-    shape : tuple of int
     n_entries : ndarray of int64, shape (n_rows,)
         Of each row, as stored.
     """
@@ -150,10 +149,7 @@ def read(group: h5py.Group) -> Rows:
 
 
 def blocks(matrix: Rows) -> Iterator[tuple[slice, sparse.csr_matrix]]:
-    """All rows in order, at most :data:`ENTRIES_PER_BLOCK` entries or one row at a time, with their places.
-
-    A csr_matrix comes at once.
-    """
+    """All rows in order, at most :data:`ENTRIES_PER_BLOCK` entries or one row at a time, with their places."""
     if not isinstance(matrix, StoredRows):
         yield slice(0, matrix.shape[0]), matrix
         return

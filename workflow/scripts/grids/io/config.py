@@ -22,7 +22,6 @@ def with_guests(schema: dict, *guests: dict, config: dict) -> dict:
     *guests : dict
         Schemas that add keys. One with `instead_of_study` brings its own data, and the words of it why: no study is
         then asked for, nor allowed. One with `beside_study` names the key that adds it to a study.
-    config : dict
 
     Returns
     -------
@@ -88,8 +87,7 @@ def _contradictions(
     """Checks of keys against each other, each behind the sections that it looks at."""
     instead = schema.get("instead_of_study", {})
     if {*instead} & {*config}:
-        sections = {*schema["of_study"], *instead}
-        yield sections, partial(_check_no_study, sound, schema, source)
+        yield {*schema["of_study"], *instead}, partial(_check_no_study, sound, schema, source)
     elif "input" in sound:
         yield {"input"}, partial(_check_input, sound["input"], source)
     split = sound.get("preprocessing", {}).get("split", {})
@@ -109,9 +107,7 @@ def search_scope(config: dict) -> str:
 
 
 def search_fill(config: dict) -> bool:
-    """Whether peaks that do nothing fill a set: what the config (with its defaults) says, else only where every peak
-    does something.
-    """
+    """Whether peaks that do nothing fill a set: as the config (with its defaults) says, else if none does nothing."""
     fill = config["search"]["fill"]
     return config["surrogate"]["model"] == "cross_modality" if fill is None else fill
 
@@ -249,7 +245,7 @@ def format_of(path: str | Path, declared: str | None = None) -> str:
     return declared or _FORMAT_OF_SUFFIX[suffix]
 
 
-def check_evidence(entries: Iterable[Mapping], source: str) -> None:
+def check_evidence(entries: Sequence[Mapping], source: str) -> None:
     """Refuse entries of the config's `evidence` whose keys contradict each other; `source` is where they come from.
 
     Raises
@@ -257,7 +253,6 @@ def check_evidence(entries: Iterable[Mapping], source: str) -> None:
     InputError
         With a line for each entry that cannot be used.
     """
-    entries = list(entries)
     names = [entry["name"] for entry in entries]
     check_all(
         partial(_check_entry, entry, entry["name"] in names[:i], source) for i, entry in enumerate(entries)

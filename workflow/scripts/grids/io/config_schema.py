@@ -32,7 +32,10 @@ _LIMITS = {
 
 def check_schema(config: dict, schema: dict, source: str) -> None:
     """Raise an InputError with a line for each place where ``config`` breaks ``schema``."""
-    errors = sorted(_errors(config, schema, source), key=_importance)
+    # A misspelt key is the cause when another one then seems to be missing.
+    rank = {"additionalProperties": 0, "required": 1}
+    errors = _errors(config, schema, source)
+    errors.sort(key=lambda error: (rank.get(error.validator, 2), [*map(str, error.absolute_path)]))
     messages = [f"{source}: {text}" for error in errors for text in _explain(error, schema)]
     if messages:
         raise InputError(*messages)
@@ -67,8 +70,7 @@ def check_duplicates(path: str | Path) -> None:
     """
     where = short_path(path)
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-        content = _read_json_or_yaml(text, where)
+        content = _read_json_or_yaml(Path(path).read_text(encoding="utf-8-sig"), where)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{where}: cannot be read as text ({error}); expected a YAML file in UTF-8"
@@ -171,12 +173,6 @@ def _text_keys(value, source: str, path: tuple = ()):
     return value
 
 
-def _importance(error) -> tuple:
-    """Unknown keys first: a misspelt key is the cause when another one then seems to be missing."""
-    order = {"additionalProperties": 0, "required": 1}
-    return order.get(error.validator, 2), [str(part) for part in error.absolute_path]
-
-
 def _explain(error, schema: dict) -> list[str]:
     """One schema violation in the user's words, a line for each key that is unknown or missing."""
     place = _place(error.absolute_path)
@@ -240,18 +236,11 @@ def _quote(value) -> str:
 def _read_text_value(value, entry: dict):
     types = entry.get("type", "string")
     if isinstance(value, str) and "string" not in types:
-        value = _from_text(value)
+        for read in ({"null": None, "true": True, "false": False}.__getitem__, int, float):
+            with contextlib.suppress(KeyError, ValueError):
+                value = read(value)
+                break
     # JSON schema takes 5.0 for a whole number, and YAML reads 5.0 and 5e0 as no whole number.
     if isinstance(value, float) and "integer" in types and value.is_integer():
         return int(value)
     return value
-
-
-def _from_text(text: str):
-    words = {"null": None, "true": True, "false": False}
-    if text in words:
-        return words[text]
-    for number in (int, float):
-        with contextlib.suppress(ValueError):
-            return number(text)
-    return text

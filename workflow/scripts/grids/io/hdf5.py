@@ -93,24 +93,18 @@ def read_table(group: h5py.Group, where: str) -> pd.DataFrame | None:
     except Exception:
         if "column-order" not in getattr(group, "attrs", ()):
             raise
-        table = _read_columns(group, where)
+        index, columns = read_elem(group[group.attrs["_index"]]), {}
+        for name in group.attrs["column-order"]:
+            try:
+                columns[name] = read_elem(group[name])
+            except Exception as error:
+                told = "%s: column '%s' cannot be read (%s: %.150s) and is left out"
+                log.warning(told, where, name, type(error).__name__, error)
+        table = pd.DataFrame(columns, index=index)
     if not isinstance(table, pd.DataFrame):
         return None
     table.index = pd.Index(table.index.astype(str), dtype=object).rename(None)
     return table
-
-
-def _read_columns(group: h5py.Group, where: str) -> pd.DataFrame:
-    index, columns = read_elem(group[group.attrs["_index"]]), {}
-    for name in group.attrs["column-order"]:
-        try:
-            columns[name] = read_elem(group[name])
-        except Exception as error:
-            log.warning(
-                "%s: column '%s' cannot be read (%s: %.150s) and is left out",
-                where, name, type(error).__name__, error,
-            )  # fmt: skip
-    return pd.DataFrame(columns, index=index)
 
 
 def writable(table: pd.DataFrame) -> pd.DataFrame:

@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from grids.io.errors import InputError
@@ -41,17 +42,12 @@ def tell(message: str, *values) -> None:
 
 
 @contextlib.contextmanager
-def job(snakemake):
+def job(snakemake) -> Iterator[logging.Logger]:
     """Run the body of a script with its log file open.
 
-    Everything goes to ``snakemake.log[0]``: log lines, warnings, and whatever is printed to
-    stderr (tqdm bars included). The first warnings of the library, and the lines of an
-    :class:`~grids.io.errors.InputError`, which ends with exit status 1, go to the terminal too;
-    any other exception keeps its traceback in the log.
-
-    Yields
-    ------
-    logging.Logger
+    Everything goes to ``snakemake.log[0]``: log lines, warnings, and whatever is printed to stderr (tqdm bars
+    included). The first warnings of the library, and the lines of an :class:`~grids.io.errors.InputError`, which ends
+    with exit status 1, go to the terminal too; any other exception keeps its traceback in the log.
     """
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -77,7 +77,6 @@ EVIDENCE_PAIR_COLUMNS = [
     "distance", "correlation", "accessibility_over_distance",
 ]  # fmt: skip
 
-
 # Every whole number of smaller size has a float of its own.
 EXACT = 2**53
 

@@ -37,7 +37,11 @@ def whole(path: str | os.PathLike) -> Iterator[Path]:
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path)
+        for other in path.parent.iterdir():
+            match = re.fullmatch(rf"\.(\d+)\.{re.escape(path.name)}", other.name)
+            if match and not Path(f"/proc/{match[1]}").exists():
+                with contextlib.suppress(OSError):
+                    other.unlink()
         yield temporary
         os.replace(temporary, path)
     except BaseException as error:  # pybigtools' are no Exceptions
@@ -56,7 +60,9 @@ def refusal(error: BaseException, path: str | os.PathLike) -> str | None:
     """
     number, cause = None, error
     while cause is not None and number not in _FULL:
-        number, cause = _errno_of(cause), cause.__cause__ or cause.__context__
+        told = re.search(r"\(os error (\d+)\)", str(cause))  # as Rust tells it
+        number = int(told[1]) if told else getattr(cause, "errno", None)
+        cause = cause.__cause__ or cause.__context__
     if number not in _FULL:
         number = _errno_of_disk(Path(path).parent)
     if number not in _REFUSALS or isinstance(error, InputError):
@@ -97,12 +103,6 @@ def _reason(number: int, folder: Path) -> str:
     return f"cannot be written: {_REFUSALS[number].format(free=free)}"
 
 
-def _errno_of(error: BaseException) -> int | None:
-    """Python's own number, or the one that Rust tells in words."""
-    told = re.search(r"\(os error (\d+)\)", str(error))
-    return int(told[1]) if told else getattr(error, "errno", None)
-
-
 def _errno_of_disk(folder: Path) -> int | None:
     """What a small file in the folder meets."""
     probe = folder / f".{os.getpid()}.probe"
@@ -114,12 +114,3 @@ def _errno_of_disk(folder: Path) -> int | None:
         with contextlib.suppress(OSError):
             probe.unlink(missing_ok=True)
     return None
-
-
-def _remove_leftovers(path: Path) -> None:
-    pattern = re.compile(rf"\.(\d+)\.{re.escape(path.name)}")
-    for other in path.parent.iterdir():
-        match = pattern.fullmatch(other.name)
-        if match and not Path(f"/proc/{match[1]}").exists():
-            with contextlib.suppress(OSError):
-                other.unlink()
