@@ -57,7 +57,7 @@ def explain_tasks(
 
     Parameters
     ----------
-    surrogate : PooledSurrogate or WindowSurrogate
+    surrogate : Surrogate
     multiome : Multiome
         Training cells of the type.
     tasks : DataFrame
@@ -143,7 +143,7 @@ def matched_random_sets(
 
     Parameters
     ----------
-    surrogate : PooledSurrogate or WindowSurrogate
+    surrogate : Surrogate
     sets : DataFrame
         :data:`FOUND_COLUMNS`.
     surroundings : Surroundings

@@ -91,7 +91,7 @@ def measure_effects(
 
     Parameters
     ----------
-    surrogate : PooledSurrogate or WindowSurrogate
+    surrogate : Surrogate
     multiome : Multiome
         The cells to measure on: test split, one cell type.
     sets : DataFrame

@@ -18,7 +18,7 @@ def check_sets(surrogate, opened: sparse.csr_matrix, peaks: Sequence[str], sets:
 
     Parameters
     ----------
-    surrogate : PooledSurrogate or WindowSurrogate
+    surrogate : Surrogate
     opened : csr_matrix, shape (n_cells, n_peaks)
         The test cells to measure on; `peaks` are the names of its columns.
     sets : DataFrame
@@ -126,7 +126,7 @@ def score_peaks(
 
     Parameters
     ----------
-    surrogate : PooledSurrogate or WindowSurrogate
+    surrogate : Surrogate
     opened : csr_matrix, shape (n_cells, n_peaks)
         Test cells of one type.
     tasks : DataFrame

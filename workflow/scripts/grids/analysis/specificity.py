@@ -26,7 +26,7 @@ def measure_specificity(
 
     Parameters
     ----------
-    surrogate : PooledSurrogate or WindowSurrogate
+    surrogate : Surrogate
         The surrogate of `applied_to`.
     atac : Modality
         Test cells of `applied_to`.

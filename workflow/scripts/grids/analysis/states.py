@@ -128,7 +128,7 @@ def measure_states(
 
     Parameters
     ----------
-    surrogate : PooledSurrogate or WindowSurrogate
+    surrogate : Surrogate
     multiome : Multiome
         Test cells of the type.
     sets : DataFrame

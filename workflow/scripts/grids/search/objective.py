@@ -110,9 +110,14 @@ class PerturbedCells:
         return torch.from_numpy(opened != bool(self.value)).to(self.device)
 
     def perturbed(self, members: Tensor, states: Tensor | None = None) -> Tensor:
-        """Pooled states after a set of distinct peaks has been perturbed, shape (n_cells, n_groups, width).
+        """Pooled states after a set has been perturbed, shape (n_cells, n_groups, width).
 
-        From `states` of that shape, in which no member is perturbed yet; from the unperturbed ones by default.
+        Parameters
+        ----------
+        members : LongTensor, shape (set_size,)
+            Distinct peaks.
+        states : Tensor, shape (n_cells, n_groups, width), optional
+            States to start from, in which no member is perturbed yet; the unperturbed ones by default.
         """
         states = self.pooled if states is None else states
         changed = self.changed(members).T.to(self.shift)
@@ -121,8 +126,12 @@ class PerturbedCells:
     def partly_perturbed(self, shares: Tensor) -> Tensor:
         """Pooled states of the same shape after every peak has been moved by ``share * (value - x)``.
 
-        With shares, (n_peaks,), of 0 and 1 this is :meth:`perturbed`, but its cost does not grow with the number of
-        ones; differentiable in them.
+        With shares of 0 and 1 this is :meth:`perturbed`; its cost does not grow with the number of ones.
+
+        Parameters
+        ----------
+        shares : Tensor, shape (n_peaks,)
+            Differentiable.
         """
         moves = shares[:, None] * self.shift
         states = self.pooled - sum_rows(self._by_group, moves).view(self.pooled.shape)
@@ -159,8 +168,17 @@ class PerturbedCells:
         """Predicted log-expression of a gene after each set has been perturbed, shape (n_sets, n_cells).
 
         Exact: cells in which no member changes keep their prediction, the others are predicted, block by block,
-        so that memory grows with the result only. Rows of `sets`, (n_sets, set_size), are distinct peaks; `states` are
-        as in :meth:`perturbed`, and `predicted`, (n_cells,), are predictions from them, where they are known.
+        so that memory grows with the result only.
+
+        Parameters
+        ----------
+        sets : LongTensor, shape (n_sets, set_size)
+            Distinct peaks in each row.
+        gene : int
+        states : Tensor, shape (n_cells, n_groups, width), optional
+            As in :meth:`perturbed`.
+        predicted : Tensor, shape (n_cells,), optional
+            Predictions from `states`, where they are known.
         """
         states = self.pooled if states is None else states
         predicted = self.predict(gene, states) if predicted is None else predicted
@@ -186,7 +204,13 @@ class PerturbedCells:
         are as wanted anyway (closed peaks that would be closed) are one perturbation, predicted once. Works
         through blocks of cells, so memory grows with the result only.
 
-        `masks`, shape (n_subsets, set_size), says which of the distinct `members`, (set_size,), each perturbs.
+        Parameters
+        ----------
+        members : LongTensor, shape (set_size,)
+            Distinct peaks.
+        masks : Tensor, shape (n_subsets, set_size), bool
+            Which members each subset perturbs.
+        gene : int
         """
         n_subsets = len(masks)
         changed, moves = self.changed(members).T, self._moves(members)
@@ -233,8 +257,17 @@ class PerturbedCells:
         """For every peak, the mean over cells of ``(value - x) * shift . gradient``: its first-order effect.
 
         Open peaks sum the gradients of the cells that show them; closed ones enter through the gradient's sum.
-        Works through blocks of peaks that stay in the cache. The gradient has shape (n_cells, n_groups, width), the
-        result (n_peaks,), or (n,) where only `peaks`, (n,), are asked for.
+        Works through blocks of peaks that stay in the cache.
+
+        Parameters
+        ----------
+        gradient : Tensor, shape (n_cells, n_groups, width)
+        peaks : LongTensor, shape (n,), optional
+            Only these.
+
+        Returns
+        -------
+        Tensor, shape (n_peaks,) or (n,)
         """
         of_rows, of_groups = gradient.flatten(0, 1), gradient.sum(0)
         rows, step, group = self._by_peak, self._step, self.group_of_peak

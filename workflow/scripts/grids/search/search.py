@@ -246,8 +246,18 @@ class Search:
     def improve(self, members: Tensor, rng: np.random.Generator, max_rounds: int = 50) -> SearchResult:
         """Coordinate transitions from a given set until a full round of them improves nothing.
 
-        At most `max_rounds` of a step for each member, on minibatches that `rng` draws where not every step sees all
-        cells. The result is the best set seen on all cells, never worse than `members` beyond rounding.
+        Parameters
+        ----------
+        members : LongTensor, shape (set_size,)
+        rng : Generator
+            Draws the minibatches; unused when every step sees all cells.
+        max_rounds : int
+            Rounds of `set_size` steps each.
+
+        Returns
+        -------
+        SearchResult
+            Its set is the best seen on all cells, never worse than `members` beyond rounding.
 
         Raises
         ------

@@ -22,8 +22,17 @@ class TaskCells:
     The draw depends on seed, split, cell type and gene only: every step of a run that looks at the same cells sees the
     same openness, and what was drawn for the cells that sets are found in is independent of what they are measured on.
 
-    Columns of `opened`, (n_cells, n_peaks), are in the order of ``surrogate.peaks``; `value` is what a perturbed peak
-    is set to: 0 closed, 1 open.
+    Parameters
+    ----------
+    surrogate : Surrogate
+    opened : sparse matrix, shape (n_cells, n_peaks)
+        Non-zero where the peak is open; columns in the order of ``surrogate.peaks``.
+    value : {0, 1}
+        What a perturbed peak is set to: 0 closed, 1 open.
+    seed : int
+        The run's.
+    split : str
+        That of the cells.
     """
 
     def __init__(self, surrogate: Surrogate, opened: sparse.spmatrix, value: int, *, seed: int, split: str):
@@ -36,6 +45,7 @@ class TaskCells:
 
         Returns
         -------
+        cells : PerturbedCells
         column : int
             The gene's output.
         peaks : list of str

@@ -23,6 +23,7 @@ class Linearised:
 
     Attributes
     ----------
+    cells : PerturbedCells
     states : Tensor, shape (n_cells, n_groups, width)
     predicted : Tensor, shape (n_cells,)
         Predicted log-expression.
@@ -63,9 +64,20 @@ def linearise(
 
 
 def addition_gain(cells: PerturbedCells, gene: int, states: Tensor) -> Tensor:
-    """First-order gain of perturbing one more peak at pooled states (n_cells, n_groups, width), shape (n_peaks,).
+    """First-order gain of perturbing one more peak, for every peak.
 
-    The estimated change of the gene's mean log-expression in the sought direction; larger is better.
+    Parameters
+    ----------
+    cells : PerturbedCells
+    gene : int
+        The explained gene's column.
+    states : Tensor, shape (n_cells, n_groups, width)
+        Pooled states at which to linearise.
+
+    Returns
+    -------
+    Tensor, shape (n_peaks,)
+        Estimated change of the mean log-expression in the sought direction; larger is better.
     """
     return linearise(cells, gene, states).gain
 

@@ -27,12 +27,17 @@ CELLS_PER_BATCH = 1024
 def split_rows_by_group(
     opened: sparse.csr_matrix, group_of_peak: np.ndarray, n_groups: int
 ) -> sparse.csr_matrix:
-    """View each cell's row, non-zero where a peak is open, as ``n_groups`` rows, one for each group of peaks.
-
-    `opened` has shape (n_cells, n_peaks), `group_of_peak` (n_peaks,).
+    """View each cell's row as ``n_groups`` rows, one for each group of peaks.
 
     With sorted indices and groups that are runs of neighbouring peaks (chromosomes), the open peaks of a cell
     are already in group order, so only the row pointers change; otherwise the entries are reordered once.
+
+    Parameters
+    ----------
+    opened : csr_matrix, shape (n_cells, n_peaks)
+        Non-zero where the peak is open.
+    group_of_peak : ndarray of int, shape (n_peaks,)
+    n_groups : int
 
     Returns
     -------
@@ -60,7 +65,13 @@ def split_rows_by_group(
 def sum_rows(rows: sparse.csr_matrix, table: Tensor, block: slice = slice(None)) -> Tensor:
     """Sum, for each sparse row, the table's rows at its indices, shape (n_rows, width). Differentiable in `table`.
 
-    Of the rows, (n_rows, n_peaks), only the pattern is read, and only those of `block`; the table is (n_peaks, width).
+    Parameters
+    ----------
+    rows : csr_matrix, shape (n_rows, n_peaks)
+        Only the pattern is read.
+    table : Tensor, shape (n_peaks, width)
+    block : slice
+        Consecutive rows to sum; all by default.
     """
     first, end, _ = block.indices(rows.shape[0])
     if (first, end) != (0, rows.shape[0]):
@@ -124,8 +135,12 @@ class Surrogate(nn.Module, ABC):
     def observe(self, opened: sparse.spmatrix, seed: int, split: str) -> Callable[[str], "Observed"]:
         """Cells as genes see them: a function from a gene to what ``for_gene(gene)`` is evaluated on.
 
-        `opened`, (n_cells, n_peaks), is non-zero where the peak was seen open. What is drawn depends on the run's
-        seed, the cells' split, the cell type and the gene only.
+        Parameters
+        ----------
+        opened : sparse matrix, shape (n_cells, n_peaks)
+            Non-zero where the peak was seen open.
+        seed, split
+            Of the run and the cells: what is drawn depends on them, the cell type and the gene only.
         """
 
     def judged_genes(self, asked: list[str]) -> list[str]:
@@ -166,6 +181,7 @@ class PooledSurrogate(Surrogate):
         What opening one peak adds to the pooled state of its group.
     group_of_peak : LongTensor, shape (n_peaks,)
         The group (chromosome, gene, ...) whose state a peak shifts.
+    n_groups : int
     """
 
     shift: Tensor
@@ -204,7 +220,11 @@ class PooledSurrogate(Surrogate):
     def tail(self, pooled: Tensor, genes: Tensor | None = None) -> Tensor:
         """Predicted natural log of 1 + depth-normalised counts from pooled states, shape (n_cells, n_genes).
 
-        States have shape (n_cells, n_groups, width); `genes`, (n_genes,), are the columns to predict, all by default.
+        Parameters
+        ----------
+        pooled : Tensor, shape (n_cells, n_groups, width)
+        genes : LongTensor, shape (n_genes,), optional
+            Columns to predict; all by default.
         """
 
     def folded(self) -> "PooledSurrogate":

@@ -20,10 +20,21 @@ FORMAT = "grids-surrogate-1"
 _NAMES = ("peaks", "genes", "cell_types")
 
 
+def _encode(names: list[str]) -> torch.Tensor:
+    """Names as one tensor of UTF-8 bytes: hundreds of thousands of peaks do not fit a header."""
+    return torch.frombuffer(bytearray(json.dumps(names).encode()), dtype=torch.uint8)
+
+
 def save(surrogate: Surrogate, path: str | os.PathLike, **metadata: object) -> None:
     """Write a surrogate with everything needed to use it: weights, names, shapes, versions.
 
-    It is written under a temporary name and renamed. `metadata` is what else to keep (seed, cell type); must be JSON.
+    Parameters
+    ----------
+    surrogate : Surrogate
+    path : path
+        Written under a temporary name and renamed.
+    **metadata
+        What else to keep (seed, cell type); must be JSON.
     """
     described = {
         "format": FORMAT,
@@ -35,9 +46,7 @@ def save(surrogate: Surrogate, path: str | os.PathLike, **metadata: object) -> N
         **metadata,
     }
     tensors = {f"weight/{k}": v.detach().cpu().contiguous() for k, v in surrogate.state_dict().items()}
-    # As tensors of bytes: the names of hundreds of thousands of peaks do not fit a header.
-    names = {kind: bytearray(json.dumps(getattr(surrogate, kind)).encode()) for kind in _NAMES}
-    tensors |= {f"name/{kind}": torch.frombuffer(text, dtype=torch.uint8) for kind, text in names.items()}
+    tensors |= {f"name/{kind}": _encode(getattr(surrogate, kind)) for kind in _NAMES}
     with whole(path) as temporary:
         save_file(tensors, temporary, {k: json.dumps(v, sort_keys=True) for k, v in described.items()})
 
@@ -51,7 +60,11 @@ def read_metadata(path: str | os.PathLike) -> dict:
 def load(path: str | os.PathLike, device: str = "cpu") -> Surrogate:
     """Read a surrogate, in evaluation mode.
 
-    Its weights, and all that is computed with it, are on `device`; the window surrogate knows the CPU only.
+    Parameters
+    ----------
+    path : path
+    device : str
+        Where its weights are put, and with them all that is computed with it; the window surrogate knows the CPU only.
 
     Raises
     ------

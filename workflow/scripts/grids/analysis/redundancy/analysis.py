@@ -81,7 +81,7 @@ def analyse_sets(
 
     Parameters
     ----------
-    surrogate : PooledSurrogate or WindowSurrogate
+    surrogate : Surrogate
     test_cells : Multiome
         The cells to measure on: test split, one cell type.
     training_opened : csr_matrix, shape (n_training_cells, n_peaks)

@@ -32,8 +32,14 @@ from grids.surrogates.window.set_models import FORMS
 class GeneWindow(PooledSurrogate):
     """One gene of a window surrogate: pooled state = its index in each drawn model and its log-expression by state.
 
-    `weights`, (n_peaks, n_draws), and `size`, (n_draws,), are of the curves, see
-    :func:`~grids.surrogates.window.curve.log_activity`.
+    Parameters
+    ----------
+    peaks : list of str
+        Peaks of the window.
+    gene : str
+    weights : Tensor, shape (n_peaks, n_draws)
+    size : Tensor, shape (n_draws,)
+        Of the curves, see :func:`~grids.surrogates.window.curve.log_activity`.
     """
 
     name = "window"
@@ -66,6 +72,7 @@ class WindowSurrogate(Surrogate):
     peaks, genes, cell_types : list of str
         All peaks of the data; the genes that have peaks in their windows; the types trained on, of which
         `cell_type` is the one that is explained.
+    state : CellState
     tensors : dict of str to Tensor
         A *pair* is a peak in a gene's window; pairs of gene g are ``first_pair[g]`` to ``first_pair[g + 1]``.
 
@@ -81,6 +88,7 @@ class WindowSurrogate(Surrogate):
           ``half_moments`` (n_genes, 3), see :func:`local_control_moments`, of the
           training cells' second half by a fit to the first; ``depth_only`` (n_genes, 2);
         - ``calibration`` (n_genes, 2), see :meth:`predict`.
+    cell_type : str
     """
 
     name = "window"
@@ -201,8 +209,13 @@ class WindowSurrogate(Surrogate):
 
         The mean over drawn models and over what is open but not seen. A count's mean does not tell the mean of
         its logarithm, so ``log1p`` of the expected counts is brought to the scale of log-normalised expression by
-        a line fitted to the training cells. `window_of`, (n_cells,), is the cell whose windows each cell gets; its
-        state stays its own.
+        a line fitted to the training cells.
+
+        Parameters
+        ----------
+        opened : csr_matrix, shape (n_cells, n_peaks)
+        window_of : ndarray of int, shape (n_cells,), optional
+            The cell whose windows each cell gets; its state stays its own.
         """
         cells = self.window_cells(opened)
         log_mean = cells.covariates @ self.state_effect.T
@@ -230,8 +243,14 @@ class WindowSurrogate(Surrogate):
         """One-sided p-values that windows tell nothing beyond the cells' state, shape (n_genes,).
 
         Of the cells given, and of the half of the training cells that was judged by a fit to the other half
-        (:func:`~grids.surrogates.judged_windows.local_control_p_value`). The cells given are not trained on; counts
-        have shape (n_cells, n_genes), the exposure (n_cells,).
+        (:func:`~grids.surrogates.judged_windows.local_control_p_value`).
+
+        Parameters
+        ----------
+        opened : csr_matrix, shape (n_cells, n_peaks)
+            Cells that the surrogate was not trained on.
+        counts : Tensor, shape (n_cells, n_genes)
+        exposure : Tensor, shape (n_cells,)
         """
         cells = self.window_cells(opened)
         p_values = np.ones(len(self.genes))
@@ -316,7 +335,12 @@ def gate_covariates(covariates_: Tensor, state_of_window: Tensor) -> Tensor:
 def covariates(chance: Tensor, components: Tensor, type_code: Tensor, n_types: int) -> Tensor:
     """Intercept, log detection chance, components of the state, and indicators of all types but the first, as columns.
 
-    `chance` and `type_code` have shape (n_cells,), `components` (n_cells, n_components).
+    Parameters
+    ----------
+    chance : Tensor, shape (n_cells,)
+    components : Tensor, shape (n_cells, n_components)
+    type_code : LongTensor, shape (n_cells,)
+    n_types : int
     """
     intercept = torch.ones(len(chance), 1)
     of_type = nn.functional.one_hot(type_code, n_types)[:, 1:].to(torch.float32)
@@ -327,9 +351,14 @@ def covariates(chance: Tensor, components: Tensor, type_code: Tensor, n_types: i
 def window_pairs(
     windows: pd.DataFrame, peaks: list[str], genes: list[str]
 ) -> tuple[list[str], Tensor, Tensor]:
-    """Pairs of genes and the peaks in their windows (columns ``peak, gene``), in the order of genes.
+    """Pairs of genes and the peaks in their windows, in the order of genes.
 
-    Pairs of other peaks and genes than those given, the data's, are left out.
+    Parameters
+    ----------
+    windows : DataFrame
+        Columns ``peak, gene``.
+    peaks, genes : list of str
+        Those of the data; other pairs are left out.
 
     Returns
     -------
