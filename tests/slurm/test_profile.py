@@ -86,7 +86,7 @@ def story(slurm, tmp_path_factory):
     log, kept = (shared / "results/small" / name for name in ("logs/train_surrogate.log", KEPT))
     beside, process = start(alone, LOCAL), start(shared, CLUSTER)
     try:
-        wait_for(lambda: process.poll() or len(list(kept.rglob("*.pt"))) == 3, "a checkpoint")
+        wait_for(lambda: process.poll() or len(list(kept.rglob("[!.]*.pt"))) == 3, "a checkpoint")
         assert process.poll() is None, process.stdout.read()
         # Frozen, so that it does not end before its time is up.
         ask("scancel", "--signal=STOP", attempt(0).job_id)

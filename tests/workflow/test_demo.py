@@ -500,7 +500,9 @@ def test_killed_training_resumes_and_ends_in_the_same_tables(demo, tmp_path):
 
     def checkpoint():
         """That of the last of three stages."""
-        kept = sorted(results.glob("surrogate/joint.safetensors.checkpoints/*/*.pt"), key=os.path.getmtime)
+        # Hidden ones are being written.
+        found = results.glob("surrogate/joint.safetensors.checkpoints/*/[!.]*.pt")
+        kept = sorted(found, key=os.path.getmtime)
         return kept[-1] if len(kept) == 3 else None
 
     def training_job(process):

@@ -45,7 +45,7 @@ def test_agrees_with_the_library_within_its_confidence_interval(
     def predict(x):
         full = np.zeros((len(x), N_PEAKS))
         full[:, ALLOWED] = x
-        return surrogate.predict(sparse.csr_matrix(full), torch.tensor([0]))[:, 0].numpy().astype(float)
+        return surrogate.predict(sparse.csr_matrix(full))[:, 0].numpy().astype(float)
 
     imputer = library.DefaultImputer(predict, np.full(len(ALLOWED), float(value)))
     theirs = library.PermutationEstimator(imputer, "mse", random_state=0)(
