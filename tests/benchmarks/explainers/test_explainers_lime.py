@@ -33,7 +33,7 @@ def test_same_neighbours_have_the_coefficients_of_captum(value):
         return changed
 
     def predict(x):
-        return surrogate.predict(sparse.csr_matrix(x.numpy()), torch.tensor([0]))[:, 0]
+        return surrogate.predict(sparse.csr_matrix(x.numpy()))[:, 0]
 
     kernel = get_exp_kernel_similarity_function("cosine", kernel_width=0.25)
     samples = iter(kept.float().split(1))
