@@ -51,7 +51,8 @@ def test_every_rule_is_complete(name):
     for directive in ("output", "log", "benchmark", "resources", "conda"):
         assert re.search(rf"^{directive}:", body, re.MULTILINE), directive
     for resource in ("mem_mb", "runtime"):
-        assert re.search(rf"^    {resource}=(memory|minutes|lambda)", body, re.MULTILINE), resource
+        own = rf"^    ({resource}=(memory|minutes|lambda)|\*\*OF_(TABLES|PREDICTIONS),$)"
+        assert re.search(own, body, re.MULTILINE), resource
     assert not re.search(r"\bslurm_|\b(account|partition)=", body)
     # The script has the rule's name, or that of the study's rule that a benchmark uses too.
     step = name.removesuffix("_of_explainers")

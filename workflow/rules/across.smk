@@ -45,8 +45,7 @@ rule collect_specificity:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000, per_input_mb=50),
-        runtime=minutes(15, per_input_mb=0.1),
+        **OF_TABLES,
     params:
         code=code_of("collect_specificity"),
     script:
@@ -96,8 +95,7 @@ rule collect_states:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000, per_input_mb=50),
-        runtime=minutes(15, per_input_mb=0.1),
+        **OF_TABLES,
     params:
         code=code_of("collect_states"),
     script:
@@ -123,8 +121,7 @@ rule summarise_atlas:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000, per_input_mb=50),
-        runtime=minutes(15, per_input_mb=0.1),
+        **OF_TABLES,
     params:
         stamps=stamps("redundancy.gene_classes"),
         code=code_of("summarise_atlas"),

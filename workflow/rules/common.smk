@@ -326,6 +326,17 @@ def minutes(base, per_input_mb):
     )
 
 
+# Classes of jobs: those that read nothing but tables, and those that let surrogates predict all genes of cells.
+OF_TABLES = {
+    "mem_mb": memory(2000, per_input_mb=50),
+    "runtime": minutes(15, per_input_mb=0.2),
+}
+OF_PREDICTIONS = {
+    "mem_mb": memory(6000, per_input_mb=20),
+    "runtime": minutes(60, per_input_mb=0.5),
+}
+
+
 def per_cell_type(pattern):
     """The pattern's file of every cell type that has tasks."""
     return expand(pattern, cell_type=CELL_TYPES, allow_missing=True)

@@ -35,8 +35,7 @@ for figure_name, figure in FIGURES.items():
         conda:
             ENVIRONMENT
         resources:
-            mem_mb=memory(2000, per_input_mb=50),
-            runtime=minutes(15, per_input_mb=0.2),
+            **OF_TABLES,
         params:
             drawing=figure["drawing"],
             options={

@@ -23,8 +23,7 @@ rule apply_gate:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(6000, per_input_mb=20),
-        runtime=minutes(60, per_input_mb=0.5),
+        **OF_PREDICTIONS,
     params:
         cell_types=lambda wildcards: list(CELL_TYPES.values()),
         gate=config["gate"],

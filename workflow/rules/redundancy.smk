@@ -70,8 +70,7 @@ rule collect_redundancy:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000, per_input_mb=50),
-        runtime=minutes(15, per_input_mb=0.1),
+        **OF_TABLES,
     params:
         code=code_of("collect_redundancy"),
     script:

@@ -55,8 +55,7 @@ rule summarise_tasks:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000, per_input_mb=50),
-        runtime=minutes(15, per_input_mb=0.1),
+        **OF_TABLES,
     params:
         config={
             key: config[key]

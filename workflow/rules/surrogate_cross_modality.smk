@@ -49,9 +49,8 @@ rule specialise_surrogate:
         ENVIRONMENT
     resources:
         **GPU,
+        **OF_PREDICTIONS,
         device=DEVICE,
-        mem_mb=memory(6000, per_input_mb=20),
-        runtime=minutes(60, per_input_mb=0.5),
     params:
         cell_type=cell_type_of,
         settings=SURROGATE,
@@ -81,8 +80,7 @@ rule evaluate_surrogate:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(6000, per_input_mb=20),
-        runtime=minutes(60, per_input_mb=0.5),
+        **OF_PREDICTIONS,
     params:
         cell_types=lambda wildcards: list(CELL_TYPES.values()),
         seed=seed_for("evaluate_surrogate"),

@@ -47,8 +47,7 @@ rule evaluate_window_surrogate:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(6000, per_input_mb=20),
-        runtime=minutes(60, per_input_mb=0.5),
+        **OF_PREDICTIONS,
     params:
         cell_types=lambda wildcards: list(CELL_TYPES.values()),
         seed=seed_for("evaluate_window_surrogate"),

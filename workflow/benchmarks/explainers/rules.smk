@@ -129,8 +129,7 @@ rule collect_specificity_of_explainers:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000, per_input_mb=50),
-        runtime=minutes(15, per_input_mb=0.1),
+        **OF_TABLES,
     params:
         code=code_of("collect_specificity"),
     script:
@@ -168,8 +167,7 @@ rule collect_explainers:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000, per_input_mb=50),
-        runtime=minutes(15, per_input_mb=0.1),
+        **OF_TABLES,
     params:
         code=code_of("explainers/collect_explainers"),
     script:
@@ -231,8 +229,7 @@ rule tabulate_benchmark:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000, per_input_mb=50),
-        runtime=minutes(15, per_input_mb=0.2),
+        **OF_TABLES,
     params:
         code=code_of("explainers/tabulate_benchmark"),
     script:

@@ -92,8 +92,7 @@ rule collect_mnist:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000, per_input_mb=50),
-        runtime=minutes(15, per_input_mb=1),
+        **OF_TABLES,
     params:
         seed=seed_for("collect_mnist"),
         code=code_of("mnist/collect_mnist"),

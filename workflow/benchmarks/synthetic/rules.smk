@@ -58,8 +58,7 @@ rule collect_synthetic:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory(2000, per_input_mb=50),
-        runtime=minutes(15, per_input_mb=1),
+        **OF_TABLES,
     params:
         code=code_of("synthetic/collect_synthetic"),
     script:

@@ -11,19 +11,7 @@ from matplotlib.patches import Patch
 from benchmarks.explainers.comparisons import MEASURES, TASK, over_all_tasks
 from benchmarks.explainers.figures.benchmark_methods import groups, looks, method_rows
 from benchmarks.explainers.tables import decimals, probability
-from grids.figures.style import (
-    DOUBLE_COLUMN,
-    GREY,
-    INK,
-    PALE,
-    beside,
-    empty_figure,
-    few_ticks,
-    legend_outside,
-    new_figure,
-    panel_title,
-    styled,
-)
+from grids.figures import style
 
 DRAWN = {
     "relative_change": ("relative change of predicted\nexpression (%)", 100.0),
@@ -36,7 +24,7 @@ LINEAR_SHARE = 0.05
 TEST_PLACES = (5, 46, 78)  # points right of the axes
 
 
-@styled
+@style.styled
 def benchmark_changes(cells: pd.DataFrame, comparisons: pd.DataFrame) -> Figure:
     """One row per method, one block per set size: distribution over cells, tasks' means, paired tests.
 
@@ -54,12 +42,12 @@ def benchmark_changes(cells: pd.DataFrame, comparisons: pd.DataFrame) -> Figure:
         right the reference's wins, ties and losses over tasks, p of the test over tasks and its effect size.
     """
     if cells.empty:
-        return empty_figure("no test cells with predictions before and after")
+        return style.empty_figure("no test cells with predictions before and after")
     parts = groups(cells)
     tests = groups(comparisons)
     styles = looks(cells["method"])
     counts = [part["method"].nunique() for part in parts.values()]
-    figure = new_figure(DOUBLE_COLUMN, 0.17 * sum(counts) + 0.75 * len(parts) + 0.5)
+    figure = style.new_figure(style.DOUBLE_COLUMN, 0.17 * sum(counts) + 0.75 * len(parts) + 0.5)
     axes = figure.subplots(len(parts), 2, squeeze=False, sharey="row", height_ratios=counts)
     for row, (title, part) in zip(axes, parts.items(), strict=True):
         methods = [method for method in styles if (part["method"] == method).any()]
@@ -68,17 +56,17 @@ def benchmark_changes(cells: pd.DataFrame, comparisons: pd.DataFrame) -> Figure:
             _draw(ax, part.assign(value=values), methods, styles)
             ax.set_xlabel(label)
             method_rows(ax, methods)
-        few_ticks(row[0], x=6)
+        style.few_ticks(row[0], x=6)
         _symmetric_log(row[1])
         if title in tests:
             _write_tests(row[1], tests[title], methods)
-        panel_title(row[0], title, fontweight="bold")
+        style.panel_title(row[0], title, fontweight="bold")
     key = [
-        Patch(facecolor=PALE, edgecolor=INK, lw=0.6),
-        Line2D([], [], ls="", marker="o", ms=2.5, color=GREY, mec="white", mew=0.3),
+        Patch(facecolor=style.PALE, edgecolor=style.INK, lw=0.6),
+        Line2D([], [], ls="", marker="o", ms=2.5, color=style.GREY, mec="white", mew=0.3),
     ]
     names = ["cells of all tasks: quartiles, median, 5 to 95 %", "mean of one task"]
-    legend_outside(figure, key, names)
+    style.legend_outside(figure, key, names)
     return figure
 
 
@@ -94,11 +82,13 @@ def _draw(ax: Axes, part: pd.DataFrame, methods: list[str], styles: dict) -> Non
     drawn = ax.bxp(boxes, positions=range(len(boxes)), widths=0.66, showfliers=False, patch_artist=True,
                    orientation="horizontal", manage_ticks=False)  # fmt: skip
     for method, box, middle in zip(methods, drawn["boxes"], drawn["medians"], strict=True):
-        box.set(facecolor=to_rgba(styles[method][0], 0.3), edgecolor=INK, lw=0.5, label=f"_box {method}")
-        middle.set(color=INK, lw=1.2)
+        box.set(
+            facecolor=to_rgba(styles[method][0], 0.3), edgecolor=style.INK, lw=0.5, label=f"_box {method}"
+        )
+        middle.set(color=style.INK, lw=1.2)
     for line in (*drawn["whiskers"], *drawn["caps"]):
-        line.set(lw=0.5, color=INK)
-    ax.axvline(0, color=INK, lw=0.5)
+        line.set(lw=0.5, color=style.INK)
+    ax.axvline(0, color=style.INK, lw=0.5)
 
 
 def _symmetric_log(ax: Axes) -> None:
@@ -124,7 +114,7 @@ def _write_tests(ax: Axes, comparisons: pd.DataFrame, methods: list[str]) -> Non
         return
     unit = "task" if of_method["n_tasks"].max() > 1 else "cell"
     for place, header in zip(TEST_PLACES, ["win/tie/loss", f"p ({unit}s)", "effect"], strict=True):
-        beside(ax, -0.55, header, (place, 2), va="bottom", color=GREY, fontsize=5.5)
+        style.beside(ax, -0.55, header, (place, 2), va="bottom", color=style.GREY, fontsize=5.5)
     for row, method in enumerate(methods):
         if method not in of_method.index:
             continue
@@ -135,4 +125,4 @@ def _write_tests(ax: Axes, comparisons: pd.DataFrame, methods: list[str]) -> Non
             decimals(test[f"{unit}_rank_biserial"], 2),
         ]
         for place, text in zip(TEST_PLACES, texts, strict=True):
-            beside(ax, row, text, (place, 0), fontsize=5.5)
+            style.beside(ax, row, text, (place, 0), fontsize=5.5)

@@ -7,21 +7,12 @@ from matplotlib.figure import Figure
 
 from benchmarks.explainers.comparisons import GROUP, TASK
 from benchmarks.explainers.figures.benchmark_methods import groups, looks, method_legend, shares_of_reference
-from grids.figures.style import (
-    DOUBLE_COLUMN,
-    PALE,
-    empty_figure,
-    log_axis,
-    new_figure,
-    panel_title,
-    styled,
-    thousands,
-)
+from grids.figures import style
 
 COSTS = {"seconds": "seconds for one task", "n_forward": "cells predicted for one task"}
 
 
-@styled
+@style.styled
 def benchmark_cost(effects: pd.DataFrame, costs: pd.DataFrame) -> Figure:
     """One row per set size: effect in per cent of GRIDS' against seconds, and against cells predicted.
 
@@ -40,16 +31,16 @@ def benchmark_cost(effects: pd.DataFrame, costs: pd.DataFrame) -> Figure:
     keys = [*GROUP, "method", *TASK]
     joined = shares_of_reference(effects).merge(costs[[*keys, *COSTS]], on=keys)
     if joined.empty:
-        return empty_figure("no effect with a known cost")
+        return style.empty_figure("no effect with a known cost")
     parts = groups(joined)
     styles = looks(joined["method"])
-    figure = new_figure(DOUBLE_COLUMN, 2.3 * len(parts) + 0.6)
+    figure = style.new_figure(style.DOUBLE_COLUMN, 2.3 * len(parts) + 0.6)
     axes = figure.subplots(len(parts), 2, squeeze=False, sharex="col")
     for row, (title, part) in zip(axes, parts.items(), strict=True):
         for ax, cost in zip(row, COSTS, strict=True):
             _draw(ax, part, cost, styles)
         row[0].set_ylabel("effect, % of GRIDS'")
-        panel_title(row[0], title, fontweight="bold")
+        style.panel_title(row[0], title, fontweight="bold")
     for ax, label in zip(axes[-1], COSTS.values(), strict=True):
         ax.set_xlabel(label)
     method_legend(figure, styles)
@@ -57,7 +48,7 @@ def benchmark_cost(effects: pd.DataFrame, costs: pd.DataFrame) -> Figure:
 
 
 def _draw(ax: Axes, part: pd.DataFrame, cost: str, styles: dict) -> None:
-    ax.axhline(100, color=PALE, lw=0.8, zorder=0)
+    ax.axhline(100, color=style.PALE, lw=0.8, zorder=0)
     for method, (colour, marker) in reversed(styles.items()):
         own = part[part["method"] == method]
         if own.empty:
@@ -70,13 +61,13 @@ def _draw(ax: Axes, part: pd.DataFrame, cost: str, styles: dict) -> None:
     if cost == "n_forward":
         _count_axis(ax, spent.max())
     else:
-        log_axis(ax.xaxis, spent.min(), spent.max())
+        style.log_axis(ax.xaxis, spent.min(), spent.max())
 
 
 def _count_axis(ax: Axes, most: float) -> None:
     """A log axis that begins with zero: some methods predict nothing."""
     ax.set_xscale("symlog", linthresh=1, linscale=0.5)
     ticks = [0, *(10.0 ** np.arange(0, np.log10(max(most, 1)) + 1, 2))]
-    ax.set_xticks(ticks, [thousands(tick) for tick in ticks])
+    ax.set_xticks(ticks, [style.thousands(tick) for tick in ticks])
     ax.set_xticks([], minor=True)
     ax.set_xlim(left=-0.3)

@@ -8,18 +8,8 @@ from matplotlib.lines import Line2D
 from scipy.stats import binomtest
 
 from benchmarks.explainers.figures.benchmark_methods import groups, looks, method_rows
+from grids.figures import style
 from grids.figures.scales import flags
-from grids.figures.style import (
-    DOUBLE_COLUMN,
-    GREY,
-    INK,
-    empty_figure,
-    legend_outside,
-    log_axis,
-    new_figure,
-    panel_title,
-    styled,
-)
 
 HITS = {
     "hit": "sets with a member\nin the gene (%)",
@@ -27,10 +17,10 @@ HITS = {
 }
 SAME_CHROMOSOME = "members on the\ngene's chromosome (%)"
 CLOSEST = "closest member\nto the TSS (bp)"
-CHANCE = {"marker": "|", "ms": 8, "mew": 1.4, "color": INK, "ls": ""}
+CHANCE = {"marker": "|", "ms": 8, "mew": 1.4, "color": style.INK, "ls": ""}
 
 
-@styled
+@style.styled
 def benchmark_locations(locations: pd.DataFrame) -> Figure:
     """One row per method, one block per set size: hits, soft hits, same chromosome, closest member.
 
@@ -46,11 +36,11 @@ def benchmark_locations(locations: pd.DataFrame) -> Figure:
         and the median of distances. Upright bars: what as many random peaks would give.
     """
     if locations.empty:
-        return empty_figure("no sets: no task was run")
+        return style.empty_figure("no sets: no task was run")
     parts = groups(locations)
     styles = looks(locations["method"])
     counts = [part["method"].nunique() for part in parts.values()]
-    figure = new_figure(DOUBLE_COLUMN, 0.145 * sum(counts) + 0.75 * len(parts) + 0.4)
+    figure = style.new_figure(style.DOUBLE_COLUMN, 0.145 * sum(counts) + 0.75 * len(parts) + 0.4)
     axes = figure.subplots(len(parts), 4, squeeze=False, sharey="row", sharex="col", height_ratios=counts)
     for row, (title, part) in zip(axes, parts.items(), strict=True):
         methods = [method for method in styles if (part["method"] == method).any()]
@@ -63,21 +53,21 @@ def benchmark_locations(locations: pd.DataFrame) -> Figure:
             _draw_closest(row[3], own, at, colour)
         for ax in row:
             method_rows(ax, methods)
-        panel_title(row[0], title, fontweight="bold")
+        style.panel_title(row[0], title, fontweight="bold")
     closest = locations["closest_bp"].astype(float).clip(lower=1).dropna()
     if len(closest):
-        log_axis(axes[0, 3].xaxis, closest.min(), closest.max())
+        style.log_axis(axes[0, 3].xaxis, closest.min(), closest.max())
     for ax, label in zip(axes[-1], [*HITS.values(), SAME_CHROMOSOME, CLOSEST], strict=True):
         ax.set_xlabel(label)
     for ax in axes[0, :2]:
         ax.set_xlim(-4, 104)
     axes[0, 2].set_xlim(left=-2)
     key = [
-        Line2D([], [], ls="", marker="o", ms=4, color=GREY),
-        Line2D([], [], ls="", marker="o", ms=2, color=GREY, alpha=0.5),
+        Line2D([], [], ls="", marker="o", ms=4, color=style.GREY),
+        Line2D([], [], ls="", marker="o", ms=2, color=style.GREY, alpha=0.5),
         Line2D([], [], **CHANCE),
     ]
-    legend_outside(figure, key, ["all tasks (closest: median)", "one task", "chance"])
+    style.legend_outside(figure, key, ["all tasks (closest: median)", "one task", "chance"])
     return figure
 
 

@@ -10,47 +10,36 @@ from matplotlib.lines import Line2D
 
 from benchmarks.explainers.comparisons import GROUP, TASK
 from benchmarks.explainers.methods import REFERENCE, in_order, method_name
-from grids.figures.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    ORANGE,
-    PALE,
-    PALETTE,
-    VERMILLION,
-    legend_outside,
-    shorten,
-)
+from grids.figures import style
 
 PURPLE, OLIVE, SKY = "#882255", "#7a6a00", "#56b4e9"
 # One colour for a family of methods, and a marker for each of its members.
 LOOKS = {
-    "grids": (VERMILLION, "o"),
-    "greedy": (GREEN, "^"),
-    "subset_sampler": (GREEN, "v"),
+    "grids": (style.VERMILLION, "o"),
+    "greedy": (style.GREEN, "^"),
+    "subset_sampler": (style.GREEN, "v"),
     "knock_out": (OLIVE, "s"),
-    "saliency": (BLUE, "o"),
-    "smoothgrad": (BLUE, "^"),
-    "integrated_gradients": (BLUE, "s"),
-    "lime": (ORANGE, "D"),
-    "fimap": (ORANGE, "^"),
+    "saliency": (style.BLUE, "o"),
+    "smoothgrad": (style.BLUE, "^"),
+    "integrated_gradients": (style.BLUE, "s"),
+    "lime": (style.ORANGE, "D"),
+    "fimap": (style.ORANGE, "^"),
     "cxplain": (PURPLE, "o"),
     "cxplain_4": (PURPLE, "o"),
     "cxplain_16": (PURPLE, "^"),
     "cxplain_32": (PURPLE, "s"),
     "cxplain_64": (PURPLE, "D"),
     "sage": (SKY, "P"),
-    "correlation": (GREY, "s"),
-    "distance": (GREY, "X"),
-    "random": (INK, "X"),
-    "random_matched": (INK, "P"),
+    "correlation": (style.GREY, "s"),
+    "distance": (style.GREY, "X"),
+    "random": (style.INK, "X"),
+    "random_matched": (style.INK, "P"),
 }
 
 
 def looks(methods: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Colour and marker of each method, in the order of the figures; an unknown method gets its own."""
-    more = zip(cycle(reversed(PALETTE)), cycle("phd<>"), strict=False)
+    more = zip(cycle(reversed(style.PALETTE)), cycle("phd<>"), strict=False)
     return {method: LOOKS.get(method) or next(more) for method in in_order(methods)}
 
 
@@ -67,11 +56,11 @@ def groups(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def method_rows(ax: Axes, methods: Iterable[str]) -> None:
     """Methods on the y axis, the first on top, every second one on a pale band."""
     methods = list(methods)
-    ax.set_yticks(range(len(methods)), [shorten(method_name(method), 24) for method in methods])
+    ax.set_yticks(range(len(methods)), [style.shorten(method_name(method), 24) for method in methods])
     ax.set_ylim(len(methods) - 0.45, -0.55)
     ax.tick_params(axis="y", length=0)
     for row in range(0, len(methods), 2):
-        ax.axhspan(row - 0.5, row + 0.5, color=PALE, alpha=0.3, lw=0, zorder=0)
+        ax.axhspan(row - 0.5, row + 0.5, color=style.PALE, alpha=0.3, lw=0, zorder=0)
     for label in ax.get_yticklabels():
         if label.get_text() == method_name(REFERENCE):
             label.set_fontweight("bold")
@@ -83,7 +72,9 @@ def method_legend(figure: Figure, styles: dict[str, tuple[str, str]], line_width
         Line2D([], [], lw=line_width, ls="-" if line_width else "", marker=marker, ms=4, color=colour)
         for colour, marker in styles.values()
     ]
-    legend_outside(figure, handles, [shorten(method_name(method), 24) for method in styles], limit=6)
+    style.legend_outside(
+        figure, handles, [style.shorten(method_name(method), 24) for method in styles], limit=6
+    )
 
 
 def shares_of_reference(effects: pd.DataFrame, measure: str = "log_change") -> pd.DataFrame:

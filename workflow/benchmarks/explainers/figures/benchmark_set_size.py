@@ -6,10 +6,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
 from benchmarks.explainers.figures.benchmark_methods import looks, method_legend, shares_of_reference
-from grids.figures.style import DOUBLE_COLUMN, INK, LOG_CHANGE, empty_figure, new_figure, panel_title, styled
+from grids.figures import style
 
 
-@styled
+@style.styled
 def benchmark_set_size(effects: pd.DataFrame) -> Figure:
     """Median effect over tasks against the set size, one line per method; beside it in per cent of GRIDS'.
 
@@ -24,19 +24,19 @@ def benchmark_set_size(effects: pd.DataFrame) -> Figure:
         With a single size the lines are points. The right panel's shares are taken task by task.
     """
     if effects.empty:
-        return empty_figure("no effects: no task was run")
+        return style.empty_figure("no effects: no task was run")
     styles = looks(effects["method"])
-    figure = new_figure(DOUBLE_COLUMN, 3.1)
+    figure = style.new_figure(style.DOUBLE_COLUMN, 3.1)
     left, right = figure.subplots(1, 2)
     _draw(left, effects, "log_change", styles)
-    left.axhline(0, color=INK, lw=0.5)
-    left.set_ylabel(LOG_CHANGE.replace(" (", "\n(") + ", median over tasks")
+    left.axhline(0, color=style.INK, lw=0.5)
+    left.set_ylabel(style.LOG_CHANGE.replace(" (", "\n(") + ", median over tasks")
     shares = shares_of_reference(effects)
     if len(shares):
         _draw(right, shares, "share", styles)
     right.set_ylabel("median share of GRIDS' effect (%)")
-    panel_title(left, "Effect")
-    panel_title(right, "Against GRIDS")
+    style.panel_title(left, "Effect")
+    style.panel_title(right, "Against GRIDS")
     method_legend(figure, styles, line_width=0.9)
     return figure
 

@@ -7,24 +7,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from benchmarks.explainers.figures.benchmark_methods import groups, looks, method_rows
-from grids.figures.style import (
-    DOUBLE_COLUMN,
-    GREY,
-    INK,
-    LOG_CHANGE,
-    beside,
-    empty_figure,
-    few_ticks,
-    legend_outside,
-    new_figure,
-    panel_title,
-    styled,
-)
+from grids.figures import style
 
 SET = ["surrogate", "method", "gene", "direction", "found_in", "set_size"]
 
 
-@styled
+@style.styled
 def benchmark_specificity(applied: pd.DataFrame) -> Figure:
     """One row per method, one panel per set size: change in the own cell type and in the other ones.
 
@@ -41,14 +29,14 @@ def benchmark_specificity(applied: pd.DataFrame) -> Figure:
     """
     sets = own_and_other_types(applied)
     if sets.empty:
-        return empty_figure("no set was applied to another cell type")
+        return style.empty_figure("no set was applied to another cell type")
     parts = groups(sets)
     styles = looks(sets["method"])
     methods = list(styles)
     height = 0.17 * len(methods) + 0.6
     n_across = min(2, len(parts))
     n_down = -(-len(parts) // n_across)
-    figure = new_figure(DOUBLE_COLUMN * (0.55 if n_across == 1 else 1), height * n_down + 0.45)
+    figure = style.new_figure(style.DOUBLE_COLUMN * (0.55 if n_across == 1 else 1), height * n_down + 0.45)
     axes = figure.subplots(n_down, n_across, squeeze=False, sharey=True, sharex=True).ravel()
     for ax, (title, part) in zip(axes, parts.items(), strict=False):
         for at, method in enumerate(methods):
@@ -56,18 +44,18 @@ def benchmark_specificity(applied: pd.DataFrame) -> Figure:
             if len(own):
                 _draw(ax, own, at, styles[method][0])
         method_rows(ax, methods)
-        ax.axvline(0, color=INK, lw=0.5)
-        few_ticks(ax, x=5)
-        beside(ax, -0.55, "kept in\nothers", (3, 1), va="bottom", color=GREY, fontsize=5.5)
-        panel_title(ax, title, fontweight="bold")
-        ax.set_xlabel(LOG_CHANGE)
+        ax.axvline(0, color=style.INK, lw=0.5)
+        style.few_ticks(ax, x=5)
+        style.beside(ax, -0.55, "kept in\nothers", (3, 1), va="bottom", color=style.GREY, fontsize=5.5)
+        style.panel_title(ax, title, fontweight="bold")
+        ax.set_xlabel(style.LOG_CHANGE)
     for ax in axes[len(parts) :]:
         ax.set_axis_off()
     key = [
-        Line2D([], [], marker="o", ms=4, lw=1, color=GREY),
-        Line2D([], [], marker="o", ms=4, lw=1, color=GREY, mfc="white"),
+        Line2D([], [], marker="o", ms=4, lw=1, color=style.GREY),
+        Line2D([], [], marker="o", ms=4, lw=1, color=style.GREY, mfc="white"),
     ]
-    legend_outside(figure, key, ["own cell type: median and quartiles", "other cell types"])
+    style.legend_outside(figure, key, ["own cell type: median and quartiles", "other cell types"])
     return figure
 
 
@@ -98,4 +86,6 @@ def _draw(ax: Axes, own: pd.DataFrame, at: int, colour: str) -> None:
         ax.hlines(at + shift, low, high, color=colour, lw=1)
         ax.plot(middle, at + shift, "o", ms=3.5, color=colour, mfc=face, zorder=3, label=f"_{column}")
     kept = own["kept"].median()
-    beside(ax, at, "–" if np.isnan(kept) else f"{100 * kept:.0f} %".replace("-", "−"), (5, 0), fontsize=5.5)
+    style.beside(
+        ax, at, "–" if np.isnan(kept) else f"{100 * kept:.0f} %".replace("-", "−"), (5, 0), fontsize=5.5
+    )

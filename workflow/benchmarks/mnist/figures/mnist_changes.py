@@ -6,25 +6,12 @@ from matplotlib.figure import Figure
 
 from benchmarks.explainers.comparisons import over_all_tasks
 from benchmarks.explainers.methods import REFERENCE, in_order, method_name
-from grids.figures.style import (
-    BLUE,
-    GREY,
-    INK,
-    SINGLE_COLUMN,
-    VERMILLION,
-    beside,
-    empty_figure,
-    few_ticks,
-    new_figure,
-    number,
-    styled,
-    violins,
-)
+from grids.figures import style
 
 PALE_BLUE, PALE_VERMILLION = "#9cc7e3", "#f2b48c"
 
 
-@styled
+@style.styled
 def mnist_changes(cells: pd.DataFrame, comparisons: pd.DataFrame) -> Figure:
     """Distribution over test digits of the log odds lost, a row per method, the largest mean on top.
 
@@ -41,25 +28,27 @@ def mnist_changes(cells: pd.DataFrame, comparisons: pd.DataFrame) -> Figure:
         Dots are means, white lines medians.
     """
     if cells.empty:
-        return empty_figure("no method was run on the digits")
+        return style.empty_figure("no method was run on the digits")
     lost = (cells["before"] - cells["after"]).groupby(cells["method"], sort=False)
     means = lost.mean().loc[in_order(cells["method"])].sort_values(ascending=False, kind="stable")
     p_values = comparisons[over_all_tasks(comparisons)].set_index("method")["cell_p_value"]
-    figure = new_figure(1.35 * SINGLE_COLUMN, 0.24 * len(means) + 0.85)
+    figure = style.new_figure(1.35 * style.SINGLE_COLUMN, 0.24 * len(means) + 0.85)
     ax = figure.subplots()
     for row, (method, mean) in enumerate(means.items()):
         own = method == REFERENCE
         values = lost.get_group(method).to_numpy()
-        violins(ax, [values], [row], [PALE_VERMILLION if own else PALE_BLUE], width=0.85, vertical=False)
+        style.violins(
+            ax, [values], [row], [PALE_VERMILLION if own else PALE_BLUE], width=0.85, vertical=False
+        )
         ax.plot([np.median(values)] * 2, [row - 0.22, row + 0.22], color="white", lw=1.2)
-        ax.plot(mean, row, "o", ms=3, color=VERMILLION if own else BLUE, label=f"_{method}")
-        told = "" if own else f"   {number(p_values[method])}" if method in p_values else "   –"
-        beside(ax, row, f"{mean:.2f}".replace("-", "−") + told, color=INK)
-    beside(ax, -0.95, "mean   p against GRIDS", color=GREY)
-    ax.axvline(0, color=GREY, lw=0.5, ls=":")
+        ax.plot(mean, row, "o", ms=3, color=style.VERMILLION if own else style.BLUE, label=f"_{method}")
+        told = "" if own else f"   {style.number(p_values[method])}" if method in p_values else "   –"
+        style.beside(ax, row, f"{mean:.2f}".replace("-", "−") + told, color=style.INK)
+    style.beside(ax, -0.95, "mean   p against GRIDS", color=style.GREY)
+    ax.axvline(0, color=style.GREY, lw=0.5, ls=":")
     ax.set_yticks(range(len(means)), [method_name(method) for method in means.index])
     ax.set_ylim(len(means) - 0.4, -0.6)
     n_digits = cells["cell"].nunique()
     ax.set_xlabel(f"log odds of {cells['gene'].iloc[0]} lost (natural log), {n_digits:,} test digits")
-    few_ticks(ax, x=6)
+    style.few_ticks(ax, x=6)
     return figure

@@ -9,21 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from benchmarks.explainers.methods import in_order, method_name
-from grids.figures.style import (
-    DOUBLE_COLUMN,
-    INK,
-    VERMILLION,
-    empty_figure,
-    legend_outside,
-    new_figure,
-    styled,
-)
+from grids.figures import style
 
 BACKGROUND, UNDRAWN_MEMBER = "#f4f4f4", "#f7cfae"
 CELL = 0.62  # inches per digit
 
 
-@styled
+@style.styled
 def mnist_digits(digits: AnnData, sets: pd.DataFrame, cells: pd.DataFrame, n_samples: int = 9) -> Figure:
     """Columns are test digits, from the least to the most certain; rows are methods. Numbers are log odds.
 
@@ -43,13 +35,15 @@ def mnist_digits(digits: AnnData, sets: pd.DataFrame, cells: pd.DataFrame, n_sam
     Figure
     """
     if cells.empty:
-        return empty_figure("no method was run on the digits")
+        return style.empty_figure("no method was run on the digits")
     methods = in_order(cells["method"])
     log_odds = cells.pivot(index="cell", columns="method", values="after")
     before = cells.drop_duplicates("cell").set_index("cell")["before"].sort_values(kind="stable")
     samples = before.index[np.unique(np.linspace(0, len(before) - 1, n_samples).round().astype(int))]
     side = int(digits.var["row"].max()) + 1, int(digits.var["column"].max()) + 1
-    figure = new_figure(min(DOUBLE_COLUMN, CELL * (len(samples) + 2)), CELL * (len(methods) + 1) + 0.5)
+    figure = style.new_figure(
+        min(style.DOUBLE_COLUMN, CELL * (len(samples) + 2)), CELL * (len(methods) + 1) + 0.5
+    )
     axes = figure.subplots(len(methods) + 1, len(samples), squeeze=False)
     for column, sample in enumerate(samples):
         drawn = np.zeros(side, bool)
@@ -64,11 +58,11 @@ def mnist_digits(digits: AnnData, sets: pd.DataFrame, cells: pd.DataFrame, n_sam
     for ax, name in zip(axes[:, 0], ["unchanged", *map(method_name, methods)], strict=True):
         ax.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=6)
     handles = [
-        Patch(color=INK, label="drawn"),
-        Patch(color=VERMILLION, label="drawn, closed"),
+        Patch(color=style.INK, label="drawn"),
+        Patch(color=style.VERMILLION, label="drawn, closed"),
         Patch(color=UNDRAWN_MEMBER, label="in the set, not drawn"),
     ]
-    legend_outside(figure, handles, [handle.get_label() for handle in handles])
+    style.legend_outside(figure, handles, [handle.get_label() for handle in handles])
     figure.get_layout_engine().set(h_pad=0.01, w_pad=0.02, hspace=0, wspace=0)
     return figure
 
@@ -77,8 +71,8 @@ def _show(ax: Axes, drawn: np.ndarray, member: np.ndarray, log_odds: float) -> N
     picture = np.empty((*drawn.shape, 3))
     picture[:] = to_rgb(BACKGROUND)
     picture[member] = to_rgb(UNDRAWN_MEMBER)
-    picture[drawn] = to_rgb(INK)
-    picture[drawn & member] = to_rgb(VERMILLION)
+    picture[drawn] = to_rgb(style.INK)
+    picture[drawn & member] = to_rgb(style.VERMILLION)
     ax.imshow(picture, interpolation="nearest")
     ax.set_xticks([])
     ax.set_yticks([])

@@ -6,17 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from grids.figures.style import (
-    PALETTE,
-    beside,
-    empty_figure,
-    legend_outside,
-    log_axis,
-    panel_title,
-    small_multiples,
-    styled,
-    words,
-)
+from grids.figures import style
 
 NAMES = {
     "n_cells": "cells",
@@ -29,7 +19,7 @@ NAMES = {
 MARKERS = "osD^vX"
 
 
-@styled
+@style.styled
 def scale_cost(costs: pd.DataFrame, exponents: pd.DataFrame) -> Figure:
     """A panel per stage: seconds against each size relative to the middle point, with the fitted exponents.
 
@@ -47,12 +37,12 @@ def scale_cost(costs: pd.DataFrame, exponents: pd.DataFrame) -> Figure:
     """
     fits = exponents[exponents["quantity"] == "seconds"]
     if fits.empty:
-        return empty_figure("no size has three values")
-    looks = {size: (PALETTE[i], MARKERS[i]) for i, size in enumerate(NAMES)}
+        return style.empty_figure("no size has three values")
+    looks = {size: (style.PALETTE[i], MARKERS[i]) for i, size in enumerate(NAMES)}
     stages = pd.unique(fits["stage"])
-    figure, axes = small_multiples(len(stages), 1.75, 0.5, n_columns=3)
+    figure, axes = style.small_multiples(len(stages), 1.75, 0.5, n_columns=3)
     for ax, stage in zip(axes, stages, strict=True):
-        panel_title(ax, words(stage))
+        style.panel_title(ax, style.words(stage))
         _draw(ax, costs[costs["stage"] == stage], fits[fits["stage"] == stage], looks)
     for ax in axes[-3:]:
         ax.set_xlabel("size, relative to the middle point")
@@ -60,7 +50,7 @@ def scale_cost(costs: pd.DataFrame, exponents: pd.DataFrame) -> Figure:
         ax.set_ylabel("seconds")
     shown = [size for size in NAMES if size in set(fits["size"])]
     handles = [Line2D([], [], color=looks[size][0], marker=looks[size][1], ms=3.5) for size in shown]
-    legend_outside(figure, handles, [NAMES[size] for size in shown])
+    style.legend_outside(figure, handles, [NAMES[size] for size in shown])
     return figure
 
 
@@ -79,11 +69,11 @@ def _draw(ax: Axes, costs: pd.DataFrame, fits: pd.DataFrame, looks: dict) -> Non
         widths += [*x]
         heights += [*y, *fitted]
     low, high = min(heights) / 1.5, max(heights) * 1.5
-    log_axis(ax.yaxis, low, high)
+    style.log_axis(ax.yaxis, low, high)
     ax.set_ylim(low, high)
     ax.set_xscale("log", base=2)
     powers = 2.0 ** np.arange(np.floor(np.log2(min(widths))), np.ceil(np.log2(max(widths))) + 1)
     ax.set_xticks(powers, [f"{power:g}" for power in powers])
     places = np.exp(np.interp(np.arange(len(ends)), [-0.5, len(ends) - 0.5], np.log([low, high])))
     for place, (_, text, colour) in zip(places, sorted(ends), strict=True):
-        beside(ax, place, text, color=colour, fontsize=5.5)
+        style.beside(ax, place, text, color=colour, fontsize=5.5)

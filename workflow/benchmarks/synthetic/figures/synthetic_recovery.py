@@ -6,24 +6,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from benchmarks.explainers.figures.benchmark_methods import looks, method_rows
-from grids.figures.style import (
-    DOUBLE_COLUMN,
-    GREY,
-    INK,
-    empty_figure,
-    legend_outside,
-    new_figure,
-    panel_title,
-    styled,
-    words,
-)
+from grids.figures import style
 
 # Score, its marker's filling, and its name.
 SCORES = {"f1": (True, "F1 of members"), "effect_share": (False, "effect, as a share of the best set's")}
 APART = 0.2
 
 
-@styled
+@style.styled
 def synthetic_recovery(summary: pd.DataFrame) -> Figure:
     """A panel per function and background; a row per method with F1 (filled) and share of the best effect (open).
 
@@ -39,25 +29,27 @@ def synthetic_recovery(summary: pd.DataFrame) -> Figure:
     """
     shown = summary[summary["score"].isin(SCORES)]
     if shown.empty:
-        return empty_figure("no method was run on the synthetic functions")
+        return style.empty_figure("no method was run on the synthetic functions")
     styles = looks(shown["method"])
     functions, backgrounds = shown["function"].unique(), sorted(shown["background"].unique())
     height = 0.17 * len(styles) + 0.45
-    figure = new_figure(DOUBLE_COLUMN, height * len(backgrounds) + 0.6)
+    figure = style.new_figure(style.DOUBLE_COLUMN, height * len(backgrounds) + 0.6)
     axes = figure.subplots(len(backgrounds), len(functions), sharex=True, sharey=True, squeeze=False)
     for background, row in zip(backgrounds, axes, strict=True):
         for function, ax in zip(functions, row, strict=True):
             part = shown[(shown["function"] == function) & (shown["background"] == background)]
             _draw(ax, part, styles)
-            panel_title(ax, words(function) if ax in axes[0] else "")
+            style.panel_title(ax, style.words(function) if ax in axes[0] else "")
         row[0].set_ylabel("no background" if background == 0 else f"background {background:g}")
     for ax in axes[-1]:
         ax.set_xlabel("share")
     handles = [
-        Line2D([], [], ls="", marker="o", ms=4, color=INK, mfc=INK if filled else "white", label=name)
+        Line2D(
+            [], [], ls="", marker="o", ms=4, color=style.INK, mfc=style.INK if filled else "white", label=name
+        )
         for filled, name in SCORES.values()
     ]
-    legend_outside(figure, handles, [handle.get_label() for handle in handles])
+    style.legend_outside(figure, handles, [handle.get_label() for handle in handles])
     return figure
 
 
@@ -72,6 +64,6 @@ def _draw(ax: Axes, part: pd.DataFrame, styles: dict[str, tuple[str, str]]) -> N
                     value["mean"], place + offset, xerr=value["standard_error"], fmt=marker, ms=3, lw=0.7,
                     color=colour, mfc=colour if filled else "white", mew=0.7, label=f"_{score} {method}",
                 )  # fmt: skip
-    ax.axvline(1, color=GREY, lw=0.4, ls=":")
+    ax.axvline(1, color=style.GREY, lw=0.4, ls=":")
     ax.set_xlim(-0.06, 1.08)
     ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
