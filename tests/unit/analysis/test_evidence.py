@@ -680,7 +680,9 @@ def test_figure_survives_missing_values_and_many_rows(run):
     data, tested, _ = run
     table, _ = measure([{"name": "tested", "path": tested}], *data, n_draws=20)
     empty = draw_evidence(table.assign(n_positive=0))
-    assert "no pair of the evidence is positive" in [t.get_text() for t in empty.axes[0].texts]
+    assert "no explained gene has a positive pair in the evidence" in [
+        t.get_text() for t in empty.axes[0].texts
+    ]
     many = pd.concat([table.assign(evidence=f"$e{i}", enrichment=np.nan) for i in range(20)])
     figure = draw_evidence(many, max_rows=7)
     figure.draw_without_rendering()

@@ -30,7 +30,7 @@ def evidence(table: pd.DataFrame, max_rows: int = 16) -> Figure:
     """
     table = table[table["n_positive"] > 0].astype({"evidence": str, "cell_type": str})
     if table.empty:
-        return style.empty_figure("no pair of the evidence is positive")
+        return style.empty_figure("no explained gene has a positive pair in the evidence")
     rows = table.drop_duplicates(["evidence", "cell_type"])
     shown = rows.sort_values("n_positive", ascending=False, kind="stable").head(max_rows).sort_index()
     predictors = [*dict.fromkeys(table["predictor"])]
