@@ -29,6 +29,7 @@ GUESTS = {
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
+include: "workflow/rules/links.smk"
 include: f"workflow/rules/surrogate_{config['surrogate']['model']}.smk"
 include: "workflow/rules/gate.smk"
 include: "workflow/rules/sets.smk"

@@ -31,7 +31,14 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join(PACKAGES + [*filter(None, [os.getenv("PYTHONPATH")])])
 )
 
-from grids.io.config import checked_tasks, search_fill, search_scope, with_guests
+from grids.io.config import (
+    checked_tasks,
+    levels_of,
+    search_fill,
+    search_scope,
+    with_guests,
+    with_levels,
+)
 from grids.io.config_files import (
     ALL_GENES,
     downloads,
@@ -42,6 +49,7 @@ from grids.io.config_files import (
 from grids.io.config_schema import check_duplicates, read_text_values
 from grids.io.errors import InputError, check_all, short_path
 from grids.io.names import escape, unescape
+from grids.io.levels import ALL_TYPES
 from grids.exports.provenance import code_hash, config_of
 from grids.exports.report import font_warnings, last_words, what_went_wrong
 from grids.io.seeds import derive_seed
@@ -104,6 +112,8 @@ for path in SCHEMAS:
 config["input"] = dict(sorted(config["input"].items()))
 config["search"]["scope"] = search_scope(config)
 config["search"]["fill"] = search_fill(config)
+config["levels"] = levels_of(config)
+TASKS = with_levels(TASKS, config["levels"])
 
 RESULTS = str(Path(config["results"], config["run"]))
 REPORT = f"{RESULTS}/report.html"

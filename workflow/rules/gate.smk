@@ -6,6 +6,7 @@ rule apply_gate:
         multiome="<results>/preprocessed.h5mu",
         windows="<results>/windows.tsv.gz",
         tasks="<results>/tasks.tsv",
+        tests="<results>/judged_windows.tsv.gz",
         surrogates=per_cell_type("<results>/surrogate/{cell_type}.safetensors"),
     output:
         gate=shown(
@@ -26,7 +27,7 @@ rule apply_gate:
         **OF_PREDICTIONS,
     params:
         cell_types=lambda wildcards: list(CELL_TYPES.values()),
-        gate=config["gate"],
+        force=config["gate"]["force"],
         seed=seed_for("apply_gate"),
         code=code_of("apply_gate"),
     script:

@@ -1,10 +1,21 @@
 """The window surrogate: each cell type's own, measured on test cells."""
 
 
+def window_settings(wildcards):
+    """Settings of a cell type's surrogate; across types, metacells have sizes of their own to choose from."""
+    settings = dict(config["window_surrogate"])
+    across = settings.pop("metacell_sizes_across_types")
+    return settings | (
+        {"metacell_sizes": across} if cell_type_of(wildcards) == ALL_TYPES else {}
+    )
+
+
 rule train_window_surrogate:
     input:
         multiome="<results>/preprocessed.h5mu",
         windows="<results>/windows.tsv.gz",
+        genes="<results>/genes.tsv.gz",
+        tasks="<results>/promising_tasks.tsv",
         feasibility=ancient("<results>/feasibility.tsv"),
     output:
         surrogate="<results>/surrogate/{cell_type}.safetensors",
@@ -20,7 +31,8 @@ rule train_window_surrogate:
         runtime=minutes(120, per_input_mb=2),
     params:
         cell_type=cell_type_of,
-        settings=config["window_surrogate"],
+        settings=window_settings,
+        peaks=config["gate"]["peaks"],
         seed=seed_for("train_window_surrogate"),
         code=code_of("train_window_surrogate"),
     script:

@@ -16,7 +16,7 @@ with job(snakemake) as log:
     sets, genes, windows, alternatives = (
         tables.read(files[name]) for name in ("sets", "genes", "windows", "alternatives")
     )
-    accessibility = tables.read_accessibility(files.accessibility)
+    accessibility = tables.read_accessibility(files.accessibility, snakemake.params.cell_type)
     options = {"resolution_bp": params.resolution_bp, "assembly": params.assembly}
     contacts = open_contact_map(files.contacts, accessibility, **options) if files.contacts else None
     tads = read_tads(files.tads, accessibility, genes, params.assembly) if files.tads else None

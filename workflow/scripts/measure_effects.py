@@ -14,7 +14,7 @@ with job(snakemake):
     surrogate = storage.load(snakemake.input.surrogate, snakemake.resources.device)
     multiome = read_multiome(snakemake.input.multiome)
     test = multiome.cells(cell_type=cell_type, split="test", most=EXPLAINED_CELLS)
-    accessibility = tables.read_accessibility(snakemake.input.accessibility)[cell_type].to_numpy()
+    accessibility = tables.read_accessibility(snakemake.input.accessibility, cell_type)[cell_type].to_numpy()
     genes, windows = tables.read(snakemake.input.genes), snakemake.params.windows
     surroundings = Surroundings(genes, multiome.atac.var, accessibility, **windows)
     searches = tables.read(snakemake.input.searches)

@@ -9,7 +9,7 @@ from grids.io.logging import job
 with job(snakemake):
     cell_type, files = snakemake.params.cell_type, snakemake.input
     sets, effects, genes = (tables.read(files[name]) for name in ("sets", "effects", "genes"))
-    accessibility = tables.read_accessibility(files.accessibility)
+    accessibility = tables.read_accessibility(files.accessibility, snakemake.params.cell_type)
     tracks.write_bed(sets, cell_type, snakemake.output.bed)
     tracks.write_bedpe(sets, genes, effects, cell_type, snakemake.output.bedpe)
     tracks.write_interact(sets, genes, effects, cell_type, snakemake.output.interact)

@@ -1,9 +1,9 @@
 """The quality gate: which genes it can test at all, known before anything is trained, and which tasks pass.
 
-A gene passes in a cell type when its window tells something that the rest of the cell does not (a false discovery
-rate), and the surrogate predicts it better than the cell's depth, than itself with the windows of other cells, and
-than the mean of the cell type. What windows tell, each surrogate says by a test of its own
-(:meth:`~grids.surrogates.pooling.Surrogate.judge_windows`).
+A gene passes in a cell type when two agree that there is something to explain: the test of its window, which needs no
+surrogate (:mod:`grids.analysis.links`; a false discovery rate), and the surrogate. The window surrogate agrees when its
+posterior chance of no member is below one half; a surrogate without one, when it predicts the gene better than the
+cell's depth, than itself with the windows of other cells, and than the mean of the cell type.
 """
 
 from typing import TYPE_CHECKING
@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from grids.analysis.links.decoys import LEAST_DECOYS
+from grids.analysis.links.linking import LEAST_EXPRESSING
+from grids.analysis.links.score_test import LEAST_EFFECTIVE_CELLS
+from grids.analysis.links.tables import q_values
 from grids.io.caps import EXPLAINED_CELLS
 from grids.io.cells import Multiome
+from grids.io.levels import ACROSS_TYPES, ALL_TYPES, level_of
 from grids.io.logging import log, tell
 from grids.io.seeds import generator
-from grids.io.tables import SKIPPED_COLUMNS
+from grids.io.tables import SKIPPED_COLUMNS, concatenate
 from grids.surrogates.quality import MIN_EXPRESSING_CELLS, MIN_TEST_CELLS, correlation
 
 if TYPE_CHECKING:
@@ -32,9 +37,12 @@ TESTABLE = "testable"
 NO_PEAK = "no peak in its window"
 UNPAIRED = "not judged: cells are unpaired"
 GATE_COLUMNS = [
-    "cell_type", "gene", "n_peaks", "n_cells", "r", "r_depth", "r_permuted_window", "skill", "p_value", "q_value",
-    "passed_gate", "reason",
+    "level", "cell_type", "gene", "n_peaks", "n_cells", "n_expressing", "n_effective_cells", "z", "p_value", "q_value",
+    "n_distal_peaks", "p_value_distal", "q_value_distal", "chance_of_no_member", "r", "r_depth", "r_permuted_window",
+    "skill", "passed_gate", "reason",
 ]  # fmt: skip
+OF_SURROGATE = ["chance_of_no_member", "r", "r_depth", "r_permuted_window", "skill"]
+MOST_CHANCE_OF_NONE = 0.5
 # Tasks of a type that are told one by one; more are counted.
 MOST_LINES = 20
 N_PERMUTATIONS = 10
@@ -121,7 +129,8 @@ def _genes_of(multiome: Multiome, n_peaks: pd.Series, cell_type: str) -> pd.Data
 def _count(genes: pd.DataFrame, multiome: Multiome, cell_type: str) -> list:
     """A row of :data:`TESTABLE_COLUMNS`; all cells of the type count."""
     obs = multiome.rna.obs
-    n_cells = obs.loc[obs["cell_type"] == cell_type, "split"].value_counts().reindex(SPLITS, fill_value=0)
+    here = (obs["cell_type"] == cell_type) | (cell_type == ALL_TYPES)
+    n_cells = obs.loc[here, "split"].value_counts().reindex(SPLITS, fill_value=0)
     no_peak, testable = (genes["verdict"] == NO_PEAK).sum(), (genes["verdict"] == TESTABLE).sum()
     n_few = 0 if not multiome.paired else len(genes) - no_peak - testable
     return [cell_type, *n_cells, len(genes), no_peak, n_few, testable]
@@ -153,52 +162,120 @@ def _told(task) -> str:
     return f"can be tested ({task.n_peaks} peak{'s' * (task.n_peaks > 1)} in its window, {seen})"
 
 
-def judge(
-    surrogates: dict[str, "Surrogate"],
-    multiome: Multiome,
-    windows: pd.DataFrame,
-    tasks: pd.DataFrame,
-    q_value: float,
-    seed: int,
-) -> pd.DataFrame:
-    """Judge genes on the test cells of each type.
+def judge_windows(
+    tests: pd.DataFrame, tasks: pd.DataFrame, peaks: str, q_value: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What the tests of windows say of all genes, and of which tasks.
 
     Parameters
     ----------
-    surrogates : dict of str to Surrogate
-        That of each cell type, which says which genes are judged beside those of the tasks.
-    multiome : Multiome
-        Unpaired cells cannot be judged: no prediction meets its own observation.
-    windows : DataFrame
-        Columns ``peak, gene``.
+    tests : DataFrame
+        :data:`~grids.analysis.links.tables.WINDOW_TEST_COLUMNS`, of all cell types.
     tasks : DataFrame
         Columns ``cell_type, gene``.
+    peaks : {"all", "distal"}
+        The peaks of a window that have to tell something.
     q_value : float
         Highest false discovery rate that passes.
 
     Returns
     -------
-    DataFrame
-        :data:`GATE_COLUMNS`. Values are missing where nothing could be judged. q-values are over the tasks, and,
-        apart from them, over all other genes: what was not asked must not hide what was.
+    windows : DataFrame
+        `tests` with `q_value`, `q_value_distal` and `reason`, empty where the window tells something. q-values are over
+        the tasks of a level and, apart from them, over all its other genes: what was not asked must not hide what was.
+    promising : DataFrame
+        ``cell_type, gene`` of the tasks whose windows tell something.
     """
-    parts = []
+    pairs = pd.MultiIndex.from_frame(tests[["cell_type", "gene"]])
+    asked = pairs.isin(pd.MultiIndex.from_frame(tasks[["cell_type", "gene"]]))
+    windows = tests.assign(q_value=np.nan, q_value_distal=np.nan)
+    for rows in windows.groupby([windows["level"], asked]).groups.values():
+        for end in ("", "_distal"):
+            windows.loc[rows, f"q_value{end}"] = q_values(windows.loc[rows, f"p_value{end}"])
+    end = "_distal" if peaks == "distal" else ""
+    reasons = [_why_window_fails(row, end, q_value) for row in windows.to_dict("records")]
+    windows = windows.assign(reason=np.array(reasons, dtype=object))
+    return windows, windows.loc[asked & (windows["reason"] == ""), ["cell_type", "gene"]]
+
+
+def _why_window_fails(row: dict, end: str, most: float) -> str:
+    """Why a window does not pass, with the numbers; empty where it does."""
+    if np.isfinite(row[f"p_value{end}"]):
+        q = row[f"q_value{end}"]
+        return f"q-value {q:.2g} above {most:g}" if q > most else ""
+    if end and not row["n_distal_peaks"]:
+        return "no distal peak in its window"
+    seen = f"expressed in {row['n_expressing']} of {row['n_cells']} cells"
+    if row["level"] == ACROSS_TYPES:
+        if row["n_expressing"] < LEAST_EXPRESSING:
+            return f"cannot be told: {seen}, at least {LEAST_EXPRESSING} are needed"
+        return f"cannot be told: fewer than {LEAST_DECOYS} windows on other chromosomes to compare with"
+    return (
+        f"cannot be told: {row['n_effective_cells']:.1f} effective cells ({seen}), at least "
+        f"{LEAST_EFFECTIVE_CELLS:g} are needed"
+    )
+
+
+def judge(
+    surrogates: dict[str, "Surrogate"],
+    multiome: Multiome,
+    windows: pd.DataFrame,
+    tests: pd.DataFrame,
+    tasks: pd.DataFrame,
+    seed: int,
+) -> pd.DataFrame:
+    """Ask the surrogates whether they agree with the tests of windows.
+
+    Parameters
+    ----------
+    surrogates : dict of str to Surrogate
+        That of each cell type; asked about the tasks that it has a model of.
+    multiome : Multiome
+        Paired.
+    windows : DataFrame
+        Columns ``peak, gene``.
+    tests : DataFrame
+        Of :func:`judge_windows`.
+    tasks : DataFrame
+        Columns ``cell_type, gene``.
+
+    Returns
+    -------
+    DataFrame
+        :data:`GATE_COLUMNS`. Columns of the surrogate are missing for genes that it was not asked about: of these,
+        `passed_gate` says what the test of the window does.
+    """
+    parts = [pd.DataFrame(columns=GATE_COLUMNS)]
     for cell_type, surrogate in surrogates.items():
-        genes = surrogate.judged_genes(list(tasks.loc[tasks["cell_type"] == cell_type, "gene"]))
-        inside = windows[windows["gene"].isin(genes) & windows["peak"].isin(surrogate.peaks)]
-        n_peaks = inside["gene"].value_counts().reindex(genes, fill_value=0).to_numpy()
-        named = {"cell_type": cell_type, "gene": genes, "n_peaks": n_peaks}
-        if multiome.paired:
+        of_type = tests[tests["cell_type"] == cell_type].set_index("gene")
+        asked = tasks.loc[tasks["cell_type"] == cell_type, "gene"]
+        genes = [gene for gene in asked if gene in of_type.index and gene in surrogate.genes]
+        measured = pd.DataFrame(columns=OF_SURROGATE, dtype=float)
+        if genes:
             tell("quality gate: %s, %d genes", cell_type, len(genes))
-            named |= _measure(surrogate, multiome, inside, cell_type, genes, n_peaks, seed)
-        parts.append(pd.DataFrame(named, columns=GATE_COLUMNS))
-    gate = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-    if not multiome.paired:
-        log.warning("the quality gate lets every task pass: %s", UNPAIRED)
-        return gate.assign(reason=UNPAIRED)
-    pairs = pd.MultiIndex.from_frame(gate[["cell_type", "gene"]])
-    is_asked = pairs.isin(pd.MultiIndex.from_frame(tasks[["cell_type", "gene"]]))
-    return _decide(gate, is_asked, q_value)
+            measured = _measure(surrogate, multiome, windows, cell_type, genes, seed)
+        joined = of_type.join(measured)
+        reasons = [row["reason"] or _why_surrogate_disagrees(row) for row in joined.to_dict("records")]
+        parts.append(joined.assign(reason=np.array(reasons, dtype=object)).reset_index())
+    gate = concatenate(parts)
+    return gate.assign(passed_gate=gate["reason"] == "")[GATE_COLUMNS]
+
+
+def unjudged(tasks: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:
+    """:data:`GATE_COLUMNS` of unpaired cells: no prediction meets its own observation, so every task passes.
+
+    Parameters
+    ----------
+    tasks : DataFrame
+        Columns ``cell_type, gene``.
+    windows : DataFrame
+        Columns ``peak, gene``.
+    """
+    log.warning("the quality gate lets every task pass: %s", UNPAIRED)
+    n_peaks = windows["gene"].value_counts().reindex(tasks["gene"]).to_numpy()
+    level = [level_of(cell_type) for cell_type in tasks["cell_type"]]
+    gate = tasks[["cell_type", "gene"]].assign(level=level, n_peaks=n_peaks, reason=UNPAIRED)
+    return gate[gate["n_peaks"].notna()].astype({"n_peaks": int}).reindex(columns=GATE_COLUMNS)
 
 
 def choose_tasks(gate: pd.DataFrame, tasks: pd.DataFrame, force: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -232,10 +309,9 @@ def _measure(
     windows: pd.DataFrame,
     cell_type: str,
     genes: list[str],
-    n_peaks: np.ndarray,
     seed: int,
-) -> dict[str, np.ndarray | int]:
-    """Columns `n_cells` to `p_value` of the genes of one cell type."""
+) -> pd.DataFrame:
+    """:data:`OF_SURROGATE` of some genes of one cell type, on its test cells; indexed by gene."""
     train, test = (
         multiome.cells(cell_type=cell_type, split=split, most=EXPLAINED_CELLS) for split in ("train", "test")
     )
@@ -243,38 +319,33 @@ def _measure(
     known, observed = (part.rna.X[:, columns].toarray() for part in (train, test))
     rng = generator(seed, "gate", cell_type)
     orders = [rng.permutation(len(observed)) for _ in range(N_PERMUTATIONS)]
-    judged = surrogate.judge_windows(train, test, windows, genes, orders)
+    inside = windows[windows["gene"].isin(genes) & windows["peak"].isin(surrogate.peaks)]
+    judged = surrogate.judge_windows(train, test, inside, genes, orders)
     error = ((judged.predicted - observed) ** 2).mean(0)
     error_of_mean = ((known.mean(0) - observed) ** 2).mean(0)
-    reason = why_untestable(n_peaks, (observed > 0).sum(0), len(observed))
-    return {
-        "n_cells": len(observed),
+    chance = [surrogate.chance_of_no_member(gene) for gene in genes]
+    table = {
+        "chance_of_no_member": np.array(chance, dtype=float),
         "r": correlation(judged.predicted, observed, 0),
         "r_depth": correlation(judged.by_depth, observed, 0),
         "r_permuted_window": np.mean(judged.r_permuted, 0),
         "skill": 1 - error / np.where(error_of_mean > 0, error_of_mean, np.nan),
-        "p_value": np.where(reason == "", judged.p_value, np.nan),
-        "reason": reason,
     }
+    return pd.DataFrame(table, index=pd.Index(genes, name="gene"))
 
 
-def _decide(gate: pd.DataFrame, is_asked: np.ndarray, q_value: float) -> pd.DataFrame:
-    """Fill in `q_value`, `passed_gate` and `reason`; `is_asked` marks the tasks."""
-    from scipy.stats import false_discovery_control  # here: a second of a job's start
-
-    told, q = gate["p_value"].notna().to_numpy(), np.full(len(gate), np.nan)
-    for family in (told & is_asked, told & ~is_asked):
-        q[family] = false_discovery_control(gate["p_value"][family].astype(float))
-    gate = gate.assign(q_value=q)
-    rows = zip(gate.itertuples(), told, strict=True)
-    reason = np.array([_reason(row, q_value) if tells else row.reason for row, tells in rows], dtype=object)
-    return gate.assign(reason=reason, passed_gate=reason == "")
-
-
-def _reason(row, q_value: float) -> str:
-    """What a gene fails, with the numbers."""
-    others = {"depth": row.r_depth, "permuted windows": row.r_permuted_window}
-    failed = [f"q-value {row.q_value:.2g} above {q_value:g}"] if row.q_value > q_value else []
-    failed += [f"r {row.r:.3f} not above {r:.3f} of {what}" for what, r in others.items() if not row.r > r]
-    failed += [] if row.skill > 0 else [f"skill {row.skill:.3f} not above 0"]
+def _why_surrogate_disagrees(row: dict) -> str:
+    """Why the surrogate sees nothing where the test of the window does, with the numbers; empty where it agrees."""
+    if pd.notna(row["chance_of_no_member"]):
+        chance = row["chance_of_no_member"]
+        if chance < MOST_CHANCE_OF_NONE:
+            return ""
+        return f"undecided: q-value {row['q_value']:.2g}, but posterior chance {chance:.2f} that no peak is a member"
+    if pd.isna(row["r"]):
+        return ""
+    others = {"depth": row["r_depth"], "permuted windows": row["r_permuted_window"]}
+    failed = [
+        f"r {row['r']:.3f} not above {r:.3f} of {what}" for what, r in others.items() if not row["r"] > r
+    ]
+    failed += [] if row["skill"] > 0 else [f"skill {row['skill']:.3f} not above 0"]
     return "; ".join(failed)

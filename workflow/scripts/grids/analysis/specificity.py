@@ -1,5 +1,7 @@
 """Does a set found in one cell type matter in another? Each set, applied to the cells of every type."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
@@ -16,7 +18,14 @@ def jaccard(first: set, second: set) -> float:
 
 
 def measure_specificity(
-    surrogate, atac: Modality, applied_to: str, sets: pd.DataFrame, *, n_bootstrap: int = 1000, seed: int = 0
+    surrogate,
+    atac: Modality,
+    applied_to: str,
+    sets: pd.DataFrame,
+    found_in: Collection[str] | None = None,
+    *,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Apply the sets found in all cell types to the cells of one.
 
@@ -27,11 +36,13 @@ def measure_specificity(
     Parameters
     ----------
     surrogate : Surrogate
-        The surrogate of `applied_to`.
+        The surrogate of `applied_to`, or that of all types.
     atac : Modality
         Test cells of `applied_to`.
     sets : DataFrame
         A row per member: `surrogate method cell_type gene direction set_size peak`; all cell types.
+    found_in : collection of str, optional
+        The types whose sets are applied; all by default.
     n_bootstrap : int
         Draws of cells, and of the surrogate's replicates where it has them, for the intervals.
 
@@ -61,14 +72,17 @@ def measure_specificity(
     own = {key: set(rows["peak"]) for key, rows in sets[sets["cell_type"] == applied_to].groupby(compared)}
     rows = []
     # Gene by gene, so that a surrogate with a part for each gene prepares its cells once.
-    for (*key, found_in), members in sets[sets["gene"].isin(surrogate.genes)].groupby([*task, "cell_type"]):
+    applied = sets[sets["gene"].isin(surrogate.genes)]
+    if found_in is not None:
+        applied = applied[applied["cell_type"].isin(found_in)]
+    for (*key, of_type), members in applied.groupby([*task, "cell_type"]):
         labels = dict(zip(task, key, strict=True))
         changes = changes_by_set(cells[labels["direction"]], labels["gene"], members["peak"])
         own_members = own.get(tuple(key[: len(compared)]), set())
         rows.append(
             {
                 **labels,
-                "found_in": found_in,
+                "found_in": of_type,
                 "applied_to": applied_to,
                 "n_cells": n_cells,
                 **with_interval("log_change", changes[0].mean(), bootstrap_means(changes, weights)[:, 0]),

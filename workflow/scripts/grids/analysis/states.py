@@ -164,7 +164,7 @@ def measure_states(
             inside = np.flatnonzero(state.codes == code)
             rng = generator(seed, "states", cell_type, state.key, level)
             weights = bootstrap_weights(len(inside), n_bootstrap, rng)
-            levels.append(({"state": state.key, "level": level}, inside, weights))
+            levels.append(({"state": state.key, "state_value": level}, inside, weights))
     cells = cells_by_direction(surrogate, multiome.atac.X, sets, seed=seed, split="test")
     of_cells, rows = [], []
     for key, members in sets.groupby(SET_KEYS, sort=False):

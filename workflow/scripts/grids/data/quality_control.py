@@ -9,6 +9,7 @@ from grids.data.multiome import RawMultiome, step_row
 from grids.data.raw_files import Part
 from grids.io import backed
 from grids.io.errors import InputError, did_you_mean, listing
+from grids.io.levels import ALL_TYPES
 from grids.io.logging import log
 
 FRAGMENT_COLUMNS = ("n_fragments", "nCount_ATAC", "atac_fragments", "nFrags")
@@ -184,8 +185,13 @@ class CellFilter:
             else f"{source}: tasks: cell type '{cell_type}' is not in the data."
             f"{did_you_mean(cell_type, known)} It has: {listing(sorted(known))}"
             for cell_type in asked
-            if cell_type not in left
+            if cell_type not in {*left, ALL_TYPES}
         ]
+        if ALL_TYPES in known:
+            problems.append(
+                f"{source}: a cell type of the data is called '{ALL_TYPES}', which stands for all of them here; "
+                "give it another name"
+            )
         if problems:
             raise InputError(*problems)
 

@@ -46,7 +46,7 @@ def state_trajectory(
 
     columns = min(COLUMNS, len(shown))
     rows = math.ceil(len(shown) / columns)
-    longest = max(len(style.shorten(level, MOST_LETTERS)) for level in full["level"])
+    longest = max(len(style.shorten(level, MOST_LETTERS)) for level in full["state_value"])
     height = 1.95 + 0.045 * max(longest - 6, 0)
     figure = style.new_figure(max(2.6, style.DOUBLE_COLUMN * columns / COLUMNS), height * rows + 0.6)
     grid = figure.add_gridspec(2 * rows, columns)
@@ -57,7 +57,7 @@ def state_trajectory(
         colour = colours[str(task["cell_type"])]
         _draw_index(upper, part, colour)
         _draw_measure(lower, part, "joint_log_effect", colour)
-        _name_levels(lower, part["level"])
+        _name_levels(lower, part["state_value"])
         head_panel(upper, task, _change(task))
         mark_forced_panel(lower, task["forced"])
         lower.set_xlabel(style.shorten(style.words(task["state"]), 24), fontsize=6)

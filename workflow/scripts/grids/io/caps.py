@@ -2,6 +2,7 @@
 
 | cap | of | where more are |
 |---|---|---|
+| `LINKED_CELLS` | cells of a type, or of all types, that links are tested in | evenly spaced |
 | `TRAINED_CELLS` | training cells of the window surrogate | evenly spaced |
 | `JUDGED_CELLS` | cells of a split that surrogates and baselines are compared on | evenly spaced |
 | `EXPLAINED_CELLS` | cells of a type and split that sets are found, measured and judged in | evenly spaced |
@@ -11,6 +12,7 @@
 | `LATENT_CELLS` | cells of each modality in the layout of latent states | drawn at random |
 """
 
+LINKED_CELLS = 20_000
 TRAINED_CELLS = 50_000
 # The standard error of a mean over these is 0.7 % of the cells' standard deviation.
 EXPLAINED_CELLS = 20_000

@@ -13,6 +13,7 @@ from scipy import sparse
 
 from grids.io import backed
 from grids.io.errors import InputError, did_you_mean, listing
+from grids.io.levels import ALL_TYPES
 from grids.io.logging import log
 
 
@@ -51,6 +52,7 @@ class Modality:
         ----------
         mask : array of bool, shape (n_cells,), optional
         cell_type : str, optional
+            :data:`~grids.io.levels.ALL_TYPES` is no condition.
         split : {"train", "validation", "test"} or several of them, optional
         most : int, optional
             No more cells than this, evenly spaced.
@@ -75,7 +77,7 @@ class Modality:
         self, mask, cell_type: str | None = None, split: str | Sequence[str] | None = None
     ) -> np.ndarray:
         keep = np.ones(len(self.obs), bool) if mask is None else np.asarray(mask, bool)
-        if cell_type is not None:
+        if cell_type not in (None, ALL_TYPES):
             of_type = (self.obs["cell_type"] == cell_type).to_numpy()
             if not of_type.any():
                 raise InputError(

@@ -1,13 +1,23 @@
 """What a config may say, and one clear line for each thing it may not."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from grids.io.config_files import INPUT_FILES, check_files, check_variables, is_address, is_url, read_tasks
+from grids.io.config_files import (
+    ALL_GENES,
+    INPUT_FILES,
+    check_files,
+    check_variables,
+    is_address,
+    is_url,
+    read_tasks,
+)
 from grids.io.config_schema import check_schema, sound_sections
 from grids.io.errors import InputError, check_all
+from grids.io.levels import ACROSS_TYPES, ALL_TYPES, LEVELS, WITHIN_TYPE
 
 _FORMAT_OF_SUFFIX = {".bed": "bed", ".bedpe": "bedpe", ".tsv": "tsv", ".txt": "tsv"}
 
@@ -104,6 +114,28 @@ def search_scope(config: dict) -> str:
     """Which peaks may be members: what the config (with its defaults) says, else what its surrogate can see."""
     by_model = {"window": "window", "cross_modality": "genome"}
     return config["search"]["scope"] or by_model[config["surrogate"]["model"]]
+
+
+def levels_of(config: dict) -> list[str]:
+    """Levels of evidence: what the config (with its defaults) says, else all that its surrogate can be asked for."""
+    by_model = {"window": list(LEVELS), "cross_modality": [WITHIN_TYPE]}
+    return config["levels"] or by_model[config["surrogate"]["model"]]
+
+
+def with_levels(tasks: dict[str, list[str] | str], levels: Collection[str]) -> dict[str, list[str] | str]:
+    """The tasks of each level: of cell types, and of all types for the genes that any of them has.
+
+    Tasks that the config gives of all types stay as they are.
+    """
+    of_types = {cell_type: genes for cell_type, genes in tasks.items() if cell_type != ALL_TYPES}
+    asked = of_types if WITHIN_TYPE in levels else {}
+    if ALL_TYPES in tasks:
+        return asked | {ALL_TYPES: tasks[ALL_TYPES]}
+    if ACROSS_TYPES not in levels or not of_types:
+        return asked
+    wants_all = ALL_GENES in of_types.values()
+    genes = ALL_GENES if wants_all else list(dict.fromkeys(itertools.chain(*of_types.values())))
+    return asked | {ALL_TYPES: genes}
 
 
 def search_fill(config: dict) -> bool:

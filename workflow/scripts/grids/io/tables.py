@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from grids.io.levels import ALL_TYPES, level_of
 from grids.io.writing import whole
 
 # A run may hold sets that several surrogates, methods or directions gave; they are never pooled.
@@ -26,7 +27,7 @@ EFFECT_COLUMNS = [
 # Names, and lists of positions: text even where all of them look like numbers.
 NAME_COLUMNS = [
     "cell", "cell_type", "chromosome", "gene", "method", "peak", "peak_1", "peak_2", "surrogate", "found_in",
-    "applied_to", "state", "level", "group", "evidence", "exon_starts", "exon_ends",
+    "applied_to", "state", "state_value", "level", "group", "evidence", "exon_starts", "exon_ends",
 ]  # fmt: skip
 SKIPPED_COLUMNS = ["cell_type", "gene", "reason"]
 REDUNDANCY_COLUMNS = [
@@ -58,7 +59,7 @@ SPECIFICITY_COLUMNS = [
     "log_change", "log_change_low", "log_change_high", "jaccard",
 ]  # fmt: skip
 STATE_COLUMNS = [
-    *SET_KEYS, "state", "level", "n_cells", "joint_log_effect", "joint_log_effect_low",
+    *SET_KEYS, "state", "state_value", "n_cells", "joint_log_effect", "joint_log_effect_low",
     "joint_log_effect_high", "redundancy_index", "redundancy_index_low", "redundancy_index_high",
     "p_value_of_change", "q_value_of_change",
 ]  # fmt: skip
@@ -117,12 +118,14 @@ def read(path: str | os.PathLike, **options) -> pd.DataFrame:
     return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], **options)
 
 
-def read_accessibility(path: str | os.PathLike) -> pd.DataFrame:
+def read_accessibility(path: str | os.PathLike, cell_type: str | None = None) -> pd.DataFrame:
     """Read ``accessibility.tsv.gz``: `peak chromosome start end` and a column of numbers per cell type.
 
-    A type may be called as a column of names in other tables, which :func:`read` would take for text.
+    A type may be called as a column of names in other tables, which :func:`read` would take for text. Where `cell_type`
+    stands for all of them, there is a column of the mean over types as well.
     """
-    return read(path, dtype=dict.fromkeys(("peak", "chromosome"), str))
+    table = read(path, dtype=dict.fromkeys(("peak", "chromosome"), str))
+    return table.assign(**{ALL_TYPES: table.iloc[:, 4:].mean(1)}) if cell_type == ALL_TYPES else table
 
 
 def read_cell_types(path: str | os.PathLike) -> list[str]:
@@ -144,7 +147,7 @@ def concatenate(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
 def mark_gate(
     table: pd.DataFrame, judged: pd.DataFrame, cell_type: str = "cell_type", column: str = "passed_gate"
 ) -> pd.DataFrame:
-    """Add the column that says whether a task passed the quality gate, behind those that name the task.
+    """Add the column that says whether a task passed the quality gate, behind those that name the task, and its level.
 
     Parameters
     ----------
@@ -164,6 +167,8 @@ def mark_gate(
     place = 1 + max(names.index(name) for name in TASK_NAMES if name in names)
     table = table.copy()
     table.insert(place, column, verdicts.reindex(tasks).to_numpy())
+    if "level" not in table:
+        table.insert(0, "level", [level_of(name) for name in table[cell_type]])
     return table
 
 

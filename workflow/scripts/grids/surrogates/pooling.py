@@ -143,10 +143,6 @@ class Surrogate(nn.Module, ABC):
             Of the run and the cells: what is drawn depends on them, the cell type and the gene only.
         """
 
-    def judged_genes(self, asked: list[str]) -> list[str]:
-        """The genes that the quality gate judges: those asked for by default."""
-        return asked
-
     @abstractmethod
     def judge_windows(
         self,

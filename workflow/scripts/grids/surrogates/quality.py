@@ -16,6 +16,8 @@ Of more than :data:`JUDGED_CELLS` cells of a split so many, evenly spaced, are l
 them, and models are judged by them.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from scipy import sparse, stats
@@ -23,6 +25,7 @@ from scipy import sparse, stats
 from grids.io import backed
 from grids.io.caps import JUDGED_CELLS
 from grids.io.cells import Modality, Multiome
+from grids.io.levels import ALL_TYPES
 from grids.io.seeds import derive_seed
 
 RANKED_COLUMNS = 128
@@ -152,6 +155,25 @@ def p_values_against_type_mean(
     return np.where(n_expressing < MIN_EXPRESSING_CELLS, 1.0, stats.t.sf(t, len(gain) - 1))
 
 
+@dataclass(frozen=True)
+class Part:
+    """Predictions that are scored together.
+
+    Attributes
+    ----------
+    cell_type : str or None
+        None: cells of all types.
+    cells, genes : ndarray of int
+        Among the test cells, and the genes of the data.
+    predicted : ndarray, shape (n_cells, n_genes)
+    """
+
+    cell_type: str | None
+    cells: np.ndarray
+    genes: np.ndarray
+    predicted: np.ndarray
+
+
 def evaluate(
     surrogates: dict, multiome: Multiome, seed: int, joint=None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -160,49 +182,83 @@ def evaluate(
     Parameters
     ----------
     surrogates : dict of str to surrogate
-        The surrogate of each cell type, all with the same genes.
+        The surrogate of each cell type, which may differ in their genes; that of all types predicts all cells.
     multiome : Multiome
         Unpaired cells are compared as averages: each test cell's target is the mean of its type's test cells.
     joint : surrogate, optional
-        The surrogate of all other types; without it, test cells of these are left out.
+        The surrogate of all types without one of their own, with the same genes; cells of all types are then judged by
+        the surrogates of their types.
 
     Returns
     -------
     quality : DataFrame
         :data:`QUALITY_COLUMNS`, per model, cell type (none: all cells) and gene of the surrogates; on test cells.
     summary : DataFrame
-        :data:`SUMMARY_COLUMNS`, over all test cells.
+        :data:`SUMMARY_COLUMNS`, over all test cells or, where no surrogate predicts all, over those of the types.
     """
     multiome = Multiome(_judged(multiome.rna), _judged(multiome.atac), multiome.paired)
     test = multiome.atac.cells(split="test")
     types = test.obs["cell_type"].to_numpy()
-    first = joint if joint is not None else next(iter(surrogates.values()))
-    genes = pd.Index(first.genes)
-    known = np.isin(types, list(surrogates)) | (joint is not None)
-    shown = np.ix_(known, multiome.rna.var.index.get_indexer(genes))
-    observed = _observed(multiome, types)[shown]
-    baselines = {name: p[shown] for name, p in baseline_predictions(multiome, seed).items()}
-    test, types = test.cells(known), types[known]
-    predictions = {first.name: _predict(surrogates, joint, test, len(genes)), **baselines}
+    name = next(iter(surrogates.values())).name
+    observed, baselines = _observed(multiome, types), baseline_predictions(multiome, seed)
+    parts = _parts(surrogates, joint, test, multiome.rna.var.index)
     tables, p_values = [], []
-    for cell_type in [None, *test.cell_types]:
-        here = np.ones(len(types), bool) if cell_type is None else types == cell_type
+    for part in parts:
+        here = np.ix_(part.cells, part.genes)
+        predictions = {name: part.predicted, **{model: p[here] for model, p in baselines.items()}}
         for model, predicted in predictions.items():
-            table = score(predicted[here], observed[here])
-            tables.append(table.assign(model=model, cell_type=cell_type, gene=genes))
-        baseline = "gene_mean" if cell_type is None else "cell_type_mean"
-        errors = [(predictions[m][here] - observed[here]) ** 2 for m in (first.name, baseline)]
-        n_expressing = (observed[here] > 0).sum(0) if multiome.paired else np.zeros(len(genes), int)
+            scored = score(predicted, observed[here])
+            genes = multiome.rna.var.index[part.genes]
+            tables.append(scored.assign(model=model, cell_type=part.cell_type, gene=genes))
+        baseline = "gene_mean" if part.cell_type is None else "cell_type_mean"
+        errors = [(predictions[model] - observed[here]) ** 2 for model in (name, baseline)]
+        n_expressing = (observed[here] > 0).sum(0) if multiome.paired else np.zeros(len(part.genes), int)
         p_values.append(p_values_against_type_mean(*errors, n_expressing))
+    if not parts:
+        return pd.DataFrame(columns=QUALITY_COLUMNS), pd.DataFrame(columns=SUMMARY_COLUMNS)
     quality = pd.concat(tables, ignore_index=True)
-    beats = np.repeat(_by_more_than_chance(p_values), len(predictions), axis=0)
-    quality["beats_type_mean"] = beats.ravel()
-    summary = [
-        [model, np.sqrt(((p - observed) ** 2).mean()), correlation(p, observed, 1).mean(),
-         correlation(p, observed, 0).mean(), *observed.shape]
-        for model, p in predictions.items()
-    ]  # fmt: skip
-    return quality[QUALITY_COLUMNS], pd.DataFrame(summary, columns=SUMMARY_COLUMNS)
+    beats = _by_more_than_chance(p_values, [part.cell_type is None for part in parts])
+    quality["beats_type_mean"] = np.concatenate([np.tile(flags, 1 + len(baselines)) for flags in beats])
+    return quality[QUALITY_COLUMNS], _summarise(parts, name, observed, baselines)
+
+
+def _parts(surrogates: dict, joint, test: Modality, genes: pd.Index) -> list[Part]:
+    """What is scored together: all cells first, then types in their order; nothing without genes or cells."""
+    types, parts = test.obs["cell_type"].to_numpy(), []
+    if joint is not None:
+        predicted = _predict(surrogates, joint, test, len(joint.genes))
+        columns = genes.get_indexer(joint.genes)
+        parts.append(Part(None, np.arange(len(types)), columns, predicted))
+        for cell_type in test.cell_types:
+            here = np.flatnonzero(types == cell_type)
+            parts.append(Part(cell_type, here, columns, predicted[here]))
+        return parts
+    for cell_type, surrogate in sorted(surrogates.items(), key=lambda item: (item[0] != ALL_TYPES, item[0])):
+        is_all = cell_type == ALL_TYPES
+        here = np.flatnonzero((types == cell_type) | is_all)
+        if len(surrogate.genes) and len(here):
+            predicted = surrogate.predict(test.X[here]).cpu().numpy()
+            columns = genes.get_indexer(surrogate.genes)
+            parts.append(Part(None if is_all else cell_type, here, columns, predicted))
+    return parts
+
+
+def _summarise(
+    parts: list[Part], name: str, observed: np.ndarray, baselines: dict[str, np.ndarray]
+) -> pd.DataFrame:
+    """:data:`SUMMARY_COLUMNS` over the part of all cells or, without one, over all parts."""
+    used = parts[:1] if parts[0].cell_type is None else parts
+    rows = []
+    for model in (name, *baselines):
+        pairs = []
+        for part in used:
+            here = np.ix_(part.cells, part.genes)
+            pairs.append((part.predicted if model == name else baselines[model][here], observed[here]))
+        errors = np.concatenate([((predicted - seen) ** 2).ravel() for predicted, seen in pairs])
+        per_cell, per_gene = (np.concatenate([correlation(*pair, axis) for pair in pairs]) for axis in (1, 0))
+        n_genes = len(set(np.concatenate([part.genes for part in used]).tolist()))
+        rows.append([model, np.sqrt(errors.mean()), per_cell.mean(), per_gene.mean(), len(per_cell), n_genes])
+    return pd.DataFrame(rows, columns=SUMMARY_COLUMNS)
 
 
 def _judged(modality: Modality) -> Modality:
@@ -238,11 +294,14 @@ def _type_means(rna: Modality, types: np.ndarray) -> np.ndarray:
     return means
 
 
-def _by_more_than_chance(p_values: list[np.ndarray]) -> np.ndarray:
-    """Benjamini-Hochberg over the genes of all types; the first row, of all cells, is corrected on its own.
-
-    Shape (1 + n_types, n_genes).
-    """
-    parts = [part for part in (p_values[:1], p_values[1:]) if part]
-    q = np.concatenate([stats.false_discovery_control(np.concatenate(part)) for part in parts])
-    return q.reshape(len(p_values), -1) < FALSE_DISCOVERY_RATE
+def _by_more_than_chance(p_values: list[np.ndarray], of_all_cells: list[bool]) -> list[np.ndarray]:
+    """Benjamini-Hochberg over the genes of all types; that of all cells is corrected on its own."""
+    beats = [np.zeros(len(p), bool) for p in p_values]
+    for family in (True, False):
+        rows = [i for i, of_all in enumerate(of_all_cells) if of_all == family]
+        if rows:
+            q = stats.false_discovery_control(np.concatenate([p_values[i] for i in rows]))
+            ends = np.cumsum([len(p_values[i]) for i in rows])[:-1]
+            for i, part in zip(rows, np.split(q, ends), strict=True):
+                beats[i] = part < FALSE_DISCOVERY_RATE
+    return beats

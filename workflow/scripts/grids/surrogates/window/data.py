@@ -10,6 +10,7 @@ from grids.data.normalisation import counts_and_exposure
 from grids.io.caps import TRAINED_CELLS
 from grids.io.cells import Multiome
 from grids.io.errors import InputError
+from grids.io.levels import ACROSS_TYPES, level_of
 from grids.io.seeds import generator
 from grids.surrogates.window.cell_state import CellState
 from grids.surrogates.window.model import covariates, window_pairs
@@ -39,8 +40,9 @@ class WindowData:
     peak_of_pair : LongTensor, shape (n_pairs,)
     is_validation, of_type : ndarray of bool, shape (n_cells,)
     covariates : Tensor, shape (n_cells, n_covariates)
-    halves : pair of ndarray of int
-        Cells of a random half, and those of the type in the other one.
+    followed : Tensor, shape (n_cells, n_followed)
+        The covariates that expression may follow: all of them or, across types, whose differences are what is to be
+        explained, the first two, the intercept and depth.
     """
 
     def __init__(
@@ -59,10 +61,11 @@ class WindowData:
             chosen["cell_type"] = cell_type
         cells = multiome.cells(**chosen, most=TRAINED_CELLS)
         rna, atac = cells.rna, cells.atac
-        self.cell_types = atac.cell_types
-        self.type_code = pd.Index(self.cell_types).get_indexer(atac.obs["cell_type"])
+        is_across = level_of(cell_type) == ACROSS_TYPES
+        self.cell_types = [cell_type] if is_across else atac.cell_types
+        self.type_code = pd.Index(atac.cell_types).get_indexer(atac.obs["cell_type"])
         self.is_validation = (atac.obs["split"] == "validation").to_numpy()
-        self.of_type = (atac.obs["cell_type"] == cell_type).to_numpy()
+        self.of_type = (atac.obs["cell_type"] == cell_type).to_numpy() | is_across
         self.peaks, self.by_peak = list(atac.var.index), atac.X.tocsc()
         self.expression = rna.X.tocsc()
         counts, exposure = counts_and_exposure(rna)
@@ -74,15 +77,12 @@ class WindowData:
         self.column_of_gene = pd.Index(all_genes).get_indexer(self.genes)
         self.is_candidate = self._is_candidate(candidates)
         self.is_bend = self._is_bend(candidates)
-        order = generator(seed, "halves", cell_type).permutation(atac.X.shape[0])
-        first, second = np.array_split(order, 2)
-        self.halves = np.sort(first), np.sort(second[self.of_type[second]])
         n_components = min(n_components, atac.X.shape[0] // CELLS_PER_COMPONENT)
         self.state = CellState.fit(atac.X, atac.obs["detection"].to_numpy(np.float64), n_components, seed)
         self.chance, self.components = self.state(atac.X)
-        self.covariates = covariates(
-            self.chance, self.components, torch.from_numpy(self.type_code), len(self.cell_types)
-        )
+        type_code = torch.from_numpy(np.zeros_like(self.type_code) if is_across else self.type_code)
+        self.covariates = covariates(self.chance, self.components, type_code, len(self.cell_types))
+        self.followed = self.covariates[:, :2] if is_across else self.covariates
 
     def pairs(self, gene: int) -> slice:
         """The pairs of a gene and the peaks of its window."""
@@ -137,7 +137,7 @@ class WindowData:
         counts = torch.from_numpy(self.counts[:, self.column_of_gene[genes]].toarray().T.copy())
         chance_open = chance_open * is_peak[:, None]
         is_bend = self.is_bend[genes] if self.is_bend is not None else None
-        cells = Cells(chance_open, is_candidate, self.covariates[None], counts, self.exposure, is_bend)
+        cells = Cells(chance_open, is_candidate, self.followed[None], counts, self.exposure, is_bend)
         return cells, openness
 
     def metacells(self, size: int, rows: np.ndarray) -> sparse.csr_matrix | None:

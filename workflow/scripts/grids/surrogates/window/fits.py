@@ -149,10 +149,3 @@ def validation_deviance(cells: Cells, held_out: Cells, penalty: float) -> float:
     best = models.take(torch.zeros(len(cells.counts), 1, dtype=torch.long))
     log_mu = log_mean(fit, held_out, rises(held_out.openness, best)[:, 0])
     return float(-2 * log_likelihood(log_mu, held_out, fit.dispersion).mean(1).sum())
-
-
-def probe(models: Models, cells: Cells, fit: Fit) -> tuple[Models, Tensor]:
-    """The best model with members of each gene, for the gate, and its log ratio, shape (n_genes, 1)."""
-    with_members = (models.size > 0) & torch.isfinite(models.gain)
-    best = models.take(with_members.byte().argmax(1, keepdim=True))
-    return best, fit_rises(rises(cells.openness, best), cells, fit)[0]

@@ -17,10 +17,9 @@ from scipy import sparse
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from grids.data.normalisation import counts_and_exposure
 from grids.io.errors import InputError, did_you_mean
 from grids.io.seeds import generator
-from grids.surrogates.judged_windows import JudgedWindows, local_control_moments, local_control_p_value
+from grids.surrogates.judged_windows import JudgedWindows
 from grids.surrogates.pooling import Observed, PooledSurrogate, Surrogate, check_opened
 from grids.surrogates.quality import correlation
 from grids.surrogates.window.cell_state import CellState
@@ -80,14 +79,10 @@ class WindowSurrogate(Surrogate):
         - openness, see :class:`WindowOpenness`: ``intercept`` (n_pairs,), ``deviation`` (n_pairs, n_slopes),
           ``direction`` (n_genes, n_slopes), ``centre`` (n_genes, 2), ``shared`` (n_genes, n_slopes + 2);
         - models drawn from the posterior: ``weights`` (n_pairs, n_draws), ``size`` (n_genes, n_draws);
-          ``state_effect`` (n_genes, n_covariates);
+          ``state_effect`` (n_genes, n_followed), of the covariates that expression may follow: the first ones;
         - the posterior: ``inclusion`` (n_pairs,), chance that the peak is a member; ``form``
           (n_genes, 5), chance of each of :data:`FORMS`;
-        - for the gate: ``probe_weights`` (n_pairs,), ``probe_size`` (n_genes,), the best model with members;
-          ``without_window`` (n_genes, n_covariates + 5), see :func:`gate_covariates`; ``dispersion`` (n_genes,);
-          ``half_moments`` (n_genes, 3), see :func:`local_control_moments`, of the
-          training cells' second half by a fit to the first; ``depth_only`` (n_genes, 2);
-        - ``calibration`` (n_genes, 2), see :meth:`predict`.
+        - ``depth_only`` (n_genes, 2), expression by depth alone; ``calibration`` (n_genes, 2), see :meth:`predict`.
     cell_type : str
     """
 
@@ -171,23 +166,18 @@ class WindowSurrogate(Surrogate):
         cells = self.window_cells(opened)
         return lambda gene: cells.draw(gene, generator(seed, "openness", split, self.cell_type, gene))
 
-    def judged_genes(self, asked: list[str]) -> list[str]:
-        """All genes: each test is of its own window, and cheap."""
-        return self.genes
-
     def judge_windows(self, train, test, windows, genes, orders) -> JudgedWindows:
-        """What the windows tell beyond the state (:meth:`local_control_p_values`), of all genes."""
+        """How predictions go with what is observed, with the cells' own windows and those of others."""
         opened, columns = test.atac.X, test.rna.var.index.get_indexer(genes)
-        observed = test.rna.X[:, columns].toarray()
-        counts, exposure = counts_and_exposure(test.rna)
-        counts = torch.from_numpy(counts[:, columns].toarray())
-        p_value = self.local_control_p_values(opened, counts, torch.from_numpy(exposure.astype(np.float32)))
+        observed, own = test.rna.X[:, columns].toarray(), [self._column(gene) for gene in genes]
         r_permuted = [
-            correlation(self.predict(opened, window_of=order).numpy(), observed, 0)
+            correlation(self.predict(opened, window_of=order).numpy()[:, own], observed, 0)
             for order in tqdm(orders, desc="permuted windows")
         ]
-        predicted, by_depth = self.predict(opened).numpy(), self.predict_by_depth(opened).numpy()
-        return JudgedWindows(predicted, by_depth, np.array(r_permuted), p_value)
+        predicted, by_depth = (
+            x.numpy()[:, own] for x in (self.predict(opened), self.predict_by_depth(opened))
+        )
+        return JudgedWindows(predicted, by_depth, np.array(r_permuted))
 
     def window_cells(self, opened: sparse.spmatrix) -> "WindowCells":
         """Cells as the genes' windows see them; shape of `opened` (n_cells, n_peaks)."""
@@ -218,7 +208,7 @@ class WindowSurrogate(Surrogate):
             The cell whose windows each cell gets; its state stays its own.
         """
         cells = self.window_cells(opened)
-        log_mean = cells.covariates @ self.state_effect.T
+        log_mean = cells.followed @ self.state_effect.T
         for column in range(len(self.genes)):
             openness = cells.openness(column)
             openness = openness if window_of is None else openness[torch.from_numpy(window_of)]
@@ -235,37 +225,6 @@ class WindowSurrogate(Surrogate):
     def calibrated(self, log_mean: Tensor) -> Tensor:
         """Log of expected normalised counts on the scale of log1p-normalised expression."""
         return self.calibration[:, 0] + self.calibration[:, 1] * torch.log1p(torch.exp(log_mean))
-
-    @torch.no_grad()
-    def local_control_p_values(
-        self, opened: sparse.csr_matrix, counts: Tensor, exposure: Tensor
-    ) -> np.ndarray:
-        """One-sided p-values that windows tell nothing beyond the cells' state, shape (n_genes,).
-
-        Of the cells given, and of the half of the training cells that was judged by a fit to the other half
-        (:func:`~grids.surrogates.judged_windows.local_control_p_value`).
-
-        Parameters
-        ----------
-        opened : csr_matrix, shape (n_cells, n_peaks)
-            Cells that the surrogate was not trained on.
-        counts : Tensor, shape (n_cells, n_genes)
-        exposure : Tensor, shape (n_cells,)
-        """
-        cells = self.window_cells(opened)
-        p_values = np.ones(len(self.genes))
-        for column in range(len(self.genes)):
-            index = expected_index(cells.openness(column), self.probe_weights[self._pairs(column)])
-            state = gate_covariates(cells.covariates, cells.state_of_window(column))
-            moments = local_control_moments(
-                counts[:, column],
-                torch.exp(state @ self.without_window[column]) * exposure,
-                log_activity(index, self.probe_size[column]),
-                state,
-                float(self.dispersion[column]),
-            )
-            p_values[column] = local_control_p_value(self.half_moments[column].numpy(), moments)
-        return p_values
 
     def openness_of(self, column: int) -> WindowOpenness:
         """Openness of one gene's window."""
@@ -291,6 +250,7 @@ class WindowCells:
     def __init__(self, surrogate: WindowSurrogate, opened: sparse.csr_matrix):
         self.surrogate = surrogate
         self.chance, self.covariates = surrogate.covariates(opened)
+        self.followed = self.covariates[:, : surrogate.state_effect.shape[1]]
         self._by_peak = opened.tocsc()
 
     def openness(self, column: int) -> Tensor:
@@ -299,10 +259,6 @@ class WindowCells:
         seen = torch.from_numpy(self._by_peak[:, peaks].toarray().astype(np.float32))
         log_odds = self.surrogate.openness_of(column).log_odds(self.covariates)[0]
         return expected_openness(seen, self.chance, log_odds)
-
-    def state_of_window(self, column: int) -> Tensor:
-        """The state as far as it opens the gene's window, shape (n_cells,)."""
-        return self.surrogate.openness_of(column).state_of_window(self.covariates)[0]
 
     def draw(self, gene: str, rng: np.random.Generator) -> Observed:
         """Openness drawn given what was seen, (n_cells, n_window_peaks), and log-expression by state, (n_cells,).
@@ -314,22 +270,10 @@ class WindowCells:
         chance = self.openness(column)
         uniform = rng.random(tuple(chance.shape), dtype=np.float32)
         opened = sparse.csr_matrix((uniform < chance.numpy()).astype(np.uint8))
-        return opened, self.covariates @ self.surrogate.state_effect[column]
+        return opened, self.followed @ self.surrogate.state_effect[column]
 
 
 _STATE = [field.name for field in fields(CellState) if field.name != "n_open"]
-
-
-def gate_covariates(covariates_: Tensor, state_of_window: Tensor) -> Tensor:
-    """Covariates of the model without the window: the state in more detail than the surrogate has it.
-
-    A gene that follows the state in a curve must not be taken for one that follows its window, whose peaks also
-    follow the state in a curve. With the state of the window, shape (..., n_cells), to third order, its product with
-    depth, and depth squared: shape (..., n_cells, n_covariates + 5).
-    """
-    along, depth = state_of_window, covariates_[:, 1].expand_as(state_of_window)
-    more = [along, along**2 - 1, (along**3 - 3 * along) / 3, along * depth, depth**2]
-    return torch.cat([covariates_.expand(*along.shape, -1), torch.stack(more, -1) / 2], -1)
 
 
 def covariates(chance: Tensor, components: Tensor, type_code: Tensor, n_types: int) -> Tensor:

@@ -1,6 +1,6 @@
 """Training of the window surrogate: which sets of peaks control each gene, by how much, and how sure that is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,21 +16,18 @@ from grids.io.checkpoints import KeptTensors
 from grids.io.errors import InputError
 from grids.io.logging import log
 from grids.io.seeds import generator
-from grids.surrogates.judged_windows import local_control_moments
 from grids.surrogates.window.data import WindowData
-from grids.surrogates.window.fits import draw_models, fit_models, probe, sum_cells, validation_deviance
-from grids.surrogates.window.model import WindowSurrogate, gate_covariates
+from grids.surrogates.window.fits import draw_models, fit_models, sum_cells, validation_deviance
+from grids.surrogates.window.model import WindowSurrogate
 from grids.surrogates.window.set_models import (
     FORMS,
-    Cells,
     activity_of_ratio,
-    expected_by_state,
     fit_state,
     rises,
 )
 
 # What is kept per peak of a window; the rest is per gene.
-BY_PAIR = ("intercept", "deviation", "weights", "inclusion", "probe_weights")
+BY_PAIR = ("intercept", "deviation", "weights", "inclusion")
 # Regularisation is chosen on this many genes at most, among those with enough counts to tell.
 GENES_TO_CHOOSE_ON = 60
 MIN_COUNTS_TO_CHOOSE = 50
@@ -71,6 +68,7 @@ def train_window(
     seed: int,
     candidates: pd.DataFrame | None = None,
     kept: KeptTensors | None = None,
+    genes: Collection[str] | None = None,
 ) -> tuple[WindowSurrogate, pd.DataFrame]:
     """Train the window surrogate of one cell type, all its genes together.
 
@@ -86,7 +84,10 @@ def train_window(
         :data:`~grids.surrogates.window.set_models.BENDS`; all of them where it is missing.
     kept : KeptTensors, optional
         Blocks of genes that are done are kept there, and what is there is not done again: only for the same data,
-        settings, seed and candidates.
+        settings, seed, genes and candidates.
+    genes : collection of str, optional
+        The genes that get a model, of those that have windows; all by default. How strong regularisation has to be, the
+        others tell too.
 
     Returns
     -------
@@ -115,24 +116,33 @@ def train_window(
     )
     penalty, size, table = choose_regularisation(data, settings, kept)
     log.info("%s: penalty of a member %g, %d cells per metacell", cell_type, penalty, size)
-    tensors, n_genes = {"first_pair": data.first_pair, "peak_of_pair": data.peak_of_pair}, len(data.genes)
     groups = data.metacells(size, np.arange(len(data.chance)))
-    groups_of_half = data.metacells(size, data.halves[0])
-    bar = tqdm(total=n_genes, desc=f"{cell_type}: fitting genes", unit="gene")
-    for block in data.blocks(np.arange(n_genes)):
-        fit = partial(_fit_block, data, block, penalty, settings.n_draws, groups, groups_of_half)
+    fitted = [row for row, gene in enumerate(data.genes) if genes is None or gene in genes]
+    pairs = [np.arange(*data.first_pair[row : row + 2].tolist()) for row in fitted]
+    first_pair = np.concatenate([[0], np.cumsum([len(part) for part in pairs])]).astype(int)
+    tensors = {
+        "first_pair": torch.from_numpy(first_pair),
+        "peak_of_pair": data.peak_of_pair[np.concatenate([*pairs, np.empty(0, int)])],
+        "weights": torch.zeros(first_pair[-1], settings.n_draws),
+        "state_effect": torch.zeros(len(fitted), data.followed.shape[1]),
+    }
+    place = {row: i for i, row in enumerate(fitted)}
+    bar = tqdm(total=len(fitted), desc=f"{cell_type}: fitting genes", unit="gene")
+    for block in data.blocks(np.array(fitted, int)):
+        fit = partial(_fit_block, data, block, penalty, settings.n_draws, groups)
         for name, values in sorted(_once(data, kept, "fit", block, fit).items()):
             if name in BY_PAIR:
-                tensors.setdefault(name, torch.zeros(len(data.peak_of_pair), *values.shape[2:]))
+                tensors.setdefault(name, torch.zeros(first_pair[-1], *values.shape[2:]))
                 for row, gene in enumerate(block):
-                    pairs = data.pairs(gene)
-                    tensors[name][pairs] = values[row, : pairs.stop - pairs.start]
+                    first, last = first_pair[place[gene] : place[gene] + 2]
+                    tensors[name][first:last] = values[row, : last - first]
             else:
-                tensors.setdefault(name, torch.zeros(n_genes, *values.shape[1:]))[block] = values
+                tensors.setdefault(name, torch.zeros(len(fitted), *values.shape[1:]))
+                tensors[name][[place[gene] for gene in block]] = values
         bar.update(len(block))
     bar.close()
-    surrogate = WindowSurrogate(data.peaks, data.genes, data.cell_types, data.state, tensors, cell_type)
-    return surrogate, table
+    names = data.peaks, [data.genes[row] for row in fitted], data.cell_types
+    return WindowSurrogate(*names, data.state, tensors, cell_type), table
 
 
 def choose_regularisation(
@@ -203,7 +213,6 @@ def _fit_block(
     penalty: float,
     n_draws: int,
     groups: sparse.csr_matrix | None,
-    groups_of_half: sparse.csr_matrix | None,
 ) -> dict[str, Tensor]:
     """What the surrogate keeps of a block of genes, by name; rows are genes."""
     single, openness = data.block(block)
@@ -215,10 +224,6 @@ def _fit_block(
     fit = fit.at_level(level.mean(1))
     posterior = torch.softmax(models.log_posterior(penalty, cells.is_candidate.sum(1)), 1)
     form = torch.zeros(len(block), len(FORMS)).scatter_add_(1, models.form, posterior)
-    best, probe_ratio = probe(models, cells, fit)
-    probe_weights, probe_size = best.index(probe_ratio)
-    detailed = gate_covariates(data.covariates, openness.state_of_window(data.covariates))
-    without_window = fit_state(replace(single, covariates=detailed))
     by_window = torch.log(activity_of_ratio(log_ratio, rises(single.openness, drawn))).mean(1)
     predicted = (single.covariates @ fit.state_effect[:, :, None])[:, :, 0] + by_window
     observed = data.expression[:, data.column_of_gene[block]].toarray().T.astype(np.float32)
@@ -229,33 +234,9 @@ def _fit_block(
         "state_effect": fit.state_effect,
         "inclusion": (posterior[:, :, None] * models.members).sum(1),
         "form": form,
-        "probe_weights": probe_weights[:, 0],
-        "probe_size": probe_size[:, 0],
-        "without_window": without_window.state_effect,
-        "dispersion": without_window.dispersion,
-        "half_moments": _judge_half(data, single, detailed, penalty, groups_of_half),
         "depth_only": fit_state(replace(single, covariates=single.covariates[:, :, :2])).state_effect,
         "calibration": _calibrate(torch.log1p(torch.exp(predicted)), torch.from_numpy(observed)),
     }
-
-
-def _judge_half(
-    data: WindowData, single: Cells, detailed: Tensor, penalty: float, groups: sparse.csr_matrix | None
-) -> Tensor:
-    """Moments of the gate's test on one half of the training cells, by a fit to the other: (n_genes, 3).
-
-    Openness is that of all training cells: it does not know the counts, which are what is tested.
-    """
-    known, unseen = (replace(single, covariates=detailed).subset(torch.from_numpy(x)) for x in data.halves)
-    fitted = sum_cells(single.subset(torch.from_numpy(data.halves[0])), groups)
-    models, fit = fit_models(fitted, penalty)
-    best, ratio = probe(models, fitted, fit)
-    by_window = torch.log(activity_of_ratio(ratio, rises(unseen.openness, best)))[:, 0]
-    without_window = fit_state(known)
-    expected = expected_by_state(without_window, unseen)
-    of_genes = unseen.counts, expected, by_window, unseen.covariates, without_window.dispersion.tolist()
-    moments = [local_control_moments(*gene) for gene in zip(*of_genes, strict=True)]
-    return torch.from_numpy(np.stack(moments).astype(np.float32))
 
 
 def _calibrate(predicted: Tensor, observed: Tensor) -> Tensor:
