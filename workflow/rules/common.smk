@@ -31,7 +31,13 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join(PACKAGES + [*filter(None, [os.getenv("PYTHONPATH")])])
 )
 
-from grids.io.config import checked_tasks, search_fill, search_scope, with_guests
+from grids.io.config import (
+    checked_tasks,
+    search_direction,
+    search_fill,
+    search_scope,
+    with_guests,
+)
 from grids.io.config_files import (
     ALL_GENES,
     downloads,
@@ -104,6 +110,7 @@ for path in SCHEMAS:
 config["input"] = dict(sorted(config["input"].items()))
 config["search"]["scope"] = search_scope(config)
 config["search"]["fill"] = search_fill(config)
+config["search"]["direction"] = search_direction(config)
 
 RESULTS = str(Path(config["results"], config["run"]))
 REPORT = f"{RESULTS}/report.html"
