@@ -159,6 +159,11 @@ def score_peaks(
         position = cells.candidates(gene, windows)
         drop = perturbed.predict(column).mean() - perturbed.mean_of_sets(position[:, None], column)
         names = [peaks[i] for i in position.tolist()]
-        scored = {"cell_type": cell_type, "gene": gene, "peak": names, "score": score_of_drop(drop.cpu().numpy())}
+        scored = {
+            "cell_type": cell_type,
+            "gene": gene,
+            "peak": names,
+            "score": score_of_drop(drop.cpu().numpy()),
+        }
         parts.append(pd.DataFrame(scored))
     return stack(parts, PEAK_SCORE_COLUMNS)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from grids.search.objective import PerturbedCells
 
+
 @dataclass(frozen=True)
 class Linearised:
     """The objective and its first order at given states.
