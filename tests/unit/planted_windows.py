@@ -19,10 +19,17 @@ CONTROL = {
     "nothing": ([], "any", 1.0),
     "state": ([], "any", 1.0),
 }
+# Genes that go up when their members are closed.
+SILENCERS = {
+    "silencer": ([2], "any", 1 / 4),
+    "any_of_two_silencers": ([1, 5], "any", 1 / 4),
+    "two_silencers_together": ([1, 5], "all", 1 / 4),
+    "silencers_that_multiply": ([2, 7], "product", 1 / 4),
+}
 
 
 def kind(gene: str) -> str:
-    """What controls a gene: a key of :data:`CONTROL`."""
+    """What controls a gene: a key of :data:`CONTROL` or :data:`SILENCERS`."""
     return gene.rstrip("0123456789")
 
 
@@ -96,10 +103,10 @@ def planted(
     exposure = rng.uniform(0.5, 1.5, n_cells)
     mean = np.full((n_cells, len(genes) + 40), 0.5)
     for g, gene in enumerate(genes):
-        members, logic, ratio = CONTROL[kind(gene)]
+        members, logic, ratio = (CONTROL | SILENCERS)[kind(gene)]
         by_state = 0.5 * state if gene.startswith("state") else 0.2 * state
         of_members = is_open[:, [WINDOW_SIZE * g + m for m in members]]
-        mean[:, g] = 1.5 * np.exp(by_state) * activity(of_members, logic, ratio)
+        mean[:, g] = 1.5 / min(ratio, 1) * np.exp(by_state) * activity(of_members, logic, ratio)
     mean *= exposure[:, None]
     counts = rng.poisson(mean * rng.gamma(5.0, 1 / 5.0, mean.shape))
     peaks = [f"chr1:{1000 * j}-{1000 * j + 500}" for j in range(n_peaks)]

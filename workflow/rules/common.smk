@@ -34,6 +34,7 @@ os.environ.update(
 from grids.io.config import (
     checked_tasks,
     levels_of,
+    search_direction,
     search_fill,
     search_scope,
     with_guests,
@@ -112,6 +113,7 @@ for path in SCHEMAS:
 config["input"] = dict(sorted(config["input"].items()))
 config["search"]["scope"] = search_scope(config)
 config["search"]["fill"] = search_fill(config)
+config["search"]["direction"] = search_direction(config)
 config["levels"] = levels_of(config)
 TASKS = with_levels(TASKS, config["levels"])
 

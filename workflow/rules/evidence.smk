@@ -20,6 +20,7 @@ rule score_peaks:
         runtime=minutes(60, per_input_mb=1),
     params:
         cell_type=cell_type_of,
+        direction=config["search"]["direction"],
         seed=config["seed"],
         code=code_of("score_peaks"),
     script:

@@ -16,6 +16,7 @@ with job(snakemake) as log:
         tasks[tasks["cell_type"] == cell_type],
         tables.read(snakemake.input.windows, usecols=["peak", "gene"]),
         snakemake.params.seed,
+        snakemake.params.direction,
     )
     tables.write(scores, snakemake.output.scores)
     log.info("%d peaks of %d genes", len(scores), scores["gene"].nunique())

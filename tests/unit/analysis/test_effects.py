@@ -216,6 +216,7 @@ def test_p_value_counts_ties_and_the_found_set_itself():
     assert permutation_p_value(-4.0, null, "silence") == 1 / 5
     assert permutation_p_value(-2.0, null, "activate") == 4 / 5
     assert permutation_p_value(1.0, null, "activate") == 1 / 5
+    assert permutation_p_value(-1.0, null, "derepress") == 3 / 5
     assert np.isnan(permutation_p_value(1.0, np.empty(0), "silence"))
 
 
@@ -394,7 +395,7 @@ def test_q_values_are_benjamini_hochberg_within_method_and_size():
     )
     second = pd.DataFrame(
         {**base, "method": "grids", "gene": ["c", "d"], "set_size": 2, "p_value": [0.03, np.nan]}
-    )
+    ).assign(direction="derepress")  # part of the answer: the family is the same
     other = pd.DataFrame({**base, "method": "lime", "gene": ["a"], "set_size": 2, "p_value": [0.04]})
     smaller = pd.DataFrame({**base, "method": "grids", "gene": ["a"], "set_size": 1, "p_value": [0.5]})
     table = collect_effects([first, second, other, smaller])

@@ -529,7 +529,7 @@ def test_no_sets_give_empty_tables_with_their_columns():
     ("edit", "options", "message"),
     [
         ({"gene": "g0"}, {}, "gene 'g0' is not in the surrogate's genes. Did you mean 'G0'?"),
-        ({"direction": "down"}, {}, "direction 'down' is unknown; expected silence or activate"),
+        ({"direction": "down"}, {}, "direction 'down' is unknown; expected silence, derepress, activate"),
         ({"peak": "chr7:1-2", "set_size": 1}, {}, "peak 'chr7:1-2' is not among the 3 peaks"),
         ({"peak": "chr1:0-500"}, {}, "names the same peak twice"),
         ({"cell_type": ["A", "B"]}, {}, "expected one cell type per call, got A, B"),

@@ -7,7 +7,14 @@ import yaml
 from schemas import STUDY as STUDY_SCHEMA
 from schemas import schema_of
 
-from grids.io.config import check, checked_tasks, search_fill, search_scope, with_guests
+from grids.io.config import (
+    check,
+    checked_tasks,
+    search_direction,
+    search_fill,
+    search_scope,
+    with_guests,
+)
 from grids.io.config_files import check_files, downloads, expand_paths, is_url, read_tasks
 from grids.io.config_schema import check_duplicates, read_text_values
 from grids.io.errors import InputError, short_path
@@ -178,6 +185,18 @@ def test_sets_are_filled_where_every_peak_does_something_unless_told():
     ]:
         assert search_fill({"surrogate": {"model": model}, "search": {"fill": fill}}) is expected
     assert "search.fill: 3 is not allowed; expected true or false or null" in message("search: {fill: 3}")
+
+
+def test_the_window_surrogate_is_searched_in_either_direction_unless_told():
+    for model, direction, expected in [
+        ("window", None, "change"),
+        ("window", "silence", "silence"),
+        ("cross_modality", None, "silence"),
+        ("cross_modality", "change", "change"),
+    ]:
+        config = {"surrogate": {"model": model}, "search": {"direction": direction}}
+        assert search_direction(config) == expected
+    assert "search.direction: 'down' is not allowed" in message("search: {direction: down}")
 
 
 def test_a_misspelt_key_is_told_before_the_one_that_seems_missing():

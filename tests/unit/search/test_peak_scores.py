@@ -27,6 +27,21 @@ def test_the_score_of_a_peak_is_the_drop_when_it_alone_is_closed():
     assert scores["score"].tolist() == pytest.approx(values, rel=1e-4)
 
 
+def test_the_score_follows_what_is_sought():
+    toy = LinearToy([1.0, -2.0, 0.0])
+    windows = pd.DataFrame({"peak": toy.peaks, "gene": "G0"})
+    tasks = pd.DataFrame({"cell_type": ["A"], "gene": ["G0"]})
+    opened = sparse.csr_matrix(np.ones((4, 3), np.uint8))
+    for direction, expected in [
+        ("silence", [1, -2, 0]),
+        ("activate", [1, -2, 0]),
+        ("derepress", [-1, 2, 0]),
+        ("change", [1, 2, 0]),
+    ]:
+        scores = score_peaks(toy, opened, tasks, windows, 1, direction)
+        assert scores["score"].tolist() == pytest.approx(expected)
+
+
 def test_a_window_surrogate_is_scored_on_openness_that_was_seen_or_missed():
     surrogate, opened = small_window_surrogate(), open_peaks(50)
     view = surrogate.for_gene("G3")

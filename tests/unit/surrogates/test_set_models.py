@@ -15,12 +15,14 @@ from grids.surrogates.window.curve import (
     expected_rise,
     log_activity,
 )
+from grids.surrogates.window.fits import fit_models
 from grids.surrogates.window.set_models import (
     BENDS,
     FORMS,
     GAIN_PRECISION,
     MAX_SIZE,
     N_KEPT,
+    SIGN_OF_BEND,
     STATE_PRECISION,
     Cells,
     Fit,
@@ -103,8 +105,10 @@ def test_forms_follow_from_size_and_bend():
 @pytest.mark.parametrize("penalty", [0.0, 1.5])
 def test_the_prior_of_a_size_is_shared_by_all_its_sets(penalty):
     n_peaks = 6
-    for size in range(MAX_SIZE + 1):
-        bends = range(len(BENDS)) if size > 1 else [0]
+    half = len(BENDS) // 2
+    assert (1,) * half + (-1,) * half == SIGN_OF_BEND
+    of_one_sign = [(k, b) for k in (2, 3, MAX_SIZE) for b in (range(half), range(half, 2 * half))]
+    for size, bends in [(0, [0]), (1, [0]), *of_one_sign]:
         rows = [(s, b) for s in itertools.combinations(range(n_peaks), size) for b in bends]
         members = torch.zeros(1, len(rows), n_peaks, dtype=torch.bool)
         for row, (s, _) in enumerate(rows):
@@ -135,8 +139,8 @@ def simulated(n_peaks: list[int], n_cells: int, seed: int, planted=None, log_rat
     return Cells(openness, torch.from_numpy(is_peak), covariates, counts, exposure)
 
 
-def dense_gain(cells: Cells, fit: Fit, curve_of_fit, gene: int, curve) -> float:
-    """Log marginal likelihood of weighted ridge regression with the curve over that without it."""
+def dense_gain(cells: Cells, fit: Fit, curve_of_fit, gene: int, curve) -> tuple[float, int]:
+    """Log marginal likelihood of weighted ridge regression with the curve over that without it, and its sign."""
     c, y, exposure = (x.double().numpy() for x in (cells.covariates[0], cells.counts[gene], cells.exposure))
     alone = np.exp(c @ fit.state_effect[gene].double().numpy()) * exposure
     mean = alone * (1 + np.expm1(float(fit.log_ratio[gene])) * np.asarray(curve_of_fit, float))
@@ -151,7 +155,8 @@ def dense_gain(cells: Cells, fit: Fit, curve_of_fit, gene: int, curve) -> float:
             product @ np.linalg.solve(gram, product) - np.linalg.slogdet(gram)[1] + np.linalg.slogdet(p)[1]
         ) / 2
 
-    return log_evidence(design.shape[1]) - log_evidence(design.shape[1] - 1)
+    slope = np.linalg.solve(design.T @ (weight[:, None] * design) + prior, design.T @ (weight * y))[-1]
+    return log_evidence(design.shape[1]) - log_evidence(design.shape[1] - 1), 1 if slope >= 0 else -1
 
 
 def members_of(models: Models, gene: int) -> list[tuple[int, ...]]:
@@ -170,19 +175,22 @@ def test_gains_equal_dense_weighted_least_squares(with_members):
     for gene in range(2):
         for m, bend, gain in zip(found.members[gene], found.bend[gene], found.gain[gene], strict=True):
             candidate = expected_rise(cells.openness[gene], m, BENDS[bend])
-            expected = dense_gain(cells, fit, curve[gene], gene, candidate) if m.any() else 0.0
-            assert float(gain) == pytest.approx(expected, rel=5e-3, abs=0.02)
+            expected, sign = dense_gain(cells, fit, curve[gene], gene, candidate) if m.any() else (0.0, 0)
+            if math.isfinite(gain):
+                assert float(gain) == pytest.approx(expected, rel=5e-3, abs=0.02)
+                assert m.sum() < 2 or SIGN_OF_BEND[bend] == sign
             sizes.add(int(m.sum()))
     assert {0, 1, 2} <= sizes
 
 
+@pytest.mark.parametrize("log_ratio", [1.2, -1.2])
 @pytest.mark.parametrize("seed", range(3))
-def test_the_search_finds_the_best_models_of_all(monkeypatch, seed):
+def test_the_search_finds_the_best_models_of_all(monkeypatch, seed, log_ratio):
     """With every set extended, the search is exhaustive: its best models are those of brute force."""
     monkeypatch.setattr(set_models, "N_EXTENDED", (100, 100, 100))
     monkeypatch.setattr(set_models, "MAX_SIZE", 3)
     planted = [([2], -6.0), ([0, 5], 6.0), ([1, 3, 6], -6.0)][seed]
-    cells, penalty = simulated([8], 200, seed=seed, planted=planted), 0.5
+    cells, penalty = simulated([8], 200, seed=seed, planted=planted, log_ratio=log_ratio), 0.5
     fit, curve = fit_state(cells), torch.zeros_like(cells.counts)
     found = search(WorkingModel(fit, cells, curve), cells, penalty)
     scores = {((), 0): 0.0}
@@ -191,9 +199,13 @@ def test_the_search_finds_the_best_models_of_all(monkeypatch, seed):
             is_member = torch.isin(torch.arange(8), torch.tensor(members))
             for b, bend in enumerate(BENDS if size > 1 else BENDS[:1]):
                 candidate = expected_rise(cells.openness[0], is_member, bend)
-                of_bend = (1 / 6, 1 / 6, 1 / 12, 1 / 12, 1 / 12, 1 / 12, 1 / 6, 1 / 6)[b] if size > 1 else 1
-                prior = -penalty * size + math.log(of_bend / math.comb(8, size))
-                scores[members, b] = dense_gain(cells, fit, curve[0], 0, candidate) + prior
+                gain, sign = dense_gain(cells, fit, curve[0], 0, candidate)
+                if size > 1 and sign != SIGN_OF_BEND[b]:
+                    continue
+                of_bend = (
+                    (1 / 6, 1 / 6, 1 / 12, 1 / 12, 1 / 12, 1 / 12, 1 / 6, 1 / 6)[b % 8] if size > 1 else 1
+                )
+                scores[members, b] = gain - penalty * size + math.log(of_bend / math.comb(8, size))
     best = sorted(scores, key=scores.get, reverse=True)[:N_KEPT]
     keys = list(zip(members_of(found, 0), found.bend[0].tolist(), strict=True))
     assert keys[0] == best[0]
@@ -217,8 +229,10 @@ def check_models(models: Models, n_peaks: list[int], penalty: float) -> None:
         keys = gains_of(models, gene)
         assert len(keys) == int(torch.isfinite(posterior[gene]).sum()) and ((), 0) in keys
         assert all(len(m) <= MAX_SIZE and max(m, default=0) < n for m, _ in keys)
-        n_sets = sum(math.comb(n, k) * (len(BENDS) if k > 1 else 1) for k in range(min(n, MAX_SIZE) + 1))
-        assert len(keys) == min(n_sets, N_KEPT)
+        # Of every set the bends of one sign; which one it is may depend on the bend.
+        n_bent = sum(math.comb(n, k) for k in range(2, min(n, MAX_SIZE) + 1))
+        n_sets = 1 + n + len(BENDS) // 2 * n_bent
+        assert abs(len(keys) - min(n_sets, N_KEPT)) <= n_bent * (n_sets < 2 * N_KEPT)
 
 
 @pytest.mark.parametrize("n_peaks", [[1], [2, 1], [1, 2, 3, 30], [5, 40]])
@@ -297,3 +311,16 @@ def test_degenerate_genes_are_finite():
     check_models(search(working, cells, 1.0), [3, 3, 3], 1.0)
     for value in (fit.state_effect, fit.log_ratio, fit.dispersion, working.rows):
         assert torch.isfinite(value).all()
+
+
+@pytest.mark.parametrize("bend", [-0.7, -6.0, 6.0])
+def test_a_lowering_set_is_found_with_the_bend_of_its_logic(bend):
+    """Closed form of the multiplicative one: two members that take log(1/4) / 2 = -0.7 each."""
+    cells = simulated([6], 12_000, seed=3, planted=([1, 4], bend), log_ratio=-2 * 0.7)
+    models, fit = fit_models(cells, penalty=1.0)
+    assert members_of(models, 0)[0] == (1, 4)
+    best = int(models.bend[0, 0])
+    assert SIGN_OF_BEND[best] == -1
+    form = {-0.7: "multiplicative", -6.0: "redundant", 6.0: "synergistic"}[bend]
+    assert FORMS[int(models.form[0, 0])] == form
+    assert float(fit.log_ratio) == pytest.approx(-1.4, rel=0.2)

@@ -14,7 +14,7 @@ from benchmarks.explainers.moves import changed_peaks, moves
 from benchmarks.explainers.problem import Problem
 from grids.io.errors import InputError
 from grids.search.objective import PerturbedCells
-from grids.search.transitions import addition_gain, direction_sign
+from grids.search.transitions import addition_gain
 
 # Each level of the U-Net is this many times shorter than the one above it.
 POOLING = 4
@@ -172,7 +172,7 @@ def causal_objective(problem: Problem, window_of_peak: Tensor, explained: np.nda
         peaks = changed_peaks(cells, cell, problem.allowed)
         windows, row = window_of_peak[peaks].unique(return_inverse=True)
         states = cells.pooled[cell] + moves(cells, peaks, row, len(windows))
-        change = direction_sign(cells.value) * (cells.predict(problem.gene, states) - before[cell])
+        change = cells.sign * (cells.predict(problem.gene, states) - before[cell])
         gain = change.clamp(min=0)
         rows.append((windows, gain / gain.sum().clamp(min=1e-12)))
     indptr = np.cumsum([0, *(len(windows) for windows, _ in rows)])

@@ -10,7 +10,6 @@ from tqdm import trange
 from benchmarks.explainers.moves import moves
 from benchmarks.explainers.problem import Problem
 from grids.search.objective import PerturbedCells
-from grids.search.transitions import direction_sign
 
 # Pairs of a cell and a peak, and flags of a peak in a cell, that are in memory at a time.
 MAX_PAIRS = 2**19
@@ -88,7 +87,7 @@ def fimap(
         Mean over cells of the chance that the peak is perturbed; 0 in cells that perturbing it does not change.
     """
     cells, rng = problem.cells, problem.rng
-    sign = direction_sign(cells.value)
+    sign = cells.sign
     n_changed = sum(len(peaks) for _, peaks, _ in _blocks(cells, problem.allowed)) / len(cells)
     if n_changed == 0:
         return cells.shift.new_zeros(cells.n_peaks)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from benchmarks.explainers.problem import Problem
 from grids.search.objective import ROWS_PER_BLOCK, PerturbedCells
-from grids.search.transitions import direction_sign
 
 # Derivatives of cells by peaks that are in memory at a time.
 ENTRIES_PER_BLOCK = 2**22
@@ -109,7 +108,7 @@ def integrated_gradients(problem: Problem, n_steps: int = 50) -> Tensor:
     gradient = [
         attribution.attribute(states, baselines=baselines, n_steps=n_steps) for states, baselines in blocks
     ]
-    return direction_sign(cells.value) * cells.project(torch.cat(gradient)) * candidates
+    return cells.sign * cells.project(torch.cat(gradient)) * candidates
 
 
 def _prediction(problem: Problem) -> Callable[[Tensor], Tensor]:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from benchmarks.explainers.problem import Problem
 from grids.io.logging import log
-from grids.search.transitions import addition_gain, direction_sign
+from grids.search.transitions import addition_gain
 
 # Predictions of single perturbations that are in memory at a time.
 PREDICTIONS_PER_BLOCK = 2**22
@@ -32,7 +32,7 @@ def knock_out(problem: Problem, n_cells: int = 500, n_exact: int = 4096) -> Tens
     Tensor, shape (n_peaks,)
         In log-expression; -inf for peaks that are no candidates.
     """
-    cells, sign = problem.cells, direction_sign(problem.cells.value)
+    cells, sign = problem.cells, problem.cells.sign
     if len(cells) > n_cells:
         cells = cells.subset(np.sort(problem.rng.choice(len(cells), n_cells, replace=False)))
     scores = cells.shift.new_full((cells.n_peaks,), -torch.inf)

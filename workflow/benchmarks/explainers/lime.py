@@ -7,7 +7,7 @@ from torch import Tensor
 from benchmarks.explainers.moves import changed_peaks
 from benchmarks.explainers.problem import Problem
 from grids.search.objective import PerturbedCells
-from grids.search.transitions import addition_gain, direction_sign
+from grids.search.transitions import addition_gain
 
 
 def lime(
@@ -60,7 +60,7 @@ def lime(
         states = neighbour_states(cells, cell, peaks, kept)
         total[peaks] += coefficients(kept, cells.predict(problem.gene, states), kernel_width, alpha)
     # A coefficient is what keeping a feature does, the score what giving it up does.
-    return -direction_sign(cells.value) * total / len(explained)
+    return -cells.sign * total / len(explained)
 
 
 def _n_changed(cells: PerturbedCells, explained: np.ndarray, allowed: Tensor) -> int:
@@ -85,7 +85,7 @@ def neighbour_states(cells: PerturbedCells, cell: int, peaks: Tensor, kept: Tens
     Tensor, shape (n_neighbours, n_groups, width)
     """
     states = cells.pooled[cell].repeat(len(kept), 1, 1)
-    step = direction_sign(cells.value) * cells.shift[peaks]
+    step = cells.sign * cells.shift[peaks]
     group_of_feature = cells.group_of_peak[peaks]
     for group in group_of_feature.unique():
         inside = group_of_feature == group

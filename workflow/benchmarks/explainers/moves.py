@@ -4,7 +4,6 @@ import numpy as np
 from torch import Tensor, nn
 
 from grids.search.objective import PerturbedCells
-from grids.search.transitions import direction_sign
 
 
 def changed_peaks(cells: PerturbedCells, cell: int, allowed: Tensor) -> Tensor:
@@ -44,7 +43,7 @@ def moves(
     -------
     Tensor, shape (n_rows, n_groups, width)
     """
-    step = direction_sign(cells.value) * nn.functional.embedding(peaks, cells.shift)
+    step = cells.sign * nn.functional.embedding(peaks, cells.shift)
     if share is not None:
         step = step * share[:, None]
     n_groups, width = cells.pooled.shape[1:]

@@ -19,8 +19,8 @@ class Problem:
     Attributes
     ----------
     cells : PerturbedCells
-        Training cells of the type; ``cells.value`` says whether peaks are closed (to lower the gene) or opened
-        (to raise it).
+        Training cells of the type; ``cells.value`` says whether peaks are closed or opened, ``cells.sign`` whether to
+        lower the gene or to raise it.
     gene : int
         Column of the explained gene.
     allowed : LongTensor, shape (n_candidates,)

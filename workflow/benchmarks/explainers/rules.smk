@@ -1,6 +1,7 @@
 """The benchmark of explainers: every method on every task, measured and compared on the same test cells."""
 
 from benchmarks.explainers.jobs import explainer_settings, jobs
+from grids.search.directions import SOUGHT
 
 BENCHMARK = config["benchmark"]
 BENCHMARK_JOBS = jobs(BENCHMARK["methods"])
@@ -40,7 +41,7 @@ rule explain_tasks:
         wanted={
             "set_sizes": BENCHMARK["set_sizes"],
             "scope": config["search"]["scope"],
-            "direction": config["search"]["direction"],
+            "direction": SOUGHT[config["search"]["direction"]][0],
         },
         seed=config["seed"],
         code=code_of("explainers/explain_tasks"),

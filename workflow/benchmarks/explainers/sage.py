@@ -7,7 +7,6 @@ from tqdm import tqdm
 
 from benchmarks.explainers.moves import changed_peaks, moves
 from benchmarks.explainers.problem import Problem
-from grids.search.transitions import direction_sign
 
 
 def sage(problem: Problem, n_permutations: int = 1024, n_blocks: int = 8192, signed: bool = True) -> Tensor:
@@ -69,6 +68,6 @@ def _gains(problem: Problem, cell: int, order: Tensor, target: Tensor, n_blocks:
     left = torch.cat([perturbing.flip(0).cumsum(0).flip(0), torch.zeros_like(perturbing[:1])])
     moved = cells.predict(problem.gene, cells.pooled[cell] + left) - target
     gains = (moved[:-1] ** 2 - moved[1:] ** 2) / block.bincount()
-    if signed and direction_sign(cells.value) * moved[0] < 0:
+    if signed and cells.sign * moved[0] < 0:
         gains = -gains
     return gains[block]

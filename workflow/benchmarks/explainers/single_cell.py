@@ -15,9 +15,9 @@ from grids.io.cells import Multiome
 from grids.io.logging import log
 from grids.io.seeds import generator
 from grids.io.tables import SET_KEYS, SKIPPED_COLUMNS
+from grids.search.directions import DIRECTIONS
 from grids.search.sets import FOUND_COLUMNS
 from grids.search.task_cells import TaskCells
-from grids.search.transitions import VALUE_OF_DIRECTION
 
 COST_COLUMNS = [
     *SET_KEYS, "n_candidates", "n_train_cells", "seconds", "n_forward", "n_backward",
@@ -35,7 +35,7 @@ class Wanted:
     set_sizes : iterable of int
     scope : {"genome", "window"}
         Candidates: every peak that the surrogate sees for the gene, or those in the gene's window.
-    direction : {"silence", "activate"}
+    direction : {"silence", "derepress", "activate"}
     """
 
     set_sizes: Iterable[int]
@@ -81,8 +81,8 @@ def explain_tasks(
     skipped : DataFrame
         ``cell_type, gene, reason``.
     """
-    value = VALUE_OF_DIRECTION[wanted.direction]
-    task_cells = TaskCells(surrogate, multiome.atac.X, value, seed=seed, split="train")
+    value, sign = DIRECTIONS[wanted.direction].value, DIRECTIONS[wanted.direction].sign
+    task_cells = TaskCells(surrogate, multiome.atac.X, value, seed=seed, split="train", sign=sign)
     gene_rows = genes.drop_duplicates("gene").set_index("gene", drop=False)
     place = multiome.atac.var[["chromosome", "start", "end"]]
     if "correlation" in methods and not multiome.paired:

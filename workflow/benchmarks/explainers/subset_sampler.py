@@ -13,7 +13,6 @@ from scipy.special import logit
 from torch import Tensor
 
 from benchmarks.explainers.problem import Problem
-from grids.search.transitions import direction_sign
 
 # Of many candidates each has a tiny gradient, which Adam's usual 1e-8 would drown.
 ADAM_EPSILON = 1e-15
@@ -49,7 +48,7 @@ def subset_sampler(
         Logits; -inf for peaks that are no candidates.
     """
     cells, allowed, rng = problem.cells, problem.allowed, problem.rng
-    sign = direction_sign(cells.value)
+    sign = cells.sign
     noise = torch.Generator().manual_seed(int(rng.integers(2**31)))
     logits = torch.zeros(len(allowed), device=cells.device, requires_grad=True)
     optimiser = torch.optim.Adam([logits], lr=learning_rate, eps=ADAM_EPSILON)

@@ -31,6 +31,7 @@ LOCATION_COLUMNS = [
 ]  # fmt: skip
 NULL_COLUMNS = [*SET_KEYS, "draw", "log_change"]
 CELL_COLUMNS = [*SET_KEYS, "cell", "before", "after", "observed"]
+_SEARCHED = ["surrogate", "method", "cell_type", "gene"]
 SOFT_HIT_BP = 10_000_000
 # With fewer sets to be drawn no p-value could be below 0.05.
 MIN_NULL_SETS = 19
@@ -103,7 +104,8 @@ def measure_effects(
         Random sets drawn per task, from the peaks that the surrogate sees for the gene. 0: p-values missing. They are
         held against the found set on :data:`~grids.io.caps.NULL_CELLS` random cells at most, the same for all.
     searches : DataFrame, optional
-        One row per restart of a search; `seconds`, summed over restarts, becomes `objective_seconds`.
+        One row per restart of a search; `seconds`, summed over a task's restarts in all directions that were searched,
+        becomes `objective_seconds`.
     sizes : iterable of int, optional
         Nested sizes to report, by default :func:`reported_sizes`; the full size is always among them.
 
@@ -124,7 +126,7 @@ def measure_effects(
     _check(surrogate, multiome, sets, surroundings)
     seconds = {}
     if searches is not None and len(searches):
-        seconds = searches.groupby(SET_KEYS, dropna=False)["seconds"].sum().to_dict()
+        seconds = searches.groupby(_SEARCHED, dropna=False)["seconds"].sum().to_dict()
     rng = generator(seed, "effects", "null cells", *multiome.atac.obs["cell_type"].iloc[:1])
     null_cells = some_rows(multiome.atac.X.shape[0], NULL_CELLS, rng)
     cells_of = cells_by_direction(surrogate, multiome.atac.X, sets, seed=seed, split="test")
@@ -141,7 +143,9 @@ def measure_effects(
         effects, null, after = _effects(found, on_all, on_some, surroundings, reported, n_null_sets, rng)
         measured.append(
             Effects(
-                effects=effects.assign(objective_seconds=seconds.get(key, np.nan)),
+                effects=effects.assign(
+                    objective_seconds=seconds.get(tuple(labels[name] for name in _SEARCHED), np.nan)
+                ),
                 sets=_members(found, surroundings, on_all),
                 locations=_locations(found, surroundings, reported),
                 null=null,

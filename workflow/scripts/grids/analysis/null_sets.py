@@ -8,6 +8,7 @@ import pandas as pd
 
 from grids.analysis.statistics import MEAN_ROUNDING
 from grids.data.intervals import distance_to_tss
+from grids.search.directions import DIRECTIONS
 
 DISTANCE_CLASSES = ("promoter", "within 10 kb", "in window", "same chromosome", "other chromosome")
 NEAR_BP = 10_000
@@ -134,9 +135,9 @@ def permutation_p_value(observed: float, null: np.ndarray, direction: str) -> fl
     """``(1 + n at least as extreme) / (1 + n)``; ties count as extreme. NaN without null sets.
 
     `observed` and `null`, shape (n_null_sets,): changes of log-expression. Extreme is low for the direction
-    "silence", high for "activate".
+    "silence", high for the others.
     """
     if not len(null):
         return np.nan
-    sign = 1 if direction == "silence" else -1
-    return (1 + int((sign * null <= sign * observed + MEAN_ROUNDING).sum())) / (1 + len(null))
+    sign = DIRECTIONS[direction].sign
+    return (1 + int((sign * null >= sign * observed - MEAN_ROUNDING).sum())) / (1 + len(null))

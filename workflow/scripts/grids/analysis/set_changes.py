@@ -7,10 +7,10 @@ import pandas as pd
 import torch
 from scipy import sparse
 
-from grids.io.errors import InputError, did_you_mean
+from grids.io.errors import InputError, did_you_mean, listing
 from grids.io.tables import SET_KEYS, stack
+from grids.search.directions import DIRECTIONS
 from grids.search.task_cells import TaskCells
-from grids.search.transitions import VALUE_OF_DIRECTION
 
 
 def check_sets(surrogate, opened: sparse.csr_matrix, peaks: Sequence[str], sets: pd.DataFrame) -> None:
@@ -37,8 +37,8 @@ def check_sets(surrogate, opened: sparse.csr_matrix, peaks: Sequence[str], sets:
         raise InputError("the surrogate was trained on other peaks than the multiome holds; train it again")
     check_genes(sets, surrogate.genes, "the surrogate's genes")
     for direction in pd.unique(sets["direction"]):
-        if direction not in VALUE_OF_DIRECTION:
-            raise InputError(f"sets: direction '{direction}' is unknown; expected silence or activate")
+        if direction not in DIRECTIONS:
+            raise InputError(f"sets: direction '{direction}' is unknown; expected {listing(DIRECTIONS)}")
     if sets.duplicated([*SET_KEYS, "peak"]).any():
         raise InputError("sets: a set names the same peak twice; expected distinct members")
 
@@ -68,10 +68,13 @@ def cells_by_direction(
     surrogate, opened: sparse.csr_matrix, sets: pd.DataFrame, *, seed: int, split: str
 ) -> dict[str, TaskCells]:
     """The cells ready to be perturbed in each direction that the sets ask for; parameters as of TaskCells."""
-    return {
-        direction: TaskCells(surrogate, opened, VALUE_OF_DIRECTION[direction], seed=seed, split=split)
-        for direction in pd.unique(sets["direction"])
-    }
+    cells = {}
+    for name in pd.unique(sets["direction"]):
+        direction = DIRECTIONS[name]
+        cells[name] = TaskCells(
+            surrogate, opened, direction.value, seed=seed, split=split, sign=direction.sign
+        )
+    return cells
 
 
 def changes_by_set(cells: TaskCells, gene: str, members: Sequence[str], alone: bool = False) -> np.ndarray:
@@ -117,10 +120,16 @@ def bootstrap_means(changes: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 PEAK_SCORE_COLUMNS = ["cell_type", "gene", "peak", "score"]
+_SCORE_OF_DROP = {"change": np.abs, "derepress": np.negative}
 
 
 def score_peaks(
-    surrogate, opened: sparse.csr_matrix, tasks: pd.DataFrame, windows: pd.DataFrame, seed: int
+    surrogate,
+    opened: sparse.csr_matrix,
+    tasks: pd.DataFrame,
+    windows: pd.DataFrame,
+    seed: int,
+    direction: str = "silence",
 ) -> pd.DataFrame:
     """Close every peak in the windows of the tasks' genes, one at a time: what outside evidence is compared with.
 
@@ -133,19 +142,28 @@ def score_peaks(
         Columns ``cell_type, gene``; one cell type.
     windows : DataFrame
         Columns ``peak, gene``.
+    direction : {"change", "silence", "derepress", "activate"}
+        What sets are searched for, see :class:`~grids.search.sets.Question`.
 
     Returns
     -------
     DataFrame
-        :data:`PEAK_SCORE_COLUMNS`, `score` being minus the mean change of log-expression.
+        :data:`PEAK_SCORE_COLUMNS`. With the mean change of log-expression by closing the peak, `score` is its size
+        for `change`, the change itself for `derepress`, and minus the change for the others.
     """
-    cells = TaskCells(surrogate, opened, VALUE_OF_DIRECTION["silence"], seed=seed, split="test")
+    score_of_drop = _SCORE_OF_DROP.get(direction, lambda drop: drop)
+    cells = TaskCells(surrogate, opened, DIRECTIONS["silence"].value, seed=seed, split="test")
     parts = []
     for cell_type, gene in tasks[["cell_type", "gene"]].itertuples(index=False):
         perturbed, column, peaks = cells.of(gene)
         position = cells.candidates(gene, windows)
         drop = perturbed.predict(column).mean() - perturbed.mean_of_sets(position[:, None], column)
         names = [peaks[i] for i in position.tolist()]
-        scored = {"cell_type": cell_type, "gene": gene, "peak": names, "score": drop.cpu().numpy()}
+        scored = {
+            "cell_type": cell_type,
+            "gene": gene,
+            "peak": names,
+            "score": score_of_drop(drop.cpu().numpy()),
+        }
         parts.append(pd.DataFrame(scored))
     return stack(parts, PEAK_SCORE_COLUMNS)

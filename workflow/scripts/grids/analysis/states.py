@@ -14,7 +14,7 @@ from grids.io.errors import InputError, did_you_mean, listing
 from grids.io.logging import log
 from grids.io.seeds import generator
 from grids.io.tables import SET_KEYS, STATE_COLUMNS
-from grids.search.transitions import VALUE_OF_DIRECTION, direction_sign
+from grids.search.directions import DIRECTIONS
 
 DEFAULT_BINS = 5
 MOST_NUMERIC_LEVELS = 10
@@ -169,7 +169,7 @@ def measure_states(
     of_cells, rows = [], []
     for key, members in sets.groupby(SET_KEYS, sort=False):
         labels = dict(zip(SET_KEYS, key, strict=True))
-        sign = direction_sign(VALUE_OF_DIRECTION[labels["direction"]])
+        sign = DIRECTIONS[labels["direction"]].sign
         changes = changes_by_set(cells[labels["direction"]], labels["gene"], members["peak"], alone=True)
         of_cells.append(changes[0])
         for level, inside, weights in levels:

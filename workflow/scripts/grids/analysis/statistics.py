@@ -10,8 +10,8 @@ import pandas as pd
 
 from grids.io.tables import (
     EFFECT_COLUMNS,
+    FAMILY_KEYS,
     INTERACTION_COLUMNS,
-    RUN_KEYS,
     SET_KEYS,
     STATE_COLUMNS,
     TASK_KEYS,
@@ -117,8 +117,8 @@ def _label(low: float, high: float, digits: int) -> str:
 def collect_effects(effects: Iterable[pd.DataFrame], nested: bool = True) -> pd.DataFrame:
     """Put the effects of all cell types together and add q-values.
 
-    Families of tests are, of each surrogate, method and direction, the tasks' full sets, of whatever size, and the
-    smaller ones of each size. Unless sets are `nested`, every size is a full set of its own, and a family.
+    Families of tests are, of each surrogate and method, the tasks' full sets, of whatever size, and the smaller ones
+    of each size. Unless sets are `nested`, every size is a full set of its own, and a family.
 
     `effects`: the table of :func:`grids.analysis.effects.measure_effects` for each cell type.
     """
@@ -126,7 +126,7 @@ def collect_effects(effects: Iterable[pd.DataFrame], nested: bool = True) -> pd.
     size = table["set_size"]
     if nested:
         size = size.mask(size == table.groupby(TASK_KEYS, dropna=False)["set_size"].transform("max"), 0)
-    return table.assign(q_value=q_values(table["p_value"], table[RUN_KEYS].assign(size=size)))
+    return table.assign(q_value=q_values(table["p_value"], table[FAMILY_KEYS].assign(size=size)))
 
 
 def collect_interactions(interactions: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -144,12 +144,12 @@ def collect_interactions(interactions: Iterable[pd.DataFrame]) -> pd.DataFrame:
 def collect_states(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Put the states of all cell types together and add q-values.
 
-    Families of tests are the tasks of each surrogate, method, direction and state; a task counts once, however many
+    Families of tests are the tasks of each surrogate, method and state; a task counts once, however many
     levels it has. `parts`: of :func:`grids.analysis.states.measure_states` for each cell type.
     """
     table = stack(parts, STATE_COLUMNS)
     set_and_state = [*SET_KEYS, "state"]
     tests = table.drop_duplicates(set_and_state)
-    q_value = q_values(tests["p_value_of_change"], tests[[*RUN_KEYS, "state"]])
+    q_value = q_values(tests["p_value_of_change"], tests[[*FAMILY_KEYS, "state"]])
     tests = tests[set_and_state].assign(q_value_of_change=q_value)
     return table.drop(columns="q_value_of_change").merge(tests, on=set_and_state, how="left")[STATE_COLUMNS]

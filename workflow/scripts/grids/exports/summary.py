@@ -14,7 +14,7 @@ from grids.analysis.gate import N_CELLS, N_EXPRESSING, NO_PEAK, TESTABLE, UNPAIR
 from grids.surrogates.quality import MIN_EXPRESSING_CELLS, MIN_TEST_CELLS
 
 GATE_NUMBERS = ["p_value", "q_value", "r", "r_depth", "r_permuted_window", "skill", "passed_gate"]
-JOINT = ["class", "joint_log_effect", "joint_log_effect_low", "joint_log_effect_high"]
+JOINT = ["direction", "class", "joint_log_effect", "joint_log_effect_low", "joint_log_effect_high"]
 SUMMARY_COLUMNS = [
     "cell_type", "gene", "outcome", "reason", "n_peaks", "n_cells_test", "n_expressing_test", *GATE_NUMBERS, *JOINT,
     "n_members",
@@ -40,14 +40,16 @@ to look at, not to prove.</p>
 <table>
 <thead><tr>
 <th class="text">cell type</th><th class="text">gene</th><th class="text">outcome</th>
-{% if any_effect %}<th class="text">class</th><th>joint effect<br>[interval]</th><th>members</th>{% endif %}
+{% if any_effect %}<th class="text">direction</th><th class="text">class</th><th>joint effect<br>[interval]</th>
+<th>members</th>{% endif %}
 <th>q<br>(≤ {{ threshold }})</th><th>p</th><th>skill<br>(&gt; 0)</th><th>r</th><th>r,<br>depth</th>
 <th>r,<br>permuted</th><th>seen in<br>test cells</th>
 </tr></thead>
 <tbody>
 {% for task in tasks %}
 <tr><td class="text">{{ task.cell_type }}</td><td class="text">{{ task.gene }}</td><td class="text">{{ task.told }}</td>
-{% if any_effect %}<td class="text">{{ task.class_ }}</td><td>{{ task.effect }}</td>
+{% if any_effect %}<td class="text">{{ task.direction_ }}</td><td class="text">{{ task.class_ }}</td>
+<td>{{ task.effect }}</td>
 <td>{{ task.n_members or "" }}</td>{% endif %}
 {% for text, missed in task.numbers %}
 <td{% if missed %} class="missed"{% endif %}>{{ text }}</td>
@@ -60,7 +62,7 @@ to look at, not to prove.</p>
 depth and of permuted windows.
 {% endif %}
 {% if any_effect %}Joint effect: change of the predicted mean log-expression (natural log) when all members change
-together.{% endif %}</p>
+together. Members are closed to silence or to derepress the gene, opened to activate it.{% endif %}</p>
 <h3>What could be tested at all</h3>
 <table>
 <thead><tr>
@@ -158,6 +160,7 @@ def _task(task: dict, q_value: float) -> dict:
         **task,
         "told": told,
         "numbers": numbers,
+        "direction_": task["direction"] if pd.notna(task["direction"]) else "",
         "class_": task["class"] if pd.notna(task["class"]) else "",
         "effect": f"{joint} [{low}, {high}]" if joint else "",
     }

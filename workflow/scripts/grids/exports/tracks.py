@@ -15,7 +15,7 @@ from grids.io.writing import whole
 MAX_SCORE = 1000
 SIGNIFICANT = 0.05
 # Colours of what stands out and of what does not, as browsers want them.
-BLUE, GREY = "0,114,178", "153,153,153"
+BLUE, VERMILLION, GREY = "0,114,178", "213,94,0", "153,153,153"
 # Columns of each format, and those of ours that stand in them: place and name first, by which rows are sorted.
 BED = {
     "chrom": "chromosome", "chromStart": "start", "chromEnd": "end", "name": "name", "score": "score",
@@ -41,11 +41,12 @@ def write_bed(sets: pd.DataFrame, cell_type: str, path: str | os.PathLike) -> No
     A track line and a comment with the columns come first. The name is ``gene|direction|rank``, with
     ``|surrogate|method`` added where the table holds several, and ``|forced`` where the task did not pass the quality
     gate. The score, 0 to 1000, is the member's effect in context relative to the largest of its set. Members are
-    blue, those of forced tasks grey. `sets` has :data:`grids.io.tables.SET_COLUMNS`; `path` is replaced as a whole.
+    blue, those of sets that derepress vermillion, those of forced tasks grey. `sets` has
+    :data:`grids.io.tables.SET_COLUMNS`; `path` is replaced as a whole.
     """
     rows = _members(sets, cell_type)
-    rows["color"] = np.where(is_forced(rows), GREY, BLUE)
-    what = f"Members of the sets of {cell_type}: gene|direction|rank, score by effect in context{_forced_words(rows)}"
+    rows["color"] = np.where(is_forced(rows), GREY, _colours(rows))
+    what = f"Members of the sets of {cell_type}: gene|direction|rank, score by effect in context{_colour_words(rows)}"
     _write(rows, BED, path, _track_line(f"{cell_type} members", what, "itemRgb=On"))
 
 
@@ -75,9 +76,9 @@ def write_interact(
     """Write the arcs of :func:`write_bedpe` in UCSC's interact format (bed5+13), which has no BEDPE.
 
     The source of an arc is the member, the target the base of the TSS. ``value`` is the member's effect in
-    context, ``exp`` the method; arcs of sets with ``q_value < 0.05`` are blue, others grey, and so are those of tasks
-    that did not pass the quality gate. An arc between chromosomes is a record on each of them, as the format wants it.
-    Parameters and errors as in :func:`write_bedpe`.
+    context, ``exp`` the method; arcs of sets with ``q_value < 0.05`` are coloured as in :func:`write_bed`, others are
+    grey, and so are those of tasks that did not pass the quality gate. An arc between chromosomes is a record on each
+    of them, as the format wants it. Parameters and errors as in :func:`write_bedpe`.
     """
     arcs = _arcs(sets, genes, effects, cell_type, path)
     for column in ("method", "peak", "gene"):
@@ -93,7 +94,7 @@ def write_interact(
     at_source = apart.assign(on=apart["chromosome"], first=apart["start"], last=apart["end"])
     at_target = apart.assign(on=apart["tss_chromosome"], first=apart["tss"], last=apart["tss_end"])
     header = _track_line(
-        f"{cell_type} sets", f"Members of the sets of {cell_type} and their genes{_forced_words(arcs)}",
+        f"{cell_type} sets", f"Members of the sets of {cell_type} and their genes{_colour_words(arcs)}",
         "type=interact interactDirectional=true useScore=on visibility=full maxHeightPixels=200:100:50",
     )  # fmt: skip
     _write(pd.concat([within, at_source, at_target]), INTERACT, path, header)
@@ -115,7 +116,7 @@ def _arcs(sets, genes, effects, cell_type: str, path: str | os.PathLike) -> pd.D
     ).merge(q_values, on=SET_KEYS, how="left")
     arcs = arcs.dropna(subset="tss").astype({"tss": np.int64})
     arcs["tss_end"] = arcs["tss"] + 1
-    arcs["color"] = np.where((arcs["q_value"] < SIGNIFICANT) & ~is_forced(arcs), BLUE, GREY)
+    arcs["color"] = np.where((arcs["q_value"] < SIGNIFICANT) & ~is_forced(arcs), _colours(arcs), GREY)
     return arcs
 
 
@@ -207,9 +208,16 @@ def _names(rows: pd.DataFrame) -> pd.Series:
     return pd.Series(names, index=rows.index, dtype=object)
 
 
-def _forced_words(rows: pd.DataFrame) -> str:
-    """What a track says of tasks that did not pass the quality gate, where it has any."""
-    return "; grey and named forced: did not pass the quality gate" if is_forced(rows).any() else ""
+def _colours(rows: pd.DataFrame) -> np.ndarray:
+    """The colour of each member: silencers, whose closing raises the gene, have one of their own."""
+    return np.where(rows["direction"] == "derepress", VERMILLION, BLUE)
+
+
+def _colour_words(rows: pd.DataFrame) -> str:
+    """What a track says of silencers, and of tasks that did not pass the quality gate, where it has any."""
+    silencers = "; orange: closing them raises the gene" * bool((rows["direction"] == "derepress").any())
+    forced = "; grey and named forced: did not pass the quality gate" * bool(is_forced(rows).any())
+    return silencers + forced
 
 
 def _scores(rows: pd.DataFrame) -> pd.Series:

@@ -1,4 +1,4 @@
-"""How the gene goes down as the members of a set are closed one after the other, against each alone."""
+"""How the gene changes as the members of a set are closed one after the other, against each alone."""
 
 from collections.abc import Iterable
 
@@ -20,7 +20,7 @@ def knock_down(changes: pd.DataFrame, max_tasks: int = 30, cell_types: Iterable[
     """One small panel per task: joint change along the nested set, single knock-outs, and their sum.
 
     Dashed: what closing the first k together would do if their effects multiplied (added up in log-expression). A
-    curve below the line: the members back each other up. Of the tasks of ``knock_down.tsv`` those with the strongest
+    curve beyond the line: the members back each other up. Of the tasks of ``knock_down.tsv`` those with the strongest
     joint effect are shown.
     """
     if changes.empty:

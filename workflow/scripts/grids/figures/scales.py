@@ -104,7 +104,7 @@ def index_words(directions: Iterable) -> tuple[str, str]:
     Closing one of two peaks that can replace each other does nothing; opening one of them does everything. Words
     of logic therefore hold for closing only.
     """
-    if set(directions) <= {"silence"}:
+    if set(directions) <= {"silence", "derepress"}:
         return "need each other", "back each other up"
     return "less together than apart", "more together than apart"
 

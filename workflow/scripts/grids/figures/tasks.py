@@ -24,7 +24,7 @@ def full_sets(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def strongest_first(effects: pd.DataFrame) -> pd.DataFrame:
-    """Rows ordered by how far they went in the wanted direction: down for silence, up for activate."""
+    """Rows ordered by how far they went in the wanted direction: down for silence, else up."""
     wanted = effects["log_change"].where(effects["direction"] != "silence", -effects["log_change"])
     ordered = effects.assign(wanted_change=wanted).sort_values(
         ["wanted_change", "cell_type", "gene"], ascending=[False, True, True], kind="stable"

@@ -144,6 +144,12 @@ def search_fill(config: dict) -> bool:
     return config["surrogate"]["model"] == "cross_modality" if fill is None else fill
 
 
+def search_direction(config: dict) -> str:
+    """What is sought: what the config (with its defaults) says, else what its surrogate is made to tell."""
+    by_model = {"window": "change", "cross_modality": "silence"}
+    return config["search"]["direction"] or by_model[config["surrogate"]["model"]]
+
+
 def _check_no_study(config: dict, schema: dict, source: str) -> None:
     """A guest that makes or brings its own data stands alone."""
     instead = schema["instead_of_study"]

@@ -14,6 +14,8 @@ from grids.io.writing import whole
 
 # A run may hold sets that several surrogates, methods or directions gave; they are never pooled.
 RUN_KEYS = ["surrogate", "method", "direction"]
+# Tests are of one family whatever the direction: which one a task's set has is part of the answer.
+FAMILY_KEYS = ["surrogate", "method"]
 TASK_KEYS = ["surrogate", "method", "cell_type", "gene", "direction"]
 SET_KEYS = [*TASK_KEYS, "set_size"]
 SET_COLUMNS = [

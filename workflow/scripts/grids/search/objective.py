@@ -42,6 +42,8 @@ class PerturbedCells:
         What a perturbed peak is set to: 0 closed, 1 open.
     by_state : Tensor, shape (n_cells,), optional
         As of :meth:`~grids.surrogates.pooling.PooledSurrogate.with_state`.
+    sign : {-1, 1}, optional
+        Of the change of expression that is sought; by default a decrease by closing, an increase by opening.
 
     Attributes
     ----------
@@ -58,12 +60,14 @@ class PerturbedCells:
         opened: sparse.csr_matrix,
         value: int = 0,
         by_state: Tensor | None = None,
+        sign: int | None = None,
     ):
         opened = check_opened(opened, len(surrogate.peaks))
         if value not in (0, 1):
             raise ValueError(f"value: expected 0 (closed) or 1 (open), got {value!r}")
         self.surrogate = surrogate.eval().folded()
         self.value = value
+        self.sign = (1 if value else -1) if sign is None else sign
         self.evaluations = Evaluations()
         self.shift = surrogate.shift.detach()
         self.group_of_peak = surrogate.group_of_peak
@@ -89,6 +93,12 @@ class PerturbedCells:
         rows = self._by_group
         indptr = rows.indptr[:: self.surrogate.n_groups]
         return sparse.csr_matrix((rows.data, rows.indices, indptr), shape=(len(self), self.n_peaks))
+
+    def seeking(self, sign: int) -> "PerturbedCells":
+        """The same cells and perturbations, with a change of this sign sought; nothing is pooled again."""
+        other = object.__new__(PerturbedCells)
+        other.__dict__.update(self.__dict__, sign=sign)
+        return other
 
     def subset(self, cells: np.ndarray) -> "PerturbedCells":
         """The same, for some of the cells (a minibatch); nothing is pooled again."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from grids.search.objective import PerturbedCells
-from grids.search.transitions import Linearised, direction_sign
+from grids.search.transitions import Linearised
 
 # With fewer peaks all gains are computed; and when bounds leave more than this, to bound the next ones from there.
 MOST_LEFT = 4096
@@ -99,7 +99,7 @@ class Sample:
         drawn = rng.choice(len(cells), n_sampled, replace=False)
         parts = [np.sort(part) for part in np.split(drawn, [n_sampled // 4]) if len(part)]
         self.parts = [(torch.from_numpy(part).to(cells.device), cells.subset(part)) for part in parts]
-        self.n_cells, self.sign = len(cells), direction_sign(cells.value)
+        self.n_cells, self.sign = len(cells), cells.sign
         self.n_evaluations = 0
 
     def contenders(self, candidates: Tensor, gene: int, states: Tensor, at: Linearised) -> Tensor:

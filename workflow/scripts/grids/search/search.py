@@ -19,7 +19,7 @@ from grids.io.caps import SCREENED_CELLS
 from grids.io.errors import InputError
 from grids.search.objective import PerturbedCells
 from grids.search.screening import GainBounds, Sample
-from grids.search.transitions import Linearised, direction_sign, linearise
+from grids.search.transitions import Linearised, linearise
 
 # A difference below this share of the objective is rounding: no progress, a tie.
 RELATIVE_TOLERANCE = 1e-6
@@ -107,7 +107,7 @@ class Search:
         self.allowed = torch.arange(cells.n_peaks, device=cells.device) if allowed is None else allowed
         self.n_candidates = n_candidates
         self.batch_size = batch_size if batch_size is not None and batch_size < len(cells) else None
-        self.sign = direction_sign(cells.value)
+        self.sign = cells.sign
         self._excluded = torch.ones(cells.n_peaks, dtype=torch.bool, device=cells.device)
         self._excluded[self.allowed] = False
         self._n_evaluations = 0

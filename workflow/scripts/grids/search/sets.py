@@ -14,9 +14,9 @@ from grids.io.errors import InputError, did_you_mean, listing
 from grids.io.logging import log
 from grids.io.seeds import generator
 from grids.io.tables import SKIPPED_COLUMNS
+from grids.search.directions import DIRECTIONS, SOUGHT
 from grids.search.search import LEAST_EFFECT, Search, SearchResult, origins
 from grids.search.task_cells import TaskCells
-from grids.search.transitions import VALUE_OF_DIRECTION
 from grids.surrogates.pooling import Surrogate
 
 FOUND_COLUMNS = [
@@ -26,6 +26,9 @@ SEARCH_COLUMNS = [
     "surrogate", "method", "cell_type", "gene", "direction", "set_size", "start", "objective_before",
     "objective_after", "n_rounds", "n_steps", "n_evaluations", "converged", "seconds",
 ]  # fmt: skip
+
+
+_CHANGES = {(-1,): "lowers", (1,): "raises", (-1, 1): "lowers or raises"}
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,11 @@ class Question:
         As in :class:`Search`.
     scope : {"genome", "window"}
         Candidates: every peak that the surrogate sees for the gene, or those in the gene's window.
-    direction : {"silence", "activate"}
-        Close peaks to lower the gene, or open them to raise it.
+    direction : {"change", "silence", "derepress", "activate"}
+        Close peaks to lower the gene or to raise it, or open them to raise it. With `change` peaks are closed and
+        both signs are searched: the set with the larger effect is returned, and its direction with it.
     restarts : int
-        Searches per task, see :func:`~grids.search.search.origins`. The best one is returned.
+        Searches per task and sign, see :func:`~grids.search.search.origins`. The best one is returned.
     start : {"greedy", "random", "given"}
     """
 
@@ -90,7 +94,8 @@ def find_sets(
         :data:`FOUND_COLUMNS`; a row per member in nested order, `set_size` being the number of members.
         `share_of_restarts`: share of the restarts in whose set the member does something.
     searches : DataFrame
-        :data:`SEARCH_COLUMNS`; a row per restart, `set_size` being that of the task's set.
+        :data:`SEARCH_COLUMNS`; a row per restart and direction that was searched, `set_size` being that of the set
+        found in it.
     skipped : DataFrame
         ``cell_type, gene, reason`` of tasks in which no peak does anything, of those without candidate peaks (with
         `fill`: with fewer than `set_size`), and of genes that the surrogate does not have.
@@ -100,9 +105,8 @@ def find_sets(
     InputError
         When there are no cells, or `given` lacks a task's set or names peaks that the surrogate does not see.
     """
-    task_cells = TaskCells(
-        surrogate, opened, VALUE_OF_DIRECTION[question.direction], seed=seed, split="train"
-    )
+    value = DIRECTIONS[SOUGHT[question.direction][0]].value  # the same in all directions of a question
+    task_cells = TaskCells(surrogate, opened, value, seed=seed, split="train")
     predicted_genes = set(surrogate.genes)
     found, searches, skipped = [], [], []
     bar = tqdm(tasks[["cell_type", "gene"]].itertuples(index=False), total=len(tasks), unit="gene")
@@ -113,11 +117,15 @@ def find_sets(
         else:
             allowed = task_cells.candidates(gene, windows if question.scope == "window" else None)
             if not (reason := _too_few(len(allowed), question)):
-                of_task, of_searches = _find_set(
-                    task_cells, (cell_type, gene), allowed, seed, question, given
-                )
+                furthest, of_task = 0.0, []
+                for direction in SOUGHT[question.direction]:
+                    went, rows, of_searches = _find_set(
+                        task_cells, (cell_type, gene, direction), allowed, seed, question, given
+                    )
+                    searches += of_searches
+                    if rows and (went > furthest or not of_task):
+                        furthest, of_task = went, rows
                 found += of_task
-                searches += of_searches
                 reason = None if of_task else _nothing_found(surrogate, gene, question)
         if reason:
             log.warning("%s, %s skipped: %s", cell_type, gene, reason)
@@ -139,15 +147,17 @@ def _too_few(n_allowed: int, question: Question) -> str | None:
 
 def _find_set(
     task_cells: TaskCells,
-    task: tuple[str, str],
+    task: tuple[str, str, str],
     allowed: Tensor,
     seed: int,
     question: Question,
     given: pd.DataFrame | None,
-) -> tuple[list[list], list[list]]:
-    """Rows of a task's members, and of the searches for them."""
+) -> tuple[float, list[list], list[list]]:
+    """How far a task's set in one direction moves mean log-expression, rows of its members, and of the searches."""
+    *task, direction = task
     cell_type, gene = task
     cells, column, peaks = task_cells.of(gene)
+    cells = cells.seeking(DIRECTIONS[direction].sign)
     size = min(question.set_size, len(allowed))
     screening = generator(seed, "screening", *task)
     search = Search(cells, column, allowed, question.candidates, question.batch_size, screening)
@@ -161,7 +171,7 @@ def _find_set(
             first.append(search.start(origin, size, rng))
     results = [search.improve(one, rng, question.max_rounds) for one, rng in zip(first, rngs, strict=True)]
     best, members, shares = _best(search, results, question.fill)
-    key = [task_cells.surrogate.name, "grids", cell_type, gene, question.direction, len(members)]
+    key = [task_cells.surrogate.name, "grids", cell_type, gene, direction, len(members)]
     found = [
         [*key, rank, peaks[member], share]
         for rank, (member, share) in enumerate(zip(members, shares, strict=True), start=1)
@@ -172,11 +182,13 @@ def _find_set(
         for origin, result in zip(starts, results, strict=True)
     ]  # fmt: skip
     log.info(
-        "%s, %s: mean log-expression %.4f -> %.4f, %d members, %d of %d searches converged (no coordinate improves)",
-        cell_type, gene, best.objective_before, best.objective_after, len(members),
+        "%s, %s, %s: mean log-expression %.4f -> %.4f, %d members, %d of %d searches converged "
+        "(no coordinate improves)",
+        cell_type, gene, direction, best.objective_before, best.objective_after, len(members),
         sum(r.converged for r in results), len(results),
     )  # fmt: skip
-    return found, searches
+    went = cells.sign * (best.objective_after - best.objective_before)
+    return went, found, searches
 
 
 def _best(
@@ -192,10 +204,11 @@ def _best(
 
 def _nothing_found(surrogate: Surrogate, gene: str, question: Question) -> str:
     """Why a task has no set."""
-    act, what = ("closing", "lowers") if question.direction == "silence" else ("opening", "raises")
-    where = f"of the {question.scope}"
+    sought = [DIRECTIONS[name] for name in SOUGHT[question.direction]]
+    act, what = "opening" if sought[0].value else "closing", _CHANGES[tuple(one.sign for one in sought)]
     reason = (
-        f"nothing found: {act} no peak {where} {what} predicted log-expression by more than {LEAST_EFFECT:g}"
+        f"nothing found: {act} no peak of the {question.scope} {what} predicted log-expression by more than "
+        f"{LEAST_EFFECT:g}"
     )
     chance = surrogate.chance_of_no_member(gene)
     return reason if chance is None else f"{reason} (posterior chance that no peak is a member: {chance:.2f})"

@@ -33,10 +33,21 @@ class TaskCells:
         The run's.
     split : str
         That of the cells.
+    sign : {-1, 1}, optional
+        As of :class:`~grids.search.objective.PerturbedCells`.
     """
 
-    def __init__(self, surrogate: Surrogate, opened: sparse.spmatrix, value: int, *, seed: int, split: str):
-        self.surrogate, self.value = surrogate, value
+    def __init__(
+        self,
+        surrogate: Surrogate,
+        opened: sparse.spmatrix,
+        value: int,
+        *,
+        seed: int,
+        split: str,
+        sign: int | None = None,
+    ):
+        self.surrogate, self.value, self.sign = surrogate, value, sign
         self._observe = surrogate.observe(opened, seed, split)
         self._gene = self._cells = self._refits = None
 
@@ -71,7 +82,7 @@ class TaskCells:
 
     def _seen_by(self, view: PooledSurrogate) -> PerturbedCells:
         opened, by_state = self._observed
-        return PerturbedCells(view, opened, self.value, by_state)
+        return PerturbedCells(view, opened, self.value, by_state, self.sign)
 
     def members(self, gene: str, peaks: Sequence[str], where: str = "sets") -> Tensor:
         """Indices of named peaks, shape (n,), on the cells' device.

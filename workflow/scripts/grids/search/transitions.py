@@ -8,14 +8,6 @@ from torch import Tensor
 
 from grids.search.objective import PerturbedCells
 
-# What a perturbed peak is set to: closed to lower the gene, open to raise it.
-VALUE_OF_DIRECTION = {"silence": 0, "activate": 1}
-
-
-def direction_sign(value: int) -> float:
-    """+1 when an increase of expression is sought (peaks opened), -1 when a decrease is (peaks closed)."""
-    return 1.0 if value else -1.0
-
 
 @dataclass(frozen=True)
 class Linearised:
@@ -38,13 +30,13 @@ class Linearised:
     @cached_property
     def gain(self) -> Tensor:
         """First-order gain of perturbing one more peak, for every peak, as of :func:`addition_gain`."""
-        return direction_sign(self.cells.value) * self.cells.project(self.gradient)
+        return self.cells.sign * self.cells.project(self.gradient)
 
     def gain_of(self, peaks: Tensor) -> Tensor:
         """The same for some peaks, shape (n,)."""
         if "gain" in self.__dict__:
             return self.gain[peaks]
-        return direction_sign(self.cells.value) * self.cells.project(self.gradient, peaks)
+        return self.cells.sign * self.cells.project(self.gradient, peaks)
 
 
 def linearise(

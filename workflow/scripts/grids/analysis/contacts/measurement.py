@@ -10,7 +10,7 @@ from grids.analysis.statistics import bootstrap_counts, interval_over_genes, q_v
 from grids.io import tables
 from grids.io.logging import log
 from grids.io.seeds import generator
-from grids.io.tables import RUN_KEYS, TASK_KEYS
+from grids.io.tables import FAMILY_KEYS, RUN_KEYS, TASK_KEYS
 
 CONTACT_COLUMNS = [
     *TASK_KEYS, "passed_gate", "set_size", "n_measured", "n_bins", "n_same_bin", "n_other_chromosome", "n_not_usable",
@@ -87,7 +87,7 @@ def measure_contacts(
     table = pd.DataFrame(tasks).reindex(columns=CONTACT_COLUMNS)
     table = table.astype(dict.fromkeys([*COUNTS, "tad_start", "tad_end"], "Int64"))
     for name in ("", "tad_"):
-        table[f"{name}q_value"] = q_values(table[f"{name}p_value"], table[RUN_KEYS])
+        table[f"{name}q_value"] = q_values(table[f"{name}p_value"], table[FAMILY_KEYS])
     of_members = tables.stack(members, CONTACT_MEMBER_COLUMNS)
     of_members = of_members.astype({"n_matched": "Int64", "distance_to_tss_bp": "Int64"})
     return table, of_members, _summarise(table, seed)

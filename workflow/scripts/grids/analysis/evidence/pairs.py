@@ -51,7 +51,7 @@ def add_predictors(
     Parameters
     ----------
     pairs : DataFrame
-        ``peak gene distance_to_tss_bp score``; the score is minus the log effect of closing the peak.
+        ``peak gene distance_to_tss_bp score``; the score is that of :func:`~grids.analysis.set_changes.score_peaks`.
     accessibility : Series
         Share of the type's cells in which a peak is open, by peak name.
     correlation : ndarray, shape (n_pairs,)

@@ -175,7 +175,8 @@ def measure_evidence(
     accessibility : DataFrame
         ``accessibility.tsv.gz``: `peak chromosome start end` and the open share in each cell type.
     scores : DataFrame
-        ``cell_type gene passed_gate peak score``, the score being minus the log effect of closing the peak.
+        ``cell_type gene passed_gate peak score``, the score being that of
+        :func:`~grids.analysis.set_changes.score_peaks`.
 
     Returns
     -------

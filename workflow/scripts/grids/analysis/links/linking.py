@@ -107,13 +107,7 @@ def test_windows(
         scored = [_columns(of_links), *(_columns([cells.windows(x, residuals)]) for x in n_open)]
         if decoys is not None:
             gene = np.arange(len(peaks))
-            size = [
-                cells.n_open[np.concatenate(peaks)],
-                *(
-                    np.array([cells.n_open[p].sum() for p in windows.of(distal)[block]])
-                    for distal in (False, True)
-                ),
-            ]
+            size = [cells.n_open[np.concatenate(peaks)], *(x.sum(0) for x in n_open)]
             of_gene = [np.repeat(gene, [len(x) for x in peaks]), gene, gene]
             for part, *of_part in zip(scored, decoys, size, of_gene, strict=True):
                 _beside_decoys(part, *of_part, windows.chromosome[block], residuals)

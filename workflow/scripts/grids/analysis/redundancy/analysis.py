@@ -39,7 +39,6 @@ from grids.io.tables import (
     stack,
 )
 from grids.search.task_cells import TaskCells
-from grids.search.transitions import direction_sign
 
 N_BOOTSTRAP_LEAST = 20
 
@@ -77,7 +76,7 @@ def analyse_sets(
     """Analyse the found sets of one cell type.
 
     Log effects are changes of mean predicted log-expression (natural log) in the test cells. A *drop* is a
-    change counted in the direction asked: minus the change for silence, the change for activate.
+    change counted in the direction of the set: minus the change for silence, the change for derepress and activate.
 
     Parameters
     ----------
@@ -155,7 +154,7 @@ def _analyse_set(
     gene, peaks = labels["gene"], _in_nested_order(rows, labels["gene"])
     members, allowed = test.members(gene, peaks), test.candidates(gene, windows)
     cells, column, seen = test.of(gene)
-    sign, n_refits = direction_sign(cells.value), test.surrogate.n_replicates
+    sign, n_refits = cells.sign, test.surrogate.n_replicates
     predict, *refits = (predictor(c, column, members) for c in (cells, *test.refits(gene)))
     measured = measure_subsets(predict, refits, len(members), weights)
     verdict = verdict_of(measured, sign)

@@ -1,7 +1,8 @@
 """What the changes by a set and by its subsets say, as a verdict and as the set's part of each table.
 
 Changes are of mean log-expression unless said otherwise. A *drop* is a change counted in the direction
-asked: expression lost when peaks are closed (silence), gained when they are opened (activate).
+of the set: expression lost when peaks are closed (silence), or gained when they are closed (derepress) or opened
+(activate).
 """
 
 from dataclasses import dataclass
@@ -116,7 +117,7 @@ class Verdict:
 
 
 def verdict_of(measured: Measured, sign: float) -> Verdict:
-    """Index, sufficient set and class of a set; `sign` of :func:`~grids.search.transitions.direction_sign`."""
+    """Index, sufficient set and class of a set; `sign` of its :class:`~grids.search.directions.Direction`."""
     change, draws = measured.log, measured.log_draws
     joint_low, joint_high = interval(draws.joint)
     if (joint_low if sign > 0 else -joint_high) <= MEAN_ROUNDING:

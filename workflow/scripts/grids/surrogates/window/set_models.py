@@ -11,6 +11,9 @@ by a curve (:mod:`grids.surrogates.window.curve`) whose bend tells the logic:
 - about ``log(ratio) / k``: effects multiply;
 - strongly positive: nothing happens until all are open (synergy).
 
+Of a set that lowers the gene the log ratio is negative, and so are the bends around which effects multiply: models have
+the bends of the sign that the counts show.
+
 What is observed is not ``n`` but who was seen: missed openings are averaged over, not taken for closed peaks.
 
 Models of one to four members are searched for by forward extension of the best smaller ones. Around the best model
@@ -35,13 +38,18 @@ from grids.surrogates.window.curve import (
     symmetric_polynomials,
 )
 
-BENDS = (-6.0, -1.5, -0.4, 0.35, 0.7, 1.2, 2.5, 6.0)
+# Of sets whose members raise the gene, and of those whose members lower it: about the same with the other sign.
+RAISING_BENDS = (-6.0, -1.5, -0.4, 0.35, 0.7, 1.2, 2.5, 6.0)
+LOWERING_BENDS = (-6.0, -2.5, -1.2, -0.7, -0.4, 0.35, 1.2, 6.0)
+BENDS = (*RAISING_BENDS, *LOWERING_BENDS)
+SIGN_OF_BEND = (*[1] * len(RAISING_BENDS), *[-1] * len(LOWERING_BENDS))
 FORMS = LOGICS
 # The form of a set of two or more members with each bend.
-FORM_OF_BEND = torch.tensor([3, 3, 2, 2, 2, 2, 4, 4])
+FORMS_BY_BEND = (3, 3, 2, 2, 2, 2, 4, 4)
+FORM_OF_BEND = torch.tensor(FORMS_BY_BEND * 2)
 # Before any counts are seen, the forms are as likely as each other, and so are the bends of a form.
 LOG_PRIOR_OF_BEND = -torch.log(
-    len(FORM_OF_BEND.unique()) * torch.bincount(FORM_OF_BEND)[FORM_OF_BEND].float()
+    len(set(FORMS_BY_BEND)) * torch.bincount(torch.tensor(FORMS_BY_BEND))[FORM_OF_BEND].float()
 )
 MAX_SIZE = 4
 # Sets of one, two and three members that are extended by every peak.
@@ -299,8 +307,12 @@ class WorkingModel:
         )
         self.row_sums = self.rows.sum(2)
 
-    def gains(self, openness: Tensor, sets: Tensor, size: int, bends: Sequence[float]) -> Tensor:
-        """Log marginal likelihood gained by each set extended by each peak: (n_genes, n_sets, n_peaks, n_bends).
+    def gains(
+        self, openness: Tensor, sets: Tensor, size: int, bends: Sequence[float]
+    ) -> dict[float, tuple[Tensor, Tensor]]:
+        """Log marginal likelihood gained by each set extended by each peak, and whether it raises the gene, by bend.
+
+        Both of shape (n_genes, n_sets, n_peaks).
 
         Parameters
         ----------
@@ -325,7 +337,7 @@ class WorkingModel:
         constant = weighted.sum(3)
         squares = weighted.flatten(1, 2) @ torch.cat([openness, openness**2], 2)
         linear, squared = squares.view(n_genes, n_sets, len(bends), 2, n_peaks).unbind(3)
-        gains = []
+        gains = {}
         for i, (bend, (intercept, slope)) in enumerate(zip(bends, lines, strict=True)):
             none, step = ends_of_power(bend, size)
             products = (orders[i][:, None, None] * (intercept * alone + slope * with_peak)).sum(2)
@@ -335,15 +347,15 @@ class WorkingModel:
             in_basis = (products[:, :, :-2] - none * sums[:, :, :-2]) / step
             with_response = (products[:, :, -2] - none * sums[:, :, -2]) / step
             of_rise = (square - 2 * none * products[:, :, -1] + none**2 * sums[:, :, -1]) / step**2
-            gains.append(self._gain(in_basis, with_response, of_rise))
-        return torch.stack(gains, 3)
+            gains[bend] = self._gain(in_basis, with_response, of_rise)
+        return gains
 
-    def _gain(self, in_basis: Tensor, with_response: Tensor, of_rise: Tensor) -> Tensor:
-        """Gain of rises by their products with the basis (on axis 2), the response and themselves."""
+    def _gain(self, in_basis: Tensor, with_response: Tensor, of_rise: Tensor) -> tuple[Tensor, Tensor]:
+        """Gain of rises by their products with the basis (on axis 2), the response and themselves, and its sign."""
         score = with_response - (in_basis * self.response_in_basis[:, None, :, None]).sum(2)
         information = (of_rise - (in_basis**2).sum(2)).clamp(min=0)
         shrunk = score**2 / (2 * (information + GAIN_PRECISION))
-        return shrunk - 0.5 * torch.log1p(information / GAIN_PRECISION)
+        return shrunk - 0.5 * torch.log1p(information / GAIN_PRECISION), score >= 0
 
 
 def search(working: WorkingModel, cells: Cells, penalty: float) -> Models:
@@ -358,7 +370,7 @@ def search(working: WorkingModel, cells: Cells, penalty: float) -> Models:
     sets = empty
     for size in range(1, min(MAX_SIZE, n_peaks) + 1):
         bends = BENDS if size > 1 else BENDS[:1]
-        gain = working.gains(cells.openness, sets, size, bends)
+        gain = _gains_by_bend(working, cells.openness, sets, size, bends)
         members = (sets[:, :, None] | torch.eye(n_peaks, dtype=torch.bool)).flatten(1, 2)
         possible = (members.sum(2) == size) & ~(members & ~cells.is_candidate[:, None]).any(2)
         possible &= _first_of_its_kind(members)
@@ -382,6 +394,20 @@ def search(working: WorkingModel, cells: Cells, penalty: float) -> Models:
     best = posterior.topk(min(N_KEPT, posterior.shape[1]), 1).indices
     best[:, -1] = torch.where((best == 0).any(1), best[:, -1], 0)
     return models.take(best)
+
+
+def _gains_by_bend(
+    working: WorkingModel, openness: Tensor, sets: Tensor, size: int, bends: Sequence[float]
+) -> Tensor:
+    """As of :meth:`WorkingModel.gains`, bends last; -inf where a bend is not of the sign that the counts show."""
+    gains = working.gains(openness, sets, size, sorted(set(bends)))
+    if size == 1:  # one member has no bend
+        return torch.stack([gains[bend][0] for bend in bends], 3)
+    signed = [
+        gains[bend][0].where(gains[bend][1] == (sign > 0), -torch.inf)
+        for bend, sign in zip(bends, SIGN_OF_BEND, strict=True)
+    ]
+    return torch.stack(signed, 3)
 
 
 def _first_of_its_kind(members: Tensor) -> Tensor:
