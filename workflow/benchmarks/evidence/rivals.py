@@ -60,10 +60,12 @@ def poisson_ridge(cells: GeneCells) -> np.ndarray:
     """Absolute coefficients of a penalised Poisson regression on all peaks of the window, shape (n_peaks,).
 
     As in SCARlink (Mitra et al., Nature Genetics 2024), per standard deviation of a peak. The penalty is chosen on
-    validation cells, the coefficients are of all cells.
+    validation cells, the coefficients are of all cells; 0 where there are no counts to choose it by.
     """
     train, validation = (cells.split == split for split in ("train", "validation"))
-    share = cells.opened.mean(0).A1
+    if not (cells.counts[train].any() and cells.counts[validation].any()):
+        return np.zeros(cells.opened.shape[1])
+    share = cells.opened.sum(0).A1 / len(cells.counts)
     spread = np.sqrt(share * (1 - share))
     scale = np.divide(1, spread, out=np.zeros(len(spread)), where=spread > 0)
     peaks, rate = (cells.opened @ sparse.diags(scale)).tocsr(), cells.counts / cells.exposure
