@@ -85,7 +85,9 @@ def test_the_interval_holds_the_area_of_the_population():
     for _ in range(200):
         is_positive = rng.random(n) < 0.3
         pairs = pairs_of("A", is_positive, 10_000 * np.arange(n))
-        row = measured(pairs, scores_of(pairs, "sets", is_positive + rng.normal(0, 1, n))).loc["A", "sets"]
+        row = measured(pairs, scores_of(pairs, "inclusion", is_positive + rng.normal(0, 1, n))).loc[
+            "A", "inclusion"
+        ]
         held.append(row["auprc_low"] <= expected <= row["auprc_high"])
     assert 0.88 <= np.mean(held) <= 0.99
 
@@ -113,7 +115,7 @@ def test_ties_count_as_if_drawn(rows, n_top):
 
 def test_a_method_that_says_nothing_reaches_the_share_of_positives(random_pairs):
     pairs, _ = random_pairs
-    row = measured(pairs, scores_of(pairs, "sets", np.zeros(60))).loc["A", "sets"]
+    row = measured(pairs, scores_of(pairs, "inclusion", np.zeros(60))).loc["A", "inclusion"]
     assert_allclose(row["auprc"], pairs["is_positive"].mean())
     assert_allclose(row["top_5_hits"], 5 * pairs["is_positive"].mean())
 
@@ -121,27 +123,27 @@ def test_a_method_that_says_nothing_reaches_the_share_of_positives(random_pairs)
 def test_a_gene_without_positives_and_all_genes_together(random_pairs):
     pairs, score = random_pairs
     both = pd.concat([pairs, pairs_of("B", [0, 0, 0], [0, 1_000, 2_000])], ignore_index=True)
-    scores = scores_of(both, "sets", [*score, 9, 8, 7])
+    scores = scores_of(both, "inclusion", [*score, 9, 8, 7])
     table = measured(both, scores)
-    nothing, everything = table.loc["B", "sets"], table.loc[ALL_GENES, "sets"]
+    nothing, everything = table.loc["B", "inclusion"], table.loc[ALL_GENES, "inclusion"]
     assert nothing[["auprc", "auprc_low", "auprc_high"]].isna().all() and nothing["n_positive"] == 0
     assert (nothing["top_5_hits"], nothing["top_5_pairs"]) == (0, 3)
     assert everything["top_5_pairs"] == 8
-    assert everything["top_5_hits"] == table.loc["A", "sets"]["top_5_hits"]
+    assert everything["top_5_hits"] == table.loc["A", "inclusion"]["top_5_hits"]
     assert_allclose(everything["auprc"], average_precision_score(both["is_positive"], scores["score"]))
 
 
 def test_one_block_has_no_interval_and_no_pair_no_row(random_pairs):
     pairs, score = random_pairs
-    row = measured(pairs, scores_of(pairs, "sets", score), block_bp=10**9).loc["A", "sets"]
+    row = measured(pairs, scores_of(pairs, "inclusion", score), block_bp=10**9).loc["A", "inclusion"]
     assert np.isfinite(row["auprc"]) and np.isnan(row["auprc_low"])
-    assert measured(pairs.head(0), scores_of(pairs, "sets", score)).empty
-    assert measured(pairs, scores_of(pairs, "sets", score), min_open_share=0.9)["auprc"].isna().all()
+    assert measured(pairs.head(0), scores_of(pairs, "inclusion", score)).empty
+    assert measured(pairs, scores_of(pairs, "inclusion", score), min_open_share=0.9)["auprc"].isna().all()
 
 
 def test_the_largest_score_of_the_types_that_may_speak_counts(random_pairs):
     pairs, score = random_pairs
-    best, other = scores_of(pairs, "sets", score, "T"), scores_of(pairs, "sets", -score, "B")
+    best, other = scores_of(pairs, "inclusion", score, "T"), scores_of(pairs, "inclusion", -score, "B")
     of_both, of_one = pairs.assign(evidence="both"), pairs.assign(evidence="one")
     tables = [EvidenceTable("both", "a.tsv"), EvidenceTable("one", "b.tsv", cell_types=["T"])]
     table = measure_methods(tables, pd.concat([of_both, of_one]), pd.concat([best, other]), SETTINGS)

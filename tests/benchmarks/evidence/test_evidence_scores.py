@@ -192,7 +192,19 @@ def test_members_score_by_their_larger_effect_and_others_by_none():
     found = score_sets(sets, ASKED).set_index(["cell_type", "peak"])["score"]
     assert found["T"].to_dict() == {"p1": 0.5, "p2": 0.2, "p4": 0}
     assert (found["B"] == 0).all() and len(found) == 6
-    assert (score_sets(sets.head(0), ASKED)["score"] == 0).all()
+    nothing = score_sets(sets.head(0), ASKED)
+    assert len(nothing) == 6 and (nothing["score"] == 0).all()
+    assert (nothing["method"] == "sets_within_type").all()
+
+
+def test_sets_of_both_levels_are_two_methods():
+    sets = pd.DataFrame(
+        {"level": ["within_type", "across_types"], "cell_type": ["T", "all types"], "gene": "A", "peak": "p1"}
+        | {"log_effect_alone": [-0.1, 0.2], "log_effect_in_context": [-0.5, 0.3]}
+    )
+    found = score_sets(sets, ASKED).set_index(["method", "cell_type", "peak"])["score"]
+    assert found["sets_within_type"].loc[lambda score: score > 0].to_dict() == {("T", "p1"): 0.5}
+    assert found["sets_across_types"].droplevel("cell_type").to_dict() == {"p1": 0.3, "p2": 0, "p4": 0}
 
 
 def test_inclusion_is_that_of_the_surrogates_own_type_and_genes():

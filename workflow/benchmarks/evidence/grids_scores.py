@@ -7,9 +7,10 @@ from benchmarks.evidence.methods import SCORE_COLUMNS
 from grids.io.tables import stack
 from grids.surrogates.window.model import WindowSurrogate
 
-# The column of `links.tsv.gz` whose size ranks links, and the method that each of its levels is.
+# The column of `links.tsv.gz` whose size ranks links.
 LINK_SCORE = "z"
-LEVELS = {"across_types": "links_across_types", "within_type": "links_within_type"}
+# Levels of evidence, in columns `level`; of a run without them everything is within a type.
+ACROSS_TYPES, WITHIN_TYPE = LEVELS = ("across_types", "within_type")
 
 
 def score_links(links: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
@@ -18,7 +19,7 @@ def score_links(links: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     links : DataFrame
-        ``level cell_type gene peak`` and :data:`LINK_SCORE`; `level` is a key of :data:`LEVELS`.
+        ``level cell_type gene peak`` and :data:`LINK_SCORE`.
     asked : DataFrame
         ``cell_type gene peak``: the pairs, in every type of whose tasks the gene is.
 
@@ -27,16 +28,7 @@ def score_links(links: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
     DataFrame with the columns :data:`benchmarks.evidence.methods.SCORE_COLUMNS`
         `cell_type` is missing across types. 0 where a pair has no link, or one that could not be tested.
     """
-    parts = []
-    for level, method in LEVELS.items():
-        of_level = links[links["level"] == level]
-        size = of_level[["cell_type", "gene", "peak"]].assign(score=of_level[LINK_SCORE].abs())
-        wanted = asked
-        if level == "across_types":
-            size = size.assign(cell_type=None)
-            wanted = asked.assign(cell_type=None).drop_duplicates()
-        parts.append(_of_pairs(size, wanted, method))
-    return stack(parts, SCORE_COLUMNS)
+    return _at_levels(links.assign(score=links[LINK_SCORE].abs()), asked, "links", LEVELS)
 
 
 def score_sets(sets: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
@@ -45,7 +37,7 @@ def score_sets(sets: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     sets : DataFrame
-        ``sets.tsv``.
+        ``sets.tsv``, with a column `level` where the run has both.
     asked : DataFrame
         As for :func:`score_links`.
 
@@ -54,8 +46,11 @@ def score_sets(sets: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
     DataFrame with the columns :data:`benchmarks.evidence.methods.SCORE_COLUMNS`
         0 for peaks outside of the set, and for genes without one.
     """
+    levels = LEVELS if "level" in sets else (WITHIN_TYPE,)
     effect = sets[["log_effect_alone", "log_effect_in_context"]].abs().max(axis=1)
-    return _of_pairs(sets[["cell_type", "gene", "peak"]].assign(score=effect), asked, "sets")
+    return _at_levels(
+        pd.DataFrame({"level": WITHIN_TYPE} | dict(sets.assign(score=effect))), asked, "sets", levels
+    )
 
 
 def score_inclusion(surrogate: WindowSurrogate, asked: pd.DataFrame) -> pd.DataFrame:
@@ -73,6 +68,17 @@ def score_inclusion(surrogate: WindowSurrogate, asked: pd.DataFrame) -> pd.DataF
             parts.append(pd.DataFrame({"peak": peaks, "score": inclusion}).assign(gene=gene))
     found = stack(parts, ["gene", "peak", "score"]).assign(cell_type=surrogate.cell_type)
     return _of_pairs(found, wanted, "inclusion")
+
+
+def _at_levels(found: pd.DataFrame, asked: pd.DataFrame, kind: str, levels: tuple[str, ...]) -> pd.DataFrame:
+    """The scores of each level as a method of its own."""
+    parts = []
+    for level in levels:
+        own, wanted = found[found["level"] == level], asked
+        if level == ACROSS_TYPES:
+            own, wanted = (table.assign(cell_type=None) for table in (own, asked))
+        parts.append(_of_pairs(own, wanted.drop_duplicates(), f"{kind}_{level}"))
+    return stack(parts, SCORE_COLUMNS)
 
 
 def _of_pairs(found: pd.DataFrame, asked: pd.DataFrame, method: str) -> pd.DataFrame:

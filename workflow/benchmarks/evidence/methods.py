@@ -6,8 +6,9 @@ from collections.abc import Iterable
 OF_GRIDS = {
     "links_across_types": "GRIDS links, across types",
     "links_within_type": "GRIDS links, within a type",
-    "sets": "GRIDS sets",
-    "inclusion": "GRIDS inclusion",
+    "sets_across_types": "GRIDS sets, across types",
+    "sets_within_type": "GRIDS sets, within a type",
+    "inclusion": "GRIDS inclusion, within a type",
 }
 # What can be said without it.
 RIVALS = {
@@ -28,8 +29,8 @@ SCORE_COLUMNS = ["method", "cell_type", "gene", "peak", "score"]
 def in_order(methods: Iterable[str]) -> list[str]:
     """Each method once, in the order of :data:`NAMES`.
 
-    >>> in_order(["distance", "sets", "distance"])
-    ['sets', 'distance']
+    >>> in_order(["distance", "inclusion", "distance"])
+    ['inclusion', 'distance']
     """
     methods = {*methods}
     return [name for name in NAMES if name in methods]

@@ -85,7 +85,7 @@ def _draw(ax: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
             ax.hlines(y, own["auprc_low"], own["auprc_high"], color=colour, lw=0.9)
         ax.plot(own["auprc"], y, "o" if name in OF_GRIDS else "s", ms=3.2, color=colour)
         style.beside(
-            ax, y, f"{style.number(own['top_5_hits'])}/{own['top_5_pairs']:.0f}", color=colour, fontsize=5.5
+            ax, y, f"{round(own['top_5_hits'], 1):g}/{own['top_5_pairs']:g}", color=colour, fontsize=5.5
         )
     title = f"{style.shorten(first['evidence'], 18)}\n{style.shorten(first['gene'], 18)}"
     style.panel_title(ax, f"{title}, {first['n_positive']:.0f} of {first['n_pairs']:.0f}", fontsize=6.5)
