@@ -24,6 +24,7 @@ GUESTS = {
     "mnist": "mnist",
     "synthetic": "synthetic",
     "scale": "scale",
+    "evidence": "evidence_benchmark",
 }
 
 

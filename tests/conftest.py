@@ -22,7 +22,7 @@ FIRST = [
     "workflow/test_nothing_passes.py", "workflow/test_module.py", "workflow/test_report_browser.py",
     "workflow/test_contacts_demo.py", "benchmarks/scale/test_scale_workflow.py", "unit/io/test_fuzz.py",
     "unit/surrogates/test_window_training.py", "benchmarks/explainers/test_explainers_sage.py",
-    "benchmarks/truth/test_truth_grids.py",
+    "benchmarks/truth/test_truth_grids.py", "benchmarks/evidence/test_evidence_workflow.py",
 ]  # fmt: skip
 
 

@@ -72,6 +72,8 @@ def test_a_study_reads_nothing_of_a_benchmark(alone, asked):
 def test_a_study_has_no_rule_of_a_benchmark():
     told = subprocess.run(command("--list-rules"), cwd=ROOT, capture_output=True, text=True, check=True)
     rules = {*told.stdout.split()}
-    assert "find_sets" in rules and set(RULES) == {"explainers", "truth", "mnist", "synthetic", "scale"}
+    assert "find_sets" in rules and set(RULES) == {
+        "explainers", "truth", "mnist", "synthetic", "scale", "evidence"
+    }  # fmt: skip
     for guest, of_guest in RULES.items():
         assert of_guest and not of_guest & rules, guest

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.evidence.agreement import METHOD_COLUMNS
+from benchmarks.evidence.methods import SCORE_COLUMNS as EVIDENCE_SCORE_COLUMNS
+from benchmarks.evidence.pairs import PAIR_COLUMNS
 from benchmarks.explainers.comparisons import COMPARISON_COLUMNS
 from benchmarks.explainers.single_cell import COST_COLUMNS
 from benchmarks.mnist.benchmark import EFFECT_COLUMNS as DIGIT_EFFECT_COLUMNS
@@ -106,6 +109,7 @@ COLUMNS = {
     "truth": [*SCORE_COLUMNS, *TRUTH_SUMMARY_COLUMNS, *CONFUSION_COLUMNS, *CALIBRATION_COLUMNS],
     "mnist": [*DIGIT_EFFECT_COLUMNS, *CELL_COLUMNS, *PIXEL_COLUMNS, *CLASSIFIER_COLUMNS],
     "synthetic": [*REPLICATE_COLUMNS, *SYNTHETIC_SUMMARY_COLUMNS],
+    "evidence": [*METHOD_COLUMNS, *PAIR_COLUMNS, *EVIDENCE_SCORE_COLUMNS],
     "scale": [*MEASUREMENT_COLUMNS, *SCALE_COST_COLUMNS, *RATIO_COLUMNS, *EXPONENT_COLUMNS],
 }  # fmt: skip
 

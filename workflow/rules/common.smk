@@ -88,7 +88,8 @@ def read_yaml(path):
 # The study's schema, and those of the benchmarks if the config names any: a study reads nothing of them.
 GIVEN = config_of(config)
 SCHEMAS = [ROOT / "workflow" / "schemas" / "config.schema.yaml"]
-if {*GUESTS, *GUESTS.values()} & {*GIVEN}:
+OWN_KEYS = {*read_yaml(SCHEMAS[0])["properties"]}
+if {*GUESTS, *GUESTS.values()} & {*GIVEN} - OWN_KEYS:
     SCHEMAS += [BENCHMARKS / guest / "schema.yaml" for guest in GUESTS]
 ASKED = [guest for guest, key in GUESTS.items() if key in GIVEN]
 SCHEMA = with_guests(*map(read_yaml, SCHEMAS), config=GIVEN)

@@ -1,0 +1,1 @@
+"""Methods that rank the peaks of a gene, held against outside evidence on the same pairs."""
