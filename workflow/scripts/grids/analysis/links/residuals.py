@@ -34,6 +34,8 @@ class Residuals:
         Mean square (with one degree of freedom less) and mean cube of the scores in each stratum.
     kurtosis : ndarray, shape (n_genes,)
         Fourth moment over the squared second, over all cells: 3 for a normal distribution.
+    excess : ndarray, shape (n_genes,)
+        Squares of the scores over the weights: 1 where the model of the counts tells their variance.
     """
 
     score: np.ndarray
@@ -41,6 +43,7 @@ class Residuals:
     second: np.ndarray
     third: np.ndarray
     kurtosis: np.ndarray
+    excess: np.ndarray
 
 
 def fit_residuals(
@@ -76,6 +79,7 @@ def fit_residuals(
         second=(strata @ square) / np.maximum(n - 1, 1),
         third=(strata @ (square * score)) / n,
         kurtosis=np.maximum((square**2).mean(0) / variance**2, 1.0),
+        excess=variance / np.maximum(weight.mean(0), 1e-300),
     )
 
 

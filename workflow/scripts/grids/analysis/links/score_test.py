@@ -115,11 +115,11 @@ class TestedCells:
         score, weight = (self.by_peak[peaks] @ both).T
         own = self.own_share[peaks]
         variance, third = self.moments(peaks, residuals, gene)
-        information = weight - weight**2 / max(both[:, 1].sum(), 1e-300)
+        information = np.maximum(weight - weight**2 / max(both[:, 1].sum(), 1e-300), 0) * own
         return Scores(
             score,
-            np.maximum(information, 0) * own,
-            variance,
+            information,
+            information * residuals.excess[gene],
             _skewness(variance, third),
             3 * self.n_effective[peaks] / residuals.kurtosis[gene],
         )
@@ -147,10 +147,11 @@ class TestedCells:
         variance = ((self.strata @ square) * residuals.second).sum(0)
         third = ((self.strata @ (square * own)) * residuals.third).sum(0)
         spread = square.sum(0) ** 2 / np.maximum((square**2).sum(0), 1e-300)
+        information = (square * residuals.weight).sum(0)
         return Scores(
             (own * residuals.score).sum(0),
-            (square * residuals.weight).sum(0),
-            variance,
+            information,
+            information * residuals.excess,
             _skewness(variance, third),
             3 * spread / residuals.kurtosis,
         )
