@@ -28,5 +28,6 @@ def other_peaks(level: Mapping, n_planted: int, n_candidates: int) -> tuple[int,
     promoters = PROMOTER_SHARE * (n_planted + N_OTHER_GENES)
     n_open = OPEN_SHARE * n_planted * n_candidates + promoters  # truly, in a mean cell
     n_other = round((level["open_peaks"] / level["detection"] - n_open) / OTHER_SHARE)
-    n_other = max(n_other, FEWEST_OTHER_PEAKS)
-    return n_other, min(level["detection"], level["open_peaks"] / (n_open + OTHER_SHARE * n_other))
+    if n_other >= FEWEST_OTHER_PEAKS:
+        return n_other, level["detection"]
+    return FEWEST_OTHER_PEAKS, level["open_peaks"] / (n_open + OTHER_SHARE * FEWEST_OTHER_PEAKS)
