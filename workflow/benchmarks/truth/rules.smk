@@ -83,6 +83,7 @@ rule collect_truth:
         inclusion="<results>/truth_inclusion.tsv",
         credible="<results>/truth_credible.tsv",
         power="<results>/truth_power.tsv",
+        page="<results>/truth_page.md",
     log:
         "<results>/logs/collect_truth.log",
     benchmark:

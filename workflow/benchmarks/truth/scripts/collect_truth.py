@@ -2,11 +2,13 @@
 
 import pandas as pd
 
+from benchmarks.truth.page import page
 from benchmarks.truth.scores import score_genes
 from benchmarks.truth.stated import count_credible, count_inclusion, credible, inclusion
 from benchmarks.truth.summary import calibration, confusion, power, summarise
 from grids.io import tables
 from grids.io.logging import job
+from grids.io.writing import whole
 
 COUNTED = {"genes": score_genes, "inclusion": count_inclusion, "credible": count_credible}
 SUMMARIES = {"summary": summarise, "confusion": confusion, "calibration": calibration, "power": power}
@@ -23,8 +25,10 @@ with job(snakemake) as log:
     of_all = {name: pd.concat(tables_, ignore_index=True) for name, tables_ in parts.items()}
     genes = of_all["genes"]
     tables.write(genes, snakemake.output.genes)
-    for name, summary in SUMMARIES.items():
-        tables.write(summary(genes), snakemake.output[name])
-    tables.write(inclusion(of_all["inclusion"]), snakemake.output.inclusion)
-    tables.write(credible(of_all["credible"]), snakemake.output.credible)
+    summed = {name: summary(genes) for name, summary in SUMMARIES.items()}
+    summed |= {"inclusion": inclusion(of_all["inclusion"]), "credible": credible(of_all["credible"])}
+    for name, table in summed.items():
+        tables.write(table, snakemake.output[name])
+    with whole(snakemake.output.page) as temporary:
+        temporary.write_text(page(summed))
     log.info("%d methods on %d data sets", genes["method"].nunique(), len(levels))
