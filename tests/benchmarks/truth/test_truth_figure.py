@@ -61,7 +61,11 @@ def test_every_mean_stands_at_its_value_with_its_error():
         assert of_loss.get_title(loc="left") == logic
         drawn = {bar.get_label(): bar for bar in of_loss.containers}
         for method in ("oracle_hidden", "correlation", "my_method"):
-            own = along(table[table["logic"] == logic], "loss").query("method == @method").sort_values("loss")
+            own = (
+                along(table[table["logic"] == logic], "loss", MIDDLE)
+                .query("method == @method")
+                .sort_values("loss")
+            )
             assert own["loss"].tolist() == [0.15, 0.6, 0.88]
             points, _, (errors,) = drawn[f"_{method}"]
             assert_allclose(points.get_ydata().astype(float), own["mean"])
@@ -82,7 +86,7 @@ def test_the_interval_panel_shows_coverage_by_loss_of_genes_called():
     axes = axes_of(truth_benchmark(pd.concat([summary(), covered]), confusion(), inclusion()))
     (panel,) = [ax for ax in axes if ax.get_xlabel() == "joint loss (%)"]
     single = {bar.get_label(): bar[0] for bar in panel.containers}["single"]
-    expected = along(covered, "loss").query("logic == 'single'").sort_values("loss")
+    expected = along(covered, "loss", MIDDLE).query("logic == 'single'").sort_values("loss")
     assert_allclose(single.get_xdata().astype(float), [15, 60, 88])
     assert_allclose(single.get_ydata().astype(float), expected["mean"])
 
@@ -107,11 +111,11 @@ def test_a_star_is_read_along_one_factor_at_a_time():
     table = summary()
     assert list(varied(table)) == list(FACTORS)
     assert varied(table)["n_cells"] == [1500, 5000] and varied(table)["strength"] == ["equal", "unequal"]
-    assert set(along(table, "n_cells")["n_cells"]) == {5000, 1500}
-    assert set(along(table, "n_cells")["loss"]) == {0.6}
+    assert set(along(table, "n_cells", MIDDLE)["n_cells"]) == {5000, 1500}
+    assert set(along(table, "n_cells", MIDDLE)["loss"]) == {0.6}
     # Of a grid, too, the levels around the first.
     grid = [{**MIDDLE, "loss": loss, "n_cells": n} for loss, n in itertools.product([0.6, 0.3], [5000, 1500])]
-    assert len(along(summary(grid), "loss").drop_duplicates(["loss", "n_cells"])) == 2
+    assert len(along(summary(grid), "loss", MIDDLE).drop_duplicates(["loss", "n_cells"])) == 2
 
 
 def test_methods_keep_their_look_and_unknown_ones_get_their_own():

@@ -29,7 +29,12 @@ rule simulate_truth:
         level=lambda wildcards: TRUTH_DATASETS[wildcards.dataset],
         simulation={
             key: config["truth"][key]
-            for key in ("n_genes_per_logic", "n_candidates", "mean_counts", "n_factors")
+            for key in (
+                "n_genes_per_logic",
+                "n_candidates",
+                "mean_counts",
+                "n_factors",
+            )
         },
         seed=seed_for("simulate_truth"),
         code=code_of("truth/simulate_truth"),

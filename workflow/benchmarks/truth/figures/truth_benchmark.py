@@ -1,5 +1,7 @@
 """The truth benchmark: recovery of planted members by what is varied, what is stated of them, and the logic called."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -95,13 +97,13 @@ def truth_benchmark(
     Returns
     -------
     Figure
-        Above, one factor is varied at a time around the middle level. Bars are one standard error over genes on either
-        side.
+        Above, one factor is varied at a time around the middle level, the table's first. Bars are one standard error
+        over genes on either side.
     """
     scored = summary[(summary["score"] == score) & ~summary["method"].isin(LEFT_OUT)]
     if scored.empty:
         return empty_figure("no method was scored on planted members")
-    styles = method_styles(scored["method"])
+    middle, styles = scored.iloc[0], method_styles(scored["method"])
     logics = [logic for logic in RECOVERED if (scored["logic"] == logic).any()]
     values_of = varied(scored)
     drawn_factors = {name: values for name, values in values_of.items() if len(values) > 1}
@@ -117,14 +119,16 @@ def truth_benchmark(
     )
     for row, logic in zip(axes, logics, strict=True):
         for ax, (factor, values) in zip(row, drawn_factors.items(), strict=True):
-            _draw_recovery(ax, along(scored[scored["logic"] == logic], factor), factor, values, styles)
+            _draw_recovery(
+                ax, along(scored[scored["logic"] == logic], factor, middle), factor, values, styles
+            )
             if logic == logics[-1]:
                 ax.set_xlabel(FACTORS[factor])
         panel_title(row[0], words(logic))
         row[0].set_ylabel(SCORES[score] if logic == logics[0] else SCORES[score].split(" ")[0])
     grid = below.subplots(n_rows, 4, squeeze=False).ravel()
     _draw_inclusion(grid[0], inclusion, styles)
-    _draw_intervals(grid[1], along(summary[summary["method"] == INTERVALS_OF], "loss"))
+    _draw_intervals(grid[1], along(summary[summary["method"] == INTERVALS_OF], "loss", middle))
     for ax, method in zip(grid[2:], callers, strict=False):
         _draw_confusion(ax, confusion[confusion["method"] == method])
         panel_title(ax, f"logic called:\n{shorten(method_name(method), 26)}", fontsize=6)
@@ -144,13 +148,10 @@ def varied(summary: pd.DataFrame) -> dict[str, list]:
     }
 
 
-def along(summary: pd.DataFrame, factor: str) -> pd.DataFrame:
-    """The rows that have the middle value, the table's first, of every other factor."""
-    keep = np.ones(len(summary), dtype=bool)
-    for name in FACTORS:
-        if name != factor and len(summary):
-            keep &= (summary[name] == summary[name].iloc[0]).to_numpy()
-    return summary[keep]
+def along(summary: pd.DataFrame, factor: str, middle: Mapping) -> pd.DataFrame:
+    """The rows that have the middle value of every other factor."""
+    others = [name for name in FACTORS if name != factor]
+    return summary[(summary[others] == [middle[name] for name in others]).all(axis=1)]
 
 
 def method_styles(methods: pd.Series) -> dict[str, tuple[str, str, str]]:
@@ -216,7 +217,7 @@ def _draw_intervals(ax: Axes, summary: pd.DataFrame) -> None:
             elinewidth=0.6, color=colour, label=words(logic),
         )  # fmt: skip
     ax.set(xlim=(0, 100), ylim=(-0.03, 1.03), xlabel="joint loss (%)", ylabel="intervals that hold it")
-    ax.legend(fontsize=5, loc="lower right")
+    ax.legend(fontsize=5, loc="best")
     panel_title(ax, "95 % interval of genes called,\nGRIDS, window", fontsize=6)
 
 
