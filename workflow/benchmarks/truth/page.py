@@ -87,7 +87,7 @@ def _calls(summary: pd.DataFrame) -> str:
     if not {"logic_right", "logic_undecided"} <= set(of_grids):
         return "**The logic called**: nothing was said."
     table = order.merge(of_grids.reset_index(), on=["level", "logic"])
-    table["logic_wrong"] = 1 - table["logic_right"] - table["logic_undecided"]
+    table["logic_wrong"] = (1 - table["logic_right"] - table["logic_undecided"]).clip(lower=0)
     table["cell"] = _joined(table, ("logic_right", "logic_undecided", "logic_wrong"))
     title = "**The logic called by GRIDS: right / undecided / wrong** (wrong holds genes called *none*, too)"
     return f"{title}:\n\n{markdown(_by_logic(table))}"
