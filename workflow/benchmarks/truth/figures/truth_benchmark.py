@@ -170,11 +170,13 @@ def method_name(method: str) -> str:
 def _draw_recovery(ax: Axes, table: pd.DataFrame, factor: str, values: list, styles: dict) -> None:
     offsets = np.linspace(-0.12, 0.12, len(styles)) if len(styles) > 1 else [0.0]
     place = {value: x for x, value in enumerate(values)}
-    for offset, (method, (colour, line, marker)) in zip(offsets, styles.items(), strict=True):
+    for below, (offset, (method, (colour, line, marker))) in enumerate(
+        zip(offsets, styles.items(), strict=True)
+    ):
         part = table[table["method"] == method].sort_values(factor, key=lambda column: column.map(place))
         ax.errorbar(
             part[factor].map(place) + offset, part["mean"], yerr=part["standard_error"].fillna(0), fmt=marker, ls=line,
-            ms=2.5, lw=0.8, elinewidth=0.5, color=colour, label=f"_{method}",
+            ms=2.5, lw=0.8, elinewidth=0.5, color=colour, label=f"_{method}", zorder=4 - below / len(styles),
         )  # fmt: skip
     ax.set(xlim=(-0.5, len(values) - 0.5), ylim=(-0.03, 1.05))
     ax.set_xticks(range(len(values)), [_written(factor, value) for value in values], fontsize=5.5)
@@ -203,6 +205,8 @@ def _draw_inclusion(ax: Axes, inclusion: pd.DataFrame, styles: dict) -> None:
             color=colour, label=f"_{method}",
         )  # fmt: skip
     ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="stated inclusion", ylabel="share that are members")
+    ax.set_xticks([0, 0.5, 1])
+    ax.set_yticks([0, 0.5, 1])
     panel_title(ax, "inclusion,\nall levels", fontsize=6)
 
 
@@ -217,6 +221,7 @@ def _draw_intervals(ax: Axes, summary: pd.DataFrame) -> None:
             elinewidth=0.6, color=colour, label=words(logic),
         )  # fmt: skip
     ax.set(xlim=(0, 100), ylim=(-0.03, 1.03), xlabel="joint loss (%)", ylabel="intervals that hold it")
+    ax.set_yticks([0, 0.5, 1])
     ax.legend(fontsize=5, loc="best")
     panel_title(ax, "95 % interval of genes called,\nGRIDS, window", fontsize=6)
 
