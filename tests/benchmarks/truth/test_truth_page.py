@@ -42,7 +42,7 @@ def test_levels_are_named_by_what_sets_them_apart_from_the_middle():
 
 def test_the_page_shows_the_tables():
     shown = page(tables())
-    assert "| grids_window | 0.50 | 0.50 | 0.50 |" in shown
+    assert "| grids_window | 0.50 | 0.50 | 0.50 | 0.500 (0.012) |" in shown  # 0.02 / sqrt(3)
     assert "| level | none | single | redundant |" in shown
     assert "| loss 15% | 0.60 / 0.30 / 0.10 | 0.60 / 0.30 / 0.10 | 0.60 / 0.30 / 0.10 |" in shown
     assert "0.90 of 20; 1.25" in shown

@@ -65,17 +65,24 @@ def wide(table: pd.DataFrame, row: str, column: str, values: str) -> pd.DataFram
 
 
 def _by_level(part: pd.DataFrame, score: str, title: str) -> str:
-    """A row per method, a column per level; logics together, every gene counting once."""
+    """A row per method, a column per level and one for all; every gene counts once."""
     part = part[part["score"] == score]
     if part.empty:
         return f"**{title}**: nothing was said."
-    summed = part.assign(sum=part["mean"] * part["n_genes"])
-    summed = summed.groupby(["method", "level"], sort=False)[["sum", "n_genes"]].sum().reset_index()
+    summed = part.assign(
+        sum=part["mean"] * part["n_genes"], error=(part["standard_error"] * part["n_genes"]) ** 2
+    )
+    columns = ["sum", "error", "n_genes"]
+    of_all = summed.groupby("method", sort=False)[columns].sum()
+    summed = summed.groupby(["method", "level"], sort=False)[columns].sum().reset_index()
     summed["cell"] = (summed["sum"] / summed["n_genes"]).map("{:.2f}".format)
     n_genes = summed["n_genes"].unique()
     many = f"{n_genes.min()}" if len(n_genes) == 1 else f"{n_genes.min()} to {n_genes.max()}"
     note = f"{many} genes per level; standard errors of a logic at most {part['standard_error'].max():.3f}"
-    return f"**{title}** ({note}):\n\n{markdown(wide(summed, 'method', 'level', 'cell'))}"
+    table = wide(summed, "method", "level", "cell")
+    shares = zip(of_all["sum"] / of_all["n_genes"], of_all["error"] ** 0.5 / of_all["n_genes"], strict=True)
+    table["all (s.e.)"] = [f"{mean:.3f} ({error:.3f})" for mean, error in shares]
+    return f"**{title}** ({note}):\n\n{markdown(table)}"
 
 
 def _calls(summary: pd.DataFrame) -> str:
