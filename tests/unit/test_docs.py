@@ -20,7 +20,8 @@ from benchmarks.scale.summary import EXPONENT_COLUMNS, RATIO_COLUMNS
 from benchmarks.synthetic.benchmark import REPLICATE_COLUMNS
 from benchmarks.synthetic.benchmark import SUMMARY_COLUMNS as SYNTHETIC_SUMMARY_COLUMNS
 from benchmarks.truth.scores import SCORE_COLUMNS
-from benchmarks.truth.summary import CALIBRATION_COLUMNS, CONFUSION_COLUMNS
+from benchmarks.truth.stated import CREDIBLE_COLUMNS, INCLUSION_COLUMNS
+from benchmarks.truth.summary import CALIBRATION_COLUMNS, CONFUSION_COLUMNS, POWER_COLUMNS
 from benchmarks.truth.summary import SUMMARY_COLUMNS as TRUTH_SUMMARY_COLUMNS
 from grids.analysis.contacts.measurement import (
     CONTACT_COLUMNS,
@@ -106,7 +107,10 @@ COLUMNS = {
         *QUALITY_COLUMNS, *SUMMARY_COLUMNS, *REGULARISATION_COLUMNS, *CURVE_COLUMNS, *LATENT_COLUMNS,
     ],
     "explainers": [*COST_COLUMNS, *COMPARISON_COLUMNS],
-    "truth": [*SCORE_COLUMNS, *TRUTH_SUMMARY_COLUMNS, *CONFUSION_COLUMNS, *CALIBRATION_COLUMNS],
+    "truth": [
+        *SCORE_COLUMNS, *TRUTH_SUMMARY_COLUMNS, *CONFUSION_COLUMNS, *CALIBRATION_COLUMNS, *INCLUSION_COLUMNS,
+        *CREDIBLE_COLUMNS, *POWER_COLUMNS,
+    ],
     "mnist": [*DIGIT_EFFECT_COLUMNS, *CELL_COLUMNS, *PIXEL_COLUMNS, *CLASSIFIER_COLUMNS],
     "synthetic": [*REPLICATE_COLUMNS, *SYNTHETIC_SUMMARY_COLUMNS],
     "evidence": [*METHOD_COLUMNS, *PAIR_COLUMNS, *EVIDENCE_SCORE_COLUMNS],

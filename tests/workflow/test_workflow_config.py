@@ -129,8 +129,9 @@ def test_the_truth_benchmark_runs_instead_of_a_study(tmp_path):
     rules, told = planned(tmp_path, text)
     methods = {"simulate_truth", "run_truth_method", "collect_truth", "figure_truth_benchmark"}
     assert rules == methods | {"describe_provenance", "all"}
-    n_detection, n_replicates = 3, 2
-    assert len(re.findall(r"^rule simulate_truth:$", told, re.MULTILINE)) == n_detection * n_replicates
+    # The middle, and around it two of detection, three of loss, two of open peaks, one of strength and of direction.
+    n_levels, n_replicates = 1 + 2 + 3 + 2 + 1 + 1, 2
+    assert len(re.findall(r"^rule simulate_truth:$", told, re.MULTILINE)) == n_levels * n_replicates
 
 
 def test_a_config_may_be_json_indented_by_tabs_with_paths_from_the_environment(tmp_path, monkeypatch):

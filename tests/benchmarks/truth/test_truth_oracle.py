@@ -115,18 +115,19 @@ def test_deep_cells_hide_less():
 @pytest.mark.parametrize(
     ("logic", "n_members"), [("single", 1), ("multiplicative", 3), ("redundant", 3), ("synergistic", 2)]
 )
-def test_with_everything_seen_the_oracle_finds_members_logic_and_joint_effect(logic, n_members):
+@pytest.mark.parametrize("sign", [1, -1], ids=["silence", "activate"])
+def test_with_everything_seen_the_oracle_finds_members_logic_and_joint_effect(logic, n_members, sign):
     rng = np.random.default_rng(7)
     opened = (rng.random((6000, 8)) < 0.5).astype(np.uint8)
     members = np.array([1, 4, 6])[:n_members]
-    effect = log_activity(opened[:, members], logic, -2.0)
+    effect = log_activity(opened[:, members], logic, -2.0 * sign)
     depth = rng.uniform(0.5, 2, 6000)
     counts = rng.poisson(depth * np.exp(0.5 + effect)).astype(float)
     n_open = given_all_is_seen(window(opened), 0, n_members, {})
     n_open = np.broadcast_to(n_open[:1], (6000, *n_open.shape[1:]))
-    scores = search_all_sets(opened, counts, depth, n_open, logic, n_members)
+    scores = search_all_sets(opened, counts, depth, n_open, logic, n_members, sign)
     assert sorted(np.argsort(-scores)[:n_members]) == list(members)
-    call, joint = explain_members(opened, counts, depth, n_open, logic, members)
+    call, joint = explain_members(opened, counts, depth, n_open, logic, members, sign)
     assert call == logic
-    closed = log_activity(np.zeros_like(opened[:, members]), logic, -2.0)
+    closed = log_activity(np.zeros_like(opened[:, members]), logic, -2.0 * sign)
     assert joint == pytest.approx((closed - effect).mean(), rel=0.05)

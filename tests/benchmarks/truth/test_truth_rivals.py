@@ -7,8 +7,9 @@ from scipy import sparse
 from sklearn.linear_model import Ridge
 from toys import LinearToy
 
-from benchmarks.truth import rivals
-from benchmarks.truth.dataset import Candidates
+from benchmarks.truth.dataset import LEARNED, Candidates
+from benchmarks.truth.rivals import selection, simple
+from benchmarks.truth.rivals.state import intercept
 from benchmarks.truth.surrogate_rivals import gradient_saliency, single_peak_scan
 from grids.search.task_cells import TaskCells
 
@@ -35,44 +36,107 @@ def candidates(seed=0):
     )
 
 
-@pytest.mark.parametrize("name", ["correlation", "ridge", "poisson_ridge"])
+@pytest.mark.parametrize("name", ["ridge", "poisson_ridge"])
 def test_rivals_that_learn_find_the_one_member(name):
-    scores = rivals.RIVALS[name](candidates())
+    scores = simple.RIVALS[name](candidates())
     assert scores.shape == (2, N_CANDIDATES)
     assert scores.argmax(1).tolist() == MEMBER
 
 
-@pytest.mark.parametrize("name", rivals.RIVALS)
+@pytest.mark.parametrize("name", simple.RIVALS)
 def test_no_rival_looks_at_test_cells(name):
     cells = candidates()
-    before = rivals.RIVALS[name](cells)
+    before = simple.RIVALS[name](cells)
     test = cells.split == "test"
     cells.opened[:, test] = 1 - cells.opened[:, test]
     cells.counts[test], cells.expression[test] = 50, 9
-    assert_allclose(rivals.RIVALS[name](cells), before)
+    assert_allclose(simple.RIVALS[name](cells), before)
+
+
+def pairs(cells):
+    return list(selection.residuals(cells, intercept(len(cells.depth))))
+
+
+@pytest.mark.parametrize("name", selection.SELECTIONS)
+def test_selections_find_the_one_member_and_no_other(name):
+    for (x, y), member in zip(pairs(candidates()), MEMBER, strict=True):
+        found = selection.SELECTIONS[name](x, y)
+        assert found.scores.shape == (N_CANDIDATES,)
+        assert found.scores.argmax() == member
+        assert found.n_found in (1, None)
+        if found.sets:
+            assert np.flatnonzero(found.sets[1]).tolist() == [member]
+            assert {size: chosen.sum() for size, chosen in found.sets.items()} == {1: 1, 2: 2, 3: 3}
 
 
 def test_correlation_is_pearsons():
-    cells = candidates().of_splits("train", "validation")
-    scores = rivals.correlation(cells)
+    cells = candidates().of_splits(*LEARNED)
+    scores = [selection.correlation(x, y).scores for x, y in pairs(cells)]
     expected = np.corrcoef(cells.opened[1][:, 3], cells.expression[:, 1])[0, 1]
-    assert scores[1, 3] == pytest.approx(abs(expected))
+    assert scores[1][3] == pytest.approx(abs(expected))
+
+
+def test_susie_states_inclusion_and_a_credible_set_that_holds_the_member():
+    for (x, y), member in zip(pairs(candidates()), MEMBER, strict=True):
+        found = selection.susie(x, y)
+        assert found.credible[member] == 1 and found.inclusion[member] > 0.95
+        assert (found.credible > 0).sum() == 1
+        rng = np.random.default_rng(0)
+        nothing = selection.susie(x, rng.permutation(y))
+        assert nothing.n_found == 0 and not nothing.credible.any()
+        # A twin that is open in the same cells cannot be told apart: both are in the set.
+        twin = selection.susie(np.column_stack([x, x[:, member]]), y)
+        assert np.flatnonzero(twin.credible).tolist() == [member, N_CANDIDATES]
+
+
+def test_forward_selection_is_best_subset_where_peaks_are_independent():
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(2000, 8))
+    y = x[:, 2] - 0.7 * x[:, 6] + 0.4 * x[:, 1] + rng.normal(size=2000)
+    x, y = x - x.mean(0), y - y.mean()
+    forward, subset = selection.forward(x, y), selection.best_subset(x, y)
+    assert np.argsort(-forward.scores)[:3].tolist() == np.argsort(-subset.scores)[:3].tolist() == [2, 6, 1]
+    assert forward.n_found == subset.n_found == 3
+    assert np.flatnonzero(subset.sets[3]).tolist() == [1, 2, 6]
+
+
+def test_bic_takes_a_term_only_if_it_pays():
+    n_cells = 1000
+    pays, does_not = np.exp(-1.1 * np.log(n_cells) / n_cells), np.exp(-0.9 * np.log(n_cells) / n_cells)
+    assert selection.lowest_bic([1.0, pays, pays * does_not], n_cells) == 1
+
+
+def test_what_is_regressed_out_leaves_nothing_behind():
+    """A gene and its peaks follow a state: with the state out, no peak tells the gene."""
+    rng = np.random.default_rng(5)
+    state = rng.normal(size=N_CELLS)
+    cells = candidates()
+    cells.opened[:] = rng.random((2, N_CELLS, N_CANDIDATES)) < 1 / (1 + np.exp(-2 * state))[:, None]
+    cells.expression[:] = (state + 0.3 * rng.normal(size=N_CELLS))[:, None]
+    basis = np.linalg.qr(np.column_stack([np.ones(N_CELLS), state]))[0]
+    with_state = [selection.susie(x, y) for x, y in pairs(cells)]
+    without = [selection.susie(x, y) for x, y in selection.residuals(cells, basis)]
+    assert min(found.n_found for found in with_state) > 0
+    assert max(found.n_found for found in without) == 0
+    for x, y in selection.residuals(cells, basis):
+        assert_allclose(basis.T @ x, 0, atol=1e-9)
+        assert_allclose(basis.T @ y, 0, atol=1e-9)
 
 
 def test_near_peaks_score_high_and_contact_is_constant_below_5_kb():
     cells = candidates()
     nearest = cells.distance_to_tss_bp.argmin(1)
-    assert_allclose(rivals.distance(cells).argmax(1), nearest)
+    assert_allclose(simple.distance(cells).argmax(1), nearest)
     cells.opened[:] = 1
     cells.distance_to_tss_bp[0] = [100, 5_000, 10_000, 20_000, 40_000, 80_000]
-    scores = rivals.accessibility_over_distance(cells)[0]
+    scores = simple.accessibility_over_distance(cells)[0]
     assert scores[0] == scores[1]
     assert_allclose(scores[1:-1] / scores[2:], 2**0.87)
 
 
 def test_ridge_from_moments_equals_scikit_learn():
     cells = candidates().of_splits("train")
-    coefficients, center, scale, mean = rivals._ridge(cells, penalty=30.0)
+    coefficients, center, scale, mean = simple._ridge(cells, penalty=30.0)
     for gene in range(2):
         standardised = (cells.opened[gene] - center[gene]) / scale[gene]
         fit = Ridge(alpha=30.0).fit(standardised, cells.expression[:, gene])

@@ -9,19 +9,23 @@ from numpy.testing import assert_allclose
 from sklearn.metrics import average_precision_score
 
 from benchmarks.truth.dataset import Candidates
-from benchmarks.truth.levels import datasets, levels
-from benchmarks.truth.result import LOGICS, RESULT_COLUMNS, MethodResult, as_table
-from benchmarks.truth.scores import auprc, score_genes, top
-from benchmarks.truth.summary import calibration, confusion, summarise
+from benchmarks.truth.levels import FACTORS, datasets, levels
+from benchmarks.truth.result import CALLS, RESULT_COLUMNS, MethodResult, as_table
+from benchmarks.truth.scores import SCORES, auprc, score_genes, top
+from benchmarks.truth.summary import calibration, confusion, power, summarise
 from grids.io.errors import InputError
 
 SETTINGS = {
     "n_cells": [5000, 1500],
+    "open_peaks": [1000, 100],
+    "loss": [0.6, 0.15, 0.88],
     "coaccessibility": [0.5, 0.2, 0.8],
     "detection": [0.3, 0.6, 0.15],
+    "strength": ["equal", "unequal"],
+    "direction": ["silence"],
     "n_replicates": 2,
 }
-LEVEL = {"n_cells": 5000, "coaccessibility": 0.5, "detection": 0.3}
+LEVEL = {name: SETTINGS[name][0] for name in FACTORS}
 
 
 def candidates():
@@ -50,16 +54,20 @@ def truth():
 def test_a_star_varies_one_thing_at_a_time_and_a_grid_all():
     star = levels({**SETTINGS, "design": "star"})
     assert star[0] == LEVEL
-    assert len(star) == 6
+    assert len(star) == 1 + 1 + 1 + 2 + 2 + 2 + 1
     assert all(sum(level[k] != LEVEL[k] for k in LEVEL) == 1 for level in star[1:])
-    assert len(levels({**SETTINGS, "design": "grid"})) == 18
+    assert len(levels({**SETTINGS, "design": "grid"})) == 2 * 2 * 3 * 3 * 3 * 2
 
 
 def test_data_sets_have_their_own_names():
     named = datasets({**SETTINGS, "design": "grid"})
-    assert len(named) == 36
-    assert named["cells1500_coaccessibility0.2_detection0.15_replicate2"] == {
-        "n_cells": 1500, "coaccessibility": 0.2, "detection": 0.15, "replicate": 2
+    assert len(named) == 2 * 216
+    name = (
+        "ncells1500_openpeaks100_loss0.15_coaccessibility0.2_detection0.15_strengthunequal_directionsilence"
+    )
+    assert named[f"{name}_replicate2"] == {
+        "n_cells": 1500, "open_peaks": 100, "loss": 0.15, "coaccessibility": 0.2, "detection": 0.15,
+        "strength": "unequal", "direction": "silence", "replicate": 2,
     }  # fmt: skip
 
 
@@ -88,7 +96,9 @@ def test_a_hand_made_result_is_scored():
             "joint_log_effect_low": np.array([-1.6, -0.3]),
             "joint_log_effect_high": np.array([-0.9, 0.1]),
             "p_value": np.array([0.001, 0.5]),
+            "called": np.array([True, False]),
         },
+        inclusion=np.array([[0.9, 0.5, 0.1, 0.6], [np.nan] * 4]),
     )
     named = MethodResult("named", result.scores, sets={3: np.array([[1, 1, 1, 0], [0, 1, 1, 1]], dtype=bool)})
     scored = score_genes(as_table([result, named], candidates()), truth()).set_index(["method", "gene"])
@@ -98,7 +108,11 @@ def test_a_hand_made_result_is_scored():
     assert (own["exact_recovery"], own["logic_right"], own["joint_effect_covered"]) == (0, 1, 1)
     assert own["joint_effect_ratio"] == pytest.approx(0.8)
     assert own["joint_effect_error"] == pytest.approx(0.2)
+    assert own["members_found"] == pytest.approx(2 / 3)
+    assert own[["called", "called_effect_covered"]].tolist() == [1, 1]
+    assert own["called_effect_ratio"] == pytest.approx(0.8)
     without = scored.loc[("m", "N")]
+    assert without["called"] == 0 and np.isnan(without["members_found"])
     assert (
         without[["auprc", "f1", "exact_recovery", "joint_effect_ratio", "joint_effect_covered"]].isna().all()
     )
@@ -106,6 +120,41 @@ def test_a_hand_made_result_is_scored():
     # A set that was named counts instead of the top scores; what was not said stays missing.
     assert scored.loc[("named", "R"), ["f1", "exact_recovery"]].tolist() == [1, 1]
     assert scored.loc["named", ["logic_right", "joint_effect_covered", "p_value"]].isna().all(axis=None)
+
+
+def test_effects_of_genes_that_are_not_called_stand_apart_and_undecided_is_neither_right_nor_wrong():
+    genes = {
+        "called": np.array([False, True]), "logic_call": np.array(["undecided", "none"]),
+        "joint_log_effect": np.array([-1.5, 0]), "joint_log_effect_low": np.array([-2, 0]),
+        "joint_log_effect_high": np.array([-1, 0]),
+    }  # fmt: skip
+    result = MethodResult("m", np.ones((2, 4)), genes=genes, credible=np.zeros((2, 4), dtype=int))
+    scored = score_genes(as_table([result], candidates()), truth()).set_index("gene")
+    assert (scored.loc["R", "joint_effect_covered"], scored.loc["R", "joint_effect_ratio"]) == (1, 1)
+    assert scored.loc["R", ["called_effect_covered", "called_effect_ratio", "members_found"]].isna().all()
+    assert scored.loc["R", ["logic_right", "logic_undecided"]].tolist() == [0, 1]
+    assert scored.loc["N", ["logic_right", "logic_undecided"]].tolist() == [1, 0]
+
+
+def test_power_counts_what_passes_over_all_genes_of_a_data_set():
+    table = genes_table(
+        method="m",
+        replicate=1,
+        f1=1.0,
+        logic=["single"] * 4 + ["none"] * 2,
+        p_value=[1e-6, 1e-5, 1e-4, 0.9, 0.6, 0.8],
+        members_found=[1, 0.5, 0, 1, np.nan, np.nan],
+        logic_right=[1, 0, 0, 1, 1, 1],
+        logic_undecided=[0, 1, 0, 0, 0, 0],
+    )
+    table = power(table).set_index("logic")
+    shares = ["passed", "members_found", "logic_right", "logic_undecided", "logic_wrong"]
+    assert_allclose(
+        table.loc["single", [f"share_{name}" for name in shares]].astype(float),
+        [0.75, 1.5 / 4, 0.25, 0.25, 0.25],
+    )
+    assert (table.loc["none", "share_passed"], table.loc["none", "n_genes"]) == (0, 2)
+    assert np.isnan(table.loc["none", "share_members_found"])
 
 
 def test_a_candidate_without_a_score_is_refused():
@@ -132,8 +181,7 @@ def test_results_that_do_not_fit_are_refused(result, message):
 
 def genes_table(**columns):
     table = pd.DataFrame(columns)
-    scores = ["auprc", "exact_recovery", "logic_right", "joint_effect_ratio", "joint_effect_error"]
-    missing = dict.fromkeys([*scores, "joint_effect_covered"], np.nan)
+    missing = dict.fromkeys([name for name in SCORES if name != "f1"], np.nan)
     return table.assign(**{k: v for k, v in {**missing, **LEVEL}.items() if k not in table})
 
 
@@ -156,7 +204,7 @@ def test_the_confusion_counts_every_pair_of_logics():
     )
     calls = confusion(table)
     assert set(calls["method"]) == {"m"}
-    assert len(calls) == 2 * len(LOGICS)
+    assert len(calls) == 2 * len(CALLS)
     shares = calls.set_index(["logic", "logic_call"])["share"]
     assert shares[("redundant", "redundant")] == pytest.approx(2 / 3)
     assert shares[("redundant", "single")] == pytest.approx(1 / 3)

@@ -12,6 +12,7 @@ import pandas as pd
 from anndata.io import read_elem
 from scipy import sparse
 
+from benchmarks.truth.sparsity import N_OTHER_GENES, other_peaks
 from benchmarks.unfiltered import unfiltered
 from grids.data import intervals
 from grids.data.preprocessing import Preprocessed, preprocess
@@ -22,7 +23,7 @@ from grids.io.cells import Multiome, read_multiome
 from grids.io.errors import InputError
 
 CELL_TYPE = "Excitatory"  # the simulator's first cell type, here the only one
-N_OTHER_GENES, N_OTHER_PEAKS = 800, 7200  # without planted regulation: depths and states come from many
+LEARNED = ("train", "validation")  # the cells that methods learn from
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Dataset:
     truth : DataFrame
         One row per planted gene and candidate, see :func:`grids.data.simulation.simulate_multiome`.
     level : mapping
-        `n_cells`, `coaccessibility` and `detection` of the simulation; for the oracles too.
+        :data:`~benchmarks.truth.levels.FACTORS` of the simulation, `detection` as it came out; for the oracles too.
     """
 
     multiome: Multiome
@@ -90,12 +91,10 @@ class Dataset:
 
 
 def simulate(
-    n_cells: int,
-    coaccessibility: float,
-    detection: float,
+    level: Mapping,
     seed: int,
     *,
-    n_genes_per_logic: int | Mapping[str, int] = 40,
+    n_genes_per_logic: int | Mapping[str, int] = 16,
     n_candidates: int = 20,
     mean_counts: float = 2.0,
     n_factors: int = 10,
@@ -104,8 +103,12 @@ def simulate(
 
     Parameters
     ----------
-    n_cells, coaccessibility, detection, seed
-        As for :class:`grids.data.simulation.Design`.
+    level : mapping
+        :data:`~benchmarks.truth.levels.FACTORS`. `n_cells`, `coaccessibility` and `strength` are as for
+        :class:`grids.data.simulation.Design`. `loss`: with all members closed, expression falls by this share (of a
+        gene that closing activates, it rises to what would fall by it). `direction`: what closing the members does,
+        silence or activate. `open_peaks` and `detection`: see :mod:`benchmarks.truth.sparsity`.
+    seed : int
     n_genes_per_logic : int or mapping of str to int
         Planted genes of each logic; one number for all of them, or by logic.
     n_candidates : int
@@ -124,15 +127,19 @@ def simulate(
     """
     n_planted = sum(genes_of_logics(n_genes_per_logic).values())
     n_genes = n_planted + N_OTHER_GENES
+    n_other, detection = other_peaks(level, n_planted, n_candidates)
+    log_effect = np.log1p(-level["loss"])
     design = Design(
-        n_cells,
-        n_peaks=n_planted * (n_candidates + 1) + N_OTHER_GENES + N_OTHER_PEAKS,
+        level["n_cells"],
+        n_peaks=n_planted * n_candidates + n_genes + n_other,
         n_genes=n_genes,
         n_cell_types=1,
         n_planted_per_logic=n_genes_per_logic,
         n_candidates=n_candidates,
-        coaccessibility=coaccessibility,
+        coaccessibility=level["coaccessibility"],
         detection=detection,
+        log_effect=float(log_effect if level["direction"] == "silence" else -log_effect),
+        strength=level["strength"],
         planted_mean_counts=mean_counts,
         n_factors=n_factors,
     )
@@ -147,7 +154,7 @@ def simulate(
     if len(windows) != len(planted):
         raise InputError(
             f"truth: {len(planted) - len(windows)} of {len(planted)} candidate peaks are open in too few of "
-            f"{n_cells} cells; raise n_cells or detection"
+            f"{level['n_cells']} cells; raise n_cells, detection or open_peaks"
         )
     return preprocessed, windows, simulation.truth
 
@@ -159,7 +166,9 @@ def read(
     cells, pairs = read_multiome(multiome), tables.read(windows)
     with h5py.File(multiome, "r") as file:
         counts = sparse.csc_matrix(read_elem(file["mod/rna/layers/counts"]))
-    return Dataset(cells, pairs, candidates_of(cells, counts, pairs), tables.read(truth), level)
+    candidates = candidates_of(cells, counts, pairs)
+    _, detection = other_peaks(level, *candidates.peaks.shape)
+    return Dataset(cells, pairs, candidates, tables.read(truth), {**level, "detection": detection})
 
 
 def candidates_of(multiome: Multiome, counts: sparse.csc_matrix, windows: pd.DataFrame) -> Candidates:

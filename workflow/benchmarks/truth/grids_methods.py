@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from benchmarks.truth.dataset import CELL_TYPE, Candidates, Dataset
-from benchmarks.truth.result import LOGICS, SET_SIZES, MethodResult
+from benchmarks.truth.result import LOGICS, SET_SIZES, UNDECIDED, MethodResult
 from benchmarks.truth.surrogate_rivals import gradient_saliency, single_peak_scan
 from grids.analysis.set_changes import bootstrap_means, changes_by_set
 from grids.analysis.statistics import bootstrap_weights
@@ -27,15 +27,16 @@ N_BOOTSTRAP = 200
 BEND_OF_LOGIC = {"redundant": -6.0, "multiplicative": 0.7, "synergistic": 6.0}
 # A gene is called controlled by its window when the gate's p-value, of this gene alone, is at most this.
 CALL_LEVEL = 0.05
+# ... and no member is at most this likely; its logic is called where the form is at least so likely among those left.
+MOST_NONE, DECIDED_FROM = 0.5, 0.8
 
 
 def run_window(dataset: Dataset, seed: int) -> list[MethodResult]:
     """The window surrogate.
 
-    - `grids_window` ranks candidates by the posterior chance that they are members. Its joint effect is that of
-      closing the whole window: all members, whichever they are.
+    - `grids_window` ranks candidates by the posterior chance that they are members, which it states of the genes that
+      it calls. Its joint effect is that of closing the whole window: all members, whichever they are.
     - `grids_window_search` names the sets that the search finds on the surrogate, as a run does.
-    - `grids_window_told` is told the members, as the oracles are, and says by which logic they act, and their effect.
     - `single_peak_scan` and `gradient_saliency` read the same surrogate.
     """
     candidates = dataset.candidates
@@ -44,33 +45,49 @@ def run_window(dataset: Dataset, seed: int) -> list[MethodResult]:
     windows = {gene: list(peaks) for gene, peaks in zip(candidates.genes, candidates.peaks, strict=True)}
     p_values = _p_values(surrogate, dataset.multiome).reindex(candidates.genes, fill_value=1.0)
     forms = surrogate.forms().reindex(candidates.genes, fill_value=0.0)
-    calls = np.where(p_values > CALL_LEVEL, "none", forms[list(LOGICS[1:])].idxmax(axis=1))
+    called = ((p_values <= CALL_LEVEL) & (forms["none"] <= MOST_NONE)).to_numpy()
+    calls = np.where(called, likeliest(forms[list(LOGICS[1:])]), "none")
     inclusion = np.zeros(candidates.peaks.shape)
     for row, gene in enumerate(candidates.genes):
         column = surrogate.genes.index(gene)
         names = [surrogate.peaks[peak] for peak in surrogate.window(gene).tolist()]
         by_peak = dict(zip(names, surrogate.inclusion_of(column).tolist(), strict=True))
         inclusion[row] = [by_peak.get(peak, 0.0) for peak in candidates.peaks[row]]
-    said = {"logic_call": calls, "p_value": p_values.to_numpy(), **_joint_effects(cells, windows, seed)}
+    said = {"called": called, "logic_call": calls, "p_value": p_values.to_numpy()}
+    said |= _joint_effects(cells, windows, seed)
+    stated = np.where(called[:, None], inclusion, np.nan)
     return [
-        MethodResult("grids_window", inclusion, genes=said),
+        MethodResult("grids_window", inclusion, genes=said, inclusion=stated),
         MethodResult("grids_window_search", inclusion, sets=_search_sets(training, candidates, seed)),
-        MethodResult("grids_window_told", inclusion, genes=_told(dataset, _planted_members(dataset), seed)),
         MethodResult("single_peak_scan", single_peak_scan(cells, candidates)),
         MethodResult("gradient_saliency", gradient_saliency(cells, candidates)),
     ]
+
+
+def likeliest(forms: pd.DataFrame) -> np.ndarray:
+    """The likeliest form of each gene where it is likely enough among those given, else undecided.
+
+    Parameters
+    ----------
+    forms : DataFrame
+        Posterior chances, a row per gene and a column per form; none where there is nothing to tell apart.
+    """
+    total = forms.sum(axis=1)
+    decided = forms.max(axis=1) >= DECIDED_FROM * total.where(total > 0, np.inf)
+    return forms.idxmax(axis=1).where(decided, UNDECIDED).to_numpy(object)
+
+
+def run_told(dataset: Dataset, seed: int) -> list[MethodResult]:
+    """`grids_window_told`: the window surrogate told the members, as the oracles are; it says logic and effect."""
+    genes = _told(dataset, _planted_members(dataset), seed)
+    return [MethodResult("grids_window_told", _is_member(dataset), genes=genes)]
 
 
 def run_bound(dataset: Dataset, seed: int) -> list[MethodResult]:
     """`grids_window_told_logic`: the window surrogate told members and logic, to bound what it says of effects."""
     planted = _planted_members(dataset)
     genes = _told(dataset, planted.assign(bend=planted["logic"].map(BEND_OF_LOGIC)), seed)
-    scores = dataset.truth.set_index(["gene", "peak"])["is_member"].astype(float)
-    candidates = dataset.candidates
-    told = np.array(
-        [scores[gene].loc[peaks] for gene, peaks in zip(candidates.genes, candidates.peaks, strict=True)]
-    )
-    return [MethodResult("grids_window_told_logic", told, genes=genes)]
+    return [MethodResult("grids_window_told_logic", _is_member(dataset), genes=genes)]
 
 
 def run_cross_modality(dataset: Dataset, seed: int) -> list[MethodResult]:
@@ -111,6 +128,16 @@ def _members(dataset: Dataset) -> dict[str, list[str]]:
     return {gene: by_gene.get(gene, []) for gene in dataset.candidates.genes}
 
 
+def _is_member(dataset: Dataset) -> np.ndarray:
+    """1 for true members, else 0, shape (n_genes, n_candidates)."""
+    candidates, member = (
+        dataset.candidates,
+        dataset.truth.set_index(["gene", "peak"])["is_member"].astype(float),
+    )
+    pairs = zip(candidates.genes, candidates.peaks, strict=True)
+    return np.array([member[gene].loc[peaks] for gene, peaks in pairs])
+
+
 def _planted_members(dataset: Dataset) -> pd.DataFrame:
     return dataset.truth[dataset.truth["is_member"]]
 
@@ -125,7 +152,7 @@ def _told(dataset: Dataset, only: pd.DataFrame, seed: int) -> dict[str, np.ndarr
     for row, (gene, peaks) in enumerate(members.items()):
         if peaks:
             possible = LOGICS[1:2] if len(peaks) == 1 else LOGICS[2:]
-            calls[row] = forms.loc[gene, list(possible)].idxmax()
+            calls[row] = likeliest(forms.loc[[gene], list(possible)])[0]
     return {"logic_call": calls, **_joint_effects(_cells(surrogate, dataset, "test", seed), members, seed)}
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from itertools import product
 
-FACTORS = ("n_cells", "coaccessibility", "detection")
+FACTORS = ("n_cells", "open_peaks", "loss", "coaccessibility", "detection", "strength", "direction")
 
 
 def levels(settings: Mapping) -> list[dict]:
@@ -12,12 +12,16 @@ def levels(settings: Mapping) -> list[dict]:
     Parameters
     ----------
     settings : mapping
-        `n_cells`, `coaccessibility` and `detection`, lists whose first value is the middle one; `design`:
-        ``"star"`` varies one of them at a time, ``"grid"`` takes all combinations.
+        :data:`FACTORS`, lists whose first value is the middle one; `design`: ``"star"`` varies one of them at a
+        time, ``"grid"`` takes all combinations.
 
     Returns
     -------
     list of dict with the keys of :data:`FACTORS`
+        `n_cells` and `open_peaks` (seen in a mean cell) are counts; `loss` is the share of expression that is lost with
+        all members closed; `coaccessibility` the correlation of a gene's candidates; `detection` the chance that an
+        open peak is seen; `strength` (equal, unequal) that of the members; `direction` (silence, activate) what closing
+        them does.
     """
     combinations = [
         dict(zip(FACTORS, values, strict=True)) for values in product(*(settings[name] for name in FACTORS))
@@ -44,7 +48,5 @@ def datasets(settings: Mapping) -> dict[str, dict]:
 
 
 def _name(level: Mapping, replicate: int) -> str:
-    return (
-        f"cells{level['n_cells']}_coaccessibility{level['coaccessibility']}"
-        f"_detection{level['detection']}_replicate{replicate}"
-    )
+    factors = "_".join(f"{name.replace('_', '')}{level[name]}" for name in FACTORS)
+    return f"{factors}_replicate{replicate}"

@@ -10,6 +10,7 @@ METHODS = {
     "rivals": rivals.run,
     "oracle": oracle.run,
     "window": grids_methods.run_window,
+    "told": grids_methods.run_told,
     "bound": grids_methods.run_bound,
     "cross_modality": grids_methods.run_cross_modality,
 }

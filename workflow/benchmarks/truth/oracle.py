@@ -8,7 +8,9 @@ The activity of a set, from 0 to 1, depends on how many of its members are open:
 - redundant: 1 when any is open;
 - synergistic: 1 when all are open.
 
-Every logic has two parameters, and open members never lower the rate (``b >= 0``). There are two oracles:
+Every logic has two parameters. Open members never lower the rate (``b >= 0``), or, where closing them activates their
+gene, never raise it (``b <= 0``), which the oracle knows, too. It takes members for equally strong: of unequal ones it
+is no bound. There are two oracles:
 
 - `oracle_observed`: a member is open when it is seen open;
 - `oracle_hidden`: a member that is not seen may be open. The oracle also knows the share of open cells, the
@@ -43,6 +45,7 @@ def run(dataset: Dataset, seed: int) -> list[MethodResult]:
     """Both oracles; they draw no random numbers."""
     cells = dataset.candidates.of_splits("train", "validation")
     truth = dataset.truth.set_index(["gene", "peak"])
+    sign = 1 if dataset.level["direction"] == "silence" else -1
     results = []
     for name, given_seen in (("oracle_observed", given_all_is_seen), ("oracle_hidden", given_some_is_hidden)):
         scores = np.zeros(cells.peaks.shape)
@@ -55,8 +58,10 @@ def run(dataset: Dataset, seed: int) -> list[MethodResult]:
                 continue
             opened, counts = cells.opened[row], cells.counts[:, row]
             n_open = given_seen(cells, row, len(members), dataset.level)
-            scores[row] = search_all_sets(opened, counts, cells.depth, n_open, logic, len(members))
-            calls[row], effects[row] = explain_members(opened, counts, cells.depth, n_open, logic, members)
+            scores[row] = search_all_sets(opened, counts, cells.depth, n_open, logic, len(members), sign)
+            calls[row], effects[row] = explain_members(
+                opened, counts, cells.depth, n_open, logic, members, sign
+            )
         genes = {"logic_call": calls, "joint_log_effect": effects}
         results.append(MethodResult(name, scores, genes=genes))
     return results
@@ -121,6 +126,7 @@ def search_all_sets(
     n_open: np.ndarray,
     logic: str,
     set_size: int,
+    sign: int = 1,
 ) -> np.ndarray:
     """For every candidate the log-likelihood of the best set that holds it, among all sets of the true size.
 
@@ -133,6 +139,8 @@ def search_all_sets(
         As from :func:`given_some_is_hidden`.
     logic : str
     set_size : int
+    sign : {1, -1}
+        Whether open members raise the rate or lower it.
 
     Returns
     -------
@@ -142,7 +150,7 @@ def search_all_sets(
     sets = np.array(list(combinations(range(opened.shape[1]), set_size)))
     best = np.full(len(sets), -np.inf)
     for slope in SEARCH_SLOPES:
-        rate = n_open @ np.exp(slope * activity(logic, set_size))  # [cell, members seen]
+        rate = n_open @ np.exp(sign * slope * activity(logic, set_size))  # [cell, members seen]
         weights = np.hstack([counts[:, None] * np.log(rate), depth[:, None] * rate])
         sums = sums_by_number_seen(opened, weights, sets)
         seen = np.arange(set_size + 1)
@@ -204,12 +212,13 @@ def explain_members(
     n_open: np.ndarray,
     logic: str,
     members: np.ndarray,
+    sign: int = 1,
 ) -> tuple[str, float]:
     """The most likely logic of known members, and their joint effect under the true logic.
 
     Parameters
     ----------
-    opened, counts, depth, n_open, logic
+    opened, counts, depth, n_open, logic, sign
         As for :func:`search_all_sets`.
     members : ndarray of int, shape (n_members,)
 
@@ -225,9 +234,9 @@ def explain_members(
     chance = n_open[np.arange(len(seen)), seen]
     likelihood = {}
     for form in {*FORMS, logic}:
-        rate = chance @ np.exp(np.outer(activity(form, n_members), CALL_SLOPES))
+        rate = chance @ np.exp(np.outer(activity(form, n_members), sign * CALL_SLOPES))
         likelihood[form] = counts @ np.log(rate) - counts.sum() * np.log(depth @ rate)
-    slope = CALL_SLOPES[likelihood[logic].argmax()]
+    slope = sign * CALL_SLOPES[likelihood[logic].argmax()]
     joint = -slope * (chance @ activity(logic, n_members)).mean()
     call = "single" if n_members == 1 else max(FORMS, key=lambda form: likelihood[form].max())
     return call, float(joint)

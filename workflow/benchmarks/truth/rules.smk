@@ -26,13 +26,15 @@ rule simulate_truth:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
-        simulation=lambda wildcards: {
-            key: value
-            for key, value in {
-                **config["truth"],
-                **TRUTH_DATASETS[wildcards.dataset],
-            }.items()
-            if key not in ("design", "methods", "n_replicates", "replicate")
+        level=lambda wildcards: TRUTH_DATASETS[wildcards.dataset],
+        simulation={
+            key: config["truth"][key]
+            for key in (
+                "n_genes_per_logic",
+                "n_candidates",
+                "mean_counts",
+                "n_factors",
+            )
         },
         seed=seed_for("simulate_truth"),
         code=code_of("truth/simulate_truth"),
@@ -83,6 +85,10 @@ rule collect_truth:
         ),
         confusion="<results>/truth_confusion.tsv",
         calibration="<results>/truth_calibration.tsv",
+        inclusion="<results>/truth_inclusion.tsv",
+        credible="<results>/truth_credible.tsv",
+        power="<results>/truth_power.tsv",
+        page="<results>/truth_page.md",
     log:
         "<results>/logs/collect_truth.log",
     benchmark:

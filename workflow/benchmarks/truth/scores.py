@@ -3,14 +3,18 @@
 import numpy as np
 import pandas as pd
 
-from benchmarks.truth.result import GENE_COLUMNS, SET_COLUMNS
+from benchmarks.truth.result import GENE_COLUMNS, SET_COLUMNS, UNDECIDED
 from grids.io.errors import InputError
 
 SCORES = [
-    "auprc", "f1", "exact_recovery", "logic_right", "joint_effect_ratio", "joint_effect_error",
-    "joint_effect_covered",
+    "auprc", "f1", "exact_recovery", "called", "members_found", "logic_right", "logic_undecided", "joint_effect_ratio",
+    "joint_effect_error", "joint_effect_covered", "called_effect_ratio", "called_effect_covered",
 ]  # fmt: skip
-SCORE_COLUMNS = ["method", "gene", "logic", *SCORES, *GENE_COLUMNS, "planted_joint_log_effect"]
+FOUND_FROM = 0.5  # inclusion
+SCORE_COLUMNS = [
+    "method", "gene", "logic", *SCORES, *(name for name in GENE_COLUMNS if name not in SCORES),
+    "planted_joint_log_effect",
+]  # fmt: skip
 
 
 def score_genes(results: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
@@ -27,9 +31,12 @@ def score_genes(results: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame, one row per method and gene, :data:`SCORE_COLUMNS`
         `auprc`; `f1` and `exact_recovery` (0 or 1) of the set of the true size: the one the method named, else
-        its top scores; `logic_right` (0 or 1); `joint_effect_ratio`, estimated over planted, its distance from
-        1, `joint_effect_error`, and `joint_effect_covered` (0 or 1), whether the interval holds the planted
-        effect. Missing where the method says nothing; recovery and effect also for genes without members.
+        its top scores; `called` (0 or 1); `members_found`, the share of members with a stated inclusion of at
+        least :data:`FOUND_FROM`; `logic_right` and `logic_undecided` (0 or 1; wrong are those with neither);
+        `joint_effect_ratio`, estimated over planted, its distance from 1, `joint_effect_error`, and
+        `joint_effect_covered` (0 or 1), whether the interval holds the planted effect; `called_effect_ratio` and
+        `called_effect_covered`, the same of the genes called alone. Missing where the method says nothing;
+        recovery and effect also for genes without members.
 
     Raises
     ------
@@ -68,14 +75,22 @@ def _score_method(both: pd.DataFrame) -> pd.DataFrame:
     genes["auprc"] = np.where(with_members, auprc(scores, member), np.nan)
     genes["f1"] = np.where(with_members, share, np.nan)
     genes["exact_recovery"] = np.where(with_members, share == 1, np.nan)
-    right = (genes["logic_call"] == genes["logic"]).astype(float)
-    genes["logic_right"] = right.where(genes["logic_call"].notna())
+    genes["called"] = genes["called"].astype(float)
+    found = both["inclusion"].to_numpy(float).reshape(shape) >= FOUND_FROM
+    says = with_members & (both["inclusion"].notna().any())
+    genes["members_found"] = np.where(says, (member & found).sum(1) / np.maximum(size, 1), np.nan)
+    for name, call in (("right", genes["logic"]), ("undecided", UNDECIDED)):
+        genes[f"logic_{name}"] = (
+            (genes["logic_call"] == call).astype(float).where(genes["logic_call"].notna())
+        )
     planted = genes["planted_joint_log_effect"].where(with_members)
     low, high = genes["joint_log_effect_low"], genes["joint_log_effect_high"]
     genes["joint_effect_ratio"] = genes["joint_log_effect"] / planted
     genes["joint_effect_error"] = (genes["joint_effect_ratio"] - 1).abs()
     covered = ((low <= planted) & (planted <= high)).astype(float)
     genes["joint_effect_covered"] = covered.where(low.notna() & high.notna() & planted.notna())
+    for name in ("ratio", "covered"):
+        genes[f"called_effect_{name}"] = genes[f"joint_effect_{name}"].where(genes["called"] == 1)
     return genes
 
 

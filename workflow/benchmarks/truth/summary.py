@@ -1,17 +1,21 @@
-"""The benchmark in three tables: recovery, confusion of logics, and calibration of p-values."""
+"""The benchmark in tables: recovery, confusion of logics, calibration of p-values, and power."""
 
 import pandas as pd
 from scipy import stats
 
 from benchmarks.truth.levels import FACTORS
-from benchmarks.truth.result import LOGICS
+from benchmarks.truth.result import CALLS, LOGICS
 from benchmarks.truth.scores import SCORES
 
 FALSE_DISCOVERY_RATE = 0.05
-SUMMARY_COLUMNS = [*FACTORS, "logic", "method", "score", "mean", "standard_error", "n_genes"]
+SUMMARY_COLUMNS = [*FACTORS, "logic", "method", "score", "mean", "median", "standard_error", "n_genes"]
 CONFUSION_COLUMNS = [*FACTORS, "method", "logic", "logic_call", "n_genes", "share"]
 CALIBRATION_COLUMNS = [
     *FACTORS, "method", "n_genes", "share_p_below_0.05", "share_q_below_0.05", "ks_statistic", "ks_p_value",
+]  # fmt: skip
+POWER_COLUMNS = [
+    *FACTORS, "method", "logic", "n_genes", "share_passed", "share_members_found", "share_logic_right",
+    "share_logic_undecided", "share_logic_wrong",
 ]  # fmt: skip
 _LEVEL = list(FACTORS)
 
@@ -32,7 +36,7 @@ def summarise(genes: pd.DataFrame) -> pd.DataFrame:
     long = genes.melt([*_LEVEL, "logic", "method"], SCORES, "score", "value").dropna(subset="value")
     long["value"] = long["value"].astype(float)
     grouped = long.groupby([*_LEVEL, "logic", "method", "score"], sort=False)["value"]
-    summary = grouped.agg(mean="mean", standard_error="sem", n_genes="size").reset_index()
+    summary = grouped.agg(mean="mean", median="median", standard_error="sem", n_genes="size").reset_index()
     return summary[SUMMARY_COLUMNS]
 
 
@@ -54,7 +58,7 @@ def confusion(genes: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for key, part in called.groupby([*_LEVEL, "method"], sort=False):
         counts = pd.crosstab(part["logic"], part["logic_call"]).reindex(
-            index=[logic for logic in LOGICS if logic in set(part["logic"])], columns=LOGICS, fill_value=0
+            index=[logic for logic in LOGICS if logic in set(part["logic"])], columns=CALLS, fill_value=0
         )
         for logic, row in counts.iterrows():
             rows.extend((*key, logic, call, n, n / row.sum()) for call, n in row.items())
@@ -76,13 +80,49 @@ def calibration(genes: pd.DataFrame) -> pd.DataFrame:
         Hochberg over all genes of a data set), and the Kolmogorov-Smirnov test against the uniform
         distribution.
     """
-    tested = genes.dropna(subset="p_value").copy()
+    tested = with_q_values(genes)
     rows = []
-    if len(tested):
-        of_dataset = tested.groupby([*_LEVEL, "replicate", "method"], sort=False)["p_value"]
-        tested["q_value"] = of_dataset.transform(stats.false_discovery_control)
     for key, part in tested[tested["logic"] == "none"].groupby([*_LEVEL, "method"], sort=False):
         test = stats.kstest(part["p_value"], "uniform")
         shares = [(part[name] < FALSE_DISCOVERY_RATE).mean() for name in ("p_value", "q_value")]
         rows.append((*key, len(part), *shares, test.statistic, test.pvalue))
     return pd.DataFrame(rows, columns=CALIBRATION_COLUMNS)
+
+
+def power(genes: pd.DataFrame) -> pd.DataFrame:
+    """What a user gets: which genes pass at q < .05 over all genes of a data set, and what is found of them.
+
+    Parameters
+    ----------
+    genes : DataFrame
+        As for :func:`summarise`.
+
+    Returns
+    -------
+    DataFrame, :data:`POWER_COLUMNS`
+        By level, method with p-values, and logic. All shares are of all genes of the logic: `share_passed` of
+        genes, `share_members_found` of members (of genes that pass, with a stated inclusion of at least 0.5),
+        `share_logic_*` of genes that pass and whose logic is called so; for genes without local control
+        `share_passed` is that of false ones.
+    """
+    tested = with_q_values(genes)
+    passed = (tested["q_value"] < FALSE_DISCOVERY_RATE).astype(float)
+    right, undecided = tested["logic_right"].astype(float), tested["logic_undecided"].astype(float)
+    shares = {
+        "share_passed": passed,
+        "share_members_found": passed * tested["members_found"].astype(float),
+        "share_logic_right": passed * right,
+        "share_logic_undecided": passed * undecided,
+        "share_logic_wrong": passed * (1 - right - undecided),
+    }
+    grouped = tested.assign(**shares).groupby([*_LEVEL, "method", "logic"], sort=False)
+    return grouped[list(shares)].mean().assign(n_genes=grouped.size()).reset_index()[POWER_COLUMNS]
+
+
+def with_q_values(genes: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have a p-value, with `q_value` over all genes of a data set and method."""
+    tested = genes.dropna(subset="p_value")
+    if tested.empty:
+        return tested.assign(q_value=[])
+    of_dataset = tested.groupby([*_LEVEL, "replicate", "method"], sort=False)["p_value"]
+    return tested.assign(q_value=of_dataset.transform(stats.false_discovery_control))

@@ -1,4 +1,6 @@
-"""The truth benchmark: recovery of planted members by level and method, and calls of the logic."""
+"""The truth benchmark: recovery of planted members by what is varied, what is stated of them, and the logic called."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -6,11 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from benchmarks.truth.result import CALLS
 from grids.figures.style import (
     BLUE,
     DOUBLE_COLUMN,
+    GREEN,
     GREY,
     INK,
+    ORANGE,
     PALE,
     PALETTE,
     VERMILLION,
@@ -20,117 +25,140 @@ from grids.figures.style import (
     panel_title,
     shorten,
     styled,
+    thousands,
     words,
 )
 from grids.io.tables import LOGICS
 
-FACTORS = {"n_cells": "{:,.0f} cells", "coaccessibility": "co-access. {:g}", "detection": "detection {:g}"}
-RECOVERED = ("redundant", "multiplicative", "synergistic", "single")
-WIDE = "redundant"  # where methods differ most
-# These know the members: they have nothing to recover.
-TOLD = ("grids_window_told", "grids_window_told_logic")
-# Colour and marker of the known methods, in the figure's order; filled circles are GRIDS.
+FACTORS = {
+    "loss": "joint loss",
+    "n_cells": "cells",
+    "open_peaks": "open peaks\nper cell",
+    "detection": "detection",
+    "coaccessibility": "co-access.",
+    "strength": "members",
+    "direction": "closing\nmembers",
+}
+RECOVERED = ("single", "multiplicative", "redundant", "synergistic")
+# These are told the members, or are so near to another method that their line would hide it; tables hold them all.
+LEFT_OUT = {
+    "grids_window_told", "grids_window_told_logic", "grids_window_search", "single_peak_scan", "oracle_observed",
+    "correlation_state", "best_subset", "forward", "forward_state", "distance", "accessibility_over_distance",
+}  # fmt: skip
+# Colour, line and marker of the known methods, in the figure's order.
 METHODS = {
-    "grids_window": (VERMILLION, "o"),
-    "grids_window_search": (VERMILLION, "P"),
-    "grids_cross_modality": (BLUE, "o"),
-    "single_peak_scan": ("#009e73", "^"),
-    "gradient_saliency": ("#cc79a7", "v"),
-    "correlation": ("#e69f00", "s"),
-    "ridge": ("#56b4e9", "s"),
-    "poisson_ridge": ("#7a6a00", "s"),
-    "distance": (GREY, "x"),
-    "accessibility_over_distance": (GREY, "+"),
-    "oracle_observed": (INK, "|"),
-    "oracle_hidden": (INK, "D"),
+    "grids_window": (VERMILLION, "-", "o"),
+    "grids_cross_modality": (VERMILLION, ":", "o"),
+    "susie_state": (BLUE, "-", "s"),
+    "susie": (BLUE, ":", "s"),
+    "best_subset_state": (GREEN, "-", "^"),
+    "gradient_saliency": ("#cc79a7", "-", "v"),
+    "correlation": (ORANGE, ":", "D"),
+    "ridge": ("#56b4e9", ":", "P"),
+    "poisson_ridge": ("#7a6a00", ":", "X"),
+    "oracle_hidden": (INK, "--", ""),
 }
 NAMES = {
     "grids_window": "GRIDS, window",
-    "grids_window_search": "GRIDS, its search",
     "grids_window_told": "GRIDS, told members",
     "grids_window_told_logic": "GRIDS, told logic",
     "grids_cross_modality": "GRIDS, cross-modality",
+    "susie": "SuSiE",
+    "susie_state": "SuSiE, state out",
+    "best_subset_state": "best subset, state out",
     "correlation": "|correlation|",
     "poisson_ridge": "Poisson ridge",
-    "accessibility_over_distance": "accessibility / distance",
     "oracle_observed": "oracle, observed peaks",
     "oracle_hidden": "oracle, hidden openness",
 }
 SCORES = {"f1": "F1 of members", "auprc": "AUPRC of members", "exact_recovery": "share of sets found exactly"}
+LOGIC_COLOURS = dict(zip(RECOVERED, (INK, ORANGE, VERMILLION, BLUE), strict=True))
+CALLERS = ("grids_window", "grids_window_told", "oracle_hidden", "grids_cross_modality")
+INTERVALS_OF = "grids_window"
+COVERED = 0.95
 
 
 @styled
-def truth_benchmark(summary: pd.DataFrame, confusion: pd.DataFrame, score: str = "f1") -> Figure:
-    """Recovery by level, logic and method above; below, which logic was called for which, over all levels.
+def truth_benchmark(
+    summary: pd.DataFrame, confusion: pd.DataFrame, inclusion: pd.DataFrame, score: str = "f1"
+) -> Figure:
+    """Recovery by logic and factor above; below, stated inclusion, intervals, and which logic was called for which.
 
     Parameters
     ----------
     summary : DataFrame
-        ``truth_summary.tsv``: ``n_cells coaccessibility detection logic method score mean standard_error
-        n_genes``.
+        ``truth_summary.tsv``: the level, ``logic method score mean standard_error``.
     confusion : DataFrame
         ``truth_confusion.tsv``: ``method logic logic_call n_genes`` by level.
+    inclusion : DataFrame
+        ``truth_inclusion.tsv``: ``method inclusion_low mean_stated share_members n_peaks`` by level.
     score : {"f1", "auprc", "exact_recovery"}
 
     Returns
     -------
     Figure
-        Bars are one standard error over genes on either side.
+        Above, one factor is varied at a time around the middle level, the table's first. Bars are one standard error
+        over genes on either side.
     """
-    scored = summary[(summary["score"] == score) & ~summary["method"].isin(TOLD)]
+    scored = summary[(summary["score"] == score) & ~summary["method"].isin(LEFT_OUT)]
     if scored.empty:
         return empty_figure("no method was scored on planted members")
-    levels = level_names(scored)
-    styles = method_styles(scored["method"])
+    middle, styles = scored.iloc[0], method_styles(scored["method"])
     logics = [logic for logic in RECOVERED if (scored["logic"] == logic).any()]
-    callers = [*method_styles(confusion["method"])]
-    row_height = 0.075 * (len(styles) + 2)
-    n_rows = -(-len(callers) // 4)
-    heights = [row_height * len(levels) + 0.4, *[1.75] * n_rows]
-    figure = new_figure(DOUBLE_COLUMN, sum(heights) + 0.8)
-    parts = figure.subfigures(
-        2 if callers else 1, 1, height_ratios=[heights[0], sum(heights[1:])][: 1 + bool(callers)]
+    values_of = varied(scored)
+    drawn_factors = {name: values for name, values in values_of.items() if len(values) > 1}
+    drawn_factors = drawn_factors or {"loss": values_of["loss"]}
+    callers = [method for method in CALLERS if (confusion["method"] == method).any()]
+    n_rows = -(-(2 + len(callers)) // 4)
+    heights = [1.15 * len(logics) + 0.5, 1.75 * n_rows]
+    figure = new_figure(DOUBLE_COLUMN, sum(heights) + 0.6)
+    above, below = figure.subfigures(2, 1, height_ratios=heights)
+    widths = [1 + len(values) for values in drawn_factors.values()]
+    axes = above.subplots(
+        len(logics), len(widths), sharey=True, sharex="col", squeeze=False, width_ratios=widths
     )
-    parts = np.atleast_1d(parts)
-    ratios = [2.2 if logic == WIDE else 1 for logic in logics]
-    axes = parts[0].subplots(1, len(logics), sharey=True, squeeze=False, width_ratios=ratios)[0]
-    for ax, logic in zip(axes, logics, strict=True):
-        _draw_recovery(ax, scored[scored["logic"] == logic], levels, styles, wide=logic == WIDE)
-        panel_title(ax, words(logic))
-        ax.set_xlabel(SCORES[score] if logic == logics[0] else SCORES[score].split(" ")[0])
-    axes[0].set_yticks(range(len(levels)), list(levels.values()))
-    if callers:
-        grid = parts[1].subplots(n_rows, 4, squeeze=False)
-        for ax in grid.ravel()[len(callers) :]:
-            ax.set_axis_off()
-        for ax, method in zip(grid.ravel(), callers, strict=False):
-            _draw_confusion(ax, confusion[confusion["method"] == method], first=ax in grid[:, 0])
-            panel_title(ax, f"logic called:\n{shorten(method_name(method), 26)}", fontsize=6)
-    handles = [Line2D([], [], ls="", marker=marker, ms=4, color=colour) for colour, marker in styles.values()]
+    for row, logic in zip(axes, logics, strict=True):
+        for ax, (factor, values) in zip(row, drawn_factors.items(), strict=True):
+            _draw_recovery(
+                ax, along(scored[scored["logic"] == logic], factor, middle), factor, values, styles
+            )
+            if logic == logics[-1]:
+                ax.set_xlabel(FACTORS[factor])
+        panel_title(row[0], words(logic))
+        row[0].set_ylabel(SCORES[score] if logic == logics[0] else SCORES[score].split(" ")[0])
+    grid = below.subplots(n_rows, 4, squeeze=False).ravel()
+    _draw_inclusion(grid[0], inclusion, styles)
+    _draw_intervals(grid[1], along(summary[summary["method"] == INTERVALS_OF], "loss", middle))
+    for ax, method in zip(grid[2:], callers, strict=False):
+        _draw_confusion(ax, confusion[confusion["method"] == method])
+        panel_title(ax, f"logic called:\n{shorten(method_name(method), 26)}", fontsize=6)
+    for ax in grid[2 + len(callers) :]:
+        ax.set_axis_off()
+    handles = [Line2D([], [], ls=ls, marker=marker, ms=4, color=c) for c, ls, marker in styles.values()]
     legend_outside(figure, handles, [method_name(method) for method in styles], limit=6)
     return figure
 
 
-def level_names(summary: pd.DataFrame) -> dict[tuple, str]:
-    """Levels in the table's order; in a star, by what sets them apart from the middle, which comes first."""
-    levels = list(dict.fromkeys(summary[list(FACTORS)].itertuples(index=False, name=None)))
-    middle = levels[0]
-    differing = [sum(a != b for a, b in zip(level, middle, strict=True)) for level in levels]
-    texts = [
-        [text.format(value) for text, value in zip(FACTORS.values(), level, strict=True)] for level in levels
-    ]
-    names = {}
-    for level, n_differing, text in zip(levels, differing, texts, strict=True):
-        apart = [t for t, a, b in zip(text, level, middle, strict=True) if a != b]
-        names[level] = apart[0] if max(differing) == 1 and n_differing else "\n".join(text)
-    return names
+def varied(summary: pd.DataFrame) -> dict[str, list]:
+    """The values of each factor in the order in which an axis shows them: numbers ascend, words stay as they come."""
+    values = {name: list(dict.fromkeys(summary[name])) for name in FACTORS}
+    return {
+        name: of_name if any(isinstance(value, str) for value in of_name) else sorted(of_name)
+        for name, of_name in values.items()
+    }
 
 
-def method_styles(methods: pd.Series) -> dict[str, tuple[str, str]]:
-    """Colour and marker of the methods of a table: known ones first, others in the order they come."""
+def along(summary: pd.DataFrame, factor: str, middle: Mapping) -> pd.DataFrame:
+    """The rows that have the middle value of every other factor."""
+    others = [name for name in FACTORS if name != factor]
+    return summary[(summary[others] == [middle[name] for name in others]).all(axis=1)]
+
+
+def method_styles(methods: pd.Series) -> dict[str, tuple[str, str, str]]:
+    """Colour, line and marker of the methods of a table: known ones first, others in the order they come."""
     present = list(dict.fromkeys(methods))
     others = [method for method in present if method not in METHODS]
-    more = {method: (PALETTE[-1 - i % len(PALETTE)], "p") for i, method in enumerate(others)}
+    more = {method: (PALETTE[-1 - i % len(PALETTE)], "-", "p") for i, method in enumerate(others)}
     return {name: style for name, style in {**METHODS, **more}.items() if name in present}
 
 
@@ -139,52 +167,77 @@ def method_name(method: str) -> str:
     return NAMES.get(method, words(method))
 
 
-def _draw_recovery(ax: Axes, table: pd.DataFrame, levels: dict, styles: dict, wide: bool) -> None:
-    offsets = np.linspace(-0.4, 0.4, len(styles)) if len(styles) > 1 else [0.0]
-    row_of = {level: row for row, level in enumerate(levels)}
-    for row in range(0, len(levels), 2):
-        ax.axhspan(row - 0.5, row + 0.5, color=PALE, alpha=0.25, lw=0)
-    for offset, (method, (colour, marker)) in zip(offsets, styles.items(), strict=True):
-        part = table[table["method"] == method]
-        rows = [row_of[level] for level in part[list(FACTORS)].itertuples(index=False, name=None)]
+def _draw_recovery(ax: Axes, table: pd.DataFrame, factor: str, values: list, styles: dict) -> None:
+    offsets = np.linspace(-0.12, 0.12, len(styles)) if len(styles) > 1 else [0.0]
+    place = {value: x for x, value in enumerate(values)}
+    for below, (offset, (method, (colour, line, marker))) in enumerate(
+        zip(offsets, styles.items(), strict=True)
+    ):
+        part = table[table["method"] == method].sort_values(factor, key=lambda column: column.map(place))
         ax.errorbar(
-            part["mean"],
-            np.array(rows, dtype=float) + offset,
-            xerr=part["standard_error"].fillna(0),
-            fmt=marker,
-            ms=3,
-            mew=0.8,
-            elinewidth=0.7,
-            color=colour,
-            label=f"_{method}",
+            part[factor].map(place) + offset, part["mean"], yerr=part["standard_error"].fillna(0), fmt=marker, ls=line,
+            ms=2.5, lw=0.8, elinewidth=0.5, color=colour, label=f"_{method}", zorder=4 - below / len(styles),
+        )  # fmt: skip
+    ax.set(xlim=(-0.5, len(values) - 0.5), ylim=(-0.03, 1.05))
+    ax.set_xticks(range(len(values)), [_written(factor, value) for value in values], fontsize=5.5)
+    ax.grid(axis="y", color=PALE, lw=0.4)
+
+
+def _written(factor: str, value) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{100 * value:.0f} %" if factor == "loss" else thousands(value) if value >= 1 else f"{value:g}"
+
+
+def _draw_inclusion(ax: Axes, inclusion: pd.DataFrame, styles: dict) -> None:
+    """Stated inclusion against the share that are members, by bin, over all levels."""
+    ax.plot([0, 1], [0, 1], color=GREY, lw=0.6, ls="--")
+    for method, part in inclusion.groupby("method", sort=False):
+        colour, line, marker = styles.get(method, (GREY, "-", "p"))
+        weighted = part.assign(
+            stated=part["mean_stated"] * part["n_peaks"], n_members=part["share_members"] * part["n_peaks"]
         )
-    ax.set(xlim=(-0.03, 1.04), ylim=(len(levels) - 0.5, -0.5))
-    ax.set_xticks(np.arange(0, 1.01, 0.2 if wide else 0.5))
-    ax.grid(axis="x", color=PALE, lw=0.4)
-    ax.tick_params(axis="y", length=0)
+        bins = weighted.groupby("inclusion_low")[["stated", "n_members", "n_peaks"]].sum()
+        share = bins["n_members"] / bins["n_peaks"]
+        error = np.sqrt(share * (1 - share) / bins["n_peaks"])
+        ax.errorbar(
+            bins["stated"] / bins["n_peaks"], share, yerr=error, fmt=marker, ls=line, ms=3, lw=0.8, elinewidth=0.6,
+            color=colour, label=f"_{method}",
+        )  # fmt: skip
+    ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="stated inclusion", ylabel="share that are members")
+    ax.set_xticks([0, 0.5, 1])
+    ax.set_yticks([0, 0.5, 1])
+    panel_title(ax, "inclusion,\nall levels", fontsize=6)
 
 
-def _draw_confusion(ax: Axes, confusion: pd.DataFrame, first: bool) -> None:
+def _draw_intervals(ax: Axes, summary: pd.DataFrame) -> None:
+    """Share of the genes called whose 95 % interval holds the planted joint effect, by loss and logic."""
+    covered = summary[summary["score"] == "called_effect_covered"]
+    ax.axhline(COVERED, color=GREY, lw=0.6, ls="--")
+    for logic, colour in LOGIC_COLOURS.items():
+        part = covered[covered["logic"] == logic].sort_values("loss")
+        ax.errorbar(
+            100 * part["loss"], part["mean"], yerr=part["standard_error"].fillna(0), fmt="o-", ms=3, lw=0.8,
+            elinewidth=0.6, color=colour, label=words(logic),
+        )  # fmt: skip
+    ax.set(xlim=(0, 100), ylim=(-0.03, 1.03), xlabel="joint loss (%)", ylabel="intervals that hold it")
+    ax.set_yticks([0, 0.5, 1])
+    ax.legend(fontsize=5, loc="best")
+    panel_title(ax, "95 % interval of genes called,\nGRIDS, window", fontsize=6)
+
+
+def _draw_confusion(ax: Axes, confusion: pd.DataFrame) -> None:
     counts = confusion.pivot_table(index="logic", columns="logic_call", values="n_genes", aggfunc="sum")
     logics = [logic for logic in LOGICS if logic in counts.index]
-    counts = counts.reindex(index=logics, columns=LOGICS).fillna(0)
+    counts = counts.reindex(index=logics, columns=CALLS).fillna(0)
     share = counts.div(counts.sum(axis=1), axis=0).to_numpy()
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1.4, aspect="auto")
     for row, column in np.ndindex(share.shape):
         if counts.iloc[row, column]:
-            ax.text(
-                column,
-                row,
-                f"{100 * share[row, column]:.0f}",
-                ha="center",
-                va="center",
-                fontsize=6,
-                color=INK,
-            )
-    ax.set_xticks(range(len(LOGICS)), LOGICS, rotation=40, ha="right", rotation_mode="anchor")
-    ax.set_yticks(range(len(logics)), logics if first else [])
+            text = f"{100 * share[row, column]:.0f}"
+            ax.text(column, row, text, ha="center", va="center", fontsize=6, color=INK)
+    ax.set_xticks(range(len(CALLS)), CALLS, rotation=40, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(len(logics)), logics)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     ax.set_xlabel("called (% of genes)")
-    if first:
-        ax.set_ylabel("planted")

@@ -6,7 +6,9 @@ from grids.io import tables
 from grids.io.logging import job
 
 with job(snakemake) as log:
-    preprocessed, windows, truth = simulate(seed=snakemake.params.seed, **snakemake.params.simulation)
+    preprocessed, windows, truth = simulate(
+        snakemake.params.level, snakemake.params.seed, **snakemake.params.simulation
+    )
     preprocessing.write(preprocessed, {"multiome": snakemake.output.multiome})
     tables.write(windows, snakemake.output.windows)
     tables.write(truth, snakemake.output.truth)

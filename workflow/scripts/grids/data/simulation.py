@@ -19,9 +19,11 @@ from grids.data.simulation_plan import (
     GENE_SPACING_BP,
     MEMBERS_OF_LOGIC,
     PEAK_BIN_BP,
+    STRENGTHS,
     closing_effects,
     genes_of_logics,
     log_activity,
+    member_strengths,
     place_genes,
     place_peaks,
 )
@@ -69,7 +71,13 @@ class Design:
     detection : float in (0, 1)
         Mean chance that an open peak is seen; a cell's own chance is ``1 - exp(-rate * depth)``.
     log_effect : float
-        Natural log of the expression left with all members closed.
+        Natural log of the expression left with all members closed. Above 0 the members are silencers, whose closing
+        raises the gene.
+    strength : {"equal", "unequal"}
+        Members of a gene act alike, or each half as strongly as the one before, in an order that is drawn; what all
+        do together stays the same (:func:`~grids.data.simulation_plan.log_activity`).
+    own_members : bool
+        A gene has members of its own in every type, none of them in two types, instead of the same ones in all.
     planted_mean_counts : float
         Mean counts of a planted gene in its type.
     n_factors : int
@@ -93,6 +101,8 @@ class Design:
     coaccessibility: float = 0.5
     detection: float = 0.4
     log_effect: float = float(np.log(0.12))
+    strength: str = "equal"
+    own_members: bool = False
     planted_mean_counts: float = 6.0
     n_factors: int = 4
     n_markers_per_type: int = 10
@@ -111,7 +121,10 @@ class Design:
             yield f"coaccessibility is {self.coaccessibility}; expected 0 to below 1"
         if unknown := [logic for logic in self.logics if logic not in MEMBERS_OF_LOGIC]:
             yield f"logic '{unknown[0]}' is unknown; expected some of: {', '.join(MEMBERS_OF_LOGIC)}"
-        most = max((MEMBERS_OF_LOGIC[logic] for logic in self.logics), default=0)
+        if self.strength not in STRENGTHS:
+            yield f"strength '{self.strength}' is unknown; expected one of: {', '.join(STRENGTHS)}"
+        most = max((MEMBERS_OF_LOGIC.get(logic, 0) for logic in self.logics), default=0)
+        most *= self.n_cell_types if self.own_members else 1
         if self.n_candidates < most:
             yield f"n_candidates is {self.n_candidates}; the planted logics need {most}"
         n_planted = sum(self.genes_of_logic.values())
@@ -149,7 +162,8 @@ class Simulation:
     genes : DataFrame
         `chromosome start end gene score strand`, 0-based half-open, one row per gene.
     truth : DataFrame
-        One row per planted gene and candidate peak, columns :data:`TRUTH_COLUMNS`.
+        One row per planted gene and candidate peak, columns :data:`TRUTH_COLUMNS`; with members of each type's own,
+        per planted gene, type and candidate peak.
     accessible : csr_matrix, shape (n_cells, n_candidates), uint8
         1 where a candidate peak of a planted gene is truly open, seen or not.
     candidates : list of str
@@ -173,7 +187,9 @@ def simulate_multiome(design: Design | None = None, seed: int = 1) -> Simulation
     turn. Odd-numbered genes are regulated alike in all types; the candidates of even-numbered ones are rarely
     open outside their type, which makes the gene a marker of it. All candidates of a gene follow one state
     factor, so that non-members look like members to the extent of `coaccessibility`; a gene of logic none
-    follows that factor itself and no peak.
+    follows that factor itself and no peak. The same peaks are members in all types, or other ones in each
+    (`own_members`). Windows of other genes are decoys: their peaks follow the same factors, and no peak of one gene is
+    a member of another.
 
     In the truth table, an effect is the mean, over the cells of the gene's type, of the change of the natural
     log of the gene's *expected* expression when peaks that are truly open are closed: `log_effect_alone` for
@@ -329,19 +345,33 @@ def _plant(
     owner = candidates["owner"].to_numpy()
     for row in planted.itertuples():
         columns = np.flatnonzero(owner == row.Index)
-        members = np.sort(rng.choice(len(columns), MEMBERS_OF_LOGIC[row.logic], replace=False))
-        is_open = by_peak[:, columns[members]].toarray().astype(bool)
-        offset = log_activity(is_open, row.logic, design.log_effect)
+        members, strengths = _choose_members(rng, len(columns), row.logic, design)
+        opened = by_peak[:, columns].toarray().astype(bool)
+        is_open = np.take_along_axis(opened, members[cells.type_code], axis=1)
+        offset = log_activity(is_open, row.logic, design.log_effect, strengths)
         if row.logic == "none":
             offset = FACTOR_EFFECT * cells.factors[:, row.factor].astype(float)
         of_type = cells.type_code == row.type_code
         log_mean[row.gene] = offset + np.log(design.planted_mean_counts / np.exp(offset[of_type]).mean())
-        alone, joint = closing_effects(is_open[of_type], row.logic, design.log_effect)
-        table = pd.DataFrame({"peak": candidates.index[columns], "is_member": False, "log_effect_alone": 0.0})
-        table.loc[members, "is_member"], table.loc[members, "log_effect_alone"] = True, alone
-        names = {"gene": row.gene, "cell_type": _name_of_type(row.type_code), "logic": row.logic}
-        truth.append(table.assign(**names, joint_log_effect=joint)[TRUTH_COLUMNS])
+        for code in range(design.n_cell_types) if design.own_members else [row.type_code]:
+            is_open_there = is_open[cells.type_code == code]
+            alone, joint = closing_effects(is_open_there, row.logic, design.log_effect, strengths)
+            table = pd.DataFrame(
+                {"peak": candidates.index[columns], "is_member": False, "log_effect_alone": 0.0}
+            )
+            table.loc[members[code], "is_member"], table.loc[members[code], "log_effect_alone"] = True, alone
+            names = {"gene": row.gene, "cell_type": _name_of_type(code), "logic": row.logic}
+            truth.append(table.assign(**names, joint_log_effect=joint)[TRUTH_COLUMNS])
     return log_mean, pd.concat(truth[1:] or truth, ignore_index=True)
+
+
+def _choose_members(rng, n_candidates: int, logic: str, design: Design) -> tuple[np.ndarray, np.ndarray]:
+    """Which candidates are members in each type, shape (n_types, n_members), ascending, and their strengths."""
+    n_members, n_choices = MEMBERS_OF_LOGIC[logic], design.n_cell_types if design.own_members else 1
+    drawn = rng.choice(n_candidates, n_choices * n_members, replace=False).reshape(n_choices, n_members)
+    members = np.broadcast_to(np.sort(drawn, axis=1), (design.n_cell_types, n_members))
+    strengths = member_strengths(n_members, design.strength)
+    return members, strengths if design.strength == "equal" else rng.permutation(strengths)
 
 
 def _draw_counts(rng, names, log_mean, offsets, cells: _Cells) -> sparse.csr_matrix:

@@ -136,18 +136,43 @@ def _within_bins(rng, peaks: pd.DataFrame, chromosomes: list[str], first_bin: np
 MEMBERS_OF_LOGIC = {"single": 1, "multiplicative": 3, "redundant": 3, "synergistic": 2, "none": 0}
 
 
-def log_activity(is_open: np.ndarray, logic: str, log_effect: float) -> np.ndarray:
+STRENGTHS = ("equal", "unequal")
+
+
+def member_strengths(n_members: int, strength: str) -> np.ndarray:
+    """How strong each member of a gene is relative to the strongest, shape (n_members,), falling.
+
+    Of equal members all are 1; of unequal ones each is half as strong as the one before, so that the first does
+    most: 4/7, 2/7 and 1/7 of what three do together where effects multiply.
+    """
+    return 0.5 ** np.arange(n_members) if strength == "unequal" else np.ones(n_members)
+
+
+def log_activity(
+    is_open: np.ndarray, logic: str, log_effect: float, strengths: np.ndarray | None = None
+) -> np.ndarray:
     """Log-expression of a gene relative to all its members open.
+
+    Whatever the logic and the strengths, it is 0 when all members are open and `log_effect` when all are closed.
 
     Parameters
     ----------
     is_open : ndarray of bool, shape (n_cells, n_members)
     logic : {"single", "multiplicative", "redundant", "synergistic", "none"}
-        single, multiplicative: each closed member takes an equal share of `log_effect` (effects multiply on the
-        expression scale). redundant: `log_effect` once no member is open. synergistic: `log_effect` unless
-        every member is open. none: 0.
+        single, multiplicative: each closed member takes its share of `log_effect`, equal or by strength (effects
+        multiply on the expression scale). redundant: `log_effect` once no member is open. synergistic:
+        `log_effect` unless every member is open. none: 0.
+
+        With unequal strengths s, redundant is a noisy or: an open member saves its share s of what the other open
+        ones leave of `log_effect`, so that the strongest suffices alone and others in part; ``log_effect * product of
+        (1 - s) over open members``. Synergistic is a noisy and: a closed member takes its share s of what the other
+        closed ones leave, so that the gene needs the strongest, and others in part; ``log_effect * (1 - product of
+        (1 - s) over closed members)``. With all strengths 1 these are the plain or and and.
     log_effect : float
-        Natural log of the expression left when every member is closed; negative.
+        Natural log of the expression left when every member is closed; negative for members that raise
+        expression, positive for silencers, whose closing raises it.
+    strengths : ndarray, shape (n_members,), optional
+        Those of the members relative to the strongest, whose own is 1; all are 1 by default.
 
     Returns
     -------
@@ -159,18 +184,21 @@ def log_activity(is_open: np.ndarray, logic: str, log_effect: float) -> np.ndarr
         An unknown logic.
     """
     is_open = np.asarray(is_open, dtype=bool)
+    strengths = np.ones(is_open.shape[1]) if strengths is None else strengths
     if logic == "none":
         return np.zeros(len(is_open))
     if logic in ("single", "multiplicative"):
-        return log_effect * (~is_open).mean(axis=1)
+        return log_effect * (~is_open @ strengths / strengths.sum())
     if logic == "redundant":
-        return log_effect * ~is_open.any(axis=1)
+        return log_effect * np.where(is_open, 1 - strengths, 1).prod(axis=1)
     if logic == "synergistic":
-        return log_effect * ~is_open.all(axis=1)
+        return log_effect * (1 - np.where(is_open, 1, 1 - strengths).prod(axis=1))
     raise InputError(f"logic '{logic}' is unknown; expected one of: {', '.join(MEMBERS_OF_LOGIC)}")
 
 
-def closing_effects(is_open: np.ndarray, logic: str, log_effect: float) -> tuple[np.ndarray, float]:
+def closing_effects(
+    is_open: np.ndarray, logic: str, log_effect: float, strengths: np.ndarray | None = None
+) -> tuple[np.ndarray, float]:
     """Mean change of true log-expression when members are closed, each alone and all together.
 
     Parameters are those of :func:`log_activity`.
@@ -183,11 +211,12 @@ def closing_effects(is_open: np.ndarray, logic: str, log_effect: float) -> tuple
         The same when all members are closed.
     """
     is_open = np.asarray(is_open, dtype=bool)
-    before = log_activity(is_open, logic, log_effect)
+    before = log_activity(is_open, logic, log_effect, strengths)
     alone = np.zeros(is_open.shape[1])
     for member, others in enumerate(~np.eye(len(alone), dtype=bool)):
-        alone[member] = (log_activity(is_open & others, logic, log_effect) - before).mean()
-    return alone, float((log_activity(np.zeros_like(is_open), logic, log_effect) - before).mean())
+        alone[member] = (log_activity(is_open & others, logic, log_effect, strengths) - before).mean()
+    closed = log_activity(np.zeros_like(is_open), logic, log_effect, strengths)
+    return alone, float((closed - before).mean())
 
 
 def genes_of_logics(n: int | Mapping[str, int], logics: Iterable[str] = MEMBERS_OF_LOGIC) -> dict[str, int]:

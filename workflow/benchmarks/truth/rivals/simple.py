@@ -1,30 +1,21 @@
-"""The simple ways to tell which candidate peaks control a gene: scores for every candidate of every gene.
+"""Distance and penalised regression: scores for every candidate of every gene.
 
 All but distance learn from the training and validation cells; where there is a penalty, validation chooses it.
 """
 
 import numpy as np
 
-from benchmarks.truth.dataset import Candidates, Dataset
+from benchmarks.truth.dataset import LEARNED, Candidates, Dataset
 from benchmarks.truth.result import MethodResult
 from grids.analysis.evidence.pairs import CONTACT_EXPONENT, CONTACT_FLOOR_BP
-from grids.surrogates.quality import correlation as pearson
 
 RIDGE_PENALTIES = np.logspace(0, 4, 9)
 POISSON_PENALTIES = np.logspace(-3, 0, 7)
 
 
-def run(dataset: Dataset, seed: int) -> list[MethodResult]:
-    """Every rival that needs no surrogate; none of them draws random numbers."""
-    scores = {name: score(dataset.candidates) for name, score in RIVALS.items()}
-    return [MethodResult(name, values) for name, values in scores.items()]
-
-
-def correlation(candidates: Candidates) -> np.ndarray:
-    """Absolute Pearson correlation of openness and log-expression, shape (n_genes, n_candidates)."""
-    cells = candidates.of_splits("train", "validation")
-    pairs = zip(cells.opened, cells.expression.T, strict=True)
-    return np.abs([pearson(opened.astype(float), y[:, None], 0) for opened, y in pairs])
+def run(dataset: Dataset) -> list[MethodResult]:
+    """Every rival of :data:`RIVALS`; none of them draws random numbers."""
+    return [MethodResult(name, score(dataset.candidates)) for name, score in RIVALS.items()]
 
 
 def distance(candidates: Candidates) -> np.ndarray:
@@ -34,7 +25,7 @@ def distance(candidates: Candidates) -> np.ndarray:
 
 def accessibility_over_distance(candidates: Candidates) -> np.ndarray:
     """Share of open cells over distance to the power of 0.87, shape (n_genes, n_candidates)."""
-    share = candidates.of_splits("train", "validation").opened.mean(1)
+    share = candidates.of_splits(*LEARNED).opened.mean(1)
     return share * np.maximum(candidates.distance_to_tss_bp, CONTACT_FLOOR_BP) ** -CONTACT_EXPONENT
 
 
@@ -48,13 +39,13 @@ def ridge(candidates: Candidates) -> np.ndarray:
     -------
     ndarray, shape (n_genes, n_candidates)
     """
-    train, validation = (candidates.of_splits(split) for split in ("train", "validation"))
+    train, validation = (candidates.of_splits(split) for split in LEARNED)
     fits = np.stack([_ridge(train, penalty)[0] for penalty in RIDGE_PENALTIES])
     center, scale, mean = _ridge(train, 1.0)[1:]
     standardised = (validation.opened - center[:, None]) / scale[:, None]
     predicted = np.einsum("gcp,agp->acg", standardised, fits) + mean
     best = ((predicted - validation.expression) ** 2).mean(1).argmin(0)
-    both = candidates.of_splits("train", "validation")
+    both = candidates.of_splits(*LEARNED)
     refits = np.stack([_ridge(both, penalty)[0] for penalty in RIDGE_PENALTIES])
     return np.abs(refits[best, np.arange(len(best))])
 
@@ -83,7 +74,7 @@ def poisson_ridge(candidates: Candidates) -> np.ndarray:
     ndarray, shape (n_genes, n_candidates)
     """
     train, validation, both = (
-        candidates.of_splits(*splits) for splits in (("train",), ("validation",), ("train", "validation"))
+        candidates.of_splits(*splits) for splits in (("train",), ("validation",), LEARNED)
     )
     coefficients = np.zeros(candidates.peaks.shape)
     for gene in range(len(coefficients)):
@@ -108,7 +99,6 @@ def _score(fit, cells: Candidates, gene: int) -> float:
 
 
 RIVALS = {
-    "correlation": correlation,
     "distance": distance,
     "accessibility_over_distance": accessibility_over_distance,
     "ridge": ridge,
