@@ -12,7 +12,7 @@ with job(snakemake) as log:
     if multiome.paired:
         paths = zip(snakemake.params.cell_types, snakemake.input.surrogates, strict=True)
         surrogates = {cell_type: storage.load(path) for cell_type, path in paths}
-        tests = tables.read(snakemake.input.tests)
+        tests = tables.read(snakemake.input.tests).fillna({"reason": ""})
         gate = judge(surrogates, multiome, windows, tests, tasks, snakemake.params.seed)
     else:
         gate = unjudged(tasks, windows)

@@ -8,7 +8,7 @@ if not config["evidence"]:
 
 EVIDENCE_BENCHMARK = config["evidence_benchmark"]
 # The run's `links.tsv.gz`, where one is made.
-LINKS = []
+LINKS = ["<results>/links.tsv.gz"]
 
 
 rule judge_evidence_pairs:

@@ -4,21 +4,18 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import torch
 
 from benchmarks.truth.dataset import CELL_TYPE, Candidates, Dataset
 from benchmarks.truth.result import LOGICS, SET_SIZES, UNDECIDED, MethodResult
 from benchmarks.truth.surrogate_rivals import gradient_saliency, single_peak_scan
+from grids.analysis.links.tables import LinkTest, population
 from grids.analysis.set_changes import bootstrap_means, changes_by_set
 from grids.analysis.statistics import bootstrap_weights
-from grids.data.normalisation import counts_and_exposure
-from grids.io.cells import Multiome
 from grids.io.seeds import generator
 from grids.search.search import Search
 from grids.search.task_cells import TaskCells
 from grids.surrogates.cross_modality.model import Settings
 from grids.surrogates.cross_modality.training import specialise, train_joint
-from grids.surrogates.window.model import WindowSurrogate
 from grids.surrogates.window.training import WindowSettings, train_window
 
 CLOSED = 0
@@ -43,7 +40,7 @@ def run_window(dataset: Dataset, seed: int) -> list[MethodResult]:
     surrogate, _ = train_window(dataset.multiome, dataset.windows, CELL_TYPE, WindowSettings(), seed)
     training, cells = (_cells(surrogate, dataset, split, seed) for split in ("train", "test"))
     windows = {gene: list(peaks) for gene, peaks in zip(candidates.genes, candidates.peaks, strict=True)}
-    p_values = _p_values(surrogate, dataset.multiome).reindex(candidates.genes, fill_value=1.0)
+    p_values = _p_values(dataset, seed).reindex(candidates.genes).fillna(1.0)
     forms = surrogate.forms().reindex(candidates.genes, fill_value=0.0)
     called = ((p_values <= CALL_LEVEL) & (forms["none"] <= MOST_NONE)).to_numpy()
     calls = np.where(called, likeliest(forms[list(LOGICS[1:])]), "none")
@@ -109,17 +106,16 @@ def _cells(surrogate, dataset: Dataset, split: str, seed: int) -> TaskCells:
     return TaskCells(surrogate, dataset.multiome.atac.cells(split=split).X, CLOSED, seed=seed, split=split)
 
 
-def _p_values(surrogate: WindowSurrogate, multiome: Multiome) -> pd.Series:
-    """p-values of the gate by gene."""
-    rna = multiome.rna.cells(split="test")
-    counts, exposure = counts_and_exposure(rna)
-    columns = rna.var.index.get_indexer(surrogate.genes)
-    p_values = surrogate.local_control_p_values(
-        multiome.atac.cells(split="test").X,
-        torch.from_numpy(counts[:, columns].toarray()),
-        torch.from_numpy(exposure.astype(np.float32)),
+def _p_values(dataset: Dataset, seed: int) -> pd.Series:
+    """p-values of the genes' windows by gene, as of a run's gate."""
+    windows = dataset.windows.assign(is_promoter=False)
+    genes = (
+        windows.groupby("gene", sort=False).agg(start=("start", "min"), end=("start", "min")).reset_index()
     )
-    return pd.Series(p_values, index=surrogate.genes)
+    test = LinkTest(dataset.multiome, windows, genes)
+    cells = population(dataset.multiome, CELL_TYPE, seed)
+    table = test.window_table(test.test(cells), cells)
+    return table.set_index("gene")["p_value"]
 
 
 def _members(dataset: Dataset) -> dict[str, list[str]]:
