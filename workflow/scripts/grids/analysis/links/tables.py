@@ -19,6 +19,8 @@ from grids.surrogates.window.cell_state import CellState
 N_COMPONENTS = 20
 # Cells for each component of the state, at least.
 CELLS_PER_COMPONENT = 25
+# Fewer genes are not taken for the cells' state: each of them would be explained by itself.
+LEAST_GENES = 200
 # Peaks closer to the start site follow transcription as the promoter does.
 NEAR_BP = 5_000
 CLASSES = ("promoter", "body", "distal")
@@ -67,7 +69,8 @@ class Population:
     exposure : ndarray, shape (n_cells,), or None
         What counts are proportional to.
     state : ndarray, shape (n_cells, n_components)
-        What genes may follow without their windows beside depth: nothing across types.
+        What genes may follow without their windows beside depth, components of open peaks and, where there are enough,
+        of expressed genes; nothing across types.
     chance : ndarray, shape (n_cells,)
         Detection chance of an open peak, or what is proportional to it.
     group : ndarray of str, shape (n_cells,)
@@ -118,10 +121,18 @@ def population(multiome: Multiome, cell_type: str, seed: int) -> Population:
         state = np.empty((n_cells, 0))
     else:
         detection = cells.atac.obs["detection"].to_numpy(np.float64)
-        n_components = min(N_COMPONENTS, n_cells // CELLS_PER_COMPONENT)
-        of_cells = CellState.fit(opened, detection, n_components, seed)(opened)
-        chance, state = (x.numpy().astype(float) for x in of_cells)
+        chance, state = _state(opened, detection, seed)
+        if values.shape[1] >= LEAST_GENES:
+            expressed = values.tocsr().astype(bool).astype(np.uint8)
+            n_genes = np.maximum(np.diff(expressed.indptr), 1)
+            state = np.hstack([state, _state(expressed, n_genes / expressed.shape[1], seed)[1]])
     return Population(cell_type, opened, values, exposure, state, chance, split)
+
+
+def _state(seen: sparse.csr_matrix, chance: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Chance of what is there to be seen, (n_cells,), and the leading components, (n_cells, n_components)."""
+    n_components = min(N_COMPONENTS, seen.shape[0] // CELLS_PER_COMPONENT)
+    return tuple(x.numpy().astype(float) for x in CellState.fit(seen, chance, n_components, seed)(seen))
 
 
 class LinkTest:
