@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import logsumexp
 
 from grids.surrogates.window import set_models
 from grids.surrogates.window.curve import (
@@ -15,10 +16,10 @@ from grids.surrogates.window.curve import (
     expected_rise,
     log_activity,
 )
+from grids.surrogates.window.prior import SCALES, TEMPERATURE, Prior
 from grids.surrogates.window.set_models import (
     BENDS,
     FORMS,
-    GAIN_PRECISION,
     MAX_SIZE,
     N_KEPT,
     STATE_PRECISION,
@@ -33,6 +34,9 @@ from grids.surrogates.window.set_models import (
     rises,
     search,
 )
+
+
+PRIOR = Prior.of_penalty(0.5, MAX_SIZE)
 
 
 def planted_curve(n_open, bend: float, size: int):
@@ -67,7 +71,7 @@ def test_the_single_index_is_the_same_curve(drawn, log_ratio):
     openness, members, bend = drawn
     n_peaks = openness.shape[1]
     is_member = torch.isin(torch.arange(n_peaks), torch.tensor(members))
-    models = Models(is_member[None, None], torch.tensor([[BENDS.index(bend)]]), torch.zeros(1, 1))
+    models = Models(is_member[None, None], torch.tensor([[BENDS.index(bend)]]), torch.zeros(1, 1, 2))
     weights, size = models.index(torch.tensor([[log_ratio]]))
     z = torch.tensor(list(itertools.product([0.0, 1.0], repeat=n_peaks)))
     curve = planted_curve(z[:, members].sum(1).numpy(), bend, len(members))
@@ -81,7 +85,7 @@ def test_the_single_index_is_the_same_curve(drawn, log_ratio):
 
 def test_a_model_without_members_is_flat():
     openness = torch.rand(5, 3)
-    models = Models(torch.zeros(1, 1, 3, dtype=torch.bool), torch.tensor([[4]]), torch.zeros(1, 1))
+    models = Models(torch.zeros(1, 1, 3, dtype=torch.bool), torch.tensor([[4]]), torch.zeros(1, 1, 2))
     weights, size = models.index(torch.ones(1, 1))
     assert not rises(openness[None], models).any() and not weights.any() and not size.any()
 
@@ -89,7 +93,7 @@ def test_a_model_without_members_is_flat():
 def test_forms_follow_from_size_and_bend():
     members = torch.tensor([[0, 0, 0], [0, 1, 0], [1, 1, 0], [1, 1, 1], [1, 1, 0]], dtype=torch.bool)
     bends = torch.tensor([3, 7, BENDS.index(-6.0), BENDS.index(0.7), BENDS.index(6.0)])
-    models = Models(members[None], bends[None], torch.zeros(1, 5))
+    models = Models(members[None], bends[None], torch.zeros(1, 5, 2))
     assert [FORMS[i] for i in models.form[0]] == [
         "none",
         "single",
@@ -109,9 +113,12 @@ def test_the_prior_of_a_size_is_shared_by_all_its_sets(penalty):
         members = torch.zeros(1, len(rows), n_peaks, dtype=torch.bool)
         for row, (s, _) in enumerate(rows):
             members[0, row, list(s)] = True
-        models = Models(members, torch.tensor([[b for _, b in rows]]), torch.zeros(1, len(rows)))
-        prior = models.log_posterior(penalty, torch.tensor([n_peaks])).exp().sum()
-        assert float(prior) == pytest.approx(math.exp(-penalty * size), rel=1e-5)
+        models = Models(members, torch.tensor([[b for _, b in rows]]), torch.zeros(1, len(rows), 2))
+        prior = Prior.of_penalty(penalty, MAX_SIZE)
+        total = models.log_posterior(prior, torch.tensor([n_peaks])).exp().sum()
+        shares = np.exp(-penalty * np.arange(1, MAX_SIZE + 1))
+        expected = [0.5, *(0.5 * shares / shares.sum())]
+        assert float(total) == pytest.approx(expected[size], rel=1e-5)
 
 
 def simulated(n_peaks: list[int], n_cells: int, seed: int, planted=None, log_ratio: float = 1.2) -> Cells:
@@ -135,14 +142,18 @@ def simulated(n_peaks: list[int], n_cells: int, seed: int, planted=None, log_rat
     return Cells(openness, torch.from_numpy(is_peak), covariates, counts, exposure)
 
 
-def dense_gain(cells: Cells, fit: Fit, curve_of_fit, gene: int, curve) -> float:
-    """Log marginal likelihood of weighted ridge regression with the curve over that without it."""
+def dense_gain(cells: Cells, fit: Fit, curve_of_fit, gene: int, curve, scale: float) -> float:
+    """Log marginal likelihood of weighted ridge regression with the curve over that without it, tempered.
+
+    The evidence is of one slope whose prior is the scale's, so counts and the rest's priors are tempered alike.
+    """
     c, y, exposure = (x.double().numpy() for x in (cells.covariates[0], cells.counts[gene], cells.exposure))
     alone = np.exp(c @ fit.state_effect[gene].double().numpy()) * exposure
     mean = alone * (1 + np.expm1(float(fit.log_ratio[gene])) * np.asarray(curve_of_fit, float))
-    weight = 1 / (mean * (1 + float(fit.dispersion[gene]) * mean))
+    weight = 1 / (mean * (1 + float(fit.dispersion[gene]) * mean)) / TEMPERATURE
     design = np.column_stack([alone, mean[:, None] * c[:, 1:], alone * np.asarray(curve, float)])
-    prior = np.diag([1e-6] + [STATE_PRECISION] * (c.shape[1] - 1) + [GAIN_PRECISION])
+    rest = np.array([1e-6] + [STATE_PRECISION] * (c.shape[1] - 1)) / TEMPERATURE
+    prior = np.diag([*rest, 1 / scale**2])
 
     def log_evidence(n: int) -> float:
         x, p = design[:, :n], prior[:n, :n]
@@ -152,6 +163,11 @@ def dense_gain(cells: Cells, fit: Fit, curve_of_fit, gene: int, curve) -> float:
         ) / 2
 
     return log_evidence(design.shape[1]) - log_evidence(design.shape[1] - 1)
+
+
+def mixed_gain(*of_fit) -> float:
+    """The mean over scales that are all as likely."""
+    return float(logsumexp([dense_gain(*of_fit, scale) for scale in SCALES]) - math.log(len(SCALES)))
 
 
 def members_of(models: Models, gene: int) -> list[tuple[int, ...]]:
@@ -165,12 +181,13 @@ def test_gains_equal_dense_weighted_least_squares(with_members):
     if with_members:
         curve = expected_rise(cells.openness[0], torch.arange(7) == 4, -6.0).expand(2, -1)
         fit = refine(fit, cells, curve)
-    found = search(WorkingModel(fit, cells, curve), cells, penalty=0.5)
+    found = search(WorkingModel(fit, cells, curve), cells, PRIOR)
     sizes = set()
     for gene in range(2):
-        for m, bend, gain in zip(found.members[gene], found.bend[gene], found.gain[gene], strict=True):
+        gains = PRIOR.log_gain(found.evidence[gene])
+        for m, bend, gain in list(zip(found.members[gene], found.bend[gene], gains, strict=True))[:60]:
             candidate = expected_rise(cells.openness[gene], m, BENDS[bend])
-            expected = dense_gain(cells, fit, curve[gene], gene, candidate) if m.any() else 0.0
+            expected = mixed_gain(cells, fit, curve[gene], gene, candidate) if m.any() else 0.0
             assert float(gain) == pytest.approx(expected, rel=5e-3, abs=0.02)
             sizes.add(int(m.sum()))
     assert {0, 1, 2} <= sizes
@@ -182,23 +199,24 @@ def test_the_search_finds_the_best_models_of_all(monkeypatch, seed):
     monkeypatch.setattr(set_models, "N_EXTENDED", (100, 100, 100))
     monkeypatch.setattr(set_models, "MAX_SIZE", 3)
     planted = [([2], -6.0), ([0, 5], 6.0), ([1, 3, 6], -6.0)][seed]
-    cells, penalty = simulated([8], 200, seed=seed, planted=planted), 0.5
+    cells = simulated([8], 200, seed=seed, planted=planted)
     fit, curve = fit_state(cells), torch.zeros_like(cells.counts)
-    found = search(WorkingModel(fit, cells, curve), cells, penalty)
-    scores = {((), 0): 0.0}
+    found = search(WorkingModel(fit, cells, curve), cells, PRIOR)
+    log_size = torch.log(PRIOR.size).tolist()
+    scores = {((), 0): log_size[0]}
     for size in (1, 2, 3):
         for members in itertools.combinations(range(8), size):
             is_member = torch.isin(torch.arange(8), torch.tensor(members))
             for b, bend in enumerate(BENDS if size > 1 else BENDS[:1]):
                 candidate = expected_rise(cells.openness[0], is_member, bend)
                 of_bend = (1 / 6, 1 / 6, 1 / 12, 1 / 12, 1 / 12, 1 / 12, 1 / 6, 1 / 6)[b] if size > 1 else 1
-                prior = -penalty * size + math.log(of_bend / math.comb(8, size))
-                scores[members, b] = dense_gain(cells, fit, curve[0], 0, candidate) + prior
+                prior = log_size[size] + math.log(of_bend / math.comb(8, size))
+                scores[members, b] = mixed_gain(cells, fit, curve[0], 0, candidate) + prior
     best = sorted(scores, key=scores.get, reverse=True)[:N_KEPT]
     keys = list(zip(members_of(found, 0), found.bend[0].tolist(), strict=True))
     assert keys[0] == best[0]
     assert len(set(best[:20]) & set(keys)) >= 19  # ties within float32 may swap at the end
-    posterior = found.log_posterior(penalty, torch.tensor([8]))[0]
+    posterior = found.log_posterior(PRIOR, torch.tensor([8]))[0]
     np.testing.assert_allclose(posterior, [scores[key] for key in keys], atol=0.03)
 
 

@@ -20,12 +20,15 @@ from grids.surrogates.judged_windows import local_control_moments
 from grids.surrogates.window.data import WindowData
 from grids.surrogates.window.fits import draw_models, fit_models, probe, sum_cells, validation_deviance
 from grids.surrogates.window.model import WindowSurrogate, gate_covariates
+from grids.surrogates.window.prior import Prior, learn_prior
 from grids.surrogates.window.set_models import (
     FORMS,
+    MAX_SIZE,
     Cells,
     activity_of_ratio,
     expected_by_state,
     fit_state,
+    pad_models,
     rises,
 )
 
@@ -60,7 +63,7 @@ class WindowSettings:
     member_penalties: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
     metacell_sizes: tuple[int, ...] = (1,)
     train_on: str = "own"
-    n_draws: int = 20
+    n_draws: int = 40
 
 
 def train_window(
@@ -115,12 +118,13 @@ def train_window(
     )
     penalty, size, table = choose_regularisation(data, settings, kept)
     log.info("%s: penalty of a member %g, %d cells per metacell", cell_type, penalty, size)
+    prior = prior_of_genes(data, penalty, data.metacells(size, np.arange(len(data.chance))), kept)
     tensors, n_genes = {"first_pair": data.first_pair, "peak_of_pair": data.peak_of_pair}, len(data.genes)
     groups = data.metacells(size, np.arange(len(data.chance)))
     groups_of_half = data.metacells(size, data.halves[0])
     bar = tqdm(total=n_genes, desc=f"{cell_type}: fitting genes", unit="gene")
     for block in data.blocks(np.arange(n_genes)):
-        fit = partial(_fit_block, data, block, penalty, settings.n_draws, groups, groups_of_half)
+        fit = partial(_fit_block, data, block, prior, settings.n_draws, groups, groups_of_half)
         for name, values in sorted(_once(data, kept, "fit", block, fit).items()):
             if name in BY_PAIR:
                 tensors.setdefault(name, torch.zeros(len(data.peak_of_pair), *values.shape[2:]))
@@ -135,6 +139,43 @@ def train_window(
     return surrogate, table
 
 
+def prior_of_genes(
+    data: WindowData, penalty: float, groups: sparse.csr_matrix | None, kept: KeptTensors | None = None
+) -> Prior:
+    """The prior learned from genes with counts enough, starting from that of a penalty of each member."""
+    start, parts = Prior.of_penalty(penalty, MAX_SIZE), []
+    for block in tqdm(data.blocks(_genes_that_tell(data)), desc="learning the prior", unit="block"):
+        weigh = partial(_weigh_models, data, block, start, groups)
+        parts.append(_once(data, kept, "evidence", block, weigh))
+    if not parts:
+        return start
+    size, within, evidence = (
+        pad_models([part[name] for part in parts], fill)
+        for name, fill in (("size", 0), ("within", -torch.inf), ("evidence", 0.0))
+    )
+    return learn_prior(start, size, within, evidence)
+
+
+def _weigh_models(
+    data: WindowData, block: np.ndarray, prior: Prior, groups: sparse.csr_matrix | None
+) -> dict[str, Tensor]:
+    """What the prior is learned from, of a block of genes."""
+    cells = sum_cells(data.block(block)[0], groups)
+    models, _ = fit_models(cells, prior)
+    within = models.log_within_size(cells.is_candidate.sum(1))
+    return {"size": models.size, "within": within, "evidence": models.evidence}
+
+
+def _genes_that_tell(data: WindowData) -> np.ndarray:
+    """Some of the genes with enough counts."""
+    total = np.asarray(data.counts.sum(0)).ravel()[data.column_of_gene]
+    genes = np.flatnonzero(total >= MIN_COUNTS_TO_CHOOSE)
+    if len(genes) > GENES_TO_CHOOSE_ON:
+        rng = generator(data.seed, "choose", data.cell_type)
+        genes = np.sort(rng.choice(genes, GENES_TO_CHOOSE_ON, replace=False))
+    return genes
+
+
 def choose_regularisation(
     data: WindowData, settings: WindowSettings, kept: KeptTensors | None = None
 ) -> tuple[float, int, pd.DataFrame]:
@@ -144,11 +185,7 @@ def choose_regularisation(
     """
     penalties, sizes = sorted(settings.member_penalties), settings.metacell_sizes
     options = [(penalty, size) for size in sizes for penalty in penalties]
-    total = np.asarray(data.counts.sum(0)).ravel()[data.column_of_gene]
-    genes = np.flatnonzero(total >= MIN_COUNTS_TO_CHOOSE)
-    if len(genes) > GENES_TO_CHOOSE_ON:
-        rng = generator(data.seed, "choose", data.cell_type)
-        genes = np.sort(rng.choice(genes, GENES_TO_CHOOSE_ON, replace=False))
+    genes = _genes_that_tell(data)
     deviance = np.full(len(options), np.nan)
     if len(options) > 1 and len(genes) and (data.is_validation & data.of_type).any():
         deviance = np.zeros(len(options))
@@ -173,7 +210,8 @@ def _judge_options(data: WindowData, block: np.ndarray, settings: WindowSettings
     for size in settings.metacell_sizes:
         fitted = sum_cells(cells.subset(torch.from_numpy(train)), data.metacells(size, train))
         deviance += [
-            validation_deviance(fitted, held_out, penalty) for penalty in sorted(settings.member_penalties)
+            validation_deviance(fitted, held_out, Prior.of_penalty(penalty, MAX_SIZE))
+            for penalty in sorted(settings.member_penalties)
         ]
     return {"deviance": torch.tensor(deviance, dtype=torch.float64)}
 
@@ -200,7 +238,7 @@ def _once(
 def _fit_block(
     data: WindowData,
     block: np.ndarray,
-    penalty: float,
+    prior: Prior,
     n_draws: int,
     groups: sparse.csr_matrix | None,
     groups_of_half: sparse.csr_matrix | None,
@@ -208,12 +246,12 @@ def _fit_block(
     """What the surrogate keeps of a block of genes, by name; rows are genes."""
     single, openness = data.block(block)
     cells = sum_cells(single, groups)
-    models, fit = fit_models(cells, penalty)
+    models, fit = fit_models(cells, prior)
     rngs = [generator(data.seed, "draws", data.cell_type, data.genes[g]) for g in block]
-    drawn, log_ratio, level = draw_models(models, cells, fit, penalty, n_draws, rngs)
+    drawn, log_ratio, level = draw_models(models, cells, fit, prior, n_draws, rngs)
     weights, size = drawn.index(log_ratio)
     fit = fit.at_level(level.mean(1))
-    posterior = torch.softmax(models.log_posterior(penalty, cells.is_candidate.sum(1)), 1)
+    posterior = torch.softmax(models.log_posterior(prior, cells.is_candidate.sum(1)), 1)
     form = torch.zeros(len(block), len(FORMS)).scatter_add_(1, models.form, posterior)
     best, probe_ratio = probe(models, cells, fit)
     probe_weights, probe_size = best.index(probe_ratio)
@@ -233,14 +271,14 @@ def _fit_block(
         "probe_size": probe_size[:, 0],
         "without_window": without_window.state_effect,
         "dispersion": without_window.dispersion,
-        "half_moments": _judge_half(data, single, detailed, penalty, groups_of_half),
+        "half_moments": _judge_half(data, single, detailed, prior, groups_of_half),
         "depth_only": fit_state(replace(single, covariates=single.covariates[:, :, :2])).state_effect,
         "calibration": _calibrate(torch.log1p(torch.exp(predicted)), torch.from_numpy(observed)),
     }
 
 
 def _judge_half(
-    data: WindowData, single: Cells, detailed: Tensor, penalty: float, groups: sparse.csr_matrix | None
+    data: WindowData, single: Cells, detailed: Tensor, prior: Prior, groups: sparse.csr_matrix | None
 ) -> Tensor:
     """Moments of the gate's test on one half of the training cells, by a fit to the other: (n_genes, 3).
 
@@ -248,7 +286,7 @@ def _judge_half(
     """
     known, unseen = (replace(single, covariates=detailed).subset(torch.from_numpy(x)) for x in data.halves)
     fitted = sum_cells(single.subset(torch.from_numpy(data.halves[0])), groups)
-    models, fit = fit_models(fitted, penalty)
+    models, fit = fit_models(fitted, prior)
     best, ratio = probe(models, fitted, fit)
     by_window = torch.log(activity_of_ratio(ratio, rises(unseen.openness, best)))[:, 0]
     without_window = fit_state(known)
