@@ -146,7 +146,7 @@ def test_backups_matter_more_in_context():
 
 
 def draws_with(alone, low: float, high: float, n=101):
-    """Draws of a set of joint drop one, whose members' drops are stretched to indices evenly spread over an interval."""
+    """Draws of a set of joint drop one, members' drops stretched to indices evenly spread over an interval."""
     sums = 1 - np.linspace(low, high, n)
     return np.array(alone) / np.sum(alone) * sums[:, None], np.ones(n)
 

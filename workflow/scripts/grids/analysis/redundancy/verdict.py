@@ -76,9 +76,8 @@ def class_of_set(
 
     Single: the first member alone has 90 % of the joint effect, and no other one half of it (where each of several
     members takes everything, all of them are needed). Redundant, synergistic: the index is above 0.05 with its interval
-    above zero, below -0.05 with its interval below zero. Multiplicative: otherwise, where the index is near zero (within
-    0.3). Single and multiplicative must hold in 80 % of the draws too; where they do not, the data cannot tell:
-    undecided.
+    above zero, below -0.05 with its interval below zero. Multiplicative: otherwise, where the index is within 0.3 of
+    zero. Single and multiplicative must hold in 80 % of the draws; where they do not, the data cannot tell: undecided.
 
     Parameters
     ----------
@@ -101,7 +100,10 @@ def class_of_set(
 def _is_single(drops_alone: np.ndarray, joint_drop: np.ndarray | float) -> np.ndarray:
     """Whether the first member carries the set, shape of `joint_drop`."""
     needed = np.asarray(joint_drop)[..., None]
-    carries, minor = drops_alone[..., :1] >= SUFFICIENT_SHARE * needed, drops_alone[..., 1:] < MINOR_SHARE * needed
+    carries, minor = (
+        drops_alone[..., :1] >= SUFFICIENT_SHARE * needed,
+        drops_alone[..., 1:] < MINOR_SHARE * needed,
+    )
     return carries[..., 0] & minor.all(-1)
 
 
@@ -118,7 +120,7 @@ class Verdict:
     n_sufficient : int
         Size of the minimal sufficient set; 0 without an effect.
     set_class : str
-        One of :data:`~grids.io.tables.CLASSES`, as of :func:`class_of_set`; none where the joint drop is not above zero by its interval.
+        As of :func:`class_of_set`; none where the joint drop is not above zero by its interval.
     """
 
     joint_low: float

@@ -28,7 +28,7 @@ from grids.surrogates.window.set_models import (
 
 N_ROUNDS = 2
 # Models of a gene that draws are from: the most likely ones.
-N_BAGGED = 40
+N_BAGGED = 30
 
 
 def sum_cells(cells: Cells, groups: sparse.csr_matrix | None) -> Cells:
@@ -87,46 +87,51 @@ def draw_models(
         The level is of the log mean, relative to the fit's.
     """
     n_peaks = cells.is_candidate.sum(1)
-    is_left_out = (models.size == 0) & cells.is_candidate.any(1)[:, None]
-    posterior = models.log_posterior(prior, n_peaks).masked_fill(is_left_out, -torch.inf)
-    models = models.take(posterior.topk(min(N_BAGGED, posterior.shape[1]), 1).indices)
-    is_left_out = (models.size == 0) & cells.is_candidate.any(1)[:, None]
+    order = _given_members(models, cells, models.log_posterior(prior, n_peaks))
+    models = models.take(order.topk(min(N_BAGGED, order.shape[1]), 1).indices)
+    rise = rises(cells.openness, models)
     which, scale = [], []
-    for resampled in bagged_evidence(models, cells, fit, n_draws, rngs).unbind(1):
-        again = replace(models, evidence=resampled)
-        posterior = again.log_posterior_by_scale(prior, n_peaks).masked_fill(is_left_out[..., None], -torch.inf)
-        chance = torch.softmax(posterior.flatten(1).double(), 1).cumsum(1)
-        place = torch.from_numpy(np.array([[rng.random()] for rng in rngs]))
-        place = torch.searchsorted(chance, place * chance[:, -1:]).clamp(max=chance.shape[1] - 1)
+    for evidence in bagged_evidence(models, rise, cells, fit, n_draws, rngs).unbind(1):
+        posterior = replace(models, evidence=evidence).log_posterior_by_scale(prior, n_peaks)
+        posterior = _given_members(models, cells, posterior).flatten(1).double()
+        chance = torch.softmax(posterior, 1).cumsum(1)
+        place = torch.from_numpy(np.array([[rng.random()] for rng in rngs])) * chance[:, -1:]
+        place = torch.searchsorted(chance, place).clamp(max=chance.shape[1] - 1)
         which.append(place // len(SCALES))
         scale.append(place % len(SCALES))
     which, scale = torch.cat(which, 1), torch.cat(scale, 1)
-    drawn = models.take(which)
+    log_ratio, error = (torch.gather(x, 1, which) for x in fit_rises(rise, cells, fit))
     # A ratio is a slope of its scale away from one.
-    sd = torch.log1p(torch.tensor(SCALES))[scale]
-    rise = rises(cells.openness, drawn)
-    log_ratio, error = fit_rises(rise, cells, fit)
-    kept = 1 / (1 + (error / sd) ** 2)
+    kept = 1 / (1 + (error / torch.log1p(torch.tensor(SCALES))[scale]) ** 2)
     log_ratio, error = kept * log_ratio, (2 * kept).sqrt() * error
     if n_draws > 1:
         quantiles = normal_quantiles(n_draws)
         noise = torch.from_numpy(np.array([rng.permutation(quantiles) for rng in rngs]))
         log_ratio = (log_ratio + noise * error).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
     # With another ratio, the level that keeps the mean.
-    level = level_of(rise, cells, fit, log_ratio)
-    return drawn, log_ratio, level
+    level = level_of(
+        torch.gather(rise, 1, which[:, :, None].expand(-1, -1, rise.shape[2])), cells, fit, log_ratio
+    )
+    return models.take(which), log_ratio, level
+
+
+def _given_members(models: Models, cells: Cells, log_posterior: Tensor) -> Tensor:
+    """Log posterior, (n_genes, n_models, ...), without the model without members of genes that have candidates."""
+    left_out = (models.size == 0) & cells.is_candidate.any(1)[:, None]
+    return log_posterior.masked_fill(
+        left_out.view(*left_out.shape, *[1] * (log_posterior.dim() - 2)), -torch.inf
+    )
 
 
 def bagged_evidence(
-    models: Models, cells: Cells, fit: Fit, n_draws: int, rngs: list[np.random.Generator]
+    models: Models, rise: Tensor, cells: Cells, fit: Fit, n_draws: int, rngs: list[np.random.Generator]
 ) -> Tensor:
     """Evidence of models given cells drawn with replacement, to first order: (n_genes, n_draws, n_models, 2).
 
-    The fit is of the best model. Scores are sums over cells; the information, which hardly varies, is kept.
+    Models come best first, and the fit is around the first of them. Scores are sums over cells; the information, which
+    hardly varies, is kept. The models' rises have shape (n_genes, n_models, n_cells).
     """
-    best = models.take(torch.zeros(len(models.members), 1, dtype=torch.long))
-    working = WorkingModel(fit, cells, rises(cells.openness, best)[:, 0])
-    by_cell = working.score_by_cell(rises(cells.openness, models))
+    by_cell = WorkingModel(fit, cells, rise[:, 0]).score_by_cell(rise)
     n_cells = by_cell.shape[2]
     share = np.full(n_cells, 1 / n_cells)
     times = np.stack([rng.multinomial(n_cells, share, n_draws) for rng in rngs]) - 1.0

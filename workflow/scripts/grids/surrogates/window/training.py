@@ -34,8 +34,9 @@ from grids.surrogates.window.set_models import (
 
 # What is kept per peak of a window; the rest is per gene.
 BY_PAIR = ("intercept", "deviation", "weights", "inclusion", "probe_weights")
-# Regularisation is chosen on this many genes at most, among those with enough counts to tell.
+# Regularisation is chosen, and the prior learned, on this many genes at most, among those with enough counts to tell.
 GENES_TO_CHOOSE_ON = 60
+GENES_TO_LEARN_ON = 40
 MIN_COUNTS_TO_CHOOSE = 50
 REGULARISATION_COLUMNS = ["cell_type", "strength", "n_cells_per_metacell", "validation_deviance", "chosen"]
 
@@ -144,7 +145,9 @@ def prior_of_genes(
 ) -> Prior:
     """The prior learned from genes with counts enough, starting from that of a penalty of each member."""
     start, parts = Prior.of_penalty(penalty, MAX_SIZE), []
-    for block in tqdm(data.blocks(_genes_that_tell(data)), desc="learning the prior", unit="block"):
+    for block in tqdm(
+        data.blocks(_genes_that_tell(data, GENES_TO_LEARN_ON)), desc="learning the prior", unit="block"
+    ):
         weigh = partial(_weigh_models, data, block, start, groups)
         parts.append(_once(data, kept, "evidence", block, weigh))
     if not parts:
@@ -166,13 +169,13 @@ def _weigh_models(
     return {"size": models.size, "within": within, "evidence": models.evidence}
 
 
-def _genes_that_tell(data: WindowData) -> np.ndarray:
-    """Some of the genes with enough counts."""
+def _genes_that_tell(data: WindowData, most: int) -> np.ndarray:
+    """Genes with enough counts, `most` random ones of them at most."""
     total = np.asarray(data.counts.sum(0)).ravel()[data.column_of_gene]
     genes = np.flatnonzero(total >= MIN_COUNTS_TO_CHOOSE)
-    if len(genes) > GENES_TO_CHOOSE_ON:
+    if len(genes) > most:
         rng = generator(data.seed, "choose", data.cell_type)
-        genes = np.sort(rng.choice(genes, GENES_TO_CHOOSE_ON, replace=False))
+        genes = np.sort(rng.choice(genes, most, replace=False))
     return genes
 
 
@@ -185,7 +188,7 @@ def choose_regularisation(
     """
     penalties, sizes = sorted(settings.member_penalties), settings.metacell_sizes
     options = [(penalty, size) for size in sizes for penalty in penalties]
-    genes = _genes_that_tell(data)
+    genes = _genes_that_tell(data, GENES_TO_CHOOSE_ON)
     deviance = np.full(len(options), np.nan)
     if len(options) > 1 and len(genes) and (data.is_validation & data.of_type).any():
         deviance = np.zeros(len(options))
