@@ -160,6 +160,8 @@ def draws_with(alone, low: float, high: float, n=101):
         ([0.3, 0.1], -0.1, 0.9, "undecided"),  # too few cells to tell
         ([0.7, 0.8], -0.9, -0.1, "synergistic"),
         ([0.7, 0.8], -1.1, 0.1, "undecided"),
+        ([0.7, 0.8], -2.0, 0.1, "synergistic"),  # 81 % of the draws are far from zero
+        ([0.2, 0.2], -0.05, 1.8, "redundant"),
         ([0.5, 0.5], -0.1, 0.1, "multiplicative"),
         ([0.5, 0.5], -0.35, 0.35, "multiplicative"),  # 86 % of the draws are near zero
         ([0.5, 0.5], -0.45, 0.45, "undecided"),  # 67 %
@@ -171,6 +173,22 @@ def draws_with(alone, low: float, high: float, n=101):
 )
 def test_classes(alone, low, high, name):
     assert class_of_set(np.array(alone), 1.0, *draws_with(alone, low, high)) == name
+
+
+@pytest.mark.parametrize(
+    ("n_drops", "name"), [(30, "none"), (79, "none"), (80, "undecided"), (95, "undecided")]
+)
+def test_an_effect_that_most_but_not_all_draws_have_is_undecided(n_drops, name):
+    """Two members of one strength in 100 draws of a surrogate, some of which say that closing them does nothing."""
+    opened = np.ones((5, 2), bool)
+    strength = (np.arange(100) < n_drops).astype(float)
+    refits = [predictor_of(lambda x, s=s: s * x.sum(1), opened) for s in strength]
+    measured = measure_subsets(
+        predictor_of(lambda x: x.sum(1) * strength.mean(), opened), refits, 2, np.full((100, 5), 0.2)
+    )
+    verdict = verdict_of(measured, SILENCE)
+    assert verdict.set_class == name and not verdict.has_effect and np.isnan(verdict.index)
+    assert verdict.joint_low == -2 and verdict.joint_high == 0
 
 
 @pytest.mark.parametrize(("n_single", "name"), [(79, "undecided"), (80, "single")])

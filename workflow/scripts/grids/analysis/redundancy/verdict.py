@@ -76,8 +76,9 @@ def class_of_set(
 
     Single: the first member alone has 90 % of the joint effect, and no other one half of it (where each of several
     members takes everything, all of them are needed). Redundant, synergistic: the index is above 0.05 with its interval
-    above zero, below -0.05 with its interval below zero. Multiplicative: otherwise, where the index is within 0.3 of
-    zero. Single and multiplicative must hold in 80 % of the draws; where they do not, the data cannot tell: undecided.
+    above zero or 80 % of the draws above 0.3; or all of this with the sign changed. Multiplicative: otherwise, where
+    80 % of the draws are within 0.3 of zero. Undecided: where this does not hold, or single by the estimate but in less
+    than 80 % of the draws; the data cannot tell.
 
     Parameters
     ----------
@@ -90,9 +91,9 @@ def class_of_set(
         return "single" if _is_single(alone_draws, joint_draws).mean() >= DECISIVE_SHARE else "undecided"
     index, indices = redundancy_index(drops_alone, joint_drop), redundancy_index(alone_draws, joint_draws)
     low, high = interval(indices)
-    if index > NEGLIGIBLE_SHARE and low > 0:
+    if index > NEGLIGIBLE_SHARE and (low > 0 or (indices > NEAR_ZERO).mean() >= DECISIVE_SHARE):
         return "redundant"
-    if index < -NEGLIGIBLE_SHARE and high < 0:
+    if index < -NEGLIGIBLE_SHARE and (high < 0 or (indices < -NEAR_ZERO).mean() >= DECISIVE_SHARE):
         return "synergistic"
     return "multiplicative" if (np.abs(indices) <= NEAR_ZERO).mean() >= DECISIVE_SHARE else "undecided"
 
@@ -120,7 +121,8 @@ class Verdict:
     n_sufficient : int
         Size of the minimal sufficient set; 0 without an effect.
     set_class : str
-        As of :func:`class_of_set`; none where the joint drop is not above zero by its interval.
+        As of :func:`class_of_set`; where the interval of the joint drop reaches zero, undecided if 80 % of the draws
+        drop, else none.
     """
 
     joint_low: float
@@ -133,7 +135,8 @@ class Verdict:
 
     @property
     def has_effect(self) -> bool:
-        return self.set_class != "none"
+        """Whether the joint drop is above zero by its interval."""
+        return self.n_sufficient > 0
 
 
 def verdict_of(measured: Measured, sign: float) -> Verdict:
@@ -141,7 +144,8 @@ def verdict_of(measured: Measured, sign: float) -> Verdict:
     change, draws = measured.log, measured.log_draws
     joint_low, joint_high = interval(draws.joint)
     if (joint_low if sign > 0 else -joint_high) <= MEAN_ROUNDING:
-        return Verdict(joint_low, joint_high, np.nan, np.nan, np.nan, 0, "none")
+        drops = (sign * draws.joint > MEAN_ROUNDING).mean() >= DECISIVE_SHARE
+        return Verdict(joint_low, joint_high, np.nan, np.nan, np.nan, 0, "undecided" if drops else "none")
     low, high = interval(redundancy_index(draws.alone, draws.joint))
     return Verdict(
         joint_low,
