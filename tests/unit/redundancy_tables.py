@@ -10,7 +10,7 @@ import figure_tables
 import numpy as np
 import pandas as pd
 
-CLASSES = ["redundant", "multiplicative", "synergistic", "single", "undecided", "none"]
+CLASSES = ["redundant", "multiplicative", "synergistic", "single", "none"]
 POWERS = {"redundant": 3.0, "multiplicative": 1.0, "synergistic": 0.4, "single": 1.0, "none": 1.0}
 UNTOUCHED = {"log_change": 0.0, "log_change_low": 0.0, "log_change_high": 0.0}
 KEY = {"surrogate": "window", "method": "grids"}
