@@ -80,7 +80,8 @@ class WindowSurrogate(Surrogate):
         - ``first_pair`` (n_genes + 1,), ``peak_of_pair`` (n_pairs,);
         - openness, see :class:`WindowOpenness`: ``intercept`` (n_pairs,), ``deviation`` (n_pairs, n_slopes),
           ``direction`` (n_genes, n_slopes), ``centre`` (n_genes, 2), ``shared`` (n_genes, n_slopes + 2);
-        - models drawn from the posterior, given that there is a member: ``weights`` (n_pairs, n_draws), ``size`` (n_genes, n_draws);
+        - models drawn from the posterior, given that there is a member: ``weights`` (n_pairs, n_draws), ``size``
+          (n_genes, n_draws);
           ``state_effect`` (n_genes, n_covariates);
         - the posterior, not given a member: ``inclusion`` (n_pairs,), chance that the peak is a member; ``form``
           (n_genes, 5), chance of each of :data:`FORMS`, none among them;
