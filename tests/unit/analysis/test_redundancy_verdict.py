@@ -145,21 +145,53 @@ def test_backups_matter_more_in_context():
     assert not backups(np.array([0.0]), np.array([-1.0]), np.array([-1.2])).any()
 
 
+def draws_with(alone, low: float, high: float, n=101):
+    """Draws of a set of joint drop one, members' drops stretched to indices evenly spread over an interval."""
+    sums = 1 - np.linspace(low, high, n)
+    return np.array(alone) / np.sum(alone) * sums[:, None], np.ones(n)
+
+
 @pytest.mark.parametrize(
-    ("alone", "joint", "low", "high", "name"),
+    ("alone", "low", "high", "name"),
     [
-        ([0.95, 0.04], 1.0, -0.01, 0.03, "single"),
-        ([0.95, 0.02], 1.0, 0.01, 0.05, "single"),
-        ([0.93, 0.88], 1.0, -0.9, -0.7, "synergistic"),  # each of two takes everything: both are needed
-        ([0.3, 0.1], 1.0, 0.4, 0.7, "redundant"),
-        ([0.3, 0.1], 1.0, -0.1, 0.9, "multiplicative"),  # too few cells to tell
-        ([0.7, 0.8], 1.0, -0.9, -0.1, "synergistic"),
-        ([0.7, 0.8], 1.0, -0.9, 0.1, "multiplicative"),
-        ([0.5, 0.5], 1.0, -0.1, 0.1, "multiplicative"),
-        ([0.48, 0.49], 1.0, 0.02, 0.04, "multiplicative"),  # sure, but negligible
-        ([0.52, 0.51], 1.0, -0.04, -0.02, "multiplicative"),
-        ([1.0], 1.0, 0.0, 0.0, "single"),
+        ([0.95, 0.04], -0.01, 0.03, "single"),
+        ([0.93, 0.88], -0.9, -0.7, "synergistic"),  # each of two takes everything: both are needed
+        ([0.3, 0.1], 0.4, 0.7, "redundant"),
+        ([0.3, 0.1], -0.1, 0.9, "undecided"),  # too few cells to tell
+        ([0.7, 0.8], -0.9, -0.1, "synergistic"),
+        ([0.7, 0.8], -1.1, 0.1, "undecided"),
+        ([0.7, 0.8], -2.0, 0.1, "synergistic"),  # 81 % of the draws are far from zero
+        ([0.2, 0.2], -0.05, 1.8, "redundant"),
+        ([0.5, 0.5], -0.1, 0.1, "multiplicative"),
+        ([0.5, 0.5], -0.35, 0.35, "multiplicative"),  # 86 % of the draws are near zero
+        ([0.5, 0.5], -0.45, 0.45, "undecided"),  # 67 %
+        ([0.48, 0.49], 0.02, 0.04, "multiplicative"),  # sure, but negligible
+        ([0.52, 0.51], -0.04, -0.02, "multiplicative"),
+        ([1.0], 0.0, 0.0, "single"),
+        ([0.95, 0.04], -0.3, 0.3, "undecided"),  # in half of the draws the first one does not suffice
     ],
 )
-def test_classes(alone, joint, low, high, name):
-    assert class_of_set(np.array(alone), joint, low, high) == name
+def test_classes(alone, low, high, name):
+    assert class_of_set(np.array(alone), 1.0, *draws_with(alone, low, high)) == name
+
+
+@pytest.mark.parametrize(
+    ("n_drops", "name"), [(30, "none"), (79, "none"), (80, "undecided"), (95, "undecided")]
+)
+def test_an_effect_that_most_but_not_all_draws_have_is_undecided(n_drops, name):
+    """Two members of one strength in 100 draws of a surrogate, some of which say that closing them does nothing."""
+    opened = np.ones((5, 2), bool)
+    strength = (np.arange(100) < n_drops).astype(float)
+    refits = [predictor_of(lambda x, s=s: s * x.sum(1), opened) for s in strength]
+    measured = measure_subsets(
+        predictor_of(lambda x: x.sum(1) * strength.mean(), opened), refits, 2, np.full((100, 5), 0.2)
+    )
+    verdict = verdict_of(measured, SILENCE)
+    assert verdict.set_class == name and not verdict.has_effect and np.isnan(verdict.index)
+    assert verdict.joint_low == -2 and verdict.joint_high == 0
+
+
+@pytest.mark.parametrize(("n_single", "name"), [(79, "undecided"), (80, "single")])
+def test_single_needs_the_draws_to_agree(n_single, name):
+    alone = np.where(np.arange(100)[:, None] < n_single, [1.0, 0.1], [0.4, 0.4])
+    assert class_of_set(np.array([0.95, 0.2]), 1.0, alone, np.ones(100)) == name

@@ -57,6 +57,12 @@ def tasks():
     return make.planted(6, 5)
 
 
+def test_every_class_has_a_colour_and_a_marker_of_its_own():
+    assert set(CLASSES) == set(tables.CLASSES)
+    for of_classes in zip(*CLASSES.values(), strict=True):
+        assert len(set(of_classes)) == len(CLASSES)
+
+
 def test_made_up_tables_have_the_columns_of_the_public_ones(tasks):
     made_up = {
         "REDUNDANCY": make.redundancy(tasks),

@@ -8,6 +8,7 @@ import torch
 from numpy.testing import assert_allclose
 from scipy import stats
 
+from grids.surrogates.window import fits
 from grids.surrogates.window.fits import (
     draw_models,
     fit_rises,
@@ -16,6 +17,7 @@ from grids.surrogates.window.fits import (
     probe,
     validation_deviance,
 )
+from grids.surrogates.window.prior import SCALES, TEMPERATURE, Prior, learn_prior
 from grids.surrogates.window.set_models import (
     BENDS,
     LOG_RATIO_SD,
@@ -23,8 +25,10 @@ from grids.surrogates.window.set_models import (
     Cells,
     Fit,
     Models,
+    WorkingModel,
     log_choose,
     refine,
+    rises,
 )
 
 
@@ -110,34 +114,98 @@ def test_quantiles_stand_for_normal_draws():
     )
 
 
+PRIOR = Prior(torch.tensor([0.5, 0.3, 0.1, 0.05, 0.05]), torch.full((len(SCALES),), 1 / len(SCALES)))
+VAGUE = Prior(PRIOR.size, torch.nn.functional.one_hot(torch.tensor(len(SCALES) - 1), len(SCALES)).double())
+
+
 def two_peaks(n=600, log_ratio=1.0, seed=2) -> tuple[Cells, Models]:
     """A gene that the first of two peaks controls; no model, its own, the other's, and both peaks', by gain."""
     rng = np.random.default_rng(seed)
     is_open = rng.random((n, 2)) < 0.5
     counts = rng.poisson(2 * np.exp(log_ratio * is_open[:, 0]))
     members = torch.tensor([[[True, False], [True, True], [False, False], [False, True]]])
-    gain = torch.tensor([[3.0, 3.5, 2.0, 0.0]])
-    models = Models(members, torch.tensor([[0, BENDS.index(0.7), 0, 0]]), gain)
+    evidence = torch.tensor([[[30.0, 90.0], [25.0, 80.0], [0.0, 0.0], [20.0, 90.0]]])
+    models = Models(members, torch.tensor([[0, BENDS.index(0.7), 0, 0]]), evidence)
     return cells_of(counts, np.ones((n, 1)), is_open), models
 
 
-def test_models_are_drawn_as_often_as_the_posterior_has_them():
+def test_gains_are_tempered_integrals_over_the_slope():
+    """Closed form against quadrature: the likelihood of a slope to the power of one over the temperature."""
+    score, information = 7.0, 11.0
+    gains = PRIOR.log_gains(torch.tensor([score, information]))
+    slope = np.linspace(-60, 60, 400_001)
+    for scale, gain in zip(SCALES, gains, strict=True):
+        likelihood = np.exp((score * slope - information * slope**2 / 2) / TEMPERATURE)
+        expected = np.trapezoid(likelihood * stats.norm.pdf(slope, 0, scale), slope) / len(SCALES)
+        assert float(gain) == pytest.approx(np.log(expected), rel=1e-6)
+    assert float(PRIOR.log_gain(torch.zeros(2))) == pytest.approx(0, abs=1e-6)  # without members
+    assert float(PRIOR.log_gain(torch.tensor([0.0, torch.inf]))) == -np.inf  # no model
+
+
+def test_the_prior_is_learned_from_genes_and_few_leave_it_near_the_start():
+    """Of many genes half have one member and half three, all with slopes of one scale, and are sure of them."""
+    start = Prior.of_penalty(1.0, 4)
+    n, scale = 400, 1.0
+    rng = np.random.default_rng(0)
+    slope, information = rng.normal(0, scale, n), 400.0
+    size = torch.tensor([[1, 3]]).repeat(n, 1)
+    score = torch.zeros(n, 2)
+    score[torch.arange(n), torch.arange(n) % 2] = torch.from_numpy(information * slope)
+    evidence = torch.stack([score, torch.full((n, 2), information)], -1)
+    learned = learn_prior(start, size, torch.zeros(n, 2), evidence)
+    assert float(learned.size[0]) == 0.5 and float(learned.size.sum()) == pytest.approx(1)
+    assert_allclose(learned.size[[1, 3]], 0.25, atol=0.03)
+    assert int(learned.scale.argmax()) == SCALES.index(scale) and float(learned.scale.max()) > 0.6
+    few = learn_prior(start, size[:1], torch.zeros(1, 2), evidence[:1])
+    assert_allclose(few.size, start.size, atol=0.06)
+    assert_allclose(few.scale, start.scale, atol=0.1)
+
+
+def test_models_are_drawn_as_often_as_the_posterior_has_them_given_a_member(monkeypatch):
     cells, models = two_peaks()
-    posterior = torch.softmax(models.log_posterior(0.7, torch.tensor([2])), 1)[0]
-    # A penalty for each member; two sets of one peak; of the two peaks' set three forms, four bends of this one.
-    prior = torch.tensor([-0.7 - np.log(2), -1.4 - np.log(3 * 4), 0, -0.7 - np.log(2)])
-    assert_allclose(posterior, torch.softmax(models.gain[0] + prior, 0), rtol=1e-6)
-    for n_draws in (1, 20, 1000):
-        drawn, _, _ = draw_models(
-            models, cells, fit_of([0.7]), 0.7, n_draws, [np.random.default_rng(n_draws)]
-        )
-        times = [(drawn.members[0] == model).all(1).sum() for model in models.members[0]]
-        assert_allclose(np.array(times) / n_draws, posterior, atol=1.0001 / n_draws)
-    empty = torch.zeros(200)
-    for seed in range(200):
-        drawn, _, _ = draw_models(models, cells, fit_of([0.7]), 0.7, 1, [np.random.default_rng(seed)])
-        empty[seed] = float(not drawn.members.any())
-    assert empty.mean() == pytest.approx(float(posterior[2]), abs=0.1)
+    monkeypatch.setattr(
+        fits, "bagged_evidence", lambda models, *_: models.evidence[:, None].repeat(1, 4000, 1, 1)
+    )
+    posterior = torch.softmax(models.log_posterior(PRIOR, torch.tensor([2])), 1)[0]
+    # Of each size: two sets of one peak; of the two peaks' set three forms, four bends of this one.
+    prior = torch.log(torch.tensor([0.3 / 2, 0.1 / (3 * 4), 0.5, 0.3 / 2]))
+    assert_allclose(posterior, torch.softmax(PRIOR.log_gain(models.evidence[0]) + prior, 0), rtol=1e-6)
+    posterior[2] = 0
+    drawn, _, _ = draw_models(models, cells, fit_of([0.7]), PRIOR, 4000, [np.random.default_rng(0)])
+    times = [(drawn.members[0] == model).all(1).sum() for model in models.members[0]]
+    assert_allclose(np.array(times) / 4000, posterior / posterior.sum(), atol=0.03)
+
+
+def test_no_draw_is_without_members_though_the_posterior_favours_none():
+    cells, models = two_peaks(log_ratio=0.0)
+    models = replace(models, evidence=torch.zeros(1, 4, 2))
+    models.evidence[0, [0, 1, 3]] = torch.tensor([0.0, 500.0])
+    none = torch.softmax(models.log_posterior(VAGUE, torch.tensor([2])), 1)[0, 2]
+    assert none > 0.95
+    drawn, _, _ = draw_models(models, cells, fit_of([0.7]), VAGUE, 40, [np.random.default_rng(1)])
+    assert drawn.members[0].any(1).all()
+    cells.is_candidate[:] = False  # without candidates there is nothing else
+    models.evidence[0, [0, 1, 3]] = torch.tensor([0.0, torch.inf])
+    drawn, _, _ = draw_models(models, cells, fit_of([0.7]), VAGUE, 40, [np.random.default_rng(1)])
+    assert not drawn.members.any()
+
+
+def test_bagged_scores_are_those_of_resampled_cells():
+    """Their spread over draws is that of the sum of cells' scores; evidence at hand is the mean."""
+    cells, models = two_peaks()
+    fit, best = fit_of([0.7]), cells.openness[..., 0]
+    fit = refine(fit, cells, best)
+    bagged = fits.bagged_evidence(
+        models, rises(cells.openness, models), cells, fit, 2000, [np.random.default_rng(0)]
+    )
+    by_cell = WorkingModel(fit, cells, best).score_by_cell(best[:, None])[0, 0]
+    assert_allclose(bagged[0, :, 0, 0].mean(), 30, atol=4 * float(by_cell.std()) * np.sqrt(600 / 2000))
+    assert_allclose(bagged[0, :, 0, 0].std(), float(by_cell.std()) * np.sqrt(600), rtol=0.06)
+    assert (bagged[0, :, 2] == 0).all() and (bagged[..., 1] == models.evidence[..., 1]).all()
+    total = WorkingModel(fit, cells, best).evidence(
+        cells.openness, torch.zeros(1, 1, 2, dtype=torch.bool), 1, [-6.0]
+    )
+    assert_allclose(by_cell.sum(), total[0, 0, 0, 0, 0], rtol=1e-5)
 
 
 def test_log_ratios_are_drawn_with_their_error_and_levels_keep_the_total():
@@ -147,22 +215,23 @@ def test_log_ratios_are_drawn_with_their_error_and_levels_keep_the_total():
     curve = cells.openness[..., 0][:, None]
     log_ratio, error = fit_rises(curve, cells, fit)
     assert float(log_ratio) == pytest.approx(1.0, abs=0.15)
-    _, drawn, level = draw_models(models, cells, fit, 1.0, 40, [np.random.default_rng(0)])
-    assert float(drawn.mean()) == pytest.approx(float(log_ratio), abs=1e-4)
-    assert float(drawn.std(correction=0)) == pytest.approx(float(error), rel=1e-4)
+    _, drawn, level = draw_models(models, cells, fit, VAGUE, 40, [np.random.default_rng(0)])
+    assert float(drawn.mean()) == pytest.approx(float(log_ratio), rel=0.02)
+    # The variance of the estimate and that of its posterior, which are alike.
+    assert float(drawn.std(correction=0)) == pytest.approx(float(error) * np.sqrt(2), rel=0.02)
     assert (drawn.diff() > 0).any() and (drawn.diff() < 0).any()  # in no order, as models are drawn in theirs
     expected = np.exp(0.7) * (1 + np.expm1(drawn[0, :, None].numpy()) * curve[0].numpy()).sum(1)
     assert_allclose(level[0], np.log(float(cells.counts.sum()) / expected), rtol=1e-6)
     assert_allclose(level_of(curve, cells, fit, log_ratio)[0, 0] + 0.7, np.log(2), atol=0.15)
-    _, one, _ = draw_models(models, cells, fit, 1.0, 1, [np.random.default_rng(0)])
-    assert_allclose(one, log_ratio)  # a single model is the best one
+    _, one, _ = draw_models(models, cells, fit, VAGUE, 1, [np.random.default_rng(0)])
+    assert_allclose(one, log_ratio, rtol=0.02)  # a single model is the best one
 
 
 def test_drawn_ratios_stay_within_bounds():
     counts, is_open = np.array([0, 0, 0, 300, 0, 400]), np.array([0, 0, 0, 1, 0, 1])
     cells = cells_of(counts, np.ones((6, 1)), is_open[:, None])
-    models = Models(torch.tensor([[[True]]]), torch.tensor([[0]]), torch.zeros(1, 1))
-    _, drawn, _ = draw_models(models, cells, fit_of([0.0]), 1.0, 20, [np.random.default_rng(0)])
+    models = Models(torch.tensor([[[True]]]), torch.tensor([[0]]), torch.tensor([[[50.0, 1.0]]]))
+    _, drawn, _ = draw_models(models, cells, fit_of([0.0]), VAGUE, 20, [np.random.default_rng(0)])
     assert float(drawn.max()) == MAX_LOG_RATIO
 
 
@@ -189,7 +258,7 @@ def test_the_validation_deviance_is_that_of_the_negative_binomial():
     rest = stats.nbinom.logpmf(counts[300:], size, 0.5) - (size + counts[300:]) * np.log(0.5)
     constant = rest + counts[300:] * np.log(float(fit.dispersion))
     expected = -2 * (log_pmf - constant).mean()
-    assert validation_deviance(known, held_out, 1.0) == pytest.approx(expected, abs=0.02)
+    assert validation_deviance(known, held_out, PRIOR) == pytest.approx(expected, abs=0.02)
 
 
 def test_log_choose():

@@ -11,7 +11,7 @@ from grids.analysis.statistics import equal_count_bins, q_values
 from grids.io import tables
 from grids.io.errors import InputError, did_you_mean, listing
 from grids.io.logging import log
-from grids.io.tables import ATLAS_COLUMNS, LOGICS, RUN_KEYS
+from grids.io.tables import ATLAS_COLUMNS, CLASSES, RUN_KEYS
 
 N_BINS = 4
 # Groupings of genes, tested with one value per gene.
@@ -138,7 +138,7 @@ def _summarise(grouping: str, groups: dict[str, pd.DataFrame], sets: pd.DataFram
                 "median_redundancy_index": median,
                 "lower_quartile": lower,
                 "upper_quartile": upper,
-                **{f"share_{kind}": (members["class"] == kind).mean() for kind in LOGICS},
+                **{f"share_{kind}": (members["class"] == kind).mean() for kind in CLASSES},
             }
         )
     table = pd.DataFrame(rows)

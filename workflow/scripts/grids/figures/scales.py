@@ -22,6 +22,7 @@ CLASSES = {
     "multiplicative": (style.GREEN, "s"),
     "synergistic": (style.VERMILLION, "^"),
     "single": (style.ORANGE, "D"),
+    "undecided": (style.PURPLE, "v"),
     "none": (style.GREY, "X"),
 }
 OTHER_CLASS = (style.INK, "P")

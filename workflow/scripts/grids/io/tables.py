@@ -54,6 +54,8 @@ ALTERNATIVE_COLUMNS = [
 ]  # fmt: skip
 # How the peaks of a gene may combine, in columns `logic`.
 LOGICS = ("none", "single", "multiplicative", "redundant", "synergistic")
+# What a set is said to be, in columns `class`.
+CLASSES = (*LOGICS, "undecided")
 # What may name a task in a table; whether it passed the gate stands behind.
 TASK_NAMES = ["cell_type", "gene", "direction", "found_in", "applied_to", "passed_gate"]
 SPECIFICITY_COLUMNS = [
@@ -68,8 +70,8 @@ STATE_COLUMNS = [
 ATLAS_COLUMNS = [
     "surrogate", "method", "direction", "grouping", "group", "n_sets", "n_genes", "n_not_passed",
     "n_with_index", "median_redundancy_index", "lower_quartile", "upper_quartile", "share_none",
-    "share_single", "share_multiplicative", "share_redundant", "share_synergistic", "p_value_of_grouping",
-    "p_value", "q_value",
+    "share_single", "share_multiplicative", "share_redundant", "share_synergistic", "share_undecided",
+    "p_value_of_grouping", "p_value", "q_value",
 ]  # fmt: skip
 EVIDENCE_COLUMNS = [
     "evidence", "cell_type", "gene_scope", "predictor", "n_pairs", "n_positive", "n_not_passed", "auprc",

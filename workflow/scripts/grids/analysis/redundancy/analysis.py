@@ -94,10 +94,10 @@ def analyse_sets(
     Returns
     -------
     Redundancy
-        `redundancy`: a row per set. A set whose joint drop is not above zero, by its interval, has class none, no
-        index and no sufficient or alternative sets. `n_alternative_sets`: sets of `n_sufficient` members at most,
-        none of them in the minimal sufficient set or in another alternative, that reach 90 % of the joint drop; a
-        lower bound where the last one allowed does.
+        `redundancy`: a row per set. A set whose joint drop is not above zero, by its interval, has class none or
+        undecided, no index and no sufficient or alternative sets. `n_alternative_sets`: sets of `n_sufficient`
+        members at most, none of them in the minimal sufficient set or in another alternative, that reach 90 % of the
+        joint drop; a lower bound where the last one allowed does.
         `members`: a row per member. `shapley_value` is a log effect, in the cells measured.
         `interactions`: a row per pair; `interaction_log` is ``drop({i,j}) - drop({i}) - drop({j})``, zero when
         effects multiply on the scale of expression; `additive_interaction` is the same with drops of

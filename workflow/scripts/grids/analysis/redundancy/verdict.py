@@ -19,6 +19,9 @@ SUFFICIENT_SHARE = 0.9
 MINOR_SHARE = 0.5
 # Enough cells show any smooth surrogate to be a little bent: an interaction of this share is no finding.
 NEGLIGIBLE_SHARE = 0.05
+# Effects multiply where the index is this near to zero, and draws agree on a class when so many of them have it.
+NEAR_ZERO = 0.3
+DECISIVE_SHARE = 0.8
 
 
 def redundancy_index(alone: np.ndarray, joint: np.ndarray) -> np.ndarray:
@@ -67,24 +70,43 @@ def backups(alone: np.ndarray, in_context: np.ndarray, difference_low: np.ndarra
     return (more > NEGLIGIBLE_SHARE * in_context) & (difference_low > MEAN_ROUNDING)
 
 
-def class_of_set(drops_alone: np.ndarray, joint_drop: float, index_low: float, index_high: float) -> str:
-    """How the members of a set with an effect work together: single, redundant, synergistic or multiplicative.
+def class_of_set(
+    drops_alone: np.ndarray, joint_drop: float, alone_draws: np.ndarray, joint_draws: np.ndarray
+) -> str:
+    """How the members of a set with an effect work together: single, redundant, synergistic, multiplicative, undecided.
 
     Single: the first member alone has 90 % of the joint effect, and no other one half of it (where each of several
     members takes everything, all of them are needed). Redundant, synergistic: the index is above 0.05 with its interval
-    above zero, below -0.05 with its interval below zero. Multiplicative otherwise.
+    above zero or 80 % of the draws above 0.3; or all of this with the sign changed. Multiplicative: otherwise, where
+    80 % of the draws are within 0.3 of zero. Undecided: where this does not hold, or single by the estimate but in less
+    than 80 % of the draws; the data cannot tell.
 
-    `drops_alone`, shape (set_size,), are in nested order; `joint_drop` is positive.
+    Parameters
+    ----------
+    drops_alone, joint_drop : ndarray, shape (set_size,), and float
+        Members in nested order; `joint_drop` is positive.
+    alone_draws, joint_draws : ndarray, shape (n_draws, set_size) and (n_draws,)
+        Draws of both.
     """
-    share = drops_alone / joint_drop
-    if share[0] >= SUFFICIENT_SHARE and (share[1:] < MINOR_SHARE).all():
-        return "single"
-    index = redundancy_index(drops_alone, joint_drop)
-    if index > NEGLIGIBLE_SHARE and index_low > 0:
+    if _is_single(drops_alone, joint_drop):
+        return "single" if _is_single(alone_draws, joint_draws).mean() >= DECISIVE_SHARE else "undecided"
+    index, indices = redundancy_index(drops_alone, joint_drop), redundancy_index(alone_draws, joint_draws)
+    low, high = interval(indices)
+    if index > NEGLIGIBLE_SHARE and (low > 0 or (indices > NEAR_ZERO).mean() >= DECISIVE_SHARE):
         return "redundant"
-    if index < -NEGLIGIBLE_SHARE and index_high < 0:
+    if index < -NEGLIGIBLE_SHARE and (high < 0 or (indices < -NEAR_ZERO).mean() >= DECISIVE_SHARE):
         return "synergistic"
-    return "multiplicative"
+    return "multiplicative" if (np.abs(indices) <= NEAR_ZERO).mean() >= DECISIVE_SHARE else "undecided"
+
+
+def _is_single(drops_alone: np.ndarray, joint_drop: np.ndarray | float) -> np.ndarray:
+    """Whether the first member carries the set, shape of `joint_drop`."""
+    needed = np.asarray(joint_drop)[..., None]
+    carries, minor = (
+        drops_alone[..., :1] >= SUFFICIENT_SHARE * needed,
+        drops_alone[..., 1:] < MINOR_SHARE * needed,
+    )
+    return carries[..., 0] & minor.all(-1)
 
 
 @dataclass(frozen=True)
@@ -100,7 +122,8 @@ class Verdict:
     n_sufficient : int
         Size of the minimal sufficient set; 0 without an effect.
     set_class : str
-        As of :func:`class_of_set`; none where the joint drop is not above zero by its interval.
+        As of :func:`class_of_set`; where the interval of the joint drop reaches zero, undecided if 80 % of the draws
+        drop, else none.
     """
 
     joint_low: float
@@ -113,7 +136,8 @@ class Verdict:
 
     @property
     def has_effect(self) -> bool:
-        return self.set_class != "none"
+        """Whether the joint drop is above zero by its interval."""
+        return self.n_sufficient > 0
 
 
 def verdict_of(measured: Measured, sign: float) -> Verdict:
@@ -121,7 +145,8 @@ def verdict_of(measured: Measured, sign: float) -> Verdict:
     change, draws = measured.log, measured.log_draws
     joint_low, joint_high = interval(draws.joint)
     if (joint_low if sign > 0 else -joint_high) <= MEAN_ROUNDING:
-        return Verdict(joint_low, joint_high, np.nan, np.nan, np.nan, 0, "none")
+        drops = (sign * draws.joint > MEAN_ROUNDING).mean() >= DECISIVE_SHARE
+        return Verdict(joint_low, joint_high, np.nan, np.nan, np.nan, 0, "undecided" if drops else "none")
     low, high = interval(redundancy_index(draws.alone, draws.joint))
     return Verdict(
         joint_low,
@@ -130,7 +155,7 @@ def verdict_of(measured: Measured, sign: float) -> Verdict:
         low,
         high,
         n_sufficient(sign * change.nested),
-        class_of_set(sign * change.alone, sign * change.joint, low, high),
+        class_of_set(sign * change.alone, sign * change.joint, sign * draws.alone, sign * draws.joint),
     )
 
 

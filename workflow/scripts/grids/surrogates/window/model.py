@@ -1,6 +1,7 @@
 """The window surrogate: each gene follows a few peaks of its own window, beyond what the cell's state explains.
 
-Which peaks, and by which curve, is uncertain: the surrogate is the mean over models drawn from their posterior (see
+Which peaks, and by which curve, is uncertain: the surrogate is the mean over models with members drawn from their
+posterior (see
 :mod:`grids.surrogates.window.set_models`). Every gene has its own pooling, one weighted sum of open peaks per drawn
 model, and a curve behind each. Many open peaks of a cell are not seen; the surrogate is explained on openness drawn
 from its chance given what was seen, so that closing a peak also closes it where it was open and missed.
@@ -78,10 +79,11 @@ class WindowSurrogate(Surrogate):
         - ``first_pair`` (n_genes + 1,), ``peak_of_pair`` (n_pairs,);
         - openness, see :class:`WindowOpenness`: ``intercept`` (n_pairs,), ``deviation`` (n_pairs, n_slopes),
           ``direction`` (n_genes, n_slopes), ``centre`` (n_genes, 2), ``shared`` (n_genes, n_slopes + 2);
-        - models drawn from the posterior: ``weights`` (n_pairs, n_draws), ``size`` (n_genes, n_draws);
-          ``state_effect`` (n_genes, n_followed), of the covariates that expression may follow: the first ones;
-        - the posterior: ``inclusion`` (n_pairs,), chance that the peak is a member; ``form``
-          (n_genes, 5), chance of each of :data:`FORMS`;
+        - models drawn from the posterior, given that there is a member: ``weights`` (n_pairs, n_draws), ``size``
+          (n_genes, n_draws); ``state_effect`` (n_genes, n_followed), of the covariates that expression may follow: the
+          first ones;
+        - the posterior, not given a member: ``inclusion`` (n_pairs,), chance that the peak is a member; ``form``
+          (n_genes, 5), chance of each of :data:`FORMS`, none among them;
         - ``depth_only`` (n_genes, 2), expression by depth alone; ``calibration`` (n_genes, 2), see :meth:`predict`.
     cell_type : str
     """
@@ -150,15 +152,22 @@ class WindowSurrogate(Surrogate):
         return GeneWindow(peaks, gene, self.weights[pairs], self.size[column])
 
     def forms(self) -> pd.DataFrame:
-        """Posterior chance of each form of control: a row per gene, columns :data:`FORMS`."""
+        """Posterior chance of each form of control, none included: a row per gene, columns :data:`FORMS`."""
         return pd.DataFrame(self.form.numpy(), index=pd.Index(self.genes, name="gene"), columns=list(FORMS))
 
     def inclusion_of(self, column: int) -> Tensor:
-        """Posterior chance that each peak of a gene's window is a member, shape (n_window_peaks,)."""
+        """Posterior chance that each peak of a gene's window is a member, shape (n_window_peaks,).
+
+        Not given that there is any: what is predicted is, see :meth:`chance_of_no_member`.
+        """
         return self.inclusion[self._pairs(column)]
 
     def chance_of_no_member(self, gene: str) -> float:
-        """Posterior chance that no peak of the gene's window is a member."""
+        """Posterior chance that no peak of the gene's window is a member.
+
+        A gene is worth an explanation where this is below one half and the gate is passed. What the surrogate predicts
+        takes that for granted: no drawn model is without members, unless the gene has no candidates.
+        """
         return self.forms().at[gene, "none"]
 
     def observe(self, opened: sparse.spmatrix, seed: int, split: str) -> Callable[[str], Observed]:

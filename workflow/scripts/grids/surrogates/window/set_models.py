@@ -37,6 +37,7 @@ from grids.surrogates.window.curve import (
     line_of_power,
     symmetric_polynomials,
 )
+from grids.surrogates.window.prior import Prior
 
 # Of sets whose members raise the gene, and of those whose members lower it: about the same with the other sign.
 RAISING_BENDS = (-6.0, -1.5, -0.4, 0.35, 0.7, 1.2, 2.5, 6.0)
@@ -54,9 +55,8 @@ LOG_PRIOR_OF_BEND = -torch.log(
 MAX_SIZE = 4
 # Sets of one, two and three members that are extended by every peak.
 N_EXTENDED = (20, 12, 8)
-N_KEPT = 40
+N_KEPT = 1000
 STATE_PRECISION = 1.0
-GAIN_PRECISION = 0.1
 LOG_RATIO_SD = 2.0
 MAX_LOG_RATIO = 4.6
 N_DISPERSIONS = 2
@@ -109,13 +109,14 @@ class Models:
     members : Tensor of bool, shape (n_genes, n_models, n_peaks)
     bend : Tensor, shape (n_genes, n_models)
         Position in :data:`BENDS`.
-    gain : Tensor, shape (n_genes, n_models)
-        Log marginal likelihood over that of the model without members, without the prior of its size.
+    evidence : Tensor, shape (n_genes, n_models, 2)
+        Score and information of the slope of counts on the model's rise, see :class:`WorkingModel`; the information of
+        what may not be a model is infinite.
     """
 
     members: Tensor
     bend: Tensor
-    gain: Tensor
+    evidence: Tensor
 
     @property
     def size(self) -> Tensor:
@@ -140,15 +141,24 @@ class Models:
         size = torch.expm1(log_ratio) / torch.expm1(bend * self.size.clamp(min=1))
         return self.members * bend[:, :, None], torch.where(self.size > 0, size, torch.zeros_like(size))
 
-    def log_posterior(self, penalty: float, n_peaks: Tensor) -> Tensor:
-        """Gain with the prior ``exp(-penalty * size)``, all sets and forms of a size alike; up to a constant."""
-        prior = -penalty * self.size - log_choose(n_peaks[:, None], self.size)
-        return self.gain + prior + LOG_PRIOR_OF_BEND[self.bend] * (self.size > 1)
+    def log_within_size(self, n_peaks: Tensor) -> Tensor:
+        """Log chance of each model among those of its size: all sets and forms are alike, and the bends of a form."""
+        return LOG_PRIOR_OF_BEND[self.bend] * (self.size > 1) - log_choose(n_peaks[:, None], self.size)
+
+    def log_posterior(self, prior: Prior, n_peaks: Tensor) -> Tensor:
+        """Log posterior up to a constant, shape (n_genes, n_models); `n_peaks` may be members, (n_genes,)."""
+        return self.log_posterior_by_scale(prior, n_peaks).logsumexp(2)
+
+    def log_posterior_by_scale(self, prior: Prior, n_peaks: Tensor) -> Tensor:
+        """The same with each of :data:`~grids.surrogates.window.prior.SCALES`, (n_genes, n_models, n_scales)."""
+        of_model = self.log_within_size(n_peaks) + torch.log(prior.size)[self.size]
+        return of_model[:, :, None] + prior.log_gains(self.evidence)
 
     def take(self, which: Tensor) -> "Models":
         """Some models of each gene; `which` has shape (n_genes, n)."""
         members = torch.gather(self.members, 1, which[:, :, None].expand(-1, -1, self.members.shape[2]))
-        return Models(members, torch.gather(self.bend, 1, which), torch.gather(self.gain, 1, which))
+        evidence = torch.gather(self.evidence, 1, which[:, :, None].expand(-1, -1, 2))
+        return Models(members, torch.gather(self.bend, 1, which), evidence)
 
 
 @dataclass
@@ -301,18 +311,17 @@ class WorkingModel:
         response = cells.counts * root
         self.response_in_basis = (basis @ response[:, :, None])[:, :, 0]
         self.root_weight = scaled
+        self.basis, self.residual = basis, response - (self.response_in_basis[:, None] @ basis)[:, 0]
         # A rise's products with these rows, and of its square with the weight, are all that is needed.
         self.rows = torch.cat(
             [basis * scaled[:, None], (scaled * response)[:, None], scaled[:, None] ** 2], 1
         )
         self.row_sums = self.rows.sum(2)
 
-    def gains(
-        self, openness: Tensor, sets: Tensor, size: int, bends: Sequence[float]
-    ) -> dict[float, tuple[Tensor, Tensor]]:
-        """Log marginal likelihood gained by each set extended by each peak, and whether it raises the gene, by bend.
+    def evidence(self, openness: Tensor, sets: Tensor, size: int, bends: Sequence[float]) -> Tensor:
+        """Evidence of each set extended by each peak: (n_genes, n_sets, n_peaks, n_bends, 2).
 
-        Both of shape (n_genes, n_sets, n_peaks).
+        Score and information of the slope of the rise at a slope of zero, what else is in the model eliminated.
 
         Parameters
         ----------
@@ -337,7 +346,7 @@ class WorkingModel:
         constant = weighted.sum(3)
         squares = weighted.flatten(1, 2) @ torch.cat([openness, openness**2], 2)
         linear, squared = squares.view(n_genes, n_sets, len(bends), 2, n_peaks).unbind(3)
-        gains = {}
+        evidence = []
         for i, (bend, (intercept, slope)) in enumerate(zip(bends, lines, strict=True)):
             none, step = ends_of_power(bend, size)
             products = (orders[i][:, None, None] * (intercept * alone + slope * with_peak)).sum(2)
@@ -347,67 +356,69 @@ class WorkingModel:
             in_basis = (products[:, :, :-2] - none * sums[:, :, :-2]) / step
             with_response = (products[:, :, -2] - none * sums[:, :, -2]) / step
             of_rise = (square - 2 * none * products[:, :, -1] + none**2 * sums[:, :, -1]) / step**2
-            gains[bend] = self._gain(in_basis, with_response, of_rise)
-        return gains
+            evidence.append(self._evidence(in_basis, with_response, of_rise))
+        return torch.stack(evidence, 3)
 
-    def _gain(self, in_basis: Tensor, with_response: Tensor, of_rise: Tensor) -> tuple[Tensor, Tensor]:
-        """Gain of rises by their products with the basis (on axis 2), the response and themselves, and its sign."""
+    def score_by_cell(self, rise: Tensor) -> Tensor:
+        """What each cell adds to the scores of models' rises, both of shape (n_genes, n_models, n_cells)."""
+        scaled = rise * self.root_weight[:, None]
+        scaled = scaled - (scaled @ self.basis.transpose(1, 2)) @ self.basis
+        return scaled * self.residual[:, None]
+
+    def _evidence(self, in_basis: Tensor, with_response: Tensor, of_rise: Tensor) -> Tensor:
+        """Evidence of rises by their products with the basis (on axis 2), the response and themselves."""
         score = with_response - (in_basis * self.response_in_basis[:, None, :, None]).sum(2)
         information = (of_rise - (in_basis**2).sum(2)).clamp(min=0)
-        shrunk = score**2 / (2 * (information + GAIN_PRECISION))
-        return shrunk - 0.5 * torch.log1p(information / GAIN_PRECISION), score >= 0
+        return torch.stack([score, information], -1)
 
 
-def search(working: WorkingModel, cells: Cells, penalty: float) -> Models:
-    """The best :data:`N_KEPT` models of each gene by forward extension, best first; the empty one always among them.
-
-    The penalty is of each member, see :meth:`Models.log_posterior`.
-    """
+def search(working: WorkingModel, cells: Cells, prior: Prior) -> Models:
+    """The best :data:`N_KEPT` models of each gene by forward extension, best first; the empty one always among them."""
     n_genes, _, n_peaks = cells.openness.shape
     n_candidates = cells.is_candidate.sum(1)
     empty = torch.zeros(n_genes, 1, n_peaks, dtype=torch.bool)
-    found = [Models(empty, torch.zeros(n_genes, 1, dtype=torch.long), torch.zeros(n_genes, 1))]
+    found = [Models(empty, torch.zeros(n_genes, 1, dtype=torch.long), torch.zeros(n_genes, 1, 2))]
     sets = empty
     for size in range(1, min(MAX_SIZE, n_peaks) + 1):
         bends = BENDS if size > 1 else BENDS[:1]
-        gain = _gains_by_bend(working, cells.openness, sets, size, bends)
+        evidence = _evidence_by_bend(working, cells.openness, sets, size, bends).flatten(1, 2)
         members = (sets[:, :, None] | torch.eye(n_peaks, dtype=torch.bool)).flatten(1, 2)
         possible = (members.sum(2) == size) & ~(members & ~cells.is_candidate[:, None]).any(2)
         possible &= _first_of_its_kind(members)
-        possible = possible[:, :, None]
+        possible = possible[:, :, None].expand(-1, -1, len(bends))
         if size > 1 and cells.is_bend is not None:
             possible = possible & cells.is_bend[:, None]
-        gain = torch.where(possible, gain.flatten(1, 2), -torch.inf)
+        evidence = torch.where(possible[..., None], evidence, torch.tensor([0.0, torch.inf]))
+        gain = prior.log_gain(evidence)
         # Only what can be among the best in the end is carried on.
         order = gain.flatten(1).topk(min(N_KEPT, gain[0].numel()), 1).indices
         which = torch.arange(len(bends)).repeat(members.shape[1]).expand(n_genes, -1)
-        rows = order // len(bends)
-        of_size = torch.gather(members, 1, rows[:, :, None].expand(-1, -1, n_peaks))
-        found.append(Models(of_size, torch.gather(which, 1, order), torch.gather(gain.flatten(1), 1, order)))
+        rows = (order // len(bends))[:, :, None].expand(-1, -1, n_peaks)
+        kept = torch.gather(evidence.flatten(1, 2), 1, order[:, :, None].expand(-1, -1, 2))
+        found.append(Models(torch.gather(members, 1, rows), torch.gather(which, 1, order), kept))
         if size < MAX_SIZE:
             best = gain.amax(2).topk(min(N_EXTENDED[size - 1], members.shape[1]), 1).indices
             sets = torch.gather(members, 1, best[:, :, None].expand(-1, -1, n_peaks))
     models = Models(
-        *(torch.cat([getattr(m, name) for m in found], 1) for name in ("members", "bend", "gain"))
+        *(torch.cat([getattr(m, name) for m in found], 1) for name in ("members", "bend", "evidence"))
     )
-    posterior = models.log_posterior(penalty, n_candidates)
+    posterior = models.log_posterior(prior, n_candidates)
     best = posterior.topk(min(N_KEPT, posterior.shape[1]), 1).indices
     best[:, -1] = torch.where((best == 0).any(1), best[:, -1], 0)
     return models.take(best)
 
 
-def _gains_by_bend(
+def _evidence_by_bend(
     working: WorkingModel, openness: Tensor, sets: Tensor, size: int, bends: Sequence[float]
 ) -> Tensor:
-    """As of :meth:`WorkingModel.gains`, bends last; -inf where a bend is not of the sign that the counts show."""
-    gains = working.gains(openness, sets, size, sorted(set(bends)))
+    """As of :meth:`WorkingModel.evidence`; nothing is possible with a bend that is not of the sign that counts show."""
+    distinct = sorted(set(bends))
+    evidence = working.evidence(openness, sets, size, distinct)
+    evidence = evidence[:, :, :, [distinct.index(bend) for bend in bends]]
     if size == 1:  # one member has no bend
-        return torch.stack([gains[bend][0] for bend in bends], 3)
-    signed = [
-        gains[bend][0].where(gains[bend][1] == (sign > 0), -torch.inf)
-        for bend, sign in zip(bends, SIGN_OF_BEND, strict=True)
-    ]
-    return torch.stack(signed, 3)
+        return evidence
+    is_sign = (evidence[..., 0] >= 0) == (torch.tensor(SIGN_OF_BEND) > 0)
+    return torch.where(is_sign[..., None], evidence, torch.tensor([0.0, torch.inf]))
 
 
 def _first_of_its_kind(members: Tensor) -> Tensor:
@@ -418,3 +429,12 @@ def _first_of_its_kind(members: Tensor) -> Tensor:
     first = torch.ones_like(key, dtype=torch.bool)
     first[:, 1:] = key[:, 1:] != key[:, :-1]
     return torch.zeros_like(first).scatter_(1, order, first)
+
+
+def pad_models(parts: Sequence[Tensor], fill: float) -> Tensor:
+    """Values of the models of several blocks of genes, (n_genes, n_models, ...) each, under each other; padded."""
+    most = max(part.shape[1] for part in parts)
+    padded = [part.new_full((len(part), most, *part.shape[2:]), fill) for part in parts]
+    for row, part in zip(padded, parts, strict=True):
+        row[:, : part.shape[1]] = part
+    return torch.cat(padded)

@@ -19,17 +19,21 @@ from grids.io.seeds import generator
 from grids.surrogates.window.data import WindowData
 from grids.surrogates.window.fits import draw_models, fit_models, sum_cells, validation_deviance
 from grids.surrogates.window.model import WindowSurrogate
+from grids.surrogates.window.prior import Prior, learn_prior
 from grids.surrogates.window.set_models import (
     FORMS,
+    MAX_SIZE,
     activity_of_ratio,
     fit_state,
+    pad_models,
     rises,
 )
 
 # What is kept per peak of a window; the rest is per gene.
 BY_PAIR = ("intercept", "deviation", "weights", "inclusion")
-# Regularisation is chosen on this many genes at most, among those with enough counts to tell.
+# Regularisation is chosen, and the prior learned, on this many genes at most, among those with enough counts to tell.
 GENES_TO_CHOOSE_ON = 60
+GENES_TO_LEARN_ON = 40
 MIN_COUNTS_TO_CHOOSE = 50
 REGULARISATION_COLUMNS = ["cell_type", "strength", "n_cells_per_metacell", "validation_deviance", "chosen"]
 
@@ -57,7 +61,7 @@ class WindowSettings:
     member_penalties: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
     metacell_sizes: tuple[int, ...] = (1,)
     train_on: str = "own"
-    n_draws: int = 20
+    n_draws: int = 40
 
 
 def train_window(
@@ -117,6 +121,7 @@ def train_window(
     penalty, size, table = choose_regularisation(data, settings, kept)
     log.info("%s: penalty of a member %g, %d cells per metacell", cell_type, penalty, size)
     groups = data.metacells(size, np.arange(len(data.chance)))
+    prior = prior_of_genes(data, penalty, groups, kept)
     fitted = [row for row, gene in enumerate(data.genes) if genes is None or gene in genes]
     pairs = [np.arange(*data.first_pair[row : row + 2].tolist()) for row in fitted]
     first_pair = np.concatenate([[0], np.cumsum([len(part) for part in pairs])]).astype(int)
@@ -129,7 +134,7 @@ def train_window(
     place = {row: i for i, row in enumerate(fitted)}
     bar = tqdm(total=len(fitted), desc=f"{cell_type}: fitting genes", unit="gene")
     for block in data.blocks(np.array(fitted, int)):
-        fit = partial(_fit_block, data, block, penalty, settings.n_draws, groups)
+        fit = partial(_fit_block, data, block, prior, settings.n_draws, groups)
         for name, values in sorted(_once(data, kept, "fit", block, fit).items()):
             if name in BY_PAIR:
                 tensors.setdefault(name, torch.zeros(first_pair[-1], *values.shape[2:]))
@@ -145,6 +150,45 @@ def train_window(
     return WindowSurrogate(*names, data.state, tensors, cell_type), table
 
 
+def prior_of_genes(
+    data: WindowData, penalty: float, groups: sparse.csr_matrix | None, kept: KeptTensors | None = None
+) -> Prior:
+    """The prior learned from genes with counts enough, starting from that of a penalty of each member."""
+    start, parts = Prior.of_penalty(penalty, MAX_SIZE), []
+    for block in tqdm(
+        data.blocks(_genes_that_tell(data, GENES_TO_LEARN_ON)), desc="learning the prior", unit="block"
+    ):
+        weigh = partial(_weigh_models, data, block, start, groups)
+        parts.append(_once(data, kept, "evidence", block, weigh))
+    if not parts:
+        return start
+    size, within, evidence = (
+        pad_models([part[name] for part in parts], fill)
+        for name, fill in (("size", 0), ("within", -torch.inf), ("evidence", 0.0))
+    )
+    return learn_prior(start, size, within, evidence)
+
+
+def _weigh_models(
+    data: WindowData, block: np.ndarray, prior: Prior, groups: sparse.csr_matrix | None
+) -> dict[str, Tensor]:
+    """What the prior is learned from, of a block of genes."""
+    cells = sum_cells(data.block(block)[0], groups)
+    models, _ = fit_models(cells, prior)
+    within = models.log_within_size(cells.is_candidate.sum(1))
+    return {"size": models.size, "within": within, "evidence": models.evidence}
+
+
+def _genes_that_tell(data: WindowData, most: int) -> np.ndarray:
+    """Genes with enough counts, `most` random ones of them at most."""
+    total = np.asarray(data.counts.sum(0)).ravel()[data.column_of_gene]
+    genes = np.flatnonzero(total >= MIN_COUNTS_TO_CHOOSE)
+    if len(genes) > most:
+        rng = generator(data.seed, "choose", data.cell_type)
+        genes = np.sort(rng.choice(genes, most, replace=False))
+    return genes
+
+
 def choose_regularisation(
     data: WindowData, settings: WindowSettings, kept: KeptTensors | None = None
 ) -> tuple[float, int, pd.DataFrame]:
@@ -154,11 +198,7 @@ def choose_regularisation(
     """
     penalties, sizes = sorted(settings.member_penalties), settings.metacell_sizes
     options = [(penalty, size) for size in sizes for penalty in penalties]
-    total = np.asarray(data.counts.sum(0)).ravel()[data.column_of_gene]
-    genes = np.flatnonzero(total >= MIN_COUNTS_TO_CHOOSE)
-    if len(genes) > GENES_TO_CHOOSE_ON:
-        rng = generator(data.seed, "choose", data.cell_type)
-        genes = np.sort(rng.choice(genes, GENES_TO_CHOOSE_ON, replace=False))
+    genes = _genes_that_tell(data, GENES_TO_CHOOSE_ON)
     deviance = np.full(len(options), np.nan)
     if len(options) > 1 and len(genes) and (data.is_validation & data.of_type).any():
         deviance = np.zeros(len(options))
@@ -183,7 +223,8 @@ def _judge_options(data: WindowData, block: np.ndarray, settings: WindowSettings
     for size in settings.metacell_sizes:
         fitted = sum_cells(cells.subset(torch.from_numpy(train)), data.metacells(size, train))
         deviance += [
-            validation_deviance(fitted, held_out, penalty) for penalty in sorted(settings.member_penalties)
+            validation_deviance(fitted, held_out, Prior.of_penalty(penalty, MAX_SIZE))
+            for penalty in sorted(settings.member_penalties)
         ]
     return {"deviance": torch.tensor(deviance, dtype=torch.float64)}
 
@@ -210,19 +251,19 @@ def _once(
 def _fit_block(
     data: WindowData,
     block: np.ndarray,
-    penalty: float,
+    prior: Prior,
     n_draws: int,
     groups: sparse.csr_matrix | None,
 ) -> dict[str, Tensor]:
     """What the surrogate keeps of a block of genes, by name; rows are genes."""
     single, openness = data.block(block)
     cells = sum_cells(single, groups)
-    models, fit = fit_models(cells, penalty)
+    models, fit = fit_models(cells, prior)
     rngs = [generator(data.seed, "draws", data.cell_type, data.genes[g]) for g in block]
-    drawn, log_ratio, level = draw_models(models, cells, fit, penalty, n_draws, rngs)
+    drawn, log_ratio, level = draw_models(models, cells, fit, prior, n_draws, rngs)
     weights, size = drawn.index(log_ratio)
     fit = fit.at_level(level.mean(1))
-    posterior = torch.softmax(models.log_posterior(penalty, cells.is_candidate.sum(1)), 1)
+    posterior = torch.softmax(models.log_posterior(prior, cells.is_candidate.sum(1)), 1)
     form = torch.zeros(len(block), len(FORMS)).scatter_add_(1, models.form, posterior)
     by_window = torch.log(activity_of_ratio(log_ratio, rises(single.openness, drawn))).mean(1)
     predicted = (single.covariates @ fit.state_effect[:, :, None])[:, :, 0] + by_window
