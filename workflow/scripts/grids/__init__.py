@@ -6,7 +6,7 @@ Packages import one way, in the order in which data flow: `io`, `data`, `surroga
 
 import importlib
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _HOMES = {
     "InputError": "grids.io.errors",
