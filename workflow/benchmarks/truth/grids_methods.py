@@ -166,14 +166,17 @@ def _joint_effects(cells: TaskCells, sets: Mapping[str, list[str]], seed: int) -
 
 
 def _search_sets(training: TaskCells, candidates: Candidates, seed: int) -> dict[int, np.ndarray]:
-    """The set of each size that the search finds, among the gene's candidates."""
+    """The set of each size that the search finds in either sign, among the gene's candidates."""
     sets = {size: np.zeros(candidates.peaks.shape, dtype=bool) for size in SET_SIZES}
     for row, gene in enumerate(candidates.genes):
         cells, column, names = training.of(gene)
         allowed = training.members(gene, candidates.peaks[row], "truth")
         rng = generator(seed, "truth search", gene)
-        search = Search(cells, column, allowed, rng=rng)
+        searches = [Search(cells.seeking(sign), column, allowed, rng=rng) for sign in (-1, 1)]
         for size in SET_SIZES:
-            found = search.improve(search.greedy(size), rng).members
-            sets[size][row] = np.isin(candidates.peaks[row], [names[member] for member in found.tolist()])
+            results = [search.improve(search.greedy(size), rng) for search in searches]
+            best = max(results, key=lambda result: abs(result.objective_after - result.objective_before))
+            sets[size][row] = np.isin(
+                candidates.peaks[row], [names[member] for member in best.members.tolist()]
+            )
     return sets
