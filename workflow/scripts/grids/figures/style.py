@@ -19,6 +19,7 @@ DOUBLE_COLUMN = 7.2  # inches, 183 mm
 INK = "#222222"
 GREY = "#8a8a8a"
 PALE = "#d9d9d9"
+LIGHT = "#c4c4c4"
 BLUE = "#0072b2"
 VERMILLION = "#d55e00"
 GREEN = "#009e73"
