@@ -20,8 +20,8 @@ def effect_against_null(
 ) -> Figure:
     """One row per task: the effect of its full set, the matched null sets, p and q.
 
-    One panel per direction and level of evidence, strongest effect on top. Violin: null sets, bar: their central 95 %. Filled dot: q (or
-    p where q is missing) below 0.05.
+    One panel per direction and level of evidence, strongest effect on top. Violin: null sets, bar: their central 95
+    %. Filled dot: q (or p where q is missing) below 0.05.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ LEAST_SPAN = 0.01
 
 @style.styled
 def regularisation_path(path: pd.DataFrame, max_types: int = 30) -> Figure:
-    """One panel per cell type, and one across them: deviance of the validation cells against the strength of regularisation.
+    """One panel per cell type, and one across them: deviance of validation cells against regularisation.
 
     One line per number of cells in a metacell; ringed: what was chosen.
 

@@ -137,6 +137,6 @@ def _draw_logics(ax: Axes, recovered: pd.DataFrame) -> None:
         style.beside(ax, row, f"{part['rank'].notna().sum()} of {len(part)}")
     name_rows(ax, [style.shorten(style.words(logic), 20) for logic in logics])
     ax.set_ylim(max(len(logics), 1) - 0.4, -0.6)
-    words = "\ndark: across types" * (levels_of(members) == ACROSS_TYPES).any()
+    words = "\ndark: across types" * bool((levels_of(members) == ACROSS_TYPES).any())
     ax.set(xlim=(-2, 102), xlabel=f"% of planted members found (dot: task){words}")
     style.panel_title(ax, "By planted logic")

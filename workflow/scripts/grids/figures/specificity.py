@@ -34,7 +34,7 @@ FORCED_WORDS = "gate not passed, row/column"
 def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
     """One small matrix per gene: rows are the cell types whose set it is, columns those it is applied to.
 
-    The set found across types is the lowest row, below a line; the model of all types has measured it in each type.
+    The set found across types is the lowest row, apart from the others: the model of all types has measured it.
 
     Colour: change on one scale for all genes. Number: Jaccard overlap with the column's own set, absent where that
     type has none. Outlined: the set in the type it was found in. Hatched: the gene did not pass the quality gate in
@@ -81,7 +81,9 @@ def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
 
 
 def _is_forced_either(applied: pd.DataFrame) -> pd.Series:
-    return is_forced(applied) | is_forced(applied, "passed_gate_where_applied")
+    """Whether one of the surrogates that a number rests on is not to be trusted: that of all types stands alone."""
+    where_applied = is_forced(applied, "passed_gate_where_applied") & applied["found_in"].ne(ALL_TYPES)
+    return is_forced(applied) | where_applied
 
 
 def fill_stacks(sizes: list[int], n_stacks: int, rows: int = ROWS) -> list[list[int]]:
@@ -141,7 +143,7 @@ def _draw_stack(
             ax.add_patch(Rectangle((j, top + i), 1, 1, **FORCED | CLEAR, zorder=2, label="_forced"))
         if ALL_TYPES in found_in[1:]:
             last = top + len(found_in) - 1
-            ax.plot([0, len(types)], [last, last], color=style.INK, lw=0.8, label="_across types")
+            ax.plot([0, len(types)], [last, last], color="white", lw=2, label="_across types")
         for i, name in enumerate(found_in):
             if name == ALL_TYPES:
                 continue
