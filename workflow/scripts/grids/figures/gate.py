@@ -21,7 +21,7 @@ from grids.figures.scales import (
     population_name,
 )  # fmt: skip
 from grids.figures.tasks import levels_of, name_rows
-from grids.io.levels import ACROSS_TYPES, LEVELS, WITHIN_TYPE
+from grids.io.levels import LEVELS, WITHIN_TYPE
 
 MOST_TYPES, MOST_TASKS = 40, 60
 # Of -log10 of a p- or q-value; what lies beyond is an arrow at the edge.

@@ -32,8 +32,11 @@ def redundancy_index(redundancy: pd.DataFrame, max_tasks: int = 60) -> Figure:
 
     One panel per direction and level of evidence. An index beyond the axis is an arrow at its edge with the value.
     Columns at the right: joint log effect, set size, size of the minimal sufficient set, number of alternative sets.
-    Of the tasks of ``redundancy.tsv`` those with the strongest joint effect are shown, as many in each panel. """ if
-    redundancy.empty: return style.empty_figure("no redundancy: no set was analysed") full = full_sets(redundancy)
+    Of the tasks of ``redundancy.tsv`` those with the strongest joint effect are shown, as many in each panel.
+    """
+    if redundancy.empty:
+        return style.empty_figure("no redundancy: no set was analysed")
+    full = full_sets(redundancy)
     shown = strongest_by_direction(full.assign(log_change=full["joint_log_effect"]), max_tasks)
 
     heights = [0.17 * len(rows) + 0.85 for rows, _ in shown.values()]
