@@ -27,9 +27,10 @@ ORANGE = "#e69f00"
 SPLIT_COLOURS = {"train": GREY, "validation": BLUE}
 MODALITY_COLOURS = {"rna": VERMILLION, "atac": BLUE}
 
-# The first eight after Okabe and Ito, the yellow darkened for white paper; the rest after Paul Tol.
+# The first eight after Okabe and Ito, the yellow darkened for white paper, black made violet: ink stands for all types.
+# The rest after Paul Tol.
 PALETTE = (
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a6a00", "#4d4d4d",
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a6a00", "#5e3c99",
     "#332288", "#882255", "#44aa99", "#999933", "#aa4499", "#ddcc77", "#117733", "#cc6677",
     "#88ccee", "#661100", "#6699cc", "#aa4466", "#4b7a00", "#b8860b", "#9aa5b1", "#c51b8a",
 )  # fmt: skip
