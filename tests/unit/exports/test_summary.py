@@ -47,7 +47,7 @@ def judged(cell_type, gene, p=np.nan, q=np.nan, q_distal=np.nan, chance=np.nan, 
 # Cnp is undecided, Aqp4 passes but has no set.
 GATE = pd.DataFrame(
     [
-        judged("Oligo", "Mobp", 1e-5, 4e-5, 0.3, 0.01, r=0.5, r_depth=0.1, r_permuted_window=0.2, skill=0.3),
+        judged("Oligo", "Mobp", 1e-5, 4e-5, 0.3, 0.001, r=0.5, r_depth=0.1, r_permuted_window=0.2, skill=0.3),
         judged("Oligo", "Mog", 0.09, 0.12, 0.02, reason="q-value 0.12 above 0.05"),
         judged("Oligo", "Mag", reason=FEW, n_expressing=9, n_effective_cells=3.2),
         judged(
@@ -176,7 +176,7 @@ def test_the_page_shows_by_level_how_near_each_task_was():
     _, page = page_of()
     rows = {row[1]: row for row in page.rows[1:7]}
     assert rows["Mobp"][2:7] == ["explained", "silence", "redundant", "−0.81 [−0.9, −0.7]", "3"]
-    assert rows["Mobp"][7:] == ["4e−5", "1e−5", "0.3", "0.01", "0.3", "0.5", "150 of 300", "42"]
+    assert rows["Mobp"][7:] == ["4e−5", "1e−5", "0.3", "< 0.01", "0.3", "0.5", "150 of 300", "42"]
     assert rows["Gja1"][2] == "cannot be told: no peak in its window"
     assert rows["Mag"][2] == FEW and rows["Mag"][7:9] == ["", ""]
     assert rows["Cnp"][2] == "undecided"

@@ -145,7 +145,7 @@ def summary_page(
     tasks = [task for level in levels for task in level["tasks"]]
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
     page = environment.from_string(PAGE).render(
-        headline=f"{in_one_line(summary)}.",
+        headline=f"{_sentence(in_one_line(summary))}.",
         n_forced=int((summary["outcome"] == FORCED).sum()),
         levels=levels,
         threshold=f"{q_value:g}",
@@ -173,7 +173,7 @@ def _level(summary: pd.DataFrame, end: str, q_value: float) -> dict:
     """What the page says of a level's tasks."""
     level, shown = level_of(summary["cell_type"].iloc[0]), _shown(summary, end)
     return {
-        "name": LEVEL_NAMES[level].capitalize(),
+        "name": _sentence(LEVEL_NAMES[level]),
         "told": _counts(summary),
         "meaning": MEANINGS[level],
         "tasks": [_task(row, end, q_value) for row in shown.to_dict("records")],
@@ -199,7 +199,7 @@ def _task(task: dict, end: str, q_value: float) -> dict:
         (_number(task[f"q_value{end}"]), task[f"q_value{end}"] > q_value),
         (_number(task[f"p_value{end}"]), False),
         (_number(task[f"q_value{other}"]), False),
-        (_number(chance), pd.notna(chance) and chance >= MOST_CHANCE_OF_NONE),
+        ("< 0.01" if chance < 0.01 else _number(chance), pd.notna(chance) and chance >= MOST_CHANCE_OF_NONE),
         (_number(task["skill"]), by_prediction and not task["skill"] > 0),
         (_number(task["r"]), by_prediction and is_beaten),
         (_of(task["n_expressing"], task["n_cells"]), False),
@@ -230,6 +230,10 @@ def _type(row: dict, gate: pd.DataFrame, q_value: float) -> dict:
         judged = ["–"] * len(judged)
     level = LEVEL_NAMES[level_of(row["cell_type"])]
     return {"level": level, "cell_type": row["cell_type"], "numbers": [*cells, *judged]}
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _of(n: float, n_all: float) -> str:
@@ -315,7 +319,7 @@ def _other_genes(gate: pd.DataFrame, feasibility: pd.DataFrame, end: str) -> pd.
         passed = judged[judged["passed_gate"].eq(True)]
         best = (passed if len(passed) else judged).sort_values("p", kind="stable").head(MOST_GENES)
         level = level_of(cell_type)
-        name = LEVEL_NAMES[level].capitalize() if level == ACROSS_TYPES else cell_type
+        name = _sentence(LEVEL_NAMES[level]) if level == ACROSS_TYPES else cell_type
         rows.append([name, len(judged), len(passed), best])
     return pd.DataFrame(rows, columns=["name", "n_judged", "n_passed", "genes"])
 
