@@ -10,6 +10,9 @@ import figure_tables
 import numpy as np
 import pandas as pd
 
+from grids.analysis.gate import GATE_COLUMNS
+from grids.io.levels import level_of
+
 CLASSES = ["redundant", "multiplicative", "synergistic", "single", "none"]
 POWERS = {"redundant": 3.0, "multiplicative": 1.0, "synergistic": 0.4, "single": 1.0, "none": 1.0}
 UNTOUCHED = {"log_change": 0.0, "log_change_low": 0.0, "log_change_high": 0.0}
@@ -208,7 +211,7 @@ def state_redundancy(tasks, levels=("early", "middle", "late"), state="condition
                 {
                     **task.key,
                     "state": state,
-                    "level": level,
+                    "state_value": level,
                     "n_cells": 60,
                     **task.interval(joint * (0.4 + 0.6 * along), "joint_log_effect"),
                     **task.interval(index - 0.5 * (1 - along), "redundancy_index"),
@@ -220,32 +223,63 @@ def state_redundancy(tasks, levels=("early", "middle", "late"), state="condition
 
 
 def gate(n_genes=300, cell_types=figure_tables.CELL_TYPES, seed=22):
-    """More peaks in the window, more genes that pass; the first cell types pass more."""
+    """``gate.tsv``. More peaks in the window, more genes that pass; the first cell types pass more."""
     rng = np.random.default_rng(seed)
     n_peaks = rng.geometric(0.03, n_genes)
     parts = []
     for i, cell_type in enumerate(cell_types):
         passes = rng.random(n_genes) < 0.5 * n_peaks / (n_peaks + 30) / (1 + i)
-        r = np.where(passes, 0.5, 0.05)
+        p = np.where(passes, 10 ** -rng.uniform(3, 15, n_genes), rng.uniform(0.02, 1, n_genes))
         parts.append(
             pd.DataFrame(
                 {
+                    "level": level_of(cell_type),
                     "cell_type": cell_type,
                     "gene": figure_tables.gene_names(n_genes),
                     "n_peaks": n_peaks,
                     "n_cells": 200,
-                    "r": r,
+                    "n_expressing": 80,
+                    "n_effective_cells": 30.0,
+                    "z": np.where(passes, 4.0, 0.5),
+                    "p_value": p,
+                    "q_value": np.where(passes, 10 * p, 0.8),
+                    "n_distal_peaks": n_peaks - 1,
+                    "p_value_distal": np.where(passes, np.sqrt(p), p),
+                    "q_value_distal": np.where(passes, 10 * np.sqrt(p), 0.9),
+                    "chance_of_no_member": np.nan,
+                    "r": np.where(passes, 0.5, 0.05),
                     "r_depth": 0.04,
                     "r_permuted_window": 0.02,
                     "skill": np.where(passes, 0.2, -0.01),
-                    "p_value": np.where(passes, 0.001, 0.6),
-                    "q_value": np.where(passes, 0.01, 0.8),
                     "passed_gate": passes,
                     "reason": np.where(passes, "", "q-value 0.8 above 0.05"),
                 }
             )
         )
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True)[GATE_COLUMNS]
+
+
+def untold(
+    genes,
+    which,
+    reason="cannot be told: 3.2 effective cells (expressed in 9 of 60 cells), at least 5 are needed",
+):
+    """``gate.tsv`` in which some rows have no p-value, and why."""
+    genes = genes.copy()
+    genes.loc[which, ["p_value", "q_value", "p_value_distal", "q_value_distal"]] = np.nan
+    genes.loc[which, "passed_gate"] = False
+    genes.loc[which, "reason"] = reason
+    return genes
+
+
+def undecided(genes, which):
+    """``gate.tsv`` in which the posterior contradicts the tests of some rows."""
+    genes = genes.copy()
+    columns = ["q_value", "chance_of_no_member", "passed_gate", "reason"]
+    why = "undecided: q-value 0.001, but posterior chance 0.97 that no peak is a member"
+    for row in np.flatnonzero(which):
+        genes.loc[genes.index[row], columns] = [0.001, 0.97, False, why]
+    return genes
 
 
 def windows(genes, n_peaks):

@@ -136,6 +136,6 @@ def test_a_surrogate_of_the_whole_genome_and_too_few_test_cells(tmp_path):
     reason = "4 test cells, too few to tell (at least 10)"
     assert f"Oligo, G2: cannot be tested: {reason}" in ended.told
     summary = ended.table("summary.tsv")
-    assert summary[["outcome", "reason"]].to_numpy().tolist() == [["cannot be tested", reason]]
+    assert summary[["outcome", "reason"]].to_numpy().tolist() == [["cannot be told", reason]]
     assert ended.table("skipped.tsv")["reason"].tolist() == [reason]
     assert "needs 10 of the type, which are in 50 cells" in (ended.folder / "summary.html").read_text()

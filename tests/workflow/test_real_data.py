@@ -167,7 +167,7 @@ def test_mouse_cortex_in_which_nothing_passes(tmp_path):
     run = succeed(tmp_path, study)
     summary = run.table("summary.tsv").set_index("gene")
     failed = "did not pass the gate"
-    assert summary["outcome"].to_dict() == {"Mobp": failed, "Mog": failed, "Gja1": "cannot be tested"}
+    assert summary["outcome"].to_dict() == {"Mobp": failed, "Mog": failed, "Gja1": "cannot be told"}
     skipped = run.table("skipped.tsv")
     assert list(zip(skipped["cell_type"], skipped["gene"], strict=True)) == tasks_of(study)
     assert (

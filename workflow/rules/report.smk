@@ -59,7 +59,7 @@ rule summarise_tasks:
     params:
         config={
             key: config[key]
-            for key in ("gate", "preprocessing", "quality_control", "windows")
+            for key in ("gate", "quality_control", "surrogate", "windows")
         },
         code=code_of("summarise_tasks"),
     script:

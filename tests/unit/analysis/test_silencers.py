@@ -19,7 +19,7 @@ from grids.analysis.states import measure_states
 from grids.analysis.statistics import collect_effects
 from grids.exports import tracks
 from grids.exports.explained import write_explained
-from grids.exports.summary import EXPLAINED, summarise_tasks
+from grids.exports.summary import AGREEMENT, EXPLAINED, TESTS, summarise_tasks
 from grids.io.cells import Multiome
 from grids.search.sets import Question, find_sets
 from grids.surrogates.window.training import WindowSettings, train_window
@@ -161,12 +161,9 @@ def test_the_multiome_and_the_summary_say_which_direction(explained, tmp_path):
     assert of_gene["silencer0"] == "derepress" and of_gene["single0"] == "silence"
     shutil.rmtree(tmp_path)
 
-    feasibility = pd.DataFrame({"cell_type": "A", "gene": explained.surrogate.genes, "verdict": "testable"})
-    feasibility = feasibility.assign(n_peaks=8, n_cells_test=900, n_expressing_test=900)
-    numbers = ["p_value", "q_value", "r", "r_depth", "r_permuted_window", "skill"]
-    gate = feasibility[["cell_type", "gene"]].assign(
-        **dict.fromkeys(numbers, 0.01), passed_gate=True, reason=""
-    )
+    feasibility = pd.DataFrame({"cell_type": "A", "gene": explained.surrogate.genes, "n_peaks": 8})
+    gate = feasibility.assign(**dict.fromkeys([*TESTS, *AGREEMENT], 0.01), reason="")
+    gate["passed_gate"] = True
     summary = summarise_tasks(
         feasibility, gate, explained.skipped, explained.redundancy.redundancy, explained.sets
     ).set_index("gene")

@@ -56,11 +56,11 @@ def test_a_run_ends_with_what_came_of_its_tasks_and_where_the_report_is(tmp_path
     assert last_words(tmp_path) == [report]  # a benchmark
     summary = pd.DataFrame({"cell_type": "A", "gene": ["x", "y"], "outcome": "explained"})
     tables.write(summary, tmp_path / "summary.tsv")
-    assert last_words(tmp_path) == ["2 of 2 tasks explained", report]
+    assert last_words(tmp_path) == ["within types: 2 of 2 tasks explained", report]
     (tmp_path / "summary.tsv").write_text("another table\n")
     assert last_words(tmp_path) == [report]
-    tables.write(summary.assign(outcome="cannot be tested"), tmp_path / "summary.tsv")
+    tables.write(summary.assign(outcome="cannot be told"), tmp_path / "summary.tsv")
     assert last_words(tmp_path) == [
-        f"0 of 2 tasks explained, 2 cannot be tested (why: {tmp_path / 'report.html'})",
+        f"within types: 0 of 2 tasks explained, 2 cannot be told (why: {tmp_path / 'report.html'})",
         report,
     ]

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb, to_rgba
 from numpy.testing import assert_allclose
-from scipy.stats import binomtest
 
 from grids.figures.atlas import atlas
-from grids.figures.gate import SMALLEST_Q, gate, wilson_interval
+from grids.figures.gate import gate
 from grids.figures.interactions import interactions, pair_matrices
 from grids.figures.knock_down import knock_down, sum_of_singles
 from grids.figures.locus_view import Locus, locus_view
@@ -266,62 +265,8 @@ def test_two_states_of_a_task_are_two_pairs_of_panels(tasks):
     assert len(state_trajectory(levels).axes) == 4
 
 
-def test_gate_counts_the_genes_that_pass():
-    genes = make.gate(200)
-    untestable = np.arange(len(genes)) % 4 == 0
-    genes.loc[untestable, ["p_value", "q_value"]] = np.nan
-    genes.loc[untestable, "passed_gate"] = False
-    figure = gate(genes, NO_TASKS, 0.05)
-    left, right, _ = figure.axes
-    passed = genes.groupby("cell_type")["passed_gate"].sum()
-    names = [label.get_text() for label in left.get_yticklabels()]
-    bars = {c.get_label() or c[0].get_label(): c for c in left.containers}
-    widths = {label: [bar.get_width() for bar in container] for label, container in bars.items()}
-    assert widths["_passed"] == list(passed[names]) == sorted(passed, reverse=True)
-    assert widths["_all"] == [200] * 8 and widths["_tested"] == [150] * 8
-    assert "of 150, 50 untestable" in joined(figure)
-    shares = drawn(right, "share").get_ydata()
-    in_bins = [int(text.get_text().replace(",", "")) for text in right.texts]
-    assert sum(in_bins) == 0.75 * len(genes)
-    assert_allclose(np.dot(shares, in_bins) / 100, passed.sum())
-    assert shares[-1] > shares[0]  # planted: more peaks, more genes
-
-
-def test_gate_reads_truth_values_as_text_and_counts_genes_without_peaks():
-    genes = make.gate(50, ["CD8+ T"]).astype({"passed_gate": str, "n_peaks": float})
-    genes.loc[:4, "n_peaks"] = np.nan
-    figure = gate(genes, NO_TASKS, 0.05)
-    assert f"{(genes['passed_gate'] == 'True').sum()} of 50" in joined(figure)
-    assert "5 without a number of peaks are left out." in joined(figure)
+def test_truth_values_are_read_as_tables_spell_them():
     assert flags(pd.Series([True, "True", 1, 1.0, "false", np.nan, 0])).tolist() == [True] * 4 + [False] * 3
-
-
-def test_gate_shows_the_tasks_with_their_q_values_and_the_threshold():
-    genes = make.gate(40, ["Astro", "CD8+ T"]).set_index(["gene", "cell_type"])
-    names = list(dict.fromkeys(genes.index.get_level_values("gene")))[:4]
-    for name, q, passes in zip(names, [0.2, 1e-30, 0.03, np.nan], [False, True, False, False], strict=True):
-        columns = ["p_value", "q_value", "passed_gate"]
-        genes.loc[(name, "Astro"), columns] = [q, q, passes]
-    tasks = pd.DataFrame({"cell_type": "Astro", "gene": names})
-    figure = gate(genes.reset_index(), tasks, 0.07)
-    ax = figure.axes[-1]
-    points = [line for line in ax.lines if line.get_label() == "_task"]
-    assert_allclose([line.get_xdata()[0] for line in points], [SMALLEST_Q, 0.03, 0.2])
-    assert [line.get_markerfacecolor() == "none" for line in points] == [False, True, True]
-    assert [label.get_text() for label in ax.get_yticklabels()] == [f"{names[i]} · Astro" for i in (1, 2, 0)]
-    assert drawn(ax, "threshold").get_xdata()[0] == 0.07
-    assert "1 of 4 tasks could not be tested." in joined(figure)
-    none = gate(genes.reset_index(), tasks.iloc[3:], 0.07)
-    assert "1 of 1 tasks could not be tested" in joined(none)
-
-
-@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-@settings(deadline=None, max_examples=30)
-def test_wilson_interval_is_scipys(counts):
-    passed, n = counts
-    expected = binomtest(passed, n).proportion_ci(method="wilson")
-    low, high = wilson_interval(np.array([passed]), np.array([n]))
-    assert_allclose([low[0], high[0]], expected, atol=1e-6)
 
 
 def test_atlas_shows_every_set_once_per_grouping_with_its_median():
@@ -330,7 +275,7 @@ def test_atlas_shows_every_set_once_per_grouping_with_its_median():
     figure = atlas(redundancy, windows, classes)
     titles = [ax.get_title(loc="left") for ax in figure.axes]
     by_type, sufficient, by_peaks, by_class = figure.axes
-    assert titles[0] == "By cell type" and titles[3] == "By class of gene"
+    assert titles[0] == "Within types, by cell type" and titles[3] == "Within types, by class of gene"
     for ax, n in ((by_type, 90), (sufficient, 90), (by_peaks, 90), (by_class, 60)):
         points = [c for c in ax.collections if not isinstance(c, PolyCollection)]
         assert sum(len(c.get_offsets()) for c in points) == n
@@ -370,7 +315,8 @@ def test_atlas_never_pools_directions():
     redundancy, windows = make.atlas(10, 1)
     both = pd.concat([redundancy, redundancy.assign(direction="activate")])
     titles = [ax.get_title(loc="left") for ax in atlas(both, windows).axes]
-    assert "By cell type · activate" in titles and "By cell type · silence" in titles and len(titles) == 6
+    expected = {f"Within types, by cell type · {direction}" for direction in ("activate", "silence")}
+    assert expected <= set(titles) and len(titles) == 6
 
 
 def test_regularisation_path_rings_what_was_chosen():

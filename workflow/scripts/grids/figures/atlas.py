@@ -12,8 +12,18 @@ from pandas.core.groupby import DataFrameGroupBy
 from grids.analysis.atlas import N_BINS, counted_by_run
 from grids.analysis.statistics import equal_count_bins
 from grids.figures import style
-from grids.figures.scales import INDEX_FORMULA, class_key, class_mark, fold, index_limits, write_index_words
-from grids.figures.tasks import full_sets, name_rows
+from grids.figures.scales import (
+    INDEX_FORMULA,
+    LEVEL_WORDS,
+    class_key,
+    class_mark,
+    class_outline,
+    fold,
+    index_limits,
+    write_index_words,
+)  # fmt: skip
+from grids.figures.tasks import full_sets, levels_of, name_rows
+from grids.io.levels import ACROSS_TYPES, LEVELS
 from grids.io.tables import RUN_KEYS, is_forced
 
 MOST_GROUPS = 30
@@ -86,31 +96,37 @@ def _left_out(n: int, n_not_passed: int, none_passed: bool) -> str:
 def _panels(
     full: pd.DataFrame, windows: pd.DataFrame, gene_classes: pd.DataFrame | None
 ) -> dict[str, dict[str, pd.DataFrame]]:
-    """Title -> name of each group -> its rows; surrogates, methods and directions are never pooled."""
+    """Title -> name of each group -> its rows; surrogates, methods, directions and levels are never pooled."""
     several = [column for column in RUN_KEYS if full[column].nunique() > 1]
     panels = {}
-    for _, sets in full.groupby(RUN_KEYS):
+    full = full.assign(level=pd.Categorical(levels_of(full), LEVELS))
+    for (*_, level), sets in full.groupby([*RUN_KEYS, "level"], observed=True):
         n_peaks = windows.groupby("gene")["peak"].nunique().reindex(sets["gene"].unique(), fill_value=0)
         codes, labels = equal_count_bins(n_peaks.to_numpy(), N_BINS)
         bins = pd.Series(pd.Categorical.from_codes(codes, labels, ordered=True), n_peaks.index)
         judged = sets.assign(n_peaks=sets["gene"].map(bins))[with_an_index(sets)]
-        for title, groups in _groupings(judged, gene_classes):
-            panels[" · ".join([title, *sets[several].iloc[0]])] = groups
+        for title, groups in _groupings(judged, level, gene_classes):
+            panels[" · ".join([f"{LEVEL_WORDS[level].capitalize()}, {title}", *sets[several].iloc[0]])] = (
+                groups
+            )
     return panels
 
 
-def _groupings(judged: pd.DataFrame, gene_classes: pd.DataFrame | None) -> Iterator:
-    """Each grouping's title and its groups, those of ``atlas.tsv``."""
-    yield "By cell type", _by_median(judged.groupby("cell_type"))
+def _groupings(judged: pd.DataFrame, level: str, gene_classes: pd.DataFrame | None) -> Iterator:
+    """Each grouping's title and its groups, those of ``atlas_summary.tsv``."""
+    if level == ACROSS_TYPES:
+        yield "all sets", {"all sets": judged} if len(judged) else {}
+    else:
+        yield "by cell type", _by_median(judged.groupby("cell_type"))
     sufficient = judged.dropna(subset="n_sufficient").astype({"n_sufficient": int})
     # Both come from the same effects: that they go together says nothing about the genes.
     yield (
-        "By number of members that reach 90 % of the effect (not independent of the index: not tested)",
+        "by number of members that reach 90 % of the effect (not independent of the index: not tested)",
         _first(sufficient.groupby("n_sufficient")),
     )
-    yield "By number of peaks in the window", _first(judged.groupby("n_peaks", observed=True))
+    yield "by number of peaks in the window", _first(judged.groupby("n_peaks", observed=True))
     if gene_classes is not None and len(gene_classes):
-        yield "By class of gene", _by_median(judged.merge(gene_classes, on="gene").groupby("gene_class"))
+        yield "by class of gene", _by_median(judged.merge(gene_classes, on="gene").groupby("gene_class"))
 
 
 def _first(groups: DataFrameGroupBy) -> dict[str, pd.DataFrame]:
@@ -142,7 +158,9 @@ def _draw(ax: Axes, groups: dict[str, pd.DataFrame], limits: tuple[float, float]
             colour, marker = class_mark(kind)
             own = kinds == kind
             looks = {"s": 2 if crowded else 7, "alpha": 0.3 if crowded else 0.8, "rasterized": crowded}
-            looks |= {"color": colour, "marker": marker, "lw": 0, "clip_on": False, "label": f"_{name}"}
+            looks |= {"c": colour, "marker": marker, "clip_on": False, "label": f"_{name}"}
+            outline = class_outline(kind)
+            looks |= {"linewidths": outline["mew"] / 2, "edgecolors": outline.get("mec")}
             ax.scatter(index[own], height[own], **looks)
         low, median, high = np.percentile(part["redundancy_index"], [25, 50, 75])
         if len(index) >= ENOUGH_FOR_QUARTILES:

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from grids.figures import style
 from grids.figures.scales import SIGNIFICANT
-from grids.figures.tasks import forced_key, how_many, mark_forced_rows, task_labels
+from grids.figures.tasks import forced_key, how_many, mark_forced_rows, share_of_levels, task_labels
 from grids.io.tables import is_forced
 
 ONE_PANEL = 4.6  # inches
@@ -38,7 +38,8 @@ def contacts(table: pd.DataFrame, summary: pd.DataFrame, max_tasks: int = 40) ->
         return style.empty_figure("no member of a set could be held against contacts or TADs")
     rows = table[table[measures].notna().any(axis=1)]
     excess = rows[measures[0]] - rows[PANELS[measures[0]][2]]
-    shown = rows.iloc[np.argsort(-excess.to_numpy(), kind="stable")].head(max_tasks).reset_index(drop=True)
+    rows = rows.iloc[np.argsort(-excess.to_numpy(), kind="stable")]
+    shown = share_of_levels(rows, max_tasks).reset_index(drop=True)
     pooled = _pooled_rows(summary, measures)
     height = 0.17 * (len(shown) + len(pooled)) + 1.15
     figure = style.new_figure(style.DOUBLE_COLUMN if len(measures) > 1 else ONE_PANEL, height)

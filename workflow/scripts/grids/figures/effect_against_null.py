@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from grids.figures import style
-from grids.figures.scales import SIGNIFICANT, cell_type_key, colours_for
+from grids.figures.scales import LEVEL_WORDS, SIGNIFICANT, cell_type_key, colours_for
 from grids.figures.tasks import forced_key, full_sets, name_rows, strongest_by_direction, task_labels
 from grids.io.tables import TASK_KEYS, is_forced
 
@@ -20,8 +20,8 @@ def effect_against_null(
 ) -> Figure:
     """One row per task: the effect of its full set, the matched null sets, p and q.
 
-    One panel per direction, strongest effect on top. Violin: null sets, bar: their central 95 %. Filled dot: q (or
-    p where q is missing) below 0.05.
+    One panel per direction and level of evidence, strongest effect on top. Violin: null sets, bar: their central 95
+    %. Filled dot: q (or p where q is missing) below 0.05.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def effect_against_null(
     null : DataFrame
         ``surrogate method cell_type gene direction set_size draw log_change``.
     max_tasks : int
-        At most so many rows, shared equally by the directions; a note counts the rest.
+        At most so many rows, shared equally by the panels; a note counts the rest.
     """
     if effects.empty:
         return style.empty_figure("no effects: no task was run")
@@ -40,9 +40,11 @@ def effect_against_null(
     heights = [0.17 * len(rows) + 0.75 for rows, _ in shown.values()]
     figure = style.new_figure(style.DOUBLE_COLUMN, sum(heights) + 0.45)
     axes = figure.subplots(len(shown), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for ax, (direction, (rows, left_out)) in zip(axes, shown.items(), strict=True):
+    for ax, ((direction, level), (rows, left_out)) in zip(axes, shown.items(), strict=True):
         _draw(ax, rows, null, colours)
-        style.panel_title(ax, f"{direction}: predicted effect of each task's set on test cells")
+        style.panel_title(
+            ax, f"{direction}, {LEVEL_WORDS[level]}: predicted effect of each task's set on test cells"
+        )
         ax.set_xlabel(style.lines(style.LOG_CHANGE, left_out))
     drawn = pd.concat([rows for rows, _ in shown.values()])
     measure = "q" if drawn["q_value"].notna().all() else "q, else p"

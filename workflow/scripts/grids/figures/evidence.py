@@ -7,7 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from grids.figures import style
-from grids.figures.tasks import forced_key, how_many, mark_forced_rows, name_rows
+from grids.figures.scales import population_name
+from grids.figures.tasks import forced_key, how_many, levels_of, mark_forced_rows, name_rows
+from grids.io.levels import ACROSS_TYPES
 
 # Colour and marker of each predictor, so that print without colour tells them apart too.
 _LOOK = {
@@ -33,6 +35,7 @@ def evidence(table: pd.DataFrame, max_rows: int = 16) -> Figure:
         return style.empty_figure("no explained gene has a positive pair in the evidence")
     rows = table.drop_duplicates(["evidence", "cell_type"])
     shown = rows.sort_values("n_positive", ascending=False, kind="stable").head(max_rows).sort_index()
+    shown = shown.iloc[np.argsort(levels_of(shown) == ACROSS_TYPES, kind="stable")]
     predictors = [*dict.fromkeys(table["predictor"])]
     figure = style.new_figure(style.SINGLE_COLUMN, 0.46 * len(shown) + 1.2)
     left, right = figure.subplots(1, 2, sharey=True)
@@ -42,7 +45,7 @@ def evidence(table: pd.DataFrame, max_rows: int = 16) -> Figure:
         _draw_row(left, right, row, of_row.set_index("predictor"), predictors)
     right.axvline(1, **_NO_SKILL)
     labels = [
-        f"{style.shorten(row.evidence, 16)}\n{style.shorten(row.cell_type, 16)}\n"
+        f"{style.shorten(row.evidence, 16)}\n{style.shorten(population_name(row.cell_type), 16)}\n"
         f"{row.n_positive} of {row.n_pairs} pairs"
         for row in shown.itertuples()
     ]

@@ -1,139 +1,291 @@
-"""How many genes the surrogate can explain, by cell type and by number of peaks, and how near the tasks are."""
+"""The quality gate, a column for each level of evidence: all tested genes, and how near the tasks are."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from grids.analysis.statistics import equal_count_bins
 from grids.figures import style
-from grids.figures.scales import colours_for, flags
-from grids.figures.tasks import name_rows
+from grids.figures.scales import (
+    LEVEL_WORDS,
+    class_mark,
+    class_outline,
+    colours_for,
+    flags,
+    in_order_of_types,
+    population_name,
+)  # fmt: skip
+from grids.figures.tasks import levels_of, name_rows
+from grids.io.levels import LEVELS, WITHIN_TYPE
 
-MOST_TYPES = 40
-MOST_TASKS = 30
-SMALLEST_Q = 1e-20
-MOST_BINS, FEWEST_PER_BIN = 6, 10
-NORMAL_95 = 1.959964
+MOST_TYPES, MOST_TASKS = 40, 60
+# Of -log10 of a p- or q-value; what lies beyond is an arrow at the edge.
+FARTHEST = 12.0
+# The test that decides and the one beside it, by `gate.peaks`: ending of the columns, and what it is called.
+ALL_PEAKS, DISTAL = ("", "all peaks"), ("_distal", "distal peaks")
+COUNTS = {
+    "n_low": ("q ≤ {:g}", 22),
+    "n_low_distal": ("distal", 50),
+    "n_tested": ("tested", 76),
+    "n_untold": ("not told", 106),
+}
+NO_WINDOW = "no peak in its window"
+UNDECIDED = "undecided"
 
 
 @style.styled
 def gate(
-    genes: pd.DataFrame, tasks: pd.DataFrame, threshold: float, cell_types: Iterable[str] | None = None
+    genes: pd.DataFrame,
+    tasks: pd.DataFrame,
+    threshold: float,
+    peaks: str = "all",
+    cell_types: Iterable[str] | None = None,
 ) -> Figure:
-    """Top: genes that pass the quality gate, by cell type and by number of peaks. Bottom: the tasks' q-values.
+    """A column per level of evidence: p-values of all tested genes, how many are told, and the tasks' q-values.
 
-    Outlined bars: genes that could not be tested; pale: tested; dark: passed. Lines: Wilson's 95 % interval of a
-    share. Of more than 40 cell types those with most passing genes are shown, of more than 30 tasks those with the
-    smallest q-values; notes count the rest. Bins hold about equal numbers of tested genes.
+    Top: p-values against what genes without control would have (diagonal), of all peaks of a window and of distal ones
+    alone. Middle: genes that can be told, and those with a small q-value. Bottom: the tasks, nearest first; filled
+    where the task passes, a triangle where the posterior contradicts the test (undecided), words where nothing can be
+    told. Of more than 40 cell types those with most small q-values are shown, of more than 60 tasks of a level the
+    nearest; notes count the rest.
 
     Parameters
     ----------
     genes : DataFrame
         ``gate.tsv``, one row per gene and cell type; unpaired cells are not judged, and `passed_gate` is missing.
-        Without a p-value a gene could not be tested.
+        Without a p-value a gene cannot be told.
     tasks : DataFrame
         Columns ``cell_type, gene``.
     threshold : float
         The highest q-value that passes.
+    peaks : {"all", "distal"}
+        The peaks whose q-value decides.
     """
-    genes = genes[genes["passed_gate"].notna()]
+    genes = genes[genes["passed_gate"].notna()].astype({"cell_type": str})
     if genes.empty:
         return style.empty_figure("no gene was judged by the quality gate")
-    judged = genes.astype({"cell_type": str})
-    judged = judged.assign(passes=flags(genes["passed_gate"]), is_tested=genes["p_value"].notna(), all=1)
-    counts = {"passes": "n_passed", "is_tested": "n_tested", "all": "n_all"}
-    by_type = judged.groupby("cell_type")[[*counts]].sum().rename(columns=counts)
-    by_type = by_type.sort_values([*by_type], ascending=False, kind="stable")
-    shown = by_type.head(MOST_TYPES)
-    tested = judged[judged["is_tested"]]
-    n_bins = int(np.clip(len(tested) // FEWEST_PER_BIN, 1, MOST_BINS))
-    code, bins = equal_count_bins(tested["n_peaks"].to_numpy(), n_bins)
-    by_peaks = tested[code >= 0].groupby(code[code >= 0])["passes"].agg(["sum", "size"])
-    asked = tasks[["cell_type", "gene"]].merge(tested, on=["cell_type", "gene"])
-    nearest = asked.sort_values("q_value", kind="stable").head(MOST_TASKS)
+    colours = colours_for(pd.concat([genes[["cell_type"]], tasks[["cell_type"]]]), cell_types)
+    parts = [_Level.of(level, genes, tasks, threshold, peaks) for level in LEVELS]
+    parts = [part for part in parts if len(part.genes)]
 
-    colours = colours_for(genes, cell_types)
-    heights = [max(1.6, 0.16 * len(shown) + 0.5), max(0.5, 0.13 * len(nearest) + 0.4)]
-    figure = style.new_figure(style.DOUBLE_COLUMN, sum(heights) + 0.7)
-    grid = figure.add_gridspec(2, 2, width_ratios=[1, 1.1], height_ratios=heights)
-    _draw_types(figure.add_subplot(grid[0, 0]), shown, colours, len(by_type))
-    _draw_peaks(figure.add_subplot(grid[0, 1]), by_peaks, bins, int((code < 0).sum()))
-    _draw_tasks(figure.add_subplot(grid[1, :]), nearest, threshold, colours, len(tasks), len(asked))
+    n_types, n_tasks = (max(len(getattr(part, name)) for part in parts) for name in ("counts", "nearest"))
+    heights = [1.35, 0.125 * n_types + 0.55, 0.125 * max(n_tasks, 2) + 0.5]
+    width = style.DOUBLE_COLUMN if len(parts) > 1 else 4.6
+    figure = style.new_figure(width, sum(heights) + 0.95)
+    columns = figure.add_gridspec(1, len(parts), wspace=0.06)
+    for column, part in zip(columns, parts, strict=True):
+        rows = column.subgridspec(3, 1, height_ratios=heights)
+        _draw_p_values(figure, rows[0].subgridspec(1, 2), part, colours)
+        # Each in a grid of its own: the names of one do not narrow the other.
+        counts, nearest = (figure.add_subplot(row.subgridspec(1, 1)[0]) for row in (rows[1], rows[2]))
+        _draw_counts(counts, part, colours)
+        _draw_tasks(nearest, part, colours)
+        counts.set_ylim(n_types - 0.4, -0.6)  # rows of both levels are of one height
+        nearest.set_ylim(max(n_tasks, 2) - 0.4, -0.6)
+    style.legend_outside(figure, _key(parts), limit=5)
     return figure
 
 
-def wilson_interval(n_passed: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Low and high end of Wilson's score interval of a share, 95 % (Wilson, J. Am. Stat. Assoc. 1927); `n` above 0."""
-    n = np.asarray(n, dtype=float)
-    share, z2 = np.asarray(n_passed) / n, NORMAL_95**2
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = NORMAL_95 * np.sqrt(share * (1 - share) / n + z2 / (4 * n**2)) / (1 + z2 / n)
-    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+@dataclass(frozen=True)
+class _Level:
+    """What is drawn of a level: its genes, a row of counts per population, and its nearest tasks."""
+
+    level: str
+    genes: pd.DataFrame
+    counts: pd.DataFrame
+    nearest: pd.DataFrame
+    n_types: int
+    n_tasks: int
+    threshold: float
+    tests: tuple
+
+    @classmethod
+    def of(
+        cls, level: str, genes: pd.DataFrame, tasks: pd.DataFrame, threshold: float, peaks: str
+    ) -> "_Level":
+        own, asked = genes[levels_of(genes) == level], tasks[levels_of(tasks) == level]
+        tests = (DISTAL, ALL_PEAKS) if peaks == "distal" else (ALL_PEAKS, DISTAL)
+        is_told = own[f"p_value{tests[0][0]}"].notna()
+        counts = {
+            "n_low": own["q_value"] <= threshold,
+            "n_low_distal": own["q_value_distal"] <= threshold,
+            "n_tested": is_told,
+            "n_untold": ~is_told,
+        }
+        by_type = pd.DataFrame(counts).groupby(own["cell_type"]).sum()
+        most = by_type.sort_values([*counts], ascending=False, kind="stable").head(MOST_TYPES)
+        joined = asked[["cell_type", "gene"]].merge(own, on=["cell_type", "gene"], how="left")
+        nearest = joined.sort_values(f"q_value{tests[0][0]}", kind="stable").head(MOST_TASKS)
+        return cls(
+            level,
+            own,
+            most.loc[in_order_of_types(most.index)],
+            nearest,
+            len(by_type),
+            len(asked),
+            threshold,
+            tests,
+        )
 
 
-def _draw_types(ax: Axes, by_type: pd.DataFrame, colours: dict, n_all: int) -> None:
-    rows = np.arange(len(by_type))
-    ax.barh(rows, by_type["n_all"], 0.7, facecolor="none", edgecolor=style.PALE, label="_all")
-    ax.barh(rows, by_type["n_tested"], 0.7, color=style.PALE, label="_tested")
-    used = [colours.get(name, style.GREY) for name in by_type.index]
-    ax.barh(rows, by_type["n_passed"], 0.7, color=used, label="_passed")
-    for row, (passed, tested, size) in zip(rows, by_type.to_numpy(), strict=True):
-        style.beside(ax, row, f"{passed:,} of {tested:,}, {size - tested:,} untestable")
-    name_rows(ax, [style.shorten(name, 22) for name in by_type.index])
-    ax.set_ylim(max(len(rows), 3) - 0.4, -0.6)
-    hidden = n_all - len(by_type)
-    note = f"{hidden} further cell types with fewer passing genes are in the tables." * (hidden > 0)
-    ax.set_xlabel(style.lines("genes: untestable (outlined), tested (pale), passed (dark)", note))
-    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    style.panel_title(ax, "Genes that pass, by cell type")
+def minus_log10(values: Iterable[float]) -> np.ndarray:
+    """-log10 of p- or q-values; those beyond :data:`FARTHEST` are there, missing ones stay so."""
+    values = np.asarray(values, dtype=float)
+    return np.minimum(-np.log10(np.maximum(values, 10.0 ** -(FARTHEST + 1))), FARTHEST)
 
 
-def _draw_peaks(ax: Axes, by_peaks: pd.DataFrame, bins: list[str], n_missing: int) -> None:
-    style.panel_title(ax, "Share that passes, by peaks in the window")
-    if by_peaks.empty:
-        style.say(ax, "no gene could be tested, or the number of peaks is not known")
-        return
-    x = np.arange(len(bins))
-    n_passed, n = by_peaks["sum"].to_numpy(), by_peaks["size"].to_numpy()
-    low, high = wilson_interval(n_passed, n)
-    ax.vlines(x, 100 * low, 100 * high, color=style.BLUE, lw=1.0, label="_interval")
-    ax.plot(x, 100 * n_passed / n, "o", ms=4, color=style.BLUE, clip_on=False, label="_share")
-    for position, size in zip(x, n, strict=True):
-        units = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
-        looks = {"ha": "center", "va": "top", "fontsize": 5.5, "color": style.GREY}
-        ax.annotate(f"{size:,}", (position, 1), (0, -1), **units, **looks)
-    ax.set_xticks(x, bins, rotation=40, ha="right", rotation_mode="anchor")
-    missing = f"{n_missing:,} without a number of peaks are left out." * (n_missing > 0)
-    ax.set(xlim=(-0.6, len(bins) - 0.4), ylim=(0, 1.15 * max(5.0, 100 * high.max())))
-    ax.set_xlabel(style.lines("peaks in the window (grey: genes tested)", missing))
-    ax.set_ylabel("% of genes that pass")
-    ax.axhline(0, color=style.INK, lw=0.4)
+def _draw_p_values(figure: Figure, grid, part: _Level, colours: dict) -> None:
+    """Of each test a panel: sorted p-values of each population against evenly spread ones."""
+    axes = [figure.add_subplot(place) for place in grid]
+    for ax, (end, words) in zip(axes, (ALL_PEAKS, DISTAL), strict=True):
+        farthest = 1.0
+        for cell_type in in_order_of_types(part.genes["cell_type"].unique()):
+            p = part.genes.loc[part.genes["cell_type"] == cell_type, f"p_value{end}"].dropna()
+            if len(p):
+                expected = -np.log10((np.arange(len(p)) + 0.5) / len(p))
+                observed = minus_log10(np.sort(p))
+                looks = {
+                    "ms": 1.6,
+                    "mew": 0,
+                    "lw": 0.5,
+                    "color": colours[cell_type],
+                    "rasterized": len(p) > 2000,
+                }
+                ax.plot(expected, observed, "o-", clip_on=False, label=f"_p{end} {cell_type}", **looks)
+                farthest = max(farthest, observed.max())
+        right = ax.get_xlim()[1]
+        ax.plot([0, right], [0, right], color=style.GREY, lw=0.6, ls="--", zorder=0, label="_uniform")
+        ax.set(xlim=(0, right), ylim=(0, 1.05 * farthest), xlabel="expected −log10 p")
+        style.few_ticks(ax, x=4, y=4)
+        looks = {"va": "top", "fontsize": 6, "color": style.GREY}
+        ax.text(0.05, 0.98, words, transform=ax.transAxes, **looks)
+    axes[0].set_ylabel("−log10 p")
+    title = f"{LEVEL_WORDS[part.level].capitalize()}: p-values of all genes"
+    style.panel_title(axes[0], title, fontweight="bold")
 
 
-def _draw_tasks(
-    ax: Axes, tasks: pd.DataFrame, threshold: float, colours: dict, n_asked: int, n_tested: int
-) -> None:
-    """q-values of the tasks, smallest first; filled where the task passes."""
-    style.panel_title(ax, "The tasks: q-value that the window tells nothing")
-    untestable = f"{n_asked - n_tested:,} of {n_asked:,} tasks could not be tested" * (n_tested < n_asked)
+def _draw_counts(ax: Axes, part: _Level, colours: dict) -> None:
+    """Genes of each population: those that can be told pale, those that cannot outlined, small q-values dark."""
+    counts, rows = part.counts, np.arange(len(part.counts))
+    n_low = counts["n_low_distal" if part.tests[0] == DISTAL else "n_low"]
+    ax.barh(
+        rows,
+        counts["n_tested"] + counts["n_untold"],
+        0.7,
+        facecolor="none",
+        edgecolor=style.PALE,
+        label="_all",
+    )
+    ax.barh(rows, counts["n_tested"], 0.7, color=style.PALE, label="_tested")
+    ax.barh(rows, n_low, 0.7, color=[colours[name] for name in counts.index], label="_low")
+    for column, (words, x) in COUNTS.items():
+        looks = {"ha": "right", "va": "bottom", "fontsize": 5.5, "color": style.GREY}
+        style.beside(ax, -0.6, words.format(part.threshold), (x, 1), **looks)
+        for row, value in zip(rows, counts[column], strict=True):
+            style.beside(ax, row, f"{value:,}", (x, 0), ha="right", fontsize=5.5)
+    name_rows(ax, [style.shorten(population_name(name), 16) for name in counts.index], fontsize=5.5)
+    hidden = part.n_types - len(counts)
+    note = f"{hidden} more cell types are in gate.tsv." * (hidden > 0)
+    ax.set_xlabel(style.lines("genes: small q (dark), tested (pale),\ncannot be told (outlined)", note))
+    ax.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+
+
+def _draw_tasks(ax: Axes, part: _Level, colours: dict) -> None:
+    """The tasks' q-values; beside them the posterior chance of no member."""
+    style.panel_title(ax, f"{LEVEL_WORDS[part.level].capitalize()}: the tasks", fontweight="bold")
+    tasks, (end, words), (other, other_words) = part.nearest, *part.tests
     if tasks.empty:
-        style.say(ax, untestable or "no tasks")
+        style.say(ax, "no task was asked at this level")
         return
-    rows, q = np.arange(len(tasks)), np.maximum(tasks["q_value"].to_numpy(float), SMALLEST_Q)
-    for row, value, cell_type, passes in zip(rows, q, tasks["cell_type"], tasks["passes"], strict=True):
-        colour = colours.get(cell_type, style.GREY)
-        looks = {"ms": 4, "mec": colour, "mfc": colour if passes else "none"}
-        ax.plot(value, row, "o", clip_on=False, label="_task", **looks)
-    ax.axvline(threshold, color=style.INK, lw=0.6, ls="--", label="_threshold")
-    names = tasks["gene"].map(lambda gene: style.shorten(gene, 16)) + " · "
-    names += tasks["cell_type"].map(lambda name: style.shorten(name, 22))
-    name_rows(ax, list(names))
-    hidden = f"{n_tested - len(tasks):,} with larger q-values are in the tables" * (n_tested > len(tasks))
-    notes = "; ".join(note for note in (untestable, hidden) if note)
-    style.log_axis(ax.xaxis, min(q.min(), threshold), 1)
-    ax.set_xlim(min(q.min(), threshold) / 2, 1.3)
-    ax.set_xlabel(f"q-value (filled: passes; dashed: {threshold:g})" + f"\n{notes}." * bool(notes))
+    ax.axvline(-np.log10(part.threshold), color=style.INK, lw=0.6, ls="--", zorder=0, label="_threshold")
+    known = pd.concat([tasks[f"q_value{end}"], tasks[f"q_value{other}"]]).dropna()
+    right = max(1.15 * minus_log10(known).max(initial=0), 2.0)
+    ax.set_xlim(0, right)
+    for row, task in enumerate(tasks.to_dict("records")):
+        ax.axhline(row, color="#efefef", lw=0.4, zorder=0)
+        colour = colours[str(task["cell_type"])]
+        if np.isfinite(task[f"q_value{other}"]):
+            ax.plot(
+                minus_log10(task[f"q_value{other}"]),
+                row,
+                "|",
+                ms=4,
+                mew=0.8,
+                color=style.GREY,
+                label="_other",
+            )
+        if np.isfinite(task[f"q_value{end}"]):
+            _draw_task(ax, row, task, task[f"q_value{end}"], colour)
+        else:
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}
+            looks = {"va": "center", "fontsize": 5, "color": style.GREY, "style": "italic", "bbox": box}
+            ax.text(0.03 * right, row, _why_untold(task), **looks)
+    labels = tasks["gene"].map(lambda gene: style.shorten(gene, 12))
+    if part.level == WITHIN_TYPE:
+        labels += " · " + tasks["cell_type"].map(lambda name: style.shorten(str(name), 14))
+    name_rows(ax, list(labels), fontsize=5.5)
+    _write_chances(ax, tasks)
+    hidden = part.n_tasks - len(tasks)
+    note = f"{hidden} more tasks with larger q-values are in gate.tsv." * (hidden > 0)
+    ax.set_xlabel(style.lines(f"−log10 q of {words} (tick: {other_words})", note))
+    style.few_ticks(ax, x=6)
+
+
+def _draw_task(ax: Axes, row: int, task: dict, q_value: float, colour) -> None:
+    at = float(minus_log10(q_value))
+    if str(task["reason"]).startswith(UNDECIDED):
+        fill, marker = class_mark(UNDECIDED)
+        looks = {"marker": marker, "mfc": fill, **class_outline(UNDECIDED)}
+    else:
+        passes = flags(pd.Series([task["passed_gate"]])).iloc[0]
+        looks = {
+            "marker": ">" if at == FARTHEST else "o",
+            "mec": colour,
+            "mfc": colour if passes else "white",
+            "mew": 0.8,
+        }
+    ax.plot(at, row, ms=3.6, ls="", clip_on=False, zorder=3, label="_task", **looks)
+
+
+def _why_untold(task: dict) -> str:
+    """In few words why a task has no q-value."""
+    if pd.isna(task["passed_gate"]):
+        return f"cannot be told: {NO_WINDOW}"
+    few, _, _ = str(task["reason"]).partition(" (")
+    return style.shorten(few.partition(", at least")[0], 46)
+
+
+def _write_chances(ax: Axes, tasks: pd.DataFrame) -> None:
+    """The posterior chance that no peak is a member, where a surrogate was asked."""
+    if not tasks["chance_of_no_member"].notna().any():
+        return
+    looks = {"ha": "right", "fontsize": 5.5}
+    style.beside(ax, -0.6, "chance\nof none", (26, 1), va="bottom", color=style.GREY, **looks)
+    for row, chance in enumerate(tasks["chance_of_no_member"]):
+        if np.isfinite(chance):
+            style.beside(ax, row, f"{chance:.2f}", (26, 0), **looks)
+
+
+def _key(parts: list[_Level]) -> list[Line2D]:
+    grey = style.GREY
+    undecided = any(part.nearest["reason"].astype(str).str.startswith(UNDECIDED).any() for part in parts)
+    fill, marker = class_mark(UNDECIDED)
+    key = [
+        style.mark("task passes", ms=4, color=grey),
+        style.mark("does not pass", ms=4, mfc="white", mec=grey),
+        *[
+            style.mark(
+                "undecided: the posterior disagrees", marker, ms=4, color=fill, **class_outline(UNDECIDED)
+            )
+        ]
+        * undecided,
+        Line2D([], [], color=style.INK, lw=0.6, ls="--", label=f"q = {parts[0].threshold:g}"),
+    ]
+    q = pd.concat([part.nearest[f"q_value{part.tests[0][0]}"] for part in parts])
+    far = style.mark(f"beyond {FARTHEST:g}", ">", ms=4, color=grey)
+    return [*key, far] if (minus_log10(q) == FARTHEST).any() else key

@@ -27,9 +27,10 @@ from grids.figures.locus_tracks import (
     draw_tads,
     place_genes,
 )  # fmt: skip
-from grids.figures.scales import cell_type_colours, flags
+from grids.figures.scales import cell_type_colours, flags, population_name
 from grids.figures.tasks import FORCED_WORDS, full_sets, mark_forced_panel
 from grids.io.errors import InputError, listing
+from grids.io.levels import ALL_TYPES
 from grids.io.tables import TASK_KEYS, is_forced
 
 DEFAULT_WINDOW_BP = 500_000
@@ -112,8 +113,9 @@ def locus_view(
     """
     cell_type, gene = task
     members = _one_set(task, sets)
+    where = "in " * (cell_type != ALL_TYPES) + style.shorten(population_name(cell_type))
     if members.empty:
-        return style.empty_figure(f"no set was found for {style.shorten(gene)} in {style.shorten(cell_type)}")
+        return style.empty_figure(f"no set was found for {style.shorten(gene)} {where}")
     stretch = locus.around(gene)
     if stretch is None:
         return style.empty_figure(f"{style.shorten(gene)} has no position: its locus cannot be drawn")
@@ -152,7 +154,7 @@ def locus_view(
     forced = is_forced(members).any()
     mark_forced_panel(arcs, forced, margin=0)
     top = [*axes["contacts"], *axes["tads"], arcs][0]
-    title = f"{style.shorten(gene)} in {style.shorten(cell_type)}: {len(members)} peak{'s' * (len(members) != 1)} to "
+    title = f"{style.shorten(gene)} {where}: {len(members)} peak{'s' * (len(members) != 1)} to "
     title += f"{members['direction'].iloc[0]} it, {len(inside)} in view" + f"; {FORCED_WORDS}" * bool(forced)
     top.set_title(title, loc="left")
     return figure
@@ -358,7 +360,8 @@ def _draw_tracks(
     middle = peaks[["start", "end"]].mean(axis=1).to_numpy()
     for ax, name in zip(axes, shown, strict=True):
         first = ax is axes[0]
-        _label(ax, style.shorten(name, 16), fontsize=6, fontweight="bold" if first else "normal")
+        label = "mean of types" if name == ALL_TYPES else style.shorten(name, 16)
+        _label(ax, label, fontsize=6, fontweight="bold" if first else "normal")
         for at in inside[["start", "end"]].mean(axis=1):
             ax.axvline(at, color="#e6e6e6", lw=0.8, zorder=0)
         ax.set_ylim(0, (1.25 if first else 1.05) * top)  # the first has words above its peaks

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from grids.figures import style
-from grids.figures.tasks import forced_key, full_sets, name_rows, task_labels
+from grids.figures.tasks import forced_key, full_sets, name_rows, share_of_levels, task_labels
 from grids.io.tables import TASK_KEYS, is_forced
 
 PLACES = {
@@ -47,7 +47,7 @@ def member_locations(
     shares = place_shares(sets, genes, windows, peaks)
     shares["near"] = shares[NEAR].sum(axis=1)
     shares = shares.sort_values(["near", "cell_type", "gene"], ascending=[False, True, True], kind="stable")
-    shown = shares.head(max_tasks)
+    shown = share_of_levels(shares, max_tasks)
 
     figure = style.new_figure(style.DOUBLE_COLUMN, 0.2 * len(shown) + 1.15)
     ax = figure.subplots()

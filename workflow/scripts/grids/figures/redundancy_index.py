@@ -6,7 +6,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grids.figures import style
-from grids.figures.scales import INDEX_FORMULA, class_key, class_mark, index_limits, write_index_words
+from grids.figures.scales import (
+    INDEX_FORMULA,
+    LEVEL_WORDS,
+    class_key,
+    class_mark,
+    class_outline,
+    index_limits,
+    write_index_words,
+)  # fmt: skip
 from grids.figures.tasks import forced_key, full_sets, name_rows, strongest_by_direction, task_labels
 from grids.io.tables import TASK_KEYS, is_forced
 
@@ -22,9 +30,9 @@ NUMBERS = {
 def redundancy_index(redundancy: pd.DataFrame, max_tasks: int = 60) -> Figure:
     """One row per task, those of a gene together: index, interval, class, and what the set does.
 
-    One panel per direction. An index beyond the axis is an arrow at its edge with the value. Columns at the right:
-    joint log effect, set size, size of the minimal sufficient set, number of alternative sets. Of the tasks of
-    ``redundancy.tsv`` those with the strongest joint effect are shown, as many of each direction.
+    One panel per direction and level of evidence. An index beyond the axis is an arrow at its edge with the value.
+    Columns at the right: joint log effect, set size, size of the minimal sufficient set, number of alternative sets.
+    Of the tasks of ``redundancy.tsv`` those with the strongest joint effect are shown, as many in each panel.
     """
     if redundancy.empty:
         return style.empty_figure("no redundancy: no set was analysed")
@@ -35,9 +43,9 @@ def redundancy_index(redundancy: pd.DataFrame, max_tasks: int = 60) -> Figure:
     figure = style.new_figure(style.DOUBLE_COLUMN, sum(heights) + 0.3)
     ratios = [len(rows) + 0.2 for rows, _ in shown.values()]
     axes = figure.subplots(len(shown), 1, squeeze=False, height_ratios=ratios)[:, 0]
-    for ax, (direction, (rows, left_out)) in zip(axes, shown.items(), strict=True):
+    for ax, ((direction, level), (rows, left_out)) in zip(axes, shown.items(), strict=True):
         _draw(ax, by_gene(rows))
-        style.panel_title(ax, f"{direction}: redundancy of each task's set", pad=14)
+        style.panel_title(ax, f"{direction}, {LEVEL_WORDS[level]}: redundancy of each task's set", pad=14)
         ax.set_xlabel(style.lines(INDEX_FORMULA, left_out))
     drawn = pd.concat([rows for rows, _ in shown.values()])
     style.legend_outside(figure, [*class_key(drawn["class"]), *forced_key(is_forced(drawn))])
@@ -61,7 +69,8 @@ def _draw(ax: Axes, rows: pd.DataFrame) -> None:
         colour, marker = class_mark(name)
         at = kind.index.to_numpy()
         ax.hlines(at, low[at], high[at], color=colour, lw=1.0, label=f"_{name} interval")
-        ax.plot(index[at], at, marker, ms=4, mew=0, color=colour, zorder=3, label=f"_{name}")
+        looks = {"ms": 4, "color": colour, "zorder": 3, "label": f"_{name}"} | class_outline(name)
+        ax.plot(index[at], at, marker, **looks)
         for row in at[(index[at] < left) | (index[at] > right)]:
             _write_beyond(ax, row, index[row], left if index[row] < left else right, colour)
         for row in at[~np.isfinite(index[at])]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from grids.figures import style
-from grids.figures.scales import flags
+from grids.figures.scales import flags, in_order_of_types, population_name
 
 MARKERS = "os^Dv<>P"
 MOST_LABELS = 5
@@ -19,7 +19,7 @@ LEAST_SPAN = 0.01
 
 @style.styled
 def regularisation_path(path: pd.DataFrame, max_types: int = 30) -> Figure:
-    """One panel per cell type: deviance of the validation cells against the strength of regularisation.
+    """One panel per cell type, and one across them: deviance of validation cells against regularisation.
 
     One line per number of cells in a metacell; ringed: what was chosen.
 
@@ -28,11 +28,11 @@ def regularisation_path(path: pd.DataFrame, max_types: int = 30) -> Figure:
     path : DataFrame
         ``cell_type strength n_cells_per_metacell validation_deviance chosen``.
     max_types : int
-        At most so many panels, in the table's order; a note counts the rest.
+        At most so many panels, in alphabetical order; a note counts the rest.
     """
     if path.empty:
         return style.empty_figure("no regularisation path: nothing was chosen on validation cells")
-    types = list(dict.fromkeys(path["cell_type"]))
+    types = in_order_of_types(path["cell_type"])
     shown = types[:max_types]
     sizes = sorted(path["n_cells_per_metacell"].dropna().unique())
     marks = dict(zip(sizes, zip(cycle(style.PALETTE), cycle(MARKERS), strict=False), strict=False))
@@ -40,10 +40,10 @@ def regularisation_path(path: pd.DataFrame, max_types: int = 30) -> Figure:
     figure, axes = style.small_multiples(len(shown), 1.5, 0.75, n_columns=4)
     for ax, cell_type in zip(axes, shown, strict=True):
         _draw(ax, path[path["cell_type"] == cell_type], marks)
-        style.panel_title(ax, style.shorten(cell_type, 28))
+        style.panel_title(ax, style.shorten(population_name(cell_type), 28))
     figure.supylabel("deviance on validation cells", fontsize=7)
     n_hidden = len(types) - len(shown)
-    note = f"{len(shown)} cell types are shown, {n_hidden} more are in the tables." * (n_hidden > 0)
+    note = f"{len(shown)} models are shown, {n_hidden} more are in the tables." * (n_hidden > 0)
     figure.supxlabel(style.lines("strength of regularisation (the values tried)", note), fontsize=7)
     key = [
         Line2D([], [], color=c, marker=m, ms=3, label=f"{size:g} cell{'s' * bool(size != 1)} per metacell")

@@ -15,14 +15,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from grids.figures import style
+from grids.io.levels import ACROSS_TYPES, ALL_TYPES, WITHIN_TYPE, level_of
 
+# What the two levels of evidence are called.
+LEVEL_WORDS = {WITHIN_TYPE: "within types", ACROSS_TYPES: "across types"}
 # Colour and marker of each class: either alone tells them apart.
 CLASSES = {
     "redundant": (style.BLUE, "o"),
     "multiplicative": (style.GREEN, "s"),
     "synergistic": (style.VERMILLION, "^"),
     "single": (style.ORANGE, "D"),
-    "undecided": (style.PURPLE, "v"),
+    "undecided": (style.LIGHT, "v"),
     "none": (style.GREY, "X"),
 }
 OTHER_CLASS = (style.INK, "P")
@@ -48,8 +51,11 @@ def cell_type_colours(names: Iterable[str]) -> dict[str, tuple[float, float, flo
     Each name prefers the slot its checksum points to; names that share a slot take the next free one in
     alphabetical order. Pass all cell types of a run to get the same colours in each of its figures. With
     more names than colours, later rounds through the palette are lighter. In alphabetical order of the names.
+
+    :data:`~grids.io.levels.ALL_TYPES` is no type: it takes no slot, is drawn in ink, and stands last.
     """
-    names = sorted({str(name) for name in names})
+    wanted = {str(name) for name in names}
+    names = sorted(wanted - {ALL_TYPES})
     n_slots = next((n for n in (8, 16, len(style.PALETTE)) if n >= len(names)), None)
     n_slots = n_slots or math.ceil(len(names) / len(style.PALETTE)) * len(style.PALETTE)
     taken: dict[int, str] = {}
@@ -63,7 +69,19 @@ def cell_type_colours(names: Iterable[str]) -> dict[str, tuple[float, float, flo
         tint = 0.45 * (1 - 0.6 ** (slot // len(style.PALETTE)))
         full = to_rgb(style.PALETTE[slot % len(style.PALETTE)])
         colours[name] = tuple(float(c + (1 - c) * tint) for c in full)
-    return {name: colours[name] for name in names}
+    of_all = {ALL_TYPES: to_rgb(style.INK)} if ALL_TYPES in wanted else {}
+    return {name: colours[name] for name in names} | of_all
+
+
+def population_name(cell_type: object) -> str:
+    """A cell type as figures write it; where all types are looked at together, the level of evidence."""
+    level = level_of(str(cell_type))
+    return LEVEL_WORDS[level] if level == ACROSS_TYPES else str(cell_type)
+
+
+def in_order_of_types(names: Iterable) -> list[str]:
+    """Names of cell types in alphabetical order, all types together behind them."""
+    return sorted({str(name) for name in names}, key=lambda name: (name == ALL_TYPES, name))
 
 
 def colours_for(table: pd.DataFrame, cell_types: Iterable[str] | None) -> dict:
@@ -76,7 +94,7 @@ def cell_type_key(colours: Mapping[str, object], shown: Iterable, limit: int = 2
     """Legend handles of the cell types among `shown`, in the order of their colours."""
     present = {str(name) for name in shown}
     names = [name for name in colours if name in present][:limit]
-    return [style.mark(style.shorten(name, 24), ms=4, color=colours[name]) for name in names]
+    return [style.mark(style.shorten(population_name(name), 24), ms=4, color=colours[name]) for name in names]
 
 
 def class_mark(name: object) -> tuple[str, str]:
@@ -84,12 +102,19 @@ def class_mark(name: object) -> tuple[str, str]:
     return CLASSES.get(str(name), OTHER_CLASS)
 
 
+def class_outline(name: object) -> dict:
+    """Width and colour of the line around a class's marker: only a pale one has one."""
+    return {"mew": 0.6, "mec": style.INK} if class_mark(name)[0] == style.LIGHT else {"mew": 0}
+
+
 def class_key(names: Iterable) -> list[Line2D]:
     """Legend handles of the classes among `names`, in the order of :data:`CLASSES`."""
     present = {str(name) for name in pd.Series(names).fillna("no class")}
     ordered = [name for name in CLASSES if name in present] + sorted(present - set(CLASSES))
     marks = [(name, *class_mark(name)) for name in ordered]
-    return [style.mark(name, marker, ms=4, color=colour) for name, colour, marker in marks]
+    return [
+        style.mark(name, marker, ms=4, color=colour, **class_outline(name)) for name, colour, marker in marks
+    ]
 
 
 def index_limits(values: np.ndarray) -> tuple[float, float]:

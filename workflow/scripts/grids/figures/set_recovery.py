@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grids.figures import style
-from grids.figures.scales import flags
-from grids.figures.tasks import forced_key, full_sets, how_many, mark_forced_rows, name_rows
+from grids.figures.scales import flags, population_name
+from grids.figures.tasks import forced_key, full_sets, how_many, levels_of, mark_forced_rows, name_rows
+from grids.io.levels import ACROSS_TYPES, ALL_TYPES, level_of
 from grids.io.tables import LOGICS, is_forced
 
 TASK = ["logic", "cell_type", "gene"]
@@ -17,7 +18,7 @@ TASK = ["logic", "cell_type", "gene"]
 def set_recovery(truth: pd.DataFrame, sets: pd.DataFrame, max_tasks: int = 80) -> Figure:
     """One row per task that was run, one dot per planted member: filled when its set holds it.
 
-    Rows are grouped by logic. A number in a dot is the member's rank in the set.
+    Rows are grouped by logic, those across types at the bottom. A number in a dot is the member's rank in the set.
 
     Parameters
     ----------
@@ -35,8 +36,8 @@ def set_recovery(truth: pd.DataFrame, sets: pd.DataFrame, max_tasks: int = 80) -
     # In the order of the figure; other logics follow in alphabetical order.
     order = {logic: place for place, logic in enumerate(LOGICS)}
     recovered = recovered.assign(order=recovered["logic"].map(order).fillna(len(order)))
-    recovered = recovered.sort_values(
-        ["order", "logic", "gene", "cell_type", "rank", "peak"], na_position="last", kind="stable"
+    recovered = recovered.assign(across=levels_of(recovered) == ACROSS_TYPES).sort_values(
+        ["across", "order", "logic", "gene", "cell_type", "rank", "peak"], na_position="last", kind="stable"
     )
     tasks = recovered[TASK].drop_duplicates().reset_index(drop=True)
     shown = tasks.head(max_tasks)
@@ -70,15 +71,18 @@ def recovery(truth: pd.DataFrame, sets: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         ``logic cell_type gene peak rank set_size``: one row per planted member (rank missing when not
         found), and one row with a missing peak for a task without planted members. With several methods, the
-        best rank counts.
+        best rank counts. A set found across types is held against what is planted for its gene in any type.
     """
     columns = ["logic", "cell_type", "gene", "peak", "rank", "set_size"]
     if truth.empty or sets.empty:
         return pd.DataFrame(columns=columns)
     sets = full_sets(sets)
     run = sets.groupby(["cell_type", "gene"], as_index=False)["set_size"].max()
+    truth = truth.assign(is_member=flags(truth["is_member"]) & truth["peak"].notna())
+    in_any = truth.sort_values("is_member", ascending=False, kind="stable").drop_duplicates(["gene", "peak"])
+    truth = pd.concat([truth, in_any.assign(cell_type=ALL_TYPES)], ignore_index=True)
     planted = truth.merge(run, on=["cell_type", "gene"])
-    member = flags(planted["is_member"]) & planted["peak"].notna()
+    member = planted["is_member"]
     without = planted[~member.groupby([planted["cell_type"], planted["gene"]]).transform("any")]
     without = without.drop_duplicates(["cell_type", "gene"]).assign(peak=pd.NA)
     ranks = sets.groupby(["cell_type", "gene", "peak"], as_index=False)["rank"].min()
@@ -103,11 +107,12 @@ def _draw_tasks(ax: Axes, tasks: pd.DataFrame, recovered: pd.DataFrame) -> None:
             looks = {"ha": "center", "va": "center_baseline", "fontsize": 4.8, "color": "white"}
             ax.text(position, row, f"{rank:.0f}", **looks)
         style.beside(ax, row, f"{found.sum()} of {len(members)}")
-    for start in tasks.index[tasks["logic"] != tasks["logic"].shift()][1:]:
-        ax.axhline(start - 0.5, color=style.PALE, lw=0.6)
-    name_rows(
-        ax, [f"{style.shorten(t.gene, 16)} · {style.shorten(t.cell_type, 16)}" for t in tasks.itertuples()]
-    )
+    across = levels_of(tasks) == ACROSS_TYPES
+    for start in tasks.index[tasks["logic"].ne(tasks["logic"].shift()) | across.ne(across.shift())][1:]:
+        is_first = across[start] and not across[start - 1]
+        ax.axhline(start - 0.5, color=style.INK if is_first else style.PALE, lw=0.6)
+    names = tasks["cell_type"].map(lambda name: style.shorten(population_name(name), 16))
+    name_rows(ax, list(tasks["gene"].map(lambda gene: style.shorten(gene, 16)) + " · " + names))
     ax.set_xticks(range(widest), [str(i + 1) for i in range(widest)])
     ax.set_xlim(-0.6, widest - 0.4)
     style.panel_title(ax, "Planted members in the found sets")
@@ -118,13 +123,20 @@ def _draw_logics(ax: Axes, recovered: pd.DataFrame) -> None:
     logics = list(dict.fromkeys(members["logic"]))
     for row, logic in enumerate(logics):
         part = members[members["logic"] == logic]
-        shares = 100 * part["rank"].notna().groupby([part["cell_type"], part["gene"]]).mean().to_numpy()
+        tasks = part["rank"].notna().groupby([part["cell_type"], part["gene"]]).mean()
+        shares = 100 * tasks.sort_values(kind="stable")
         total = 100 * part["rank"].notna().mean()
         ax.barh(row, total, 0.6, color=style.PALE, label=f"_share {logic}")
         jitter = np.linspace(-0.2, 0.2, len(shares)) if len(shares) > 1 else np.zeros(1)
-        ax.plot(np.sort(shares), row + jitter, "o", ms=2.5, color=style.BLUE)
+        across = np.array([level_of(name) == ACROSS_TYPES for name in shares.index.get_level_values(0)])
+        for which, colour, label in (
+            (~across, style.BLUE, "_task"),
+            (across, style.INK, "_task across types"),
+        ):
+            ax.plot(shares[which], row + jitter[which], "o", ms=2.5, color=colour, label=label)
         style.beside(ax, row, f"{part['rank'].notna().sum()} of {len(part)}")
     name_rows(ax, [style.shorten(style.words(logic), 20) for logic in logics])
     ax.set_ylim(max(len(logics), 1) - 0.4, -0.6)
-    ax.set(xlim=(-2, 102), xlabel="% of planted members found (dot: task)")
+    words = "\ndark: across types" * bool((levels_of(members) == ACROSS_TYPES).any())
+    ax.set(xlim=(-2, 102), xlabel=f"% of planted members found (dot: task){words}")
     style.panel_title(ax, "By planted logic")

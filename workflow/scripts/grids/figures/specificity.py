@@ -8,8 +8,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from grids.figures import style
-from grids.figures.scales import HEAT_COLOURS, heat_bar, ink_on, symmetric
+from grids.figures.scales import (
+    HEAT_COLOURS,
+    heat_bar,
+    in_order_of_types,
+    ink_on,
+    population_name,
+    symmetric,
+)  # fmt: skip
 from grids.figures.tasks import FORCED, not_shown
+from grids.io.levels import ALL_TYPES
 from grids.io.tables import is_forced
 
 GENE = ["gene", "direction", "method", "surrogate"]
@@ -26,6 +34,8 @@ FORCED_WORDS = "gate not passed, row/column"
 def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
     """One small matrix per gene: rows are the cell types whose set it is, columns those it is applied to.
 
+    The set found across types is the lowest row, apart from the others: the model of all types has measured it.
+
     Colour: change on one scale for all genes. Number: Jaccard overlap with the column's own set, absent where that
     type has none. Outlined: the set in the type it was found in. Hatched: the gene did not pass the quality gate in
     the row's cell type or in the column's. Of the genes of ``specificity.tsv`` those with the strongest effect are
@@ -33,7 +43,7 @@ def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
     """
     if applied.empty:
         return style.empty_figure("no specificity: no set was applied to another cell type")
-    types = sorted({*applied["found_in"].astype(str), *applied["applied_to"].astype(str)})
+    types = in_order_of_types({*applied["found_in"], *applied["applied_to"]} - {ALL_TYPES})
     n_stacks = int(np.clip(style.DOUBLE_COLUMN // (LABELS + len(types) * CELL_WIDTH), 1, MOST_STACKS))
     genes = _strongest_genes(applied)
     sizes = [part["found_in"].nunique() for part in genes.values()]
@@ -44,7 +54,7 @@ def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
 
     cell = min(CELL_WIDTH, (style.DOUBLE_COLUMN - LABELS) / len(types))
     n_rows = max(FEWEST_ROWS, *(sum(stack) + len(stack) for stack in stacks))
-    longest = max(len(style.shorten(name, 16)) for name in types)
+    longest = max((len(style.shorten(name, 16)) for name in types), default=0)
     width = max(style.SINGLE_COLUMN, len(stacks) * (LABELS + len(types) * cell))
     figure = style.new_figure(min(width, style.DOUBLE_COLUMN), n_rows * ROW_HEIGHT + 0.045 * longest + 1.1)
     axes = figure.subplots(1, len(stacks), squeeze=False)[0]
@@ -55,7 +65,9 @@ def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
     bar = heat_bar(figure, axes, norm, HEAT_COLOURS, extend)
     left_out = not_shown(len(genes), len(keys), "genes")
     bar.set_label(style.lines(style.LOG_CHANGE.replace(" (", "\n("), left_out))
-    figure.supylabel("cell type in which\nthe set was found", fontsize=7)
+    across = any(genes[key]["found_in"].eq(ALL_TYPES).any() for key in keys)
+    words = "found in this cell type,\nor across types" if across else "cell type in which\nthe set was found"
+    figure.supylabel(words, fontsize=7)
     figure.suptitle("cell type to which it is applied", fontsize=7)
     legend = [
         Patch(facecolor="none", edgecolor=style.INK, lw=0.8, label="own cell type"),
@@ -69,7 +81,9 @@ def specificity(applied: pd.DataFrame, max_genes: int = 30) -> Figure:
 
 
 def _is_forced_either(applied: pd.DataFrame) -> pd.Series:
-    return is_forced(applied) | is_forced(applied, "passed_gate_where_applied")
+    """Whether one of the surrogates that a number rests on is not to be trusted: that of all types stands alone."""
+    where_applied = is_forced(applied, "passed_gate_where_applied") & applied["found_in"].ne(ALL_TYPES)
+    return is_forced(applied) | where_applied
 
 
 def fill_stacks(sizes: list[int], n_stacks: int, rows: int = ROWS) -> list[list[int]]:
@@ -111,7 +125,7 @@ def _draw_stack(
     column = {name: i for i, name in enumerate(types)}
     top, ticks, labels = 0, [], []
     for key, part in blocks:
-        found_in = sorted(part["found_in"].astype(str).unique())
+        found_in = in_order_of_types(part["found_in"])
         row = part["found_in"].astype(str).map({name: i for i, name in enumerate(found_in)}).to_numpy()
         at = part["applied_to"].astype(str).map(column).to_numpy()
         change, jaccard = np.full((2, len(found_in), len(types)), np.nan)
@@ -127,7 +141,12 @@ def _draw_stack(
         ax.pcolormesh(*extent, change, label=f"_{key[0]}", **looks)
         for i, j in zip(row[forced], at[forced], strict=True):
             ax.add_patch(Rectangle((j, top + i), 1, 1, **FORCED | CLEAR, zorder=2, label="_forced"))
+        if ALL_TYPES in found_in[1:]:
+            last = top + len(found_in) - 1
+            ax.plot([0, len(types)], [last, last], color="white", lw=2, label="_across types")
         for i, name in enumerate(found_in):
+            if name == ALL_TYPES:
+                continue
             looks = {"fill": False, "ec": style.INK, "lw": 0.8, "zorder": 3, "label": "_own"}
             ax.add_patch(Rectangle((column[name], top + i), 1, 1, **looks))
         if len(types) <= MOST_TYPES_WITH_NUMBERS:
@@ -135,7 +154,7 @@ def _draw_stack(
         ticks += list(top + 0.5 + np.arange(len(found_in)))
         labels += found_in
         top += len(found_in)
-    ax.set_yticks(ticks, [style.shorten(name, 16) for name in labels], fontsize=5.5)
+    ax.set_yticks(ticks, [style.shorten(population_name(name), 16) for name in labels], fontsize=5.5)
     names = [style.shorten(name, 16) for name in types]
     ax.set_xticks(np.arange(len(types)) + 0.5, names, fontsize=5.5, rotation=90)
     ax.tick_params(length=0, pad=1, top=False, labeltop=True, bottom=False, labelbottom=False)

@@ -19,6 +19,7 @@ DOUBLE_COLUMN = 7.2  # inches, 183 mm
 INK = "#222222"
 GREY = "#8a8a8a"
 PALE = "#d9d9d9"
+LIGHT = "#c4c4c4"
 BLUE = "#0072b2"
 VERMILLION = "#d55e00"
 GREEN = "#009e73"
@@ -27,9 +28,10 @@ PURPLE = "#cc79a7"
 SPLIT_COLOURS = {"train": GREY, "validation": BLUE}
 MODALITY_COLOURS = {"rna": VERMILLION, "atac": BLUE}
 
-# The first eight after Okabe and Ito, the yellow darkened for white paper; the rest after Paul Tol.
+# The first eight after Okabe and Ito, the yellow darkened for white paper, black made violet: ink stands for all types.
+# The rest after Paul Tol.
 PALETTE = (
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a6a00", "#4d4d4d",
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a6a00", "#5e3c99",
     "#332288", "#882255", "#44aa99", "#999933", "#aa4499", "#ddcc77", "#117733", "#cc6677",
     "#88ccee", "#661100", "#6699cc", "#aa4466", "#4b7a00", "#b8860b", "#9aa5b1", "#c51b8a",
 )  # fmt: skip

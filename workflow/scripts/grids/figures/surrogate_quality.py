@@ -68,9 +68,9 @@ def model_name(model: str) -> str:
 
 
 def _draw_distributions(ax: Axes, wide: pd.DataFrame, score: str, surrogate: str, genes: list[str]) -> None:
-    style.panel_title(ax, f"{SCORES[score].split(' (')[0]}, all test cells ({len(wide):,} genes)")
+    style.panel_title(ax, f"{SCORES[score].split(' (')[0]}, across types ({len(wide):,} genes)")
     if wide.empty:
-        style.say(ax, "no scores over all test cells")
+        style.say(ax, "no scores across types: no model of all of them")
         return
     rows = np.arange(wide.shape[1])
     colours = [style.BLUE if model == surrogate else style.PALE for model in wide]
@@ -154,7 +154,7 @@ def _draw_cell_types(
 ) -> None:
     per_type = quality[quality["cell_type"].notna()]
     shares = genes_per_cell_type(per_type, surrogate)
-    style.panel_title(ax, "Within each cell type: genes with a smaller error than the cell-type mean")
+    style.panel_title(ax, "Within types: genes with a smaller error than the cell-type mean")
     if shares.empty:
         style.say(ax, "no scores per cell type")
         return

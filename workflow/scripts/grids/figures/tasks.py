@@ -10,6 +10,8 @@ from matplotlib.patches import Patch, Rectangle
 from numpy.typing import ArrayLike
 
 from grids.figures import style
+from grids.figures.scales import population_name
+from grids.io.levels import LEVELS, level_of
 from grids.io.tables import TASK_KEYS, is_forced
 
 # Behind what is shown of a task that did not pass the quality gate and was explained all the same.
@@ -32,15 +34,37 @@ def strongest_first(effects: pd.DataFrame) -> pd.DataFrame:
     return ordered.drop(columns="wanted_change").reset_index(drop=True)
 
 
-def strongest_by_direction(full: pd.DataFrame, most: int) -> dict[str, tuple[pd.DataFrame, str]]:
-    """Of each direction, silence first, its share of the `most` rows that a figure shows, and what it leaves out."""
-    directions = sorted(set(full["direction"]), key=lambda direction: (direction != "silence", direction))
+def strongest_by_direction(full: pd.DataFrame, most: int) -> dict[tuple, tuple[pd.DataFrame, str]]:
+    """Of each direction and level of evidence the rows that a figure shows, and what it leaves out.
+
+    Silence comes first, and of a direction the tasks within types. Each gets its share of the `most` rows.
+    """
+    levels = levels_of(full)
+    kinds = sorted({*zip(full["direction"], levels, strict=True)}, key=_place_of_kind)
     shown = {}
-    for direction in directions:
-        rows = strongest_first(full[full["direction"] == direction])
-        first = rows.head(max(1, most // len(directions)))
-        shown[direction] = first, not_shown(len(rows), len(first))
+    for direction, level in kinds:
+        rows = strongest_first(full[(full["direction"] == direction) & (levels == level)])
+        first = rows.head(max(1, most // len(kinds)))
+        shown[direction, level] = first, not_shown(len(rows), len(first))
     return shown
+
+
+def _place_of_kind(kind: tuple[str, str]) -> tuple:
+    direction, level = kind
+    return direction != "silence", direction, LEVELS.index(level)
+
+
+def levels_of(table: pd.DataFrame) -> pd.Series:
+    """The level of evidence of each row."""
+    return table["cell_type"].map(lambda name: level_of(str(name))).astype(str)
+
+
+def share_of_levels(tasks: pd.DataFrame, most: int) -> pd.DataFrame:
+    """The first `most` rows, those within types before those across; each level keeps half where it has so many."""
+    parts = [tasks[levels_of(tasks) == level] for level in LEVELS]
+    n_within, n_across = map(len, parts)
+    n_kept = min(n_within, max(most - n_across, most - most // 2))
+    return pd.concat([parts[0].head(n_kept), parts[1].head(most - n_kept)])
 
 
 def task_labels(table: pd.DataFrame, omit: tuple[str, ...] = (), limit: int = 34) -> pd.Series:
@@ -52,7 +76,9 @@ def task_labels(table: pd.DataFrame, omit: tuple[str, ...] = (), limit: int = 34
     more = [c for c in ("direction", "method", "surrogate") if c not in omit and table[c].nunique() > 1]
     taken = 19 + sum(3 + int(table[column].astype(str).str.len().max()) for column in more)
     labels = table["gene"].map(lambda gene: style.shorten(gene, 16)) + " · "
-    labels += table["cell_type"].map(lambda name: style.shorten(name, max(limit - taken, 10)))
+    labels += table["cell_type"].map(
+        lambda name: style.shorten(population_name(name), max(limit - taken, 12))
+    )
     for column in more:
         labels += " · " + table[column].astype(str)
     return labels
@@ -91,9 +117,12 @@ class ShownTasks:
         keys: Sequence[str] = TASK_KEYS,
         what: str = "tasks",
     ) -> "ShownTasks":
-        """The first `most` of `tasks`, one row for each of the `keys` in `table`, those to be shown first on top."""
+        """The first `most` of `tasks`, one row for each of the `keys` in `table`, those to be shown first on top.
+
+        Tasks within types come before those across, and leave them room.
+        """
         parts = dict(iter(table.groupby(list(keys), dropna=False, sort=False)))
-        shown = tasks.assign(label=task_labels(tasks, limit=44)).head(most)
+        shown = share_of_levels(tasks.assign(label=task_labels(tasks, limit=44)), most)
         of_task = [parts[key] for key in shown[list(keys)].itertuples(index=False, name=None)]
         forced = [is_forced(part).any() for part in of_task]
         return cls(shown.assign(forced=forced), of_task, not_shown(len(tasks), len(shown), what))
