@@ -116,3 +116,14 @@ def test_gate_counts_the_tasks_and_types_that_it_leaves_out(tmp_path):
     points = [line.get_xdata()[0] for line in figure.axes[-1].lines if line.get_label() == "_task"]
     assert_allclose(points, np.minimum(-np.log10(nearest), FARTHEST))
     save(figure, tmp_path / "gate.png")
+
+
+def test_a_level_at_which_nothing_can_be_told_says_why():
+    genes = make.gate(20, ["Astro", ALL_TYPES])
+    why = "cannot be told: fewer than 100 windows on other chromosomes to compare with"
+    genes = make.untold(genes, genes["cell_type"] == ALL_TYPES, why)
+    figure = gate(genes, genes.loc[genes["cell_type"] == ALL_TYPES, ["cell_type", "gene"]], 0.05)
+    assert texts(figure).count("cannot be told: fewer than 100 windows to compare with") == 20
+    assert "all peaks: no gene can be tested" in joined(figure)
+    assert "no task was asked at this level" in joined(figure)
+    assert artists(figure, "task") == []

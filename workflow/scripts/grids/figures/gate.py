@@ -142,22 +142,21 @@ def minus_log10(values: Iterable[float]) -> np.ndarray:
 def _draw_p_values(figure: Figure, grid, part: _Level, colours: dict) -> None:
     """Of each test a panel: sorted p-values of each population against evenly spread ones."""
     axes = [figure.add_subplot(place) for place in grid]
+    title = f"{LEVEL_WORDS[part.level].capitalize()}: p-values of all genes"
+    style.panel_title(axes[0], title, fontweight="bold")
     for ax, (end, words) in zip(axes, (ALL_PEAKS, DISTAL), strict=True):
-        farthest = 1.0
-        for cell_type in in_order_of_types(part.genes["cell_type"].unique()):
-            p = part.genes.loc[part.genes["cell_type"] == cell_type, f"p_value{end}"].dropna()
-            if len(p):
-                expected = -np.log10((np.arange(len(p)) + 0.5) / len(p))
-                observed = minus_log10(np.sort(p))
-                looks = {
-                    "ms": 1.6,
-                    "mew": 0,
-                    "lw": 0.5,
-                    "color": colours[cell_type],
-                    "rasterized": len(p) > 2000,
-                }
-                ax.plot(expected, observed, "o-", clip_on=False, label=f"_p{end} {cell_type}", **looks)
-                farthest = max(farthest, observed.max())
+        p_values = part.genes.dropna(subset=f"p_value{end}").groupby("cell_type")[f"p_value{end}"]
+        if not len(p_values):
+            style.say(ax, f"{words}: no gene\ncan be tested")
+            continue
+        farthest, of_type = 1.0, dict(iter(p_values))
+        for cell_type in in_order_of_types(of_type):
+            observed = minus_log10(np.sort(of_type[cell_type]))
+            expected = -np.log10((np.arange(len(observed)) + 0.5) / len(observed))
+            looks = {"ms": 1.6, "mew": 0, "lw": 0.5, "color": colours[cell_type], "clip_on": False}
+            looks |= {"rasterized": len(observed) > 2000, "label": f"_p{end} {cell_type}"}
+            ax.plot(expected, observed, "o-", **looks)
+            farthest = max(farthest, observed.max())
         right = ax.get_xlim()[1]
         ax.plot([0, right], [0, right], color=style.GREY, lw=0.6, ls="--", zorder=0, label="_uniform")
         ax.set(xlim=(0, right), ylim=(0, 1.05 * farthest), xlabel="expected −log10 p")
@@ -165,8 +164,6 @@ def _draw_p_values(figure: Figure, grid, part: _Level, colours: dict) -> None:
         looks = {"va": "top", "fontsize": 6, "color": style.GREY}
         ax.text(0.05, 0.98, words, transform=ax.transAxes, **looks)
     axes[0].set_ylabel("−log10 p")
-    title = f"{LEVEL_WORDS[part.level].capitalize()}: p-values of all genes"
-    style.panel_title(axes[0], title, fontweight="bold")
 
 
 def _draw_counts(ax: Axes, part: _Level, colours: dict) -> None:
@@ -256,8 +253,8 @@ def _why_untold(task: dict) -> str:
     """In few words why a task has no q-value."""
     if pd.isna(task["passed_gate"]):
         return f"cannot be told: {NO_WINDOW}"
-    few, _, _ = str(task["reason"]).partition(" (")
-    return style.shorten(few.partition(", at least")[0], 46)
+    few, _, _ = str(task["reason"]).replace(" on other chromosomes", "").partition(" (")
+    return style.shorten(few.partition(", at least")[0], 56)
 
 
 def _write_chances(ax: Axes, tasks: pd.DataFrame) -> None:
