@@ -82,6 +82,7 @@ class WindowSurrogate(Surrogate):
           ``state_effect`` (n_genes, n_followed), of the covariates that expression may follow: the first ones;
         - the posterior: ``inclusion`` (n_pairs,), chance that the peak is a member; ``form``
           (n_genes, 5), chance of each of :data:`FORMS`;
+        - ``credible_set`` (n_pairs,), integers, see :func:`~grids.surrogates.window.credible_sets.credible_sets`;
         - ``depth_only`` (n_genes, 2), expression by depth alone; ``calibration`` (n_genes, 2), see :meth:`predict`.
     cell_type : str
     """
@@ -156,6 +157,10 @@ class WindowSurrogate(Surrogate):
     def inclusion_of(self, column: int) -> Tensor:
         """Posterior chance that each peak of a gene's window is a member, shape (n_window_peaks,)."""
         return self.inclusion[self._pairs(column)]
+
+    def credible_set_of(self, column: int) -> Tensor:
+        """Number of the credible set of each peak of a gene's window, 0 in none, shape (n_window_peaks,)."""
+        return self.credible_set[self._pairs(column)]
 
     def chance_of_no_member(self, gene: str) -> float:
         """Posterior chance that no peak of the gene's window is a member."""
