@@ -2,7 +2,7 @@
 
 Counts are negative binomial, ``log mean = log exposure + covariates . coefficients``; all genes of a block are fitted
 together by Fisher scoring, which takes three matrix products per step. The largest, the information, is computed while
-steps are large only; first steps are in single precision, the last ones in double. What is left of a cell's count is its *score
+steps are large only; all steps but the last are in single precision. What is left of a cell's count is its *score
 residual* ``(count - mean) / (1 + dispersion * mean)``: the derivative of the log-likelihood by the cell's
 log-expression.
 """
