@@ -236,3 +236,21 @@ def test_a_window_has_the_p_value_of_itself_and_of_its_links_together():
         links = combine(of_links[gene], np.zeros(3, int), 1)[0]
         expected = combine(np.array([own[gene], links]), np.zeros(2, int), 1)[0]
         assert tested.windows["p_value"][gene] == pytest.approx(expected, rel=1e-6)
+
+
+def test_what_covariates_tell_of_a_peak_leaves_the_shape_of_its_score():
+    """The variance shrinks by the own share and the skewness stays: that of the residuals over the cells of a stratum."""
+    data = drawn(75, n_peaks=6, n_genes=2, share=0.1)
+    covariates = np.column_stack([data.covariates, data.opened.toarray()[:, :3].sum(1)])
+    data = replace(data, covariates=covariates)
+    cells, residuals = data.tested(), data.residuals(data.depth)
+    scores = cells.links([np.arange(6)] * 2, residuals)
+    x, r = data.opened.toarray() - data.opened.toarray().mean(0), residuals.score
+    assert cells.own_share[:3].max() < 0.9
+    expected = (x**3).sum(0) * (r**3).mean(0)[:, None] / ((x**2).sum(0) * residuals.second.T) ** 1.5
+    assert_allclose(scores.skewness, expected.ravel(), rtol=1e-4)
+    weight = residuals.weight
+    told = data.opened.T @ weight
+    information = (told - told**2 / weight.sum(0)) * cells.own_share[:, None]
+    assert_allclose(scores.information, information.T.ravel(), rtol=1e-5)
+    assert_allclose(scores.variance, (information * residuals.excess).T.ravel(), rtol=1e-5)
