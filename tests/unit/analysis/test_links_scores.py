@@ -239,7 +239,7 @@ def test_a_window_has_the_p_value_of_itself_and_of_its_links_together():
 
 
 def test_what_covariates_tell_of_a_peak_leaves_the_shape_of_its_score():
-    """The variance shrinks by the own share and the skewness stays: that of the residuals over the cells of a stratum."""
+    """The variance shrinks by the own share and the skewness stays: that of permuted residuals."""
     data = drawn(75, n_peaks=6, n_genes=2, share=0.1)
     covariates = np.column_stack([data.covariates, data.opened.toarray()[:, :3].sum(1)])
     data = replace(data, covariates=covariates)

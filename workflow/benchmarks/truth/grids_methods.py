@@ -32,7 +32,8 @@ def run_window(dataset: Dataset, seed: int) -> list[MethodResult]:
     """The window surrogate.
 
     - `grids_window` ranks candidates by the posterior chance that they are members, which it states of the genes that
-      it calls, as it does credible sets. Its joint effect is that of closing the whole window: all members, whichever they are.
+      it calls, as it does credible sets. Its joint effect is that of closing the whole window: all members, whichever
+      they are.
     - `grids_window_search` names the sets that the search finds on the surrogate, as a run does.
     - `single_peak_scan` and `gradient_saliency` read the same surrogate.
     """
