@@ -30,6 +30,8 @@ from grids.analysis.contacts.measurement import (
 )
 from grids.analysis.effects import CELL_COLUMNS, LOCATION_COLUMNS, NULL_COLUMNS
 from grids.analysis.gate import FEASIBILITY_COLUMNS, GATE_COLUMNS, TESTABLE_COLUMNS
+from grids.analysis.links.collected import COLLECTED_COLUMNS
+from grids.analysis.links.tables import WINDOW_TEST_COLUMNS
 from grids.data.annotation import GENE_COLUMNS
 from grids.data.cell_types import CLUSTER_COLUMNS
 from grids.data.intervals import WINDOW_COLUMNS
@@ -98,6 +100,8 @@ COLUMNS = {
     "contact_members.tsv": CONTACT_MEMBER_COLUMNS,
     "contacts_summary.tsv": CONTACT_SUMMARY_COLUMNS,
     "gate.tsv": GATE_COLUMNS,
+    "links.tsv.gz": COLLECTED_COLUMNS,
+    "judged_windows.tsv.gz": [*WINDOW_TEST_COLUMNS, "q_value", "q_value_distal", "reason"],
     "tasks.tsv and skipped.tsv": [*SKIPPED_COLUMNS, "passed_gate"],
     "truth.tsv": TRUTH_COLUMNS,
     "windows.tsv.gz": WINDOW_COLUMNS,

@@ -126,7 +126,13 @@ DOWNLOADS = downloads(config["input"])
 def wildcard_of(cell_type):
     """A cell type's name in paths; never that of a file beside the type's: 'joint', or 'effects.tsv' and the like."""
     name = escape(cell_type)
-    is_taken = name == "joint" or Path(name).suffix in (".tsv", ".gz", ".md", ".tex")
+    is_taken = name == "joint" or Path(name).suffix in (
+        ".tsv",
+        ".gz",
+        ".md",
+        ".tex",
+        ".links",
+    )
     return f"={ord(name[0]):02X}{name[1:]}" if is_taken else name
 
 

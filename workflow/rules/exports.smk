@@ -16,12 +16,15 @@ rule write_tracks:
     input:
         sets="<results>/sets.tsv",
         effects="<results>/effects.tsv",
+        links="<results>/strong_links.tsv",
         genes="<results>/genes.tsv.gz",
         accessibility="<results>/accessibility.tsv.gz",
     output:
         bed="<results>/tracks/{cell_type}.bed",
         bedpe="<results>/tracks/{cell_type}.bedpe",
         interact="<results>/tracks/{cell_type}.interact",
+        links_bedpe="<results>/tracks/{cell_type}.links.bedpe",
+        links_interact="<results>/tracks/{cell_type}.links.interact",
         bigwig="<results>/tracks/{cell_type}.accessibility.bw",
     log:
         "<results>/logs/write_tracks/{cell_type}.log",
@@ -42,6 +45,7 @@ rule write_tracks:
 rule write_explained:
     input:
         **{name: f"<results>/{name}.tsv" for name in EXPLAINED},
+        links="<results>/strong_links.tsv",
         multiome="<results>/preprocessed.h5mu",
         windows="<results>/windows.tsv.gz",
     output:

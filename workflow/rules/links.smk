@@ -46,3 +46,25 @@ rule judge_windows:
         code=code_of("judge_windows"),
     script:
         "../scripts/judge_windows.py"
+
+
+rule collect_links:
+    input:
+        links=per_cell_type("<results>/links/{cell_type}.tsv.gz"),
+        surrogates=per_cell_type("<results>/surrogate/{cell_type}.safetensors"),
+        gate="<results>/gate.tsv",
+    output:
+        links="<results>/links.tsv.gz",
+        strong=shown("strong_links.tsv", "2. Surrogate", "Links of peaks and genes"),
+    log:
+        "<results>/logs/collect_links.log",
+    benchmark:
+        "<results>/benchmarks/collect_links.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        **OF_TABLES,
+    params:
+        code=code_of("collect_links"),
+    script:
+        "../scripts/collect_links.py"

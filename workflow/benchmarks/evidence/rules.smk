@@ -7,8 +7,6 @@ if not config["evidence"]:
     )
 
 EVIDENCE_BENCHMARK = config["evidence_benchmark"]
-# The run's `links.tsv.gz`, where one is made.
-LINKS = ["<results>/links.tsv.gz"]
 
 
 rule judge_evidence_pairs:
@@ -72,7 +70,7 @@ rule score_evidence_grids:
         tasks="<results>/tasks.tsv",
         sets="<results>/sets.tsv",
         surrogates=per_cell_type("<results>/surrogate/{cell_type}.safetensors"),
-        links=LINKS,
+        links="<results>/links.tsv.gz",
     output:
         scores="<results>/evidence_benchmark/scores_of_grids.tsv.gz",
     log:

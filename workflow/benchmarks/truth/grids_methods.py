@@ -32,7 +32,8 @@ def run_window(dataset: Dataset, seed: int) -> list[MethodResult]:
     """The window surrogate.
 
     - `grids_window` ranks candidates by the posterior chance that they are members, which it states of the genes that
-      it calls. Its joint effect is that of closing the whole window: all members, whichever they are.
+      it calls, as it does credible sets. Its joint effect is that of closing the whole window: all members, whichever
+      they are.
     - `grids_window_search` names the sets that the search finds on the surrogate, as a run does.
     - `single_peak_scan` and `gradient_saliency` read the same surrogate.
     """
@@ -44,17 +45,21 @@ def run_window(dataset: Dataset, seed: int) -> list[MethodResult]:
     forms = surrogate.forms().reindex(candidates.genes, fill_value=0.0)
     called = ((p_values <= CALL_LEVEL) & (forms["none"] <= MOST_NONE)).to_numpy()
     calls = np.where(called, likeliest(forms[list(LOGICS[1:])]), "none")
-    inclusion = np.zeros(candidates.peaks.shape)
+    inclusion, credible = np.zeros(candidates.peaks.shape), np.zeros(candidates.peaks.shape, int)
     for row, gene in enumerate(candidates.genes):
         column = surrogate.genes.index(gene)
         names = [surrogate.peaks[peak] for peak in surrogate.window(gene).tolist()]
-        by_peak = dict(zip(names, surrogate.inclusion_of(column).tolist(), strict=True))
-        inclusion[row] = [by_peak.get(peak, 0.0) for peak in candidates.peaks[row]]
+        of_peaks = pd.DataFrame(
+            {"inclusion": surrogate.inclusion_of(column), "credible": surrogate.credible_set_of(column)},
+            names,
+        )
+        of_peaks = of_peaks.reindex(candidates.peaks[row], fill_value=0)
+        inclusion[row], credible[row] = of_peaks["inclusion"], of_peaks["credible"]
     said = {"called": called, "logic_call": calls, "p_value": p_values.to_numpy()}
     said |= _joint_effects(cells, windows, seed)
-    stated = np.where(called[:, None], inclusion, np.nan)
+    stated, sets = np.where(called[:, None], inclusion, np.nan), np.where(called[:, None], credible, 0)
     return [
-        MethodResult("grids_window", inclusion, genes=said, inclusion=stated),
+        MethodResult("grids_window", inclusion, genes=said, inclusion=stated, credible=sets),
         MethodResult("grids_window_search", inclusion, sets=_search_sets(training, candidates, seed)),
         MethodResult("single_peak_scan", single_peak_scan(cells, candidates)),
         MethodResult("gradient_saliency", gradient_saliency(cells, candidates)),

@@ -17,7 +17,7 @@ with job(snakemake) as log:
             parts.append(score_inclusion(surrogate, asked))
         else:
             log.info("%s: a surrogate without a posterior, inclusion is left out", path)
-    parts += [score_links(tables.read(path), asked) for path in snakemake.input.get("links", [])]
+    parts.append(score_links(tables.read(snakemake.input.links), asked))
     scores = tables.stack(parts, SCORE_COLUMNS)
     scores = scores[scores["method"].isin(snakemake.params.methods)]
     tables.write(scores, snakemake.output.scores)

@@ -27,7 +27,7 @@ def write_explained(
 
     What is added:
 
-    - ``atac.uns["grids"]``: each table of `results` under its name, text as categories;
+    - ``atac.uns["grids"]``: each table of `results` under its name, text as categories; of links, the strong ones;
     - ``atac.uns["atac"]["peak_annotation"]``: the windows as muon keeps annotations, indexed by gene, with
       `peak`, `distance` (bp to the TSS, negative upstream) and `peak_type` (promoter or distal), so that
       ``muon.atac`` functions find the peaks of a gene;

@@ -1,37 +1,38 @@
 """Files for genome browsers: members as BED, member-gene arcs as BEDPE and interact, accessibility as bigWig."""
 
-import csv
 import os
-import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from grids.exports.track_format import (
+    ARC_BEDPE,
+    BLUE,
+    GREY,
+    INTERACT,
+    INTERACT_SETTINGS,
+    VERMILLION,
+    arcs_to_tss,
+    interact_records,
+    one_word,
+    relative_score,
+    track_line,
+    write_rows,
+)
 from grids.io.errors import InputError, listing
-from grids.io.tables import SET_KEYS, is_forced, number
+from grids.io.tables import SET_KEYS, is_forced
 from grids.io.writing import whole
 
-MAX_SCORE = 1000
 SIGNIFICANT = 0.05
-# Colours of what stands out and of what does not, as browsers want them.
-BLUE, VERMILLION, GREY = "0,114,178", "213,94,0", "153,153,153"
-# Columns of each format, and those of ours that stand in them: place and name first, by which rows are sorted.
+# Columns of each format, and those of ours that stand in them.
 BED = {
     "chrom": "chromosome", "chromStart": "start", "chromEnd": "end", "name": "name", "score": "score",
     "strand": "no_strand", "thickStart": "start", "thickEnd": "end", "itemRgb": "color",
 }  # fmt: skip
-BEDPE = {
-    "chrom1": "chromosome", "start1": "start", "end1": "end", "chrom2": "tss_chromosome", "start2": "tss",
-    "end2": "tss_end", "name": "name", "score": "score", "strand1": "no_strand", "strand2": "strand", "gene": "gene",
+BEDPE = ARC_BEDPE | {
     "rank": "rank", "log_effect_alone": "log_effect_alone", "log_effect_in_context": "log_effect_in_context",
     "q_value": "q_value", "passed_gate": "passed_gate", "color": "color",
-}  # fmt: skip
-INTERACT = {
-    "chrom": "on", "chromStart": "first", "chromEnd": "last", "name": "name", "score": "score", "value": "value",
-    "exp": "method", "color": "color", "sourceChrom": "chromosome", "sourceStart": "start", "sourceEnd": "end",
-    "sourceName": "peak", "sourceStrand": "no_strand", "targetChrom": "tss_chromosome", "targetStart": "tss",
-    "targetEnd": "tss_end", "targetName": "gene", "targetStrand": "strand",
 }  # fmt: skip
 
 
@@ -47,7 +48,7 @@ def write_bed(sets: pd.DataFrame, cell_type: str, path: str | os.PathLike) -> No
     rows = _members(sets, cell_type)
     rows["color"] = np.where(is_forced(rows), GREY, _colours(rows))
     what = f"Members of the sets of {cell_type}: gene|direction|rank, score by effect in context{_colour_words(rows)}"
-    _write(rows, BED, path, _track_line(f"{cell_type} members", what, "itemRgb=On"))
+    write_rows(rows, BED, path, track_line(f"{cell_type} members", what, "itemRgb=On"))
 
 
 def write_bedpe(
@@ -67,7 +68,7 @@ def write_bedpe(
     InputError
         A gene of the sets is not in `genes`.
     """
-    _write(_arcs(sets, genes, effects, cell_type, path), BEDPE, path)
+    write_rows(_arcs(sets, genes, effects, cell_type, path), BEDPE, path)
 
 
 def write_interact(
@@ -81,41 +82,18 @@ def write_interact(
     of them, as the format wants it. Parameters and errors as in :func:`write_bedpe`.
     """
     arcs = _arcs(sets, genes, effects, cell_type, path)
-    for column in ("method", "peak", "gene"):
-        arcs[column] = arcs[column].map(_one_word)
     arcs["value"] = arcs["log_effect_in_context"].fillna(0.0)
-    together = arcs["chromosome"] == arcs["tss_chromosome"]
-    within, apart = arcs[together], arcs[~together]
-    within = within.assign(
-        on=within["chromosome"],
-        first=within[["start", "tss"]].min(axis=1),
-        last=within[["end", "tss_end"]].max(axis=1),
+    what = f"Members of the sets of {cell_type} and their genes{_colour_words(arcs)}"
+    write_rows(
+        interact_records(arcs), INTERACT, path, track_line(f"{cell_type} sets", what, INTERACT_SETTINGS)
     )
-    at_source = apart.assign(on=apart["chromosome"], first=apart["start"], last=apart["end"])
-    at_target = apart.assign(on=apart["tss_chromosome"], first=apart["tss"], last=apart["tss_end"])
-    header = _track_line(
-        f"{cell_type} sets", f"Members of the sets of {cell_type} and their genes{_colour_words(arcs)}",
-        "type=interact interactDirectional=true useScore=on visibility=full maxHeightPixels=200:100:50",
-    )  # fmt: skip
-    _write(pd.concat([within, at_source, at_target]), INTERACT, path, header)
 
 
 def _arcs(sets, genes, effects, cell_type: str, path: str | os.PathLike) -> pd.DataFrame:
     """A row per member of a gene with a TSS: the member's, with the TSS, a name, a score, q-value and colour."""
-    rows = _members(sets, cell_type)
-    missing = sorted(set(rows["gene"]) - set(genes["gene"]))
-    if missing:
-        raise InputError(f"{Path(path).name}: no annotation for the genes of these sets: {listing(missing)}")
-    targets = genes.drop_duplicates("gene").set_index("gene").reindex(rows["gene"])
-    strand = targets["strand"].to_numpy()
+    arcs = arcs_to_tss(_members(sets, cell_type), genes, path)
     q_values = effects.drop_duplicates(SET_KEYS)[[*SET_KEYS, "q_value"]]
-    arcs = rows.assign(
-        tss_chromosome=targets["chromosome"].to_numpy(),
-        tss=targets["tss"].to_numpy(float),
-        strand=np.where(np.isin(strand, ["+", "-"]), strand, "."),
-    ).merge(q_values, on=SET_KEYS, how="left")
-    arcs = arcs.dropna(subset="tss").astype({"tss": np.int64})
-    arcs["tss_end"] = arcs["tss"] + 1
+    arcs = arcs.merge(q_values, on=SET_KEYS, how="left")
     arcs["color"] = np.where((arcs["q_value"] < SIGNIFICANT) & ~is_forced(arcs), _colours(arcs), GREY)
     return arcs
 
@@ -193,18 +171,13 @@ def _members(sets: pd.DataFrame, cell_type: str) -> pd.DataFrame:
     return rows.assign(name=_names(rows), score=_scores(rows), no_strand=".")
 
 
-def _one_word(name: str) -> str:
-    """A name without white space, which browsers take for the end of a field."""
-    return re.sub(r"\s", "_", str(name))
-
-
 def _names(rows: pd.DataFrame) -> pd.Series:
     columns = ["gene", "direction", "rank"]
     if len(rows[["surrogate", "method"]].drop_duplicates()) > 1:
         columns += ["surrogate", "method"]
     names = ["|".join(map(str, fields)) for fields in rows[columns].itertuples(index=False)]
     forced = np.where(is_forced(rows), "|forced", "")
-    names = [_one_word(name) + word for name, word in zip(names, forced, strict=True)]
+    names = [one_word(name) + word for name, word in zip(names, forced, strict=True)]
     return pd.Series(names, index=rows.index, dtype=object)
 
 
@@ -222,25 +195,5 @@ def _colour_words(rows: pd.DataFrame) -> str:
 
 def _scores(rows: pd.DataFrame) -> pd.Series:
     """The size of a member's effect in context against the largest of its set, as an integer 0 to 1000."""
-    effect = rows["log_effect_in_context"].astype(float).abs().fillna(0.0)
     task = [rows[name] for name in ("surrogate", "method", "gene", "direction", "set_size")]
-    largest = effect.groupby(task, dropna=False).transform("max")
-    return (MAX_SCORE * (effect / largest.where(largest > 0, 1.0))).round().astype(int)
-
-
-def _track_line(name: str, description: str, settings: str) -> str:
-    """The first line of a track; text stands in double quotes, so it holds none itself."""
-    name, description = (text.replace('"', "'") for text in (name, description))
-    return f'track name="{name}" description="{description}" {settings}\n'
-
-
-def _write(
-    rows: pd.DataFrame, columns: dict[str, str], path: str | os.PathLike, track_line: str = ""
-) -> None:
-    """Sorted, tab-separated, the columns in a comment, under a temporary name first; these formats know no quotes."""
-    table = pd.DataFrame({name: rows[own] for name, own in columns.items()})
-    table = table.sort_values([*list(columns)[:3], "name"], kind="stable")
-    with whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write(track_line + "#")
-        form = {"sep": "\t", "na_rep": ".", "float_format": number, "quoting": csv.QUOTE_NONE}
-        table.to_csv(file, index=False, lineterminator="\n", **form)
+    return relative_score(rows["log_effect_in_context"], task)

@@ -79,11 +79,11 @@ class PeakDecoys(Decoys):
 
     def __init__(self, cells: TestedCells, chromosome: np.ndarray):
         super().__init__(cells.n_open, chromosome)
-        self._cells = cells
+        self._opened = cells.by_peak[self.position]
+        self._squares = cells.second[self.position] * cells.own_share[self.position, None]
 
     def scores(self, residuals: Residuals) -> np.ndarray:
-        total = self._cells.by_peak[self.position] @ residuals.score
-        variance, _ = self._cells.moments(self.position, residuals, slice(None))
+        total, variance = self._opened @ residuals.score, self._squares @ residuals.second
         return total / np.sqrt(np.where(variance > 0, variance, np.inf))
 
 

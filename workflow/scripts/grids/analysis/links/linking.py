@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from grids.analysis.links.decoys import Decoys, PeakDecoys, WindowDecoys
 from grids.analysis.links.residuals import Residuals, fit_residuals
-from grids.analysis.links.score_test import Scores, TestedCells, combine, window_openness
+from grids.analysis.links.score_test import TestedCells, combine, concatenate, window_openness
 
-GENES_PER_BLOCK = 128
+GENES_PER_BLOCK = 64
 # Of genes that fewer cells express, a few odd cells make the tails beside decoys.
 LEAST_EXPRESSING = 50
 
@@ -96,21 +96,13 @@ def test_windows(
         decoys = [PeakDecoys(cells, chromosome_of_peak)]
         decoys += [WindowDecoys(cells, windows.of(distal), windows.chromosome) for distal in (False, True)]
     parts: list[list[dict]] = [[], [], []]
-    starts = range(0, len(windows), GENES_PER_BLOCK)
+    # Without genes there is one block, an empty one.
+    starts = range(0, max(len(windows), 1), GENES_PER_BLOCK)
     for first in tqdm(starts, desc=bar, unit="block", disable=not bar):
         block = slice(first, min(first + GENES_PER_BLOCK, len(windows)))
-        counts = values[:, block].toarray().astype(float)
-        residuals = fit_residuals(counts, exposure, cells.covariates, cells.strata)
-        peaks = windows.peaks[block]
-        of_links = [cells.links(of_gene, residuals, i) for i, of_gene in enumerate(peaks)]
-        n_open = [window_openness(cells.by_peak, windows.of(distal)[block]) for distal in (False, True)]
-        scored = [_columns(of_links), *(_columns([cells.windows(x, residuals)]) for x in n_open)]
-        if decoys is not None:
-            gene = np.arange(len(peaks))
-            size = [cells.n_open[np.concatenate(peaks)], *(x.sum(0) for x in n_open)]
-            of_gene = [np.repeat(gene, [len(x) for x in peaks]), gene, gene]
-            for part, *of_part in zip(scored, decoys, size, of_gene, strict=True):
-                _beside_decoys(part, *of_part, windows.chromosome[block], residuals)
+        scored = _test_block(
+            cells, values[:, block].toarray().astype(float), exposure, windows, block, decoys
+        )
         for part, columns in zip(parts, scored, strict=True):
             part.append(columns)
     links, whole, distal = (
@@ -118,7 +110,7 @@ def test_windows(
     )
     gene = np.repeat(np.arange(len(windows)), [len(peaks) for peaks in windows.peaks])
     if decoys is None:
-        is_distal = np.concatenate(windows.is_distal)
+        is_distal = np.concatenate([np.empty(0, bool), *windows.is_distal])
         whole["p_value"] = _with_links(whole["p_value"], links["p_value"], gene)
         distal["p_value"] = _with_links(distal["p_value"], links["p_value"][is_distal], gene[is_distal])
     else:
@@ -128,9 +120,30 @@ def test_windows(
     return Tested(gene, links, whole, distal)
 
 
-def _columns(scores: list[Scores]) -> dict[str, np.ndarray]:
+def _test_block(
+    cells: TestedCells,
+    values: np.ndarray,
+    exposure: np.ndarray | None,
+    windows: Windows,
+    block: slice,
+    decoys: list[Decoys] | None,
+) -> list[dict[str, np.ndarray]]:
+    """Columns of the links, the windows and their distal peaks of a block of genes, as in :class:`Tested`."""
+    residuals = fit_residuals(values, exposure, cells.covariates, cells.strata)
+    peaks, chromosome = windows.peaks[block], windows.chromosome[block]
+    near = [x[~distal] for x, distal in zip(peaks, windows.is_distal[block], strict=True)]
+    n_open = window_openness(cells.by_peak, peaks)
+    n_distal = n_open - window_openness(cells.by_peak, near)
+    tested = [cells.links(peaks, residuals), *(cells.windows(x, residuals) for x in (n_open, n_distal))]
     names = ("effect", "standard_error", "z", "p_value", "n_effective_cells")
-    return {name: np.concatenate([getattr(part, name) for part in scores]) for name in names}
+    scored = [{name: getattr(scores, name) for name in names} for scores in tested]
+    if decoys is not None:
+        gene = np.arange(len(peaks))
+        size = [cells.n_open[concatenate(peaks)], n_open.sum(0), n_distal.sum(0)]
+        of_gene = [np.repeat(gene, [len(x) for x in peaks]), gene, gene]
+        for part, *of_part in zip(scored, decoys, size, of_gene, strict=True):
+            _beside_decoys(part, *of_part, chromosome, residuals)
+    return scored
 
 
 def _beside_decoys(

@@ -97,10 +97,14 @@ class TestedCells:
         self.by_peak = opened.T.tocsr().astype(np.float32)
         self.n_open = np.asarray(self.by_peak.sum(1), float).ravel()
         n = np.asarray(self.strata.sum(1)).ravel()
-        powers = [(self.by_peak.power(k) @ self.strata.T).toarray() for k in (1, 2, 3)]
+        is_binary = bool((self.by_peak.data == 1).all())
+        raised = [self.by_peak if is_binary else self.by_peak.power(k) for k in (1, 2, 3, 4)]
+        powers = [(x @ self.strata.T).toarray() for x in raised[: 1 if is_binary else 3]] * (
+            3 if is_binary else 1
+        )
         # Sums over the cells of a stratum of the centred openness to second and third order, (n_peaks, n_strata).
         _, self.second, self.third, _ = _centred(*powers, n)
-        whole = [np.asarray(self.by_peak.power(k).sum(1), float).ravel() for k in (1, 2, 3, 4)]
+        whole = [np.asarray(x.sum(1), float).ravel() for x in raised]
         _, variance, _, fourth = _centred(*whole[:3], n_cells, whole[3])
         told = ((self.by_peak @ self.basis.astype(np.float32)) ** 2).sum(1)
         self.own_share = np.clip((whole[1] - told) / np.maximum(variance, 1e-9), LEAST_OWN_SHARE, 1)
@@ -109,30 +113,27 @@ class TestedCells:
     def __len__(self) -> int:
         return self.covariates.shape[0]
 
-    def links(self, peaks: np.ndarray, residuals: Residuals, gene: int) -> Scores:
-        """The links of one gene of the block with peaks, positions of shape (n,)."""
-        both = np.stack([residuals.score[:, gene], residuals.weight[:, gene]], 1)
-        score, weight = (self.by_peak[peaks] @ both).T
-        own = self.own_share[peaks]
-        variance, third = self.moments(peaks, residuals, gene)
-        information = np.maximum(weight - weight**2 / max(both[:, 1].sum(), 1e-300), 0) * own
+    def links(self, peaks: list[np.ndarray], residuals: Residuals) -> Scores:
+        """The links of each of the block's genes with its peaks, whose positions are given, gene by gene."""
+        score, weight = (np.ascontiguousarray(x.T) for x in (residuals.score, residuals.weight))
+        totals = np.empty((2, sum(map(len, peaks))))
+        first = 0
+        for gene, of_gene in enumerate(peaks):
+            rows, own = self.by_peak[of_gene], slice(first, first + len(of_gene))
+            totals[0, own], totals[1, own] = rows @ score[gene], rows @ weight[gene]
+            first += len(of_gene)
+        pairs, gene = concatenate(peaks), np.repeat(np.arange(len(peaks)), [len(x) for x in peaks])
+        variance = (self.second[pairs] * residuals.second.T[gene]).sum(1) * self.own_share[pairs]
+        third = (self.third[pairs] * residuals.third.T[gene]).sum(1) * self.own_share[pairs] ** 1.5
+        information = totals[1] - totals[1] ** 2 / np.maximum(weight.sum(1), 1e-300)[gene]
+        information = np.maximum(information, 0) * self.own_share[pairs]
         return Scores(
-            score,
+            totals[0],
             information,
             information * residuals.excess[gene],
             _skewness(variance, third),
-            3 * self.n_effective[peaks] / residuals.kurtosis[gene],
+            3 * self.n_effective[pairs] / residuals.kurtosis[gene],
         )
-
-    def moments(
-        self, peaks: np.ndarray, residuals: Residuals, gene: int | slice
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Second and third moments of the scores of peaks, permuted: (n_peaks,), or (n_peaks, n_genes) of a slice."""
-        own = self.own_share[peaks]
-        second = self.second[peaks] @ residuals.second[:, gene]
-        third = self.third[peaks] @ residuals.third[:, gene]
-        own = own if second.ndim == 1 else own[:, None]
-        return second * own, third * own**1.5
 
     def own_openness(self, n_open: np.ndarray) -> np.ndarray:
         """What covariates and strata do not tell of numbers of open peaks, shape (n_cells, n_windows)."""
@@ -159,12 +160,16 @@ class TestedCells:
 
 def window_openness(by_peak: sparse.csr_matrix, pairs: list[np.ndarray]) -> np.ndarray:
     """Number of open peaks of each window in each cell, shape (n_cells, n_windows); `pairs` are positions of peaks."""
-    rows = np.concatenate([np.full(len(peaks), i) for i, peaks in enumerate(pairs)])
-    columns = np.concatenate(pairs)
-    chosen = sparse.csr_matrix(
-        (np.ones(len(rows), np.float32), (rows, columns)), shape=(len(pairs), by_peak.shape[0])
-    )
-    return (chosen @ by_peak).toarray().T.astype(float)
+    n_open = np.empty((len(pairs), by_peak.shape[1]))
+    for row, peaks in zip(n_open, pairs, strict=True):
+        opened = by_peak[peaks]
+        row[:] = np.bincount(opened.indices, opened.data, by_peak.shape[1])
+    return np.ascontiguousarray(n_open.T)
+
+
+def concatenate(pairs: list[np.ndarray]) -> np.ndarray:
+    """Positions of the peaks of several genes, one after the other."""
+    return np.concatenate([np.empty(0, int), *pairs])
 
 
 def _centred(first, second, third, n, fourth=0.0):

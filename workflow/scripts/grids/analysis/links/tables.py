@@ -157,9 +157,10 @@ class LinkTest:
         self.gene_row, first = np.unique(self.table["gene_row"], return_index=True)
         self.genes = multiome.rna.var.index[self.gene_row]
         self.chromosome_of_peak = multiome.atac.var["chromosome"].to_numpy(str)
-        peaks = np.split(self.table["peak_row"].to_numpy(), first[1:])
-        is_distal = np.split((self.table["class"] == "distal").to_numpy(), first[1:])
-        chromosome = np.array([self.chromosome_of_peak[rows[0]] for rows in peaks])
+        last = [*first[1:], len(self.table)][: len(first)]
+        rows, is_distal = self.table["peak_row"].to_numpy(), (self.table["class"] == "distal").to_numpy()
+        peaks, is_distal = ([x[i:j] for i, j in zip(first, last, strict=True)] for x in (rows, is_distal))
+        chromosome = self.chromosome_of_peak[rows[first]]
         self.windows = Windows(peaks, is_distal, chromosome)
 
     def test(

@@ -84,6 +84,7 @@ class WindowSurrogate(Surrogate):
           first ones;
         - the posterior, not given a member: ``inclusion`` (n_pairs,), chance that the peak is a member; ``form``
           (n_genes, 5), chance of each of :data:`FORMS`, none among them;
+        - ``credible_set`` (n_pairs,), integers, see :func:`~grids.surrogates.window.credible_sets.credible_sets`;
         - ``depth_only`` (n_genes, 2), expression by depth alone; ``calibration`` (n_genes, 2), see :meth:`predict`.
     cell_type : str
     """
@@ -161,6 +162,10 @@ class WindowSurrogate(Surrogate):
         Not given that there is any: what is predicted is, see :meth:`chance_of_no_member`.
         """
         return self.inclusion[self._pairs(column)]
+
+    def credible_set_of(self, column: int) -> Tensor:
+        """Number of the credible set of each peak of a gene's window, 0 in none, shape (n_window_peaks,)."""
+        return self.credible_set[self._pairs(column)]
 
     def chance_of_no_member(self, gene: str) -> float:
         """Posterior chance that no peak of the gene's window is a member.

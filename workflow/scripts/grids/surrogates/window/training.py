@@ -16,6 +16,7 @@ from grids.io.checkpoints import KeptTensors
 from grids.io.errors import InputError
 from grids.io.logging import log
 from grids.io.seeds import generator
+from grids.surrogates.window.credible_sets import credible_sets
 from grids.surrogates.window.data import WindowData
 from grids.surrogates.window.fits import draw_models, fit_models, sum_cells, validation_deviance
 from grids.surrogates.window.model import WindowSurrogate
@@ -30,7 +31,7 @@ from grids.surrogates.window.set_models import (
 )
 
 # What is kept per peak of a window; the rest is per gene.
-BY_PAIR = ("intercept", "deviation", "weights", "inclusion")
+BY_PAIR = ("intercept", "deviation", "weights", "inclusion", "credible_set")
 # Regularisation is chosen, and the prior learned, on this many genes at most, among those with enough counts to tell.
 GENES_TO_CHOOSE_ON = 60
 GENES_TO_LEARN_ON = 40
@@ -137,7 +138,7 @@ def train_window(
         fit = partial(_fit_block, data, block, prior, settings.n_draws, groups)
         for name, values in sorted(_once(data, kept, "fit", block, fit).items()):
             if name in BY_PAIR:
-                tensors.setdefault(name, torch.zeros(first_pair[-1], *values.shape[2:]))
+                tensors.setdefault(name, values.new_zeros(first_pair[-1], *values.shape[2:]))
                 for row, gene in enumerate(block):
                     first, last = first_pair[place[gene] : place[gene] + 2]
                     tensors[name][first:last] = values[row, : last - first]
@@ -274,6 +275,7 @@ def _fit_block(
         "size": size,
         "state_effect": fit.state_effect,
         "inclusion": (posterior[:, :, None] * models.members).sum(1),
+        "credible_set": credible_sets(models.members, posterior, cells.is_candidate.sum(1)),
         "form": form,
         "depth_only": fit_state(replace(single, covariates=single.covariates[:, :, :2])).state_effect,
         "calibration": _calibrate(torch.log1p(torch.exp(predicted)), torch.from_numpy(observed)),
