@@ -14,7 +14,7 @@ from grids.io.levels import LEVELS, WITHIN_TYPE
 # Name and colour of each kind of test, name and marker of each null.
 _TESTS = {
     "window": ("windows", style.BLUE),
-    "distal": ("their distal peaks", style.VERMILLION),
+    "distal": ("distal peaks", style.VERMILLION),
     "link": ("links", style.GREEN),
 }
 _NULLS = {"shuffle": ("RNA shuffled", "o"), "decoy": ("decoy windows", "s")}
@@ -78,15 +78,15 @@ def _draw_quantiles(ax: Axes, counts: pd.DataFrame, null: str, ratios: pd.DataFr
     _draw_band(ax, largest)
     farthest = min(np.log10(largest["n_tests"].max()) + 0.5, MOST_DIGITS)
     ax.plot([0, farthest], [0, farthest], color=style.INK, lw=0.5, label="_diagonal")
-    ax.set(xlim=(0, farthest), ylim=(0, MOST_DIGITS))
+    ax.set(xlim=(0, farthest), ylim=(0, min(farthest + 1.5, MOST_DIGITS)))
     ax.set_xlabel("expected −log₁₀ p")
     ax.set_ylabel("observed −log₁₀ p")
     found = [
-        f"{row.n_repeats_with_discoveries} of {row.n_repeats} {_TESTS[row.what][0]}"
+        f"{_TESTS[row.what][0]}: {row.n_repeats_with_discoveries} of {row.n_repeats}"
         for row in ratios.drop_duplicates("what").itertuples()
     ]
     looks = {"va": "top", "fontsize": 5.5, "color": style.GREY, "linespacing": 1.3}
-    ax.text(0.03, 0.98, "\n".join(["repeats with q < .05:", *found]), transform=ax.transAxes, **looks)
+    ax.text(0.03, 0.98, "\n".join(["repeats with any q < 0.05", *found]), transform=ax.transAxes, **looks)
 
 
 def _together(counts: pd.DataFrame) -> pd.DataFrame:
@@ -130,5 +130,6 @@ def _draw_ratios(ax: Axes, ratios: pd.DataFrame) -> None:
     ax.axhline(2, color=style.INK, lw=0.5, ls="--", label="_twice")
     style.log_axis(ax.yaxis, LEAST_RATIO, MOST_RATIO)
     ax.set(ylim=(LEAST_RATIO, MOST_RATIO), xlim=(-0.6, len(thresholds) - 0.4))
-    ax.set_xticks(range(len(thresholds)), [f"p < {value:g}" for value in thresholds])
+    ax.set_xticks(range(len(thresholds)), [f"{value:g}" for value in thresholds])
+    ax.set_xlabel("threshold of the p-value")
     ax.set_ylabel("observed over expected number\n(dashed: twice as many)")
