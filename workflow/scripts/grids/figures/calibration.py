@@ -83,10 +83,17 @@ def _draw_quantiles(ax: Axes, counts: pd.DataFrame, null: str, ratios: pd.DataFr
     ax.set_ylabel("observed −log₁₀ p")
     found = [
         f"{_TESTS[row.what][0]}: {row.n_repeats_with_discoveries} of {row.n_repeats}"
-        for row in ratios.drop_duplicates("what").itertuples()
+        for row in ratios[ratios["n_tests"] > 0].drop_duplicates("what").itertuples()
     ]
-    looks = {"va": "top", "fontsize": 5.5, "color": style.GREY, "linespacing": 1.3}
-    ax.text(0.03, 0.98, "\n".join(["repeats with any q < 0.05", *found]), transform=ax.transAxes, **looks)
+    looks = {"ha": "right", "va": "bottom", "fontsize": 5.5, "color": style.GREY, "linespacing": 1.3}
+    ax.text(
+        0.03,
+        0.98,
+        "\n".join(["repeats with any q < 0.05", *found]),
+        transform=ax.transAxes,
+        in_layout=False,
+        **looks,
+    )
 
 
 def _together(counts: pd.DataFrame) -> pd.DataFrame:
@@ -118,6 +125,10 @@ def _draw_ratios(ax: Axes, ratios: pd.DataFrame) -> None:
     pairs = [(what, null) for null in _NULLS for what in _TESTS]
     for what, null in pairs:
         own = shown[(shown["what"] == what) & (shown["null"] == null)]
+        if (
+            own.empty
+        ):  # a line without points that is not clipped is laid out as if it began at the figure's corner
+            continue
         place = (pairs.index((what, null)) + 0.5) / len(pairs) - 0.5
         x = np.array([thresholds.index(value) for value in own["threshold"]]) + 0.8 * place
         low, ratio, high = (

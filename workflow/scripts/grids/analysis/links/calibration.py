@@ -20,11 +20,10 @@ from grids.io.levels import ALL_TYPES, WITHIN_TYPE, level_of
 from grids.io.logging import log
 from grids.io.seeds import generator
 
-NULLS = ("none", "shuffle", "decoy")
 TESTS = ("window", "distal", "link")
 THRESHOLDS = np.array([0.05, 0.01, 0.001, 1e-4])
-# p-values up to which tests are counted: ten per power of ten.
-P_VALUES = np.unique(np.append(THRESHOLDS, [float(f"{10 ** (-k / 10):.3g}") for k in range(101)]))
+# p-values up to which tests are counted, largest first: ten per power of ten.
+P_VALUES = np.unique(np.append(THRESHOLDS, [float(f"{10 ** (-k / 10):.3g}") for k in range(101)]))[::-1]
 Q_VALUE = 0.05
 # Smaller types have next to no gene that can be tested.
 LEAST_CELLS = 50
@@ -133,19 +132,14 @@ def count_p_values(test: LinkTest, cells: Population, shuffles: int, decoys: int
             tested = test.test(cells, windows, fits=fits)
         for what, p_values in _p_values(tested).items():
             counts[null, what] = counts.get((null, what), 0) + _count(p_values)
-    named = {"level": level_of(cells.cell_type), "cell_type": cells.cell_type}
     tables = [
-        pd.DataFrame({"p_value": P_VALUES, "n_at_most": of_both[:-3]}).assign(
-            **named,
-            null=null,
-            what=what,
-            n_tests=of_both[-3],
-            n_repeats=of_both[-2],
-            n_repeats_with_discoveries=of_both[-1],
+        pd.DataFrame({"p_value": P_VALUES, "n_at_most": counted[:-3]}).assign(
+            null=null, what=what, **dict(zip(COUNT_COLUMNS[-3:], counted[-3:], strict=True))
         )
-        for (null, what), of_both in counts.items()
+        for (null, what), counted in counts.items()
     ]
-    return pd.concat(tables, ignore_index=True)[COUNT_COLUMNS]
+    named = {"level": level_of(cells.cell_type), "cell_type": cells.cell_type}
+    return pd.concat(tables, ignore_index=True).assign(**named)[COUNT_COLUMNS]
 
 
 def _p_values(tested: Tested) -> dict[str, np.ndarray]:
@@ -192,20 +186,10 @@ def calibration_table(counts: pd.DataFrame) -> pd.DataFrame:
         ratio_low=low / known,
         ratio_high=high / known,
     )
-    ranks = [*(table[key].map(dict(zip(names, range(3), strict=True))) for key, names in _ORDER.items())]
-    order = np.lexsort([-table["threshold"], *reversed(ranks), _first_seen(table["cell_type"])])
-    return table.iloc[order].reset_index(drop=True)[CALIBRATION_COLUMNS]
-
-
-_ORDER = {"null": NULLS, "what": TESTS}
-
-
-def _first_seen(names: pd.Series) -> np.ndarray:
-    return pd.factorize(names, use_na_sentinel=False)[0]
+    return table.reset_index(drop=True)[CALIBRATION_COLUMNS]
 
 
 def poisson_interval(n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Exact interval of the mean of a Poisson number seen to be `n`, both ends of the shape of `n`."""
-    rest = (1 - CONFIDENCE) / 2
-    low = np.where(n > 0, gammaincinv(np.maximum(n, 1), rest), 0.0)
-    return low, gammaincinv(np.asarray(n) + 1, 1 - rest)
+    n, rest = np.asarray(n, float), (1 - CONFIDENCE) / 2
+    return np.where(n > 0, gammaincinv(np.maximum(n, 1e-12), rest), 0.0), gammaincinv(n + 1, 1 - rest)

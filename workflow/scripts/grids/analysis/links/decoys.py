@@ -38,7 +38,6 @@ class Decoys(ABC):
         if len(order) > MOST_DECOYS:
             order = order[np.linspace(0, len(order) - 1, MOST_DECOYS).round().astype(int)]
         self.position, self.size, self.chromosome = order, size[order], chromosome[order]
-        self._is_elsewhere = {name: self.chromosome != name for name in np.unique(chromosome)}
 
     @abstractmethod
     def scores(self, residuals: Residuals) -> np.ndarray:
@@ -64,7 +63,7 @@ class Decoys(ABC):
             Standardised, and two-sided. Missing where there are fewer than :data:`LEAST_DECOYS`, or where what is
             scored is seen open less than a decoy has to be.
         """
-        elsewhere = np.flatnonzero(np.all([self._is_elsewhere[name] for name in avoided], axis=0))
+        elsewhere = np.flatnonzero(np.all([self.chromosome != name for name in avoided], axis=0))
         if len(elsewhere) < LEAST_DECOYS:
             return np.full(len(z), np.nan), np.full(len(z), np.nan)
         of_decoys, sizes = scores[elsewhere], self.size[elsewhere]
