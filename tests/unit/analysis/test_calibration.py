@@ -242,6 +242,8 @@ def test_decoys_lie_on_neither_chromosome():
     ]
     assert_allclose(judged[0], judged[1])
     assert not np.allclose(judged[0], judged[2])
+    z, p = decoys.judge(np.array([2.5]), np.array([50]), scores, np.array(["chr1", "of no decoy"]))
+    assert np.isfinite([z, p]).all()
 
 
 class SetScores(Decoys):
