@@ -30,6 +30,8 @@ from grids.analysis.contacts.measurement import (
 )
 from grids.analysis.effects import CELL_COLUMNS, LOCATION_COLUMNS, NULL_COLUMNS
 from grids.analysis.gate import FEASIBILITY_COLUMNS, GATE_COLUMNS, TESTABLE_COLUMNS
+from grids.analysis.links.calibration import CALIBRATION_COLUMNS as LINK_CALIBRATION_COLUMNS
+from grids.analysis.links.calibration import COUNT_COLUMNS
 from grids.analysis.links.collected import COLLECTED_COLUMNS
 from grids.analysis.links.tables import WINDOW_TEST_COLUMNS
 from grids.data.annotation import GENE_COLUMNS
@@ -94,6 +96,8 @@ COLUMNS = {
     "summary.tsv": TASK_SUMMARY_COLUMNS,
     "feasibility.tsv": FEASIBILITY_COLUMNS,
     "testable_genes.tsv": TESTABLE_COLUMNS,
+    "calibration.tsv": LINK_CALIBRATION_COLUMNS,
+    "calibration_p_values.tsv.gz": COUNT_COLUMNS,
     "evidence.tsv": EVIDENCE_COLUMNS,
     "evidence_pairs.tsv.gz": EVIDENCE_PAIR_COLUMNS,
     "contacts.tsv": CONTACT_COLUMNS,

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 from running import OF_SETS, marked, succeed, updated
 
 from grids.analysis.gate import GATE_COLUMNS
+from grids.analysis.links.calibration import CALIBRATION_COLUMNS, COUNT_COLUMNS
 from grids.data.simulation import Design, simulate_multiome
 from grids.io import tables
 from grids.io.cells import read_multiome
@@ -30,19 +31,22 @@ CONFIG = {
     "redundancy": {"n_bootstrap": 20, "n_stability": 2, "max_alternatives": 1, "gene_classes": "classes.tsv"},
     "states": [{"key": "depth", "bins": 2}],
     "evidence": [{"name": "planted", "path": "planted.tsv", "label": "is_member"}],
+    "calibration": {"shuffles": 2, "decoys": 2},
 }
 TABLES = {
     "gate.tsv": GATE_COLUMNS,
     "surrogate/regularisation.tsv": REGULARISATION_COLUMNS,
     **OF_SETS,
     "state_redundancy.tsv": marked(tables.STATE_COLUMNS),
+    "calibration.tsv": CALIBRATION_COLUMNS,
+    "calibration_p_values.tsv.gz": COUNT_COLUMNS,
     "evidence.tsv": tables.EVIDENCE_COLUMNS,
     "evidence_pairs.tsv.gz": tables.EVIDENCE_PAIR_COLUMNS,
 }
 FIGURES = [
     "quality_control", "regularisation_path", "surrogate_quality", "gate", "effect_against_null", "before_after",
     "effect_by_set_size", "member_locations", "redundancy_index", "member_effects", "knock_down", "interactions",
-    "specificity", "state_trajectory", "atlas", "evidence",
+    "specificity", "state_trajectory", "atlas", "calibration", "evidence",
 ]  # fmt: skip
 
 
@@ -108,6 +112,18 @@ def test_the_first_page_says_what_came_of_every_task(done):
     told = "3 of 5 tasks explained, 2 did not pass the gate"
     assert f"{told} (why: results/windows/report.html)" in done.told
     assert told in (done.folder / "report.html").read_text()
+
+
+def test_calibration_covers_both_levels_and_finds_the_planted_genes_only(done):
+    table = done.table("calibration.tsv")
+    assert table["cell_type"].fillna("").unique().tolist() == ["all types", "Excitatory", "Inhibitory", ""]
+    repeats = {"none": 1, "shuffle": 2, "decoy": 2}
+    of_one = table[table["cell_type"].notna()]
+    assert (of_one["n_repeats"] == of_one["null"].map(repeats)).all()
+    of_type = table[(table["cell_type"] == "Excitatory") & (table["what"] == "window")]
+    small = of_type[of_type["threshold"] == 0.001].set_index("null")
+    assert small.loc["none", "ratio"] > 10 and small.loc["none", "n_repeats_with_discoveries"] == 1
+    assert (small.loc[["shuffle", "decoy"], "n_observed"] <= 3).all()
 
 
 def test_quality_is_beside_the_baselines(done):

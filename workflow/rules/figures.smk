@@ -5,6 +5,7 @@ HAS = {
     config["surrogate"]["model"]: True,
     "simulation": config["input"].get("simulation") is not None,
     "states": bool(config["states"]),
+    "calibration": IS_CALIBRATED,
     "evidence": bool(config["evidence"]),
     "contacts": HAS_CONTACTS,
 }

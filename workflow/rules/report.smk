@@ -24,6 +24,7 @@ rule tables_and_figures:
         "<results>/specificity.tsv",
         ["<results>/state_redundancy.tsv"] if config["states"] else [],
         "<results>/atlas_summary.tsv",
+        ["<results>/calibration.tsv"] if IS_CALIBRATED else [],
         ["<results>/evidence.tsv"] if config["evidence"] else [],
         CONTACT_TABLES,
         "<results>/explained.h5mu",

@@ -1,10 +1,10 @@
-"""Genes in several processes at once: the same tables as one gene after the other."""
+"""Parts of a job, such as its genes, in several processes at once: the same tables as one after the other."""
 
 import contextlib
 import dataclasses
 import io
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from logging.handlers import QueueHandler
 from queue import Queue
 from typing import TypeVar
@@ -17,7 +17,7 @@ from grids.io.checkpoints import KeptTables
 from grids.io.logging import log
 from grids.io.tables import concatenate
 
-Tables = TypeVar("Tables")
+Part, Tables = TypeVar("Part"), TypeVar("Tables")
 
 # A process costs some seconds to start: it should have so many genes, in so many parts, to be worth it.
 GENES_PER_WORKER, PARTS_PER_WORKER = 4, 4
@@ -63,17 +63,22 @@ def over_genes(
     left = [k for k, result in enumerate(results) if result is None]
     if len(left) < len(parts):
         log.info("resumed: %d of %d parts of the genes had been done", len(parts) - len(left), len(parts))
-    for k, result in zip(left, _explained(explain, [parts[k] for k in left], n_workers), strict=True):
+    left_parts = [parts[k] for k in left]
+    title = f"{sum(part['gene'].nunique() for part in left_parts)} genes"
+    for k, result in zip(left, in_processes(explain, left_parts, n_workers, title), strict=True):
         results[k] = result
         if kept is not None:
             kept.save(pd.unique(parts[k]["gene"]), result)
     return _joined(results) if len(results) > 1 else results[0]
 
 
-def _explained(
-    explain: Callable[[pd.DataFrame], Tables], parts: list[pd.DataFrame], n_workers: int
+def in_processes(
+    explain: Callable[[Part], Tables], parts: Sequence[Part], n_workers: int, title: str
 ) -> Iterator[Tables]:
-    """The result of each part, as soon as it and those before it are there."""
+    """The result of each part, as soon as it and those before it are there; `title` is that of the progress bar.
+
+    Every process computes with one thread. With one worker, this process does it all.
+    """
     if n_workers < 2:
         for part in parts:
             with _one_thread():
@@ -87,8 +92,7 @@ def _explained(
         done = Parallel(return_as="generator", max_nbytes=None)(
             delayed(_recorded)(explain, part) for part in parts
         )
-        n_genes = sum(part["gene"].nunique() for part in parts)
-        for result, records in tqdm(done, total=len(parts), unit="part", desc=f"{n_genes} genes"):
+        for result, records in tqdm(done, total=len(parts), unit="part", desc=title):
             for record in records:
                 logging.getLogger(record.name).handle(record)
             yield result
@@ -109,9 +113,7 @@ def _one_thread():
         torch.set_num_threads(before)
 
 
-def _recorded(
-    explain: Callable[[pd.DataFrame], Tables], part: pd.DataFrame
-) -> tuple[Tables, list[logging.LogRecord]]:
+def _recorded(explain: Callable[[Part], Tables], part: Part) -> tuple[Tables, list[logging.LogRecord]]:
     """What `explain` returns, and what it logged."""
     records = Queue()
     recorder = QueueHandler(records)  # fills arguments in, so that records can be sent on

@@ -38,14 +38,13 @@ class Decoys(ABC):
         if len(order) > MOST_DECOYS:
             order = order[np.linspace(0, len(order) - 1, MOST_DECOYS).round().astype(int)]
         self.position, self.size, self.chromosome = order, size[order], chromosome[order]
-        self._elsewhere = {name: np.flatnonzero(self.chromosome != name) for name in np.unique(chromosome)}
 
     @abstractmethod
     def scores(self, residuals: Residuals) -> np.ndarray:
         """z of a block's genes with every decoy, shape (n_decoys, n_genes)."""
 
     def judge(
-        self, z: np.ndarray, size: np.ndarray, scores: np.ndarray, chromosome: str
+        self, z: np.ndarray, size: np.ndarray, scores: np.ndarray, avoided: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Scores of one gene beside its decoys.
 
@@ -55,8 +54,8 @@ class Decoys(ABC):
             The gene's own scores, and how often what they are of is seen open.
         scores : ndarray, shape (n_decoys,)
             The gene's scores with the decoys.
-        chromosome : str
-            The gene's.
+        avoided : ndarray of str
+            Chromosomes that no decoy may lie on.
 
         Returns
         -------
@@ -64,7 +63,7 @@ class Decoys(ABC):
             Standardised, and two-sided. Missing where there are fewer than :data:`LEAST_DECOYS`, or where what is
             scored is seen open less than a decoy has to be.
         """
-        elsewhere = self._elsewhere[chromosome]
+        elsewhere = np.flatnonzero(np.all([self.chromosome != name for name in avoided], axis=0))
         if len(elsewhere) < LEAST_DECOYS:
             return np.full(len(z), np.nan), np.full(len(z), np.nan)
         of_decoys, sizes = scores[elsewhere], self.size[elsewhere]

@@ -35,14 +35,23 @@ class Windows:
     is_distal : list of ndarray of bool
         Which of them are distal.
     chromosome : ndarray, shape (n_genes,)
+    chromosome_of_gene : ndarray, shape (n_genes,), optional
+        Where genes have windows of others, whose decoys lie on neither chromosome.
     """
 
     peaks: list[np.ndarray]
     is_distal: list[np.ndarray]
     chromosome: np.ndarray
+    chromosome_of_gene: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.peaks)
+
+    @property
+    def avoided(self) -> np.ndarray:
+        """Chromosomes without decoys for each gene, shape (n_genes, 2)."""
+        own = self.chromosome if self.chromosome_of_gene is None else self.chromosome_of_gene
+        return np.stack([self.chromosome, own], 1)
 
     def of(self, distal: bool) -> list[np.ndarray]:
         """Positions of the peaks, all or the distal ones."""
@@ -78,6 +87,7 @@ def test_windows(
     windows: Windows,
     chromosome_of_peak: np.ndarray | None = None,
     bar: str = "",
+    fits: dict[int, Residuals] | None = None,
 ) -> Tested:
     """Test every link and every window.
 
@@ -90,6 +100,9 @@ def test_windows(
         With it, p-values and z are those beside decoys.
     bar : str
         What the progress bar says; none without.
+    fits : dict, optional
+        Residuals of blocks of genes, by their first gene: those it lacks are added, so that the same cells and values
+        can be tested with other windows.
     """
     decoys = None
     if chromosome_of_peak is not None:
@@ -100,9 +113,13 @@ def test_windows(
     starts = range(0, max(len(windows), 1), GENES_PER_BLOCK)
     for first in tqdm(starts, desc=bar, unit="block", disable=not bar):
         block = slice(first, min(first + GENES_PER_BLOCK, len(windows)))
-        scored = _test_block(
-            cells, values[:, block].toarray().astype(float), exposure, windows, block, decoys
-        )
+        residuals = fits.get(first) if fits else None
+        if residuals is None:
+            counts = values[:, block].toarray().astype(float)
+            residuals = fit_residuals(counts, exposure, cells.covariates, cells.strata)
+        if fits is not None:
+            fits[first] = residuals
+        scored = _test_block(cells, residuals, windows, block, decoys)
         for part, columns in zip(parts, scored, strict=True):
             part.append(columns)
     links, whole, distal = (
@@ -121,16 +138,10 @@ def test_windows(
 
 
 def _test_block(
-    cells: TestedCells,
-    values: np.ndarray,
-    exposure: np.ndarray | None,
-    windows: Windows,
-    block: slice,
-    decoys: list[Decoys] | None,
+    cells: TestedCells, residuals: Residuals, windows: Windows, block: slice, decoys: list[Decoys] | None
 ) -> list[dict[str, np.ndarray]]:
     """Columns of the links, the windows and their distal peaks of a block of genes, as in :class:`Tested`."""
-    residuals = fit_residuals(values, exposure, cells.covariates, cells.strata)
-    peaks, chromosome = windows.peaks[block], windows.chromosome[block]
+    peaks = windows.peaks[block]
     near = [x[~distal] for x, distal in zip(peaks, windows.is_distal[block], strict=True)]
     n_open = window_openness(cells.by_peak, peaks)
     n_distal = n_open - window_openness(cells.by_peak, near)
@@ -142,7 +153,7 @@ def _test_block(
         size = [cells.n_open[concatenate(peaks)], n_open.sum(0), n_distal.sum(0)]
         of_gene = [np.repeat(gene, [len(x) for x in peaks]), gene, gene]
         for part, *of_part in zip(scored, decoys, size, of_gene, strict=True):
-            _beside_decoys(part, *of_part, chromosome, residuals)
+            _beside_decoys(part, *of_part, windows.avoided[block], residuals)
     return scored
 
 
@@ -151,16 +162,14 @@ def _beside_decoys(
     decoys: Decoys,
     size: np.ndarray,
     gene: np.ndarray,
-    chromosome: np.ndarray,
+    avoided: np.ndarray,
     residuals: Residuals,
 ) -> None:
     """Put z and p-values beside decoys in place of the others; `size` and `gene`, of the block, are of each score."""
     scores = decoys.scores(residuals)
-    for i, (first, last) in enumerate(
-        itertools.pairwise(np.searchsorted(gene, np.arange(len(chromosome) + 1)))
-    ):
+    for i, (first, last) in enumerate(itertools.pairwise(np.searchsorted(gene, np.arange(len(avoided) + 1)))):
         own = slice(first, last)
-        beside = decoys.judge(scored["z"][own], size[own], scores[:, i], chromosome[i])
+        beside = decoys.judge(scored["z"][own], size[own], scores[:, i], avoided[i])
         scored["z"][own], scored["p_value"][own] = beside
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from scipy import sparse
 
 from grids.analysis.links.linking import Tested, Windows, test_windows
+from grids.analysis.links.residuals import Residuals
 from grids.analysis.links.score_test import TestedCells
 from grids.data.normalisation import counts_and_exposure
 from grids.io.caps import LINKED_CELLS
@@ -74,7 +75,7 @@ class Population:
     chance : ndarray, shape (n_cells,)
         Detection chance of an open peak, or what is proportional to it.
     group : ndarray of str, shape (n_cells,)
-        Cells that may stand for each other: those of a split or, across types, of a type and a split.
+        Cells that may stand for each other, were there no link: those of a split.
     """
 
     cell_type: str
@@ -169,6 +170,7 @@ class LinkTest:
         windows: Windows | None = None,
         order: np.ndarray | None = None,
         bar: str = "",
+        fits: dict[int, Residuals] | None = None,
     ) -> Tested:
         """Test all genes in the cells of a population.
 
@@ -178,6 +180,8 @@ class LinkTest:
             Whose windows the genes get; their own by default.
         order : ndarray of int, shape (n_cells,), optional
             The cell whose RNA each cell gets; its own by default.
+        fits : dict, optional
+            Residuals, kept for tests of the same cells in the same order with other windows.
         """
         values, exposure = cells.values[:, self.gene_row], cells.exposure
         if order is not None:
@@ -190,6 +194,7 @@ class LinkTest:
             windows or self.windows,
             self.chromosome_of_peak if cells.across_types else None,
             bar,
+            fits,
         )
 
     def link_table(self, tested: Tested, cells: Population) -> pd.DataFrame:
