@@ -13,7 +13,6 @@ from grids.surrogates.window.fits import (
     fit_rises,
     level_of,
     normal_quantiles,
-    probe,
     validation_deviance,
 )
 from grids.surrogates.window.set_models import (
@@ -164,15 +163,6 @@ def test_drawn_ratios_stay_within_bounds():
     models = Models(torch.tensor([[[True]]]), torch.tensor([[0]]), torch.zeros(1, 1))
     _, drawn, _ = draw_models(models, cells, fit_of([0.0]), 1.0, 20, [np.random.default_rng(0)])
     assert float(drawn.max()) == MAX_LOG_RATIO
-
-
-def test_the_probe_is_the_first_model_with_members():
-    cells, models = two_peaks()
-    order = torch.tensor([[2, 3, 0, 1]])
-    best, log_ratio = probe(models.take(order), cells, fit_of([0.7]))
-    assert best.members.tolist() == [[[False, True]]]
-    expected, _ = fit_rises(cells.openness[..., 1][:, None], cells, fit_of([0.7]))
-    assert_allclose(log_ratio, expected)
 
 
 def test_the_validation_deviance_is_that_of_the_negative_binomial():
