@@ -208,7 +208,7 @@ def state_redundancy(tasks, levels=("early", "middle", "late"), state="condition
                 {
                     **task.key,
                     "state": state,
-                    "level": level,
+                    "state_value": level,
                     "n_cells": 60,
                     **task.interval(joint * (0.4 + 0.6 * along), "joint_log_effect"),
                     **task.interval(index - 0.5 * (1 - along), "redundancy_index"),

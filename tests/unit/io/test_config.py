@@ -443,4 +443,6 @@ def test_the_blocks_of_both_surrogates_are_what_the_library_takes_with_the_same_
         return json.loads(json.dumps(dataclasses.asdict(kind())))
 
     assert defaults(SCHEMA["properties"]["surrogate"]) == {"model": "window", **settings(Settings)}
-    assert defaults(SCHEMA["properties"]["window_surrogate"]) == settings(WindowSettings)
+    window = defaults(SCHEMA["properties"]["window_surrogate"])
+    assert window.pop("metacell_sizes_across_types") != window["metacell_sizes"]
+    assert window == settings(WindowSettings)

@@ -13,6 +13,7 @@ from grids.data.normalisation import counts_and_exposure
 from grids.io.cells import Modality, Multiome
 from grids.io.checkpoints import KeptTensors
 from grids.io.errors import InputError
+from grids.io.levels import ALL_TYPES
 from grids.surrogates import storage
 from grids.surrogates.window import data as window_data
 from grids.surrogates.window import training as window_training
@@ -371,6 +372,46 @@ def test_all_types_train_with_the_type_as_a_covariate():
     atac[np.flatnonzero(is_other)[:50]] = 1
     again, _ = train_window(with_cells(data.multiome, atac=atac.tocsr()), data.windows, "B", SETTINGS, seed=0)
     assert_same(again, own, atol=0, rtol=0)
+
+
+def test_only_the_genes_that_are_asked_for_get_a_model(few, small):
+    asked = {"single0", "state0", "somewhere else"}
+    surrogate, _ = train_window(few.multiome, few.windows, "A", SETTINGS, seed=0, genes=asked)
+    assert surrogate.genes == ["single0", "state0"]
+    for gene in surrogate.genes:
+        mine, theirs = surrogate.for_gene(gene), small.for_gene(gene)
+        assert mine.peaks == theirs.peaks
+        torch.testing.assert_close(mine.shift, theirs.shift, atol=5e-3, rtol=5e-3)
+        assert surrogate.chance_of_no_member(gene) == pytest.approx(small.chance_of_no_member(gene), abs=5e-3)
+
+
+def test_without_genes_to_model_there_is_an_empty_surrogate_that_can_be_stored(few, tmp_path):
+    settings = replace(SETTINGS, member_penalties=(0.5, 1.0))
+    surrogate, table = train_window(few.multiome, few.windows, "A", settings, seed=0, genes=set())
+    storage.save(surrogate, tmp_path / "a.safetensors", seed=0, cell_type="A")
+    again = storage.load(tmp_path / "a.safetensors")
+    opened = few.multiome.atac.X[few.is_test]
+    for empty in (surrogate, again):
+        assert empty.genes == [] and empty.n_replicates == SETTINGS.n_draws
+        with pytest.raises(InputError, match="gene 'single0' is not in the window surrogate"):
+            empty.for_gene("single0")
+    assert table["chosen"].sum() == 1  # by what the others' genes tell
+    assert again.window_cells(opened).covariates.shape[0] == few.is_test.sum()
+
+
+def test_across_types_expression_follows_depth_alone():
+    data = planted(1200, control=("single", "state"), cell_types="AB")
+    surrogate, table = train_window(data.multiome, data.windows, ALL_TYPES, SETTINGS, seed=0)
+    assert surrogate.cell_type == ALL_TYPES and surrogate.state_effect.shape == (2, 2)
+    assert (table["cell_type"] == ALL_TYPES).all()
+    trained = WindowData(data.multiome, data.windows, ALL_TYPES, 0)
+    assert trained.of_type.all() and len(trained.of_type) == (~data.is_test).sum()
+    assert set(np.unique(trained.type_code)) == {0, 1}  # metacells are within types all the same
+    inclusion = surrogate.inclusion_of(surrogate.genes.index("single0"))
+    assert int(inclusion.argmax()) == CONTROL["single"][0][0]
+    predicted = surrogate.predict(data.multiome.atac.X[data.is_test])[:, surrogate.genes.index("single0")]
+    observed = data.multiome.rna.X[data.is_test][:, 0].toarray().ravel()
+    assert np.corrcoef(predicted, observed)[0, 1] > 0.2
 
 
 def test_unusable_cells_are_refused(few):
