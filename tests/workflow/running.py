@@ -100,7 +100,7 @@ def updated(config: dict, changes: dict) -> dict:
 
 
 def marked(columns, *more):
-    """Columns of a table of results: its level first, and behind those that name the task whether it passed the gate."""
+    """Columns of a table of results: the level first, and behind what names the task whether it passed the gate."""
     place = 1 + max(columns.index(name) for name in ("direction", "applied_to") if name in columns)
     return ["level", *columns[:place], "passed_gate", *more, *columns[place:]]
 

@@ -111,9 +111,10 @@ def test_the_gate_lets_planted_genes_pass_and_no_others(done, tasks):
 def test_a_set_across_types_is_measured_in_every_type(done, tasks):
     specificity = done.table("specificity.tsv")
     n_cells = read_multiome(done.folder / "preprocessed.h5mu").atac.obs.query("split == 'test'")["cell_type"]
+    types = ["Excitatory", "Inhibitory"]
+    of_task = specificity.groupby(["found_in", "gene"])
     for cell_type, gene in tasks:
-        of_set = specificity.query("found_in == @cell_type and gene == @gene").set_index("applied_to")
-        types = ["Excitatory", "Inhibitory"]
+        of_set = of_task.get_group((cell_type, gene)).set_index("applied_to")
         assert sorted(of_set.index) == types and (of_set["level"] == level_of(cell_type)).all()
         assert of_set["n_cells"].to_dict() == n_cells.value_counts()[types].to_dict()
         if cell_type == ALL_TYPES:

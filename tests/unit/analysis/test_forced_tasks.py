@@ -111,8 +111,8 @@ def test_an_effect_of_nothing_looks_like_nothing():
 
 def test_the_gate_is_joined_by_task_behind_what_names_it(tmp_path):
     table = pd.DataFrame(
-        {"surrogate": "s", "cell_type": ["A", "A", "B", ALL_TYPES], "gene": ["x", "y", "x", "1"], "direction": "silence",
-         "set_size": 2}
+        {"surrogate": "s", "cell_type": ["A", "A", "B", ALL_TYPES], "gene": ["x", "y", "x", "1"],
+         "direction": "silence", "set_size": 2}
     )  # fmt: skip
     judged = pd.DataFrame(
         {
