@@ -76,11 +76,6 @@ def small_window_surrogate() -> WindowSurrogate:
         "state_effect": torch.randn(n_genes, n_slopes + 1),
         "inclusion": torch.rand(n_pairs),
         "form": torch.softmax(torch.randn(n_genes, 5), 1),
-        "probe_weights": torch.rand(n_pairs),
-        "probe_size": torch.rand(n_genes),
-        "half_moments": torch.zeros(n_genes, 3),
-        "without_window": torch.randn(n_genes, n_slopes + 1 + 5) / 4,
-        "dispersion": torch.rand(n_genes),
         "depth_only": torch.randn(n_genes, 2),
         "calibration": torch.rand(n_genes, 2),
     }

@@ -100,9 +100,9 @@ def updated(config: dict, changes: dict) -> dict:
 
 
 def marked(columns, *more):
-    """Columns of a table of results, with what says whether the task passed the gate behind those that name it."""
+    """Columns of a table of results: the level first, and behind what names the task whether it passed the gate."""
     place = 1 + max(columns.index(name) for name in ("direction", "applied_to") if name in columns)
-    return [*columns[:place], "passed_gate", *more, *columns[place:]]
+    return ["level", *columns[:place], "passed_gate", *more, *columns[place:]]
 
 
 # Tables about sets that every study has, and their columns.

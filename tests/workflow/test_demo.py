@@ -50,7 +50,7 @@ FOUND = [("Excitatory", "SINGLE1"), ("Excitatory", "NONE1"), ("Oligo/OPC", "MULT
 FILE_OF_TYPE = {"Excitatory": "Excitatory", "Oligo/OPC": "Oligo=2FOPC"}
 N_NULL_SETS = 50
 
-TASK = ["surrogate", "method", "cell_type", "gene", "direction"]
+TASK = ["level", "surrogate", "method", "cell_type", "gene", "direction"]
 COLUMNS = {
     "tasks.tsv": ["cell_type", "gene"],
     "skipped.tsv": ["cell_type", "gene", "reason"],

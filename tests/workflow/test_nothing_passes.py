@@ -15,7 +15,9 @@ from grids.analysis.contacts.measurement import (
 )
 from grids.analysis.effects import LOCATION_COLUMNS
 from grids.io import tables
+from grids.io.levels import ALL_TYPES, level_of
 from grids.search.sets import SEARCH_COLUMNS
+from grids.surrogates import storage
 
 pytestmark = pytest.mark.workflow
 
@@ -44,7 +46,13 @@ EMPTY_FIGURES = [
     "effect_against_null", "before_after", "effect_by_set_size", "member_locations", "redundancy_index",
     "member_effects", "knock_down", "interactions", "specificity", "state_trajectory", "atlas", "evidence", "contacts",
 ]  # fmt: skip
-WHY = "0 of 2 tasks explained, 2 did not pass the gate"
+TASKS = [
+    ("Excitatory", "NONE1"),
+    ("Inhibitory", "NONE2"),
+    (ALL_TYPES, "NONE1"),
+    (ALL_TYPES, "NONE2"),
+]
+WHY = "0 of 4 tasks explained"
 
 
 @pytest.fixture(scope="module")
@@ -64,20 +72,36 @@ def test_the_terminal_says_what_can_be_tested_before_training_and_what_came_of_i
     before = "\n".join(lines[:trained])
     assert "Excitatory, NONE1: can be tested (" in before and "Inhibitory, NONE2: can be tested (" in before
     assert "genes can be tested (" in before
-    assert f"{WHY} (why: results/nothing/report.html)" in lines[-6:]
+    assert any(
+        line.startswith(WHY) and line.endswith(" (why: results/nothing/report.html)") for line in lines[-6:]
+    )
 
 
 def test_every_task_has_its_reason(done):
-    tasks = [("Excitatory", "NONE1"), ("Inhibitory", "NONE2")]
+    too_few = "cannot be told: fewer than 100 windows on other chromosomes to compare with"
     for name in ("skipped.tsv", "summary.tsv"):
         table = done.table(name)
-        assert list(zip(table["cell_type"], table["gene"], strict=True)) == tasks
-        assert table["reason"].str.startswith("does not pass the gate: ").all()
-    assert (done.table("summary.tsv")["outcome"] == "did not pass the gate").all()
+        assert list(zip(table["cell_type"], table["gene"], strict=True)) == TASKS
+        assert (
+            table["reason"].str.startswith("does not pass the gate: q-value ").tolist()
+            == [True] * 2 + [False] * 2
+        )
+        assert (table["reason"][2:] == too_few).all()
     assert (done.table("feasibility.tsv")["verdict"] == "testable").all()
-    testable = done.table("testable_genes.tsv").set_index("cell_type")["n_testable"]
-    judged = done.table("gate.tsv").dropna(subset="p_value")["cell_type"].value_counts()
-    assert testable.to_dict() == judged.to_dict()
+
+
+def test_without_promising_tasks_surrogates_are_empty(done):
+    assert done.table("promising_tasks.tsv").empty and done.table("explained_tasks.tsv").empty
+    for name in ("Excitatory", "Inhibitory", "all=20types"):
+        assert storage.load(done.folder / f"surrogate/{name}.safetensors").genes == []
+    for name in ("quality", "quality_summary"):
+        assert done.table(f"surrogate/{name}.tsv").empty
+    assert done.table("surrogate/regularisation.tsv")["cell_type"].unique().tolist() == [
+        "Excitatory", "Inhibitory", ALL_TYPES,
+    ]  # fmt: skip
+    gate = done.table("gate.tsv")
+    assert gate["r"].isna().all() and set(gate["cell_type"]) == {name for name, _ in TASKS}
+    assert gate["level"].tolist() == [level_of(name) for name in gate["cell_type"]]
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -94,7 +118,7 @@ def test_figures_say_why_they_are_empty(done, name):
 
 
 def test_tracks_are_valid_and_empty(done):
-    for cell_type in ("Excitatory", "Inhibitory"):
+    for cell_type in ("Excitatory", "Inhibitory", "all=20types"):
         for kind in ("bed", "bedpe", "interact"):
             lines = (done.folder / f"tracks/{cell_type}.{kind}").read_text().splitlines()
             assert all(line.startswith(("track ", "#")) for line in lines) and lines
@@ -135,7 +159,8 @@ def test_a_surrogate_of_the_whole_genome_and_too_few_test_cells(tmp_path):
     )
     reason = "4 test cells, too few to tell (at least 10)"
     assert f"Oligo, G2: cannot be tested: {reason}" in ended.told
-    summary = ended.table("summary.tsv")
-    assert summary[["outcome", "reason"]].to_numpy().tolist() == [["cannot be told", reason]]
-    assert ended.table("skipped.tsv")["reason"].tolist() == [reason]
-    assert "needs 10 of the type, which are in 50 cells" in (ended.folder / "summary.html").read_text()
+    # The test of the window has the cells of all splits.
+    gate = ended.table("gate.tsv").set_index("gene").loc["G2"]
+    assert gate["n_cells"] == 20 and not gate["passed_gate"]
+    for name in ("skipped.tsv", "summary.tsv"):
+        assert ended.table(name)["reason"].tolist() == [f"does not pass the gate: {gate['reason']}"]

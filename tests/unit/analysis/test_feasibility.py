@@ -1,4 +1,4 @@
-"""What is said of tasks before training is what the gate says of them afterwards."""
+"""What is said of tasks before anything is trained."""
 
 import logging
 
@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from models import N_GENES, toy_multiome
 from scipy import sparse
-from toys import LinearToy
 
 from grids.analysis.gate import (
     FEASIBILITY_COLUMNS,
@@ -17,11 +16,10 @@ from grids.analysis.gate import (
     TESTABLE_COLUMNS,
     announce,
     check_feasibility,
-    choose_tasks,
-    judge,
     why_untestable,
 )
 from grids.io.cells import Modality, Multiome
+from grids.io.levels import ALL_TYPES
 
 FEW = "expressed in {} of 60 test cells, too few to tell (at least 5)"
 DROPPED = pd.DataFrame({"cell_type": ["B"], "gene": ["silent"], "reason": ["gene is zero in every cell"]})
@@ -74,22 +72,6 @@ def test_every_task_has_its_counts_and_a_verdict(multiome, windows):
     ]
 
 
-def test_the_gate_skips_the_untestable_with_the_verdict_and_judges_the_others(multiome, windows):
-    every = pd.DataFrame({"cell_type": "A", "gene": list(multiome.rna.var.index)})
-    verdicts = check_feasibility(multiome, windows, every, DROPPED.iloc[:0], ["A"])[0].set_index("gene")[
-        "verdict"
-    ]
-    toy = LinearToy(np.eye(40, N_GENES), genes=list(multiome.rna.var.index))
-    toy.name, toy.peaks = "cross_modality", list(multiome.atac.var.index)
-    gate = judge({"A": toy}, multiome, windows, every, 0.05, seed=1)
-    assert (gate.set_index("gene")["p_value"].notna() == (verdicts == "testable")).all()
-    assert (verdicts != "testable").sum() == 3
-    skipped = choose_tasks(gate, every, force=False)[1].set_index("gene")["reason"]
-    untestable = verdicts[verdicts != "testable"]
-    assert skipped[untestable.index].to_dict() == untestable.to_dict()
-    assert skipped.drop(untestable.index).str.startswith("does not pass the gate: ").all()
-
-
 def test_unpaired_cells_are_not_judged(windows):
     unpaired = toy_multiome(300, paired=False)
     feasibility, testable = check_feasibility(unpaired, windows, TASKS, DROPPED, ["A", "B"])
@@ -125,3 +107,18 @@ def test_tasks_are_announced_one_by_one_or_counted(multiome, windows, caplog):
         f"A: {MOST_LINES + 2} tasks: {MOST_LINES} testable; 1 expressed in few test cells, too few to tell "
         "(at least 5); 1 no peak in its window"
     )
+
+
+def test_of_all_types_every_cell_counts(multiome, windows):
+    tasks = pd.DataFrame({"cell_type": [ALL_TYPES], "gene": ["G0"]})
+    feasibility, testable = check_feasibility(multiome, windows, tasks, DROPPED.iloc[:0], [ALL_TYPES])
+    split = multiome.rna.obs["split"]
+    expressed = multiome.rna.X[:, 0].toarray().ravel() > 0
+    for part in ("train", "validation", "test"):
+        assert (
+            feasibility[f"n_cells_{part}"].item()
+            == testable[f"n_cells_{part}"].item()
+            == (split == part).sum()
+        )
+        assert feasibility[f"n_expressing_{part}"].item() == (expressed & (split == part)).sum()
+    assert feasibility["verdict"].tolist() == ["testable"]

@@ -22,6 +22,7 @@ from grids.figures.redundancy_index import redundancy_index
 from grids.figures.set_recovery import set_recovery
 from grids.figures.specificity import specificity
 from grids.figures.state_trajectory import state_trajectory
+from grids.io.levels import ALL_TYPES
 from grids.io.tables import counted, is_forced, mark_gate, read, write
 
 TASKS = planted.planted(4, 3)
@@ -110,8 +111,8 @@ def test_an_effect_of_nothing_looks_like_nothing():
 
 def test_the_gate_is_joined_by_task_behind_what_names_it(tmp_path):
     table = pd.DataFrame(
-        {"surrogate": "s", "cell_type": ["A", "A", "B", "C"], "gene": ["x", "y", "x", "1"], "direction": "silence",
-         "set_size": 2}
+        {"surrogate": "s", "cell_type": ["A", "A", "B", ALL_TYPES], "gene": ["x", "y", "x", "1"],
+         "direction": "silence", "set_size": 2}
     )  # fmt: skip
     judged = pd.DataFrame(
         {
@@ -121,7 +122,10 @@ def test_the_gate_is_joined_by_task_behind_what_names_it(tmp_path):
         }
     )
     marked = mark_gate(table, judged)
-    assert list(marked.columns) == ["surrogate", "cell_type", "gene", "direction", "passed_gate", "set_size"]
+    names = ["level", "surrogate", "cell_type", "gene", "direction", "passed_gate", "set_size"]
+    assert list(marked.columns) == names and marked["level"].tolist() == ["within_type"] * 3 + [
+        "across_types"
+    ]
     assert marked["passed_gate"].tolist()[:3] == [True, True, False] and pd.isna(marked["passed_gate"][3])
     write(marked, tmp_path / "marked.tsv")
     back = read(tmp_path / "marked.tsv")

@@ -56,7 +56,7 @@ def test_index_of_each_level_by_hand():
     data = multiome([BOTH] * 20 + [ONE] * 20 + [BOTH, ONE] * 10, {"condition": condition})
     table = measure(data, [{"key": "condition"}])
     assert list(table.columns) == STATE_COLUMNS
-    assert list(table["level"]) == ["a", "b", "c"] and set(table["n_cells"]) == {20}
+    assert list(table["state_value"]) == ["a", "b", "c"] and set(table["n_cells"]) == {20}
     np.testing.assert_allclose(table["joint_log_effect"], -1)
     np.testing.assert_allclose(table["redundancy_index"], [1, 0, 0.5])
     # Cells of a level that are all alike leave no doubt; a mixture does.
@@ -69,7 +69,7 @@ def test_index_of_each_level_by_hand():
 def test_pseudotime_is_cut_into_bins_of_equal_counts():
     data = multiome([ONE] * 20 + [BOTH] * 20, {"pseudotime": np.arange(40) / 40})
     table = measure(data, [{"key": "pseudotime", "bins": 4}])
-    assert list(table["level"]) == ["0 to 0.225", "0.25 to 0.475", "0.5 to 0.725", "0.75 to 0.975"]
+    assert list(table["state_value"]) == ["0 to 0.225", "0.25 to 0.475", "0.5 to 0.725", "0.75 to 0.975"]
     np.testing.assert_allclose(table["redundancy_index"], [0, 0, 1, 1])
     assert set(table["p_value_of_change"]) == {1 / 200}
 
@@ -78,13 +78,13 @@ def test_small_levels_and_cells_without_a_level_are_left_out_and_logged(caplog):
     condition = ["a"] * 6 + ["b"] * 5 + ["rare"] * 2 + [None] * 4
     with caplog.at_level(logging.WARNING, logger="grids"):
         table = measure(multiome([BOTH] * 17, {"condition": condition}), [{"key": "condition"}], min_cells=5)
-    assert dict(zip(table["level"], table["n_cells"], strict=True)) == {"a": 6, "b": 5}
+    assert dict(zip(table["state_value"], table["n_cells"], strict=True)) == {"a": 6, "b": 5}
     assert "Oligo: level 'rare' of state 'condition' left out: 2 test cells, at least 5" in caplog.text
 
 
 def test_a_level_without_joint_effect_has_no_index():
     data = multiome([BOTH] * 20 + [[0, 0]] * 20, {"condition": ["on"] * 20 + ["off"] * 20})
-    table = measure(data, [{"key": "condition"}]).set_index("level")
+    table = measure(data, [{"key": "condition"}]).set_index("state_value")
     assert (table.loc["off", "joint_log_effect"], table.loc["on", "redundancy_index"]) == (0, 1)
     index = ["redundancy_index", "redundancy_index_low", "redundancy_index_high"]
     assert table.loc["off", index].isna().all()
@@ -254,7 +254,13 @@ def test_p_values_depend_neither_on_the_scale_of_effects_nor_on_names_of_levels(
 def test_q_values_count_each_task_once():
     def part(cell_type, p_values):
         rows = [
-            {"cell_type": cell_type, "gene": f"G{i}", "state": "age", "level": level, "p_value_of_change": p}
+            {
+                "cell_type": cell_type,
+                "gene": f"G{i}",
+                "state": "age",
+                "state_value": level,
+                "p_value_of_change": p,
+            }
             for i, p in enumerate(p_values)
             for level in ("young", "old")
         ]

@@ -12,6 +12,7 @@ from grids.data.multiome import RawMultiome
 from grids.data.quality_control import METRIC_COLUMNS, CellFilter, enough_cells
 from grids.data.raw_files import Part
 from grids.io.errors import InputError
+from grids.io.levels import ALL_TYPES
 
 LOOSE = {"min_fragments": 0, "min_genes": 0, "min_tss_enrichment": 2}
 
@@ -181,6 +182,19 @@ def test_a_missing_metric_is_neither_below_nor_above():
         "their ATAC counts)"
     )
     assert reasons["min_tss_enrichment"].endswith("1 of 4 cells without tss_enrichment are not judged by it)")
+
+
+def test_a_type_of_the_data_may_not_be_called_as_all_of_them_are():
+    counts = [[1]] * 4
+    kept = CellFilter(raw(modality(counts), modality(counts)))
+    kept.metrics["paired"]["cell_type"] = ["A", "A", "B", "B"]
+    kept.check_types(["A", ALL_TYPES], "study.yaml")
+    with pytest.raises(InputError, match="cell type 'C' is not in the data"):
+        kept.check_types(["C", ALL_TYPES], "study.yaml")
+    kept.metrics["paired"]["cell_type"] = ["A", "A", ALL_TYPES, ALL_TYPES]
+    with pytest.raises(InputError, match="called 'all types', which stands for all of them here") as error:
+        kept.check_types(["A"], "study.yaml")
+    assert "\n" not in str(error.value)
 
 
 def test_a_column_without_any_value_is_no_column():

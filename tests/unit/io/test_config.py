@@ -10,14 +10,17 @@ from schemas import schema_of
 from grids.io.config import (
     check,
     checked_tasks,
+    levels_of,
     search_direction,
     search_fill,
     search_scope,
     with_guests,
+    with_levels,
 )
 from grids.io.config_files import check_files, downloads, expand_paths, is_url, read_tasks
 from grids.io.config_schema import check_duplicates, read_text_values
 from grids.io.errors import InputError, short_path
+from grids.io.levels import ALL_TYPES, LEVELS
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = with_guests(STUDY_SCHEMA, config={})
@@ -197,6 +200,40 @@ def test_the_window_surrogate_is_searched_in_either_direction_unless_told():
         config = {"surrogate": {"model": model}, "search": {"direction": direction}}
         assert search_direction(config) == expected
     assert "search.direction: 'down' is not allowed" in message("search: {direction: down}")
+
+
+def test_levels_are_all_that_the_surrogate_can_be_asked_for_unless_told():
+    for model, levels, expected in [
+        ("window", None, ["within_type", "across_types"]),
+        ("window", ["across_types"], ["across_types"]),
+        ("cross_modality", None, ["within_type"]),
+        ("cross_modality", ["within_type", "across_types"], ["within_type", "across_types"]),
+    ]:
+        assert levels_of({"surrogate": {"model": model}, "levels": levels}) == expected
+    assert "levels" in message("levels: []")
+    assert "levels[0]: 'between' is not allowed" in message("levels: [between]")
+
+
+@pytest.mark.parametrize(
+    ("tasks", "levels", "expected"),
+    [
+        (
+            {"A": ["x", "y"], "B": ["z", "x"]},
+            LEVELS,
+            {"A": ["x", "y"], "B": ["z", "x"], ALL_TYPES: ["x", "y", "z"]},
+        ),
+        ({"A": ["x"], "B": "all"}, LEVELS, {"A": ["x"], "B": "all", ALL_TYPES: "all"}),
+        ({"A": ["x"]}, ["within_type"], {"A": ["x"]}),
+        ({"A": ["x"]}, ["across_types"], {ALL_TYPES: ["x"]}),
+        # What is asked of all types stays as it is.
+        ({"A": ["x"], ALL_TYPES: ["y"]}, LEVELS, {"A": ["x"], ALL_TYPES: ["y"]}),
+        ({"A": ["x"], ALL_TYPES: ["y"]}, ["across_types"], {ALL_TYPES: ["y"]}),
+        ({ALL_TYPES: ["y"]}, LEVELS, {ALL_TYPES: ["y"]}),
+        ({}, LEVELS, {}),
+    ],
+)
+def test_levels_have_their_tasks(tasks, levels, expected):
+    assert with_levels(tasks, levels) == expected
 
 
 def test_a_misspelt_key_is_told_before_the_one_that_seems_missing():
@@ -443,4 +480,6 @@ def test_the_blocks_of_both_surrogates_are_what_the_library_takes_with_the_same_
         return json.loads(json.dumps(dataclasses.asdict(kind())))
 
     assert defaults(SCHEMA["properties"]["surrogate"]) == {"model": "window", **settings(Settings)}
-    assert defaults(SCHEMA["properties"]["window_surrogate"]) == settings(WindowSettings)
+    window = defaults(SCHEMA["properties"]["window_surrogate"])
+    assert window.pop("metacell_sizes_across_types") != window["metacell_sizes"]
+    assert window == settings(WindowSettings)

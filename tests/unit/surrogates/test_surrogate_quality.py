@@ -6,6 +6,7 @@ from models import N_GENES, toy_multiome
 from scipy import sparse, stats
 from toys import LinearToy
 
+from grids.io.levels import ALL_TYPES
 from grids.surrogates import quality
 from grids.surrogates.cross_modality.latent import latent_umap
 from grids.surrogates.cross_modality.model import Settings
@@ -92,14 +93,13 @@ def test_without_a_joint_surrogate_other_types_and_genes_are_left_out(multiome):
     toy = named(LinearToy(np.zeros((40, 2)), bias=1.0, genes=["G4", "G3"]))
     toy.name = "window"
     table, summary = quality.evaluate({"A": toy}, multiome, seed=1)
-    assert set(table["cell_type"]) == {None, "A"}
+    assert set(table["cell_type"]) == {"A"}
     assert table["gene"].unique().tolist() == ["G4", "G3"]
     baselines = ["gene_mean", "cell_type_mean", "lsi_ridge", "lsi_neighbours"]
     assert summary["model"].tolist() == ["window", *baselines]
     y = multiome.rna.cells(split="test", cell_type="A").X.toarray()[:, [4, 3]]
     assert (summary["n_cells"] == len(y)).all() and (summary["n_genes"] == 2).all()
-    everyone, mine = table[(table["model"] == "window") & (table["gene"] == "G4")]["rmse"]
-    assert mine == everyone
+    mine = table[(table["model"] == "window") & (table["gene"] == "G4")]["rmse"].item()
     assert mine == pytest.approx(np.sqrt(((y[:, 0] - 1) ** 2).mean()), rel=1e-5)
     # the baselines are the same as beside a surrogate of all types and genes
     zero = named(LinearToy(np.zeros((40, N_GENES)), genes=list(multiome.rna.var.index)))
@@ -107,6 +107,28 @@ def test_without_a_joint_surrogate_other_types_and_genes_are_left_out(multiome):
     both = table.merge(whole[whole["cell_type"] == "A"], on=["model", "cell_type", "gene"])
     assert len(both) == 4 * 2
     np.testing.assert_allclose(both["rmse_x"], both["rmse_y"])
+
+
+def test_the_surrogate_of_all_types_is_scored_on_all_cells_and_others_may_be_empty(multiome):
+    def toy(*genes, bias=1.0):
+        surrogate = named(LinearToy(np.zeros((40, len(genes))), bias=bias, genes=list(genes)))
+        surrogate.name = "window"
+        return surrogate
+
+    surrogates = {"A": toy("G3"), "B": toy(), ALL_TYPES: toy("G4", "G3", bias=0.5)}
+    table, summary = quality.evaluate(surrogates, multiome, seed=1)
+    mine = table[table["model"] == "window"]
+    assert [*zip(mine["cell_type"], mine["gene"], strict=True)] == [(None, "G4"), (None, "G3"), ("A", "G3")]
+    y = multiome.rna.cells(split="test").X.toarray()
+    assert mine["rmse"].iloc[0] == pytest.approx(np.sqrt(((y[:, 4] - 0.5) ** 2).mean()), rel=1e-5)
+    assert (summary["n_cells"] == len(y)).all() and (summary["n_genes"] == 2).all()
+
+
+def test_surrogates_without_genes_have_no_quality(multiome):
+    empty = named(LinearToy(np.zeros((40, 0)), genes=[]))
+    table, summary = quality.evaluate({"A": empty, "B": empty}, multiome, seed=1)
+    assert table.empty and list(table.columns) == quality.QUALITY_COLUMNS
+    assert summary.empty and list(summary.columns) == quality.SUMMARY_COLUMNS
 
 
 def test_by_more_than_chance_p_values_are_uniform_without_a_difference():

@@ -12,12 +12,10 @@ from models import open_peaks, small_window_surrogate
 from scipy import sparse
 
 from grids.io.errors import InputError
-from grids.surrogates.judged_windows import local_control_moments, local_control_p_value
 from grids.surrogates.window.curve import MIN_ACTIVITY, expected_index, log_activity
 from grids.surrogates.window.model import (
     WindowSurrogate,
     covariates,
-    gate_covariates,
     window_pairs,
 )
 
@@ -176,46 +174,11 @@ def test_prediction_by_depth_follows_the_chance_of_detection_only(surrogate):
     )
 
 
-def test_p_values_are_those_of_the_best_model_on_expected_openness(surrogate):
-    rng = np.random.default_rng(0)
-    counts = torch.from_numpy(rng.poisson(1.5, (60, 4)).astype(np.float32))
-    exposure = torch.from_numpy(rng.uniform(0.5, 1.5, 60).astype(np.float32))
-    p_values = surrogate.local_control_p_values(CELLS, counts, exposure)
-    cells = surrogate.window_cells(CELLS)
-    for column in range(4):
-        openness, pairs = cells.openness(column).double().numpy(), surrogate._pairs(column)
-        weights = surrogate.probe_weights[pairs].double().numpy()
-        size = float(surrogate.probe_size[column])
-        activity = [mean_over_openings(o, weights, lambda x, s=size: 1 + s * np.expm1(x)) for o in openness]
-        state = gate_covariates(cells.covariates, cells.state_of_window(column))
-        moments = local_control_moments(
-            counts[:, column],
-            torch.exp(state @ surrogate.without_window[column]) * exposure,
-            torch.log(torch.tensor(activity)).float(),
-            state,
-            float(surrogate.dispersion[column]),
-        )
-        expected = local_control_p_value(surrogate.half_moments[column].numpy(), moments)
-        assert p_values[column] == pytest.approx(expected, abs=1e-4)
-    assert len(set(p_values)) == 4
-
-
-def test_a_window_of_no_influence_has_p_value_one(surrogate):
-    surrogate.probe_weights = torch.zeros(12)
-    assert surrogate.local_control_p_values(CELLS, torch.ones(60, 4), torch.ones(60)).tolist() == [1.0] * 4
-
-
 def test_covariates_are_intercept_depth_state_and_type():
     components = torch.tensor([[0.5, -1.0], [2.0, 0.0]])
     table = covariates(torch.tensor([0.3, 0.6]), components, torch.tensor([0, 2]), 3)
     expected = [[1, 0, 0.5, -1, 0, 0], [1, 2 * np.log(2), 2, 0, 0, 1]]
     np.testing.assert_allclose(table, expected, atol=1e-6)
-
-
-def test_the_gate_knows_the_state_to_third_order():
-    base, along = torch.tensor([[1.0, 2.0, 0.3]]), torch.tensor([[3.0]])
-    expected = [1, 2, 0.3, 3 / 2, 8 / 2, (27 - 9) / 3 / 2, 6 / 2, 4 / 2]
-    np.testing.assert_allclose(gate_covariates(base, along)[0, 0], expected, rtol=1e-6)
 
 
 def test_pairs_are_those_of_the_data_in_order():

@@ -14,7 +14,6 @@ from grids.surrogates.window.fits import (
     fit_rises,
     level_of,
     normal_quantiles,
-    probe,
     validation_deviance,
 )
 from grids.surrogates.window.prior import SCALES, TEMPERATURE, Prior, learn_prior
@@ -233,15 +232,6 @@ def test_drawn_ratios_stay_within_bounds():
     models = Models(torch.tensor([[[True]]]), torch.tensor([[0]]), torch.tensor([[[50.0, 1.0]]]))
     _, drawn, _ = draw_models(models, cells, fit_of([0.0]), VAGUE, 20, [np.random.default_rng(0)])
     assert float(drawn.max()) == MAX_LOG_RATIO
-
-
-def test_the_probe_is_the_first_model_with_members():
-    cells, models = two_peaks()
-    order = torch.tensor([[2, 3, 0, 1]])
-    best, log_ratio = probe(models.take(order), cells, fit_of([0.7]))
-    assert best.members.tolist() == [[[False, True]]]
-    expected, _ = fit_rises(cells.openness[..., 1][:, None], cells, fit_of([0.7]))
-    assert_allclose(log_ratio, expected)
 
 
 def test_the_validation_deviance_is_that_of_the_negative_binomial():

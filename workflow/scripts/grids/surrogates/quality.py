@@ -199,7 +199,7 @@ def evaluate(
     multiome = Multiome(_judged(multiome.rna), _judged(multiome.atac), multiome.paired)
     test = multiome.atac.cells(split="test")
     types = test.obs["cell_type"].to_numpy()
-    name = next(iter(surrogates.values())).name
+    name = next(model.name for model in (joint, *surrogates.values()) if model is not None)
     observed, baselines = _observed(multiome, types), baseline_predictions(multiome, seed)
     parts = _parts(surrogates, joint, test, multiome.rna.var.index)
     tables, p_values = [], []
