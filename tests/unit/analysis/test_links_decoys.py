@@ -62,7 +62,7 @@ def test_exchangeable_decoys_give_uniform_p_values():
     for _ in range(40):
         own = rng.integers(LEAST_OPEN, 2000, 20).astype(float)
         of_decoys, z = (np.log(x) + np.sqrt(x) / 20 * rng.standard_t(5, len(x)) for x in (decoys.size, own))
-        p.append(decoys.judge(z, own, of_decoys, "chr1")[1])
+        p.append(decoys.judge(z, own, of_decoys, ["chr1"])[1])
     assert stats.kstest(np.concatenate(p), "uniform").pvalue > 0.01
     assert np.mean(np.concatenate(p) < 0.01) < 0.02
 
@@ -75,7 +75,7 @@ def test_a_score_is_standardised_by_decoys_of_its_size_elsewhere():
     wave = np.tile([-1.0, -1.0, 1.0, 1.0], 100)
     scores = np.where(decoys.chromosome == "chr1", 1e6, np.where(decoys.size == 30, 0, 10) + wave)
     # 200 neighbours at most: all of the 200 decoys of chr2
-    z, _ = decoys.judge(np.array([5.0, 10.0]), np.array([30.0, 500.0]), scores, "chr1")
+    z, _ = decoys.judge(np.array([5.0, 10.0]), np.array([30.0, 500.0]), scores, ["chr1"])
     elsewhere = scores[decoys.chromosome == "chr2"]
     assert_allclose(z, (np.array([5.0, 10.0]) - elsewhere.mean()) / elsewhere.std())
 
@@ -85,7 +85,7 @@ def test_too_few_decoys_or_openings_give_no_p_value():
         chromosome = np.where(np.arange(n) < LEAST_DECOYS, "chr1", "chr2")
         decoys = OfSize(np.full(n, 100.0), chromosome)
         scores = np.random.default_rng(0).normal(size=n)
-        z, p = decoys.judge(np.array([1.0, 1.0]), np.array([100.0, LEAST_OPEN - 1]), scores, "chr1")
+        z, p = decoys.judge(np.array([1.0, 1.0]), np.array([100.0, LEAST_OPEN - 1]), scores, ["chr1"])
         assert np.isfinite(p).tolist() == np.isfinite(z).tolist() == [expected, False]
 
 

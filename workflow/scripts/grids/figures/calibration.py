@@ -87,8 +87,8 @@ def _draw_quantiles(ax: Axes, counts: pd.DataFrame, null: str, ratios: pd.DataFr
     ]
     looks = {"ha": "right", "va": "bottom", "fontsize": 5.5, "color": style.GREY, "linespacing": 1.3}
     ax.text(
+        0.99,
         0.03,
-        0.98,
         "\n".join(["repeats with any q < 0.05", *found]),
         transform=ax.transAxes,
         in_layout=False,

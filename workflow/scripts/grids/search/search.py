@@ -25,7 +25,7 @@ from grids.search.transitions import Linearised, linearise
 RELATIVE_TOLERANCE = 1e-6
 # A peak that moves mean log-expression by no more than this (a hundredth of a percent of expression), or by no more
 # than this share of what its set does, does nothing.
-LEAST_EFFECT, LEAST_SHARE = 1e-4, 0.01
+LEAST_EFFECT, LEAST_SHARE = 1e-4, 0.05
 # Where gradients are taken on the path from nothing to everything perturbed; how many of them in each cell at least,
 # and in all cells together where there are few.
 N_PATH_STEPS = 20

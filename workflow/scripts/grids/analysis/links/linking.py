@@ -17,7 +17,13 @@ from tqdm import tqdm
 
 from grids.analysis.links.decoys import Decoys, PeakDecoys, WindowDecoys
 from grids.analysis.links.residuals import Residuals, fit_residuals
-from grids.analysis.links.score_test import TestedCells, combine, concatenate, window_openness
+from grids.analysis.links.score_test import (
+    LEAST_EFFECTIVE_CELLS,
+    TestedCells,
+    combine,
+    concatenate,
+    window_openness,
+)
 
 GENES_PER_BLOCK = 64
 # Of genes that fewer cells express, a few odd cells make the tails beside decoys.
@@ -134,6 +140,10 @@ def test_windows(
         n_expressing = values.getnnz(0)
         for table, of_gene in ((links, gene), (whole, slice(None)), (distal, slice(None))):
             table["p_value"] = np.where(n_expressing[of_gene] >= LEAST_EXPRESSING, table["p_value"], np.nan)
+        # Sizes of windows differ too much for decoys to have the tails of those that few cells carry.
+        for table in (whole, distal):
+            can_tell = table["n_effective_cells"] >= LEAST_EFFECTIVE_CELLS
+            table["p_value"] = np.where(can_tell, table["p_value"], np.nan)
     return Tested(gene, links, whole, distal)
 
 
