@@ -24,6 +24,7 @@ CONFIG = {
     "quality_control": {"min_fragments": 1, "min_genes": 1, "min_cells_per_peak": 1},
     "preprocessing": {"n_variable_genes": 50},
     "window_surrogate": {"member_penalties": [1], "n_draws": 2, "n_components": 5},
+    "levels": ["within_type"],
     "gate": {"force": True},
     "tasks": {"Excitatory": ["MULTI1", "REDUND1"]},
     "search": {"set_size": 4, "restarts": 1},

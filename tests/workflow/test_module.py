@@ -17,6 +17,7 @@ STUDY = {
     "quality_control": {"min_fragments": 1, "min_genes": 1, "min_tss_enrichment": 0},
     "tasks": {"Excitatory": ["SINGLE1"]},
     "window_surrogate": {"member_penalties": [1.0], "n_draws": 4, "n_components": 8},
+    "levels": ["within_type"],
     "gate": {"force": True},
     "search": {"set_size": 2, "restarts": 1},
     "effects": {"n_null_sets": 50},

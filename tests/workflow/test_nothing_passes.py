@@ -24,6 +24,7 @@ pytestmark = pytest.mark.workflow
 CONFIG = {
     **CONTACTS,
     "run": "nothing",
+    "levels": None,
     "gate": {},
     "tasks": {"Excitatory": ["NONE1"], "Inhibitory": ["NONE2"]},
     "redundancy": {"n_bootstrap": 20, "n_stability": 0, "max_alternatives": 1, "gene_classes": "classes.tsv"},

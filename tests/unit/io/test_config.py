@@ -207,10 +207,14 @@ def test_levels_are_all_that_the_surrogate_can_be_asked_for_unless_told():
         ("window", None, ["within_type", "across_types"]),
         ("window", ["across_types"], ["across_types"]),
         ("cross_modality", None, ["within_type"]),
-        ("cross_modality", ["within_type", "across_types"], ["within_type", "across_types"]),
+        ("cross_modality", ["within_type"], ["within_type"]),
     ]:
         assert levels_of({"surrogate": {"model": model}, "levels": levels}) == expected
     assert "levels" in message("levels: []")
+    told = message("{levels: [across_types], surrogate: {model: cross_modality}}")
+    assert "levels: across_types needs the window surrogate; leave it out, or write surrogate" in told
+    told = message("{tasks: {all types: [MOG]}, surrogate: {model: cross_modality}}")
+    assert "tasks: 'all types' needs the window surrogate; name cell types, or write surrogate" in told
     assert "levels[0]: 'between' is not allowed" in message("levels: [between]")
 
 

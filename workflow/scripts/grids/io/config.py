@@ -105,6 +105,7 @@ def _contradictions(
     yield {"preprocessing"}, partial(_check_split, split, schema, source)
     yield {"search"}, partial(_check_start, sound.get("search", {}), source)
     yield {"search", "surrogate"}, partial(_check_scope, sound, schema, source)
+    yield {"levels", "surrogate", "tasks"}, partial(_check_levels, sound, schema, source)
     yield {"states"}, partial(_check_states, sound.get("states", []), source)
     yield {"evidence"}, partial(check_evidence, sound.get("evidence", []), source)
     yield {"contacts"}, partial(_check_contacts, sound.get("contacts", {}), source)
@@ -217,6 +218,24 @@ def _check_scope(config: dict, schema: dict, source: str) -> None:
         raise InputError(
             f"{source}: search.scope is genome, but the window surrogate sees only the peaks in the gene's "
             "window; leave search.scope out, or write surrogate: {model: cross_modality}"
+        )
+
+
+def _check_levels(config: dict, schema: dict, source: str) -> None:
+    """The cross-modality surrogate has no model of all types: it is specialised on one."""
+    model = config.get("surrogate", {}).get(
+        "model", schema["properties"]["surrogate"]["properties"]["model"]["default"]
+    )
+    if model == "window":
+        return
+    instead = "write surrogate: {model: window}"
+    if ACROSS_TYPES in (config.get("levels") or []):
+        raise InputError(
+            f"{source}: levels: {ACROSS_TYPES} needs the window surrogate; leave it out, or {instead}"
+        )
+    if ALL_TYPES in config.get("tasks", {}):
+        raise InputError(
+            f"{source}: tasks: '{ALL_TYPES}' needs the window surrogate; name cell types, or {instead}"
         )
 
 

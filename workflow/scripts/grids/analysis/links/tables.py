@@ -15,7 +15,6 @@ from grids.io.cells import Multiome
 from grids.io.errors import InputError
 from grids.io.levels import ACROSS_TYPES, level_of
 from grids.io.logging import log
-from grids.surrogates.window.cell_state import CellState
 
 N_COMPONENTS = 20
 # Cells for each component of the state, at least.
@@ -108,6 +107,8 @@ def population(multiome: Multiome, cell_type: str, seed: int) -> Population:
         Paired; ``atac.obs["detection"]`` is each cell's chance that an open peak is seen. Of more than
         :data:`~grids.io.caps.LINKED_CELLS` cells so many, evenly spaced, are tested.
     """
+    from grids.surrogates.window.cell_state import CellState  # here: seconds of a job's start
+
     cells = multiome.cells(cell_type=cell_type, most=LINKED_CELLS)
     opened, n_cells = cells.atac.X, cells.atac.X.shape[0]
     try:
