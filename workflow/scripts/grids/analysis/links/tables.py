@@ -107,8 +107,6 @@ def population(multiome: Multiome, cell_type: str, seed: int) -> Population:
         Paired; ``atac.obs["detection"]`` is each cell's chance that an open peak is seen. Of more than
         :data:`~grids.io.caps.LINKED_CELLS` cells so many, evenly spaced, are tested.
     """
-    from grids.surrogates.window.cell_state import CellState  # here: seconds of a job's start
-
     cells = multiome.cells(cell_type=cell_type, most=LINKED_CELLS)
     opened, n_cells = cells.atac.X, cells.atac.X.shape[0]
     try:
@@ -133,6 +131,8 @@ def population(multiome: Multiome, cell_type: str, seed: int) -> Population:
 
 def _state(seen: sparse.csr_matrix, chance: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Chance of what is there to be seen, (n_cells,), and the leading components, (n_cells, n_components)."""
+    from grids.surrogates.window.cell_state import CellState  # here: seconds of a job's start
+
     n_components = min(N_COMPONENTS, seen.shape[0] // CELLS_PER_COMPONENT)
     return tuple(x.numpy().astype(float) for x in CellState.fit(seen, chance, n_components, seed)(seen))
 
