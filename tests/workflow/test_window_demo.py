@@ -68,7 +68,7 @@ def done(tmp_path_factory, simulation):
 
 @pytest.fixture(scope="module")
 def tasks(done):
-    """Tasks that are explained: within a type, those planted; across types, what goes with its locus, planted or not."""
+    """Tasks that are explained: within a type, those planted; across types, what goes with its locus."""
     across = done.table("gate.tsv").query("cell_type == @ALL_TYPES and passed_gate")["gene"].tolist()
     found = [gene for gene in [*PLANTED, "NONE1", "NONE2"] if gene in across]
     assert {*PLANTED} & {*found}
