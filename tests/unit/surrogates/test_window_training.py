@@ -395,7 +395,7 @@ def test_only_the_genes_that_are_asked_for_get_a_model(few, small):
         assert surrogate.chance_of_no_member(gene) == pytest.approx(small.chance_of_no_member(gene), abs=5e-3)
 
 
-def test_without_genes_to_model_there_is_an_empty_surrogate_that_can_be_stored(few, tmp_path):
+def test_without_genes_to_model_there_is_an_empty_surrogate_that_can_be_stored(few, small, tmp_path):
     settings = replace(SETTINGS, member_penalties=(0.5, 1.0))
     surrogate, table = train_window(few.multiome, few.windows, "A", settings, seed=0, genes=set())
     storage.save(surrogate, tmp_path / "a.safetensors", seed=0, cell_type="A")
@@ -403,6 +403,11 @@ def test_without_genes_to_model_there_is_an_empty_surrogate_that_can_be_stored(f
     opened = few.multiome.atac.X[few.is_test]
     for empty in (surrogate, again):
         assert empty.genes == [] and empty.n_replicates == SETTINGS.n_draws
+        assert empty.forms().shape == (0, 5)
+        assert empty.predict(few.multiome.atac.X).shape == (few.multiome.atac.X.shape[0], 0)
+        assert set(dict(empty.named_buffers())) == set(dict(small.named_buffers()))
+        for name, buffer in empty.named_buffers():
+            assert buffer.shape[1:] == getattr(small, name).shape[1:]
         with pytest.raises(InputError, match="gene 'single0' is not in the window surrogate"):
             empty.for_gene("single0")
     assert table["chosen"].sum() == 1  # by what the others' genes tell

@@ -20,6 +20,7 @@ from grids.surrogates.window.credible_sets import credible_sets
 from grids.surrogates.window.data import WindowData
 from grids.surrogates.window.fits import draw_models, fit_models, sum_cells, validation_deviance
 from grids.surrogates.window.model import WindowSurrogate
+from grids.surrogates.window.openness import N_CURVED
 from grids.surrogates.window.prior import Prior, learn_prior
 from grids.surrogates.window.set_models import (
     FORMS,
@@ -129,9 +130,9 @@ def train_window(
     tensors = {
         "first_pair": torch.from_numpy(first_pair),
         "peak_of_pair": data.peak_of_pair[np.concatenate([*pairs, np.empty(0, int)])],
-        "weights": torch.zeros(first_pair[-1], settings.n_draws),
-        "state_effect": torch.zeros(len(fitted), data.followed.shape[1]),
     }
+    if not fitted:
+        tensors |= _of_no_gene(data, settings.n_draws)
     place = {row: i for i, row in enumerate(fitted)}
     bar = tqdm(total=len(fitted), desc=f"{cell_type}: fitting genes", unit="gene")
     for block in data.blocks(np.array(fitted, int)):
@@ -149,6 +150,20 @@ def train_window(
     bar.close()
     names = data.peaks, [data.genes[row] for row in fitted], data.cell_types
     return WindowSurrogate(*names, data.state, tensors, cell_type), table
+
+
+def _of_no_gene(data: WindowData, n_draws: int) -> dict[str, Tensor]:
+    """The tensors of a surrogate without genes, by name."""
+    n_slopes = data.covariates.shape[1] - 1
+    of_pairs = {"intercept": (), "deviation": (n_slopes,), "weights": (n_draws,), "inclusion": ()}
+    of_genes = {
+        "direction": (n_slopes,), "centre": (2,), "shared": (n_slopes + N_CURVED,), "size": (n_draws,),
+        "state_effect": (data.followed.shape[1],), "form": (len(FORMS),), "depth_only": (2,), "calibration": (2,),
+    }  # fmt: skip
+    shapes = of_pairs | of_genes
+    return {name: torch.zeros(0, *shape) for name, shape in shapes.items()} | {
+        "credible_set": torch.zeros(0, dtype=torch.long)
+    }
 
 
 def prior_of_genes(
