@@ -359,3 +359,12 @@ OF_PREDICTIONS = {
 def per_cell_type(pattern):
     """The pattern's file of every cell type that has tasks."""
     return expand(pattern, cell_type=CELL_TYPES, allow_missing=True)
+
+
+def window_settings(wildcards):
+    """Settings of a cell type's surrogate; across types, metacells have sizes of their own to choose from."""
+    settings = dict(config["window_surrogate"])
+    across = settings.pop("metacell_sizes_across_types")
+    return settings | (
+        {"metacell_sizes": across} if cell_type_of(wildcards) == ALL_TYPES else {}
+    )

@@ -1,15 +1,6 @@
 """The window surrogate: each cell type's own, measured on test cells."""
 
 
-def window_settings(wildcards):
-    """Settings of a cell type's surrogate; across types, metacells have sizes of their own to choose from."""
-    settings = dict(config["window_surrogate"])
-    across = settings.pop("metacell_sizes_across_types")
-    return settings | (
-        {"metacell_sizes": across} if cell_type_of(wildcards) == ALL_TYPES else {}
-    )
-
-
 rule train_window_surrogate:
     input:
         multiome="<results>/preprocessed.h5mu",

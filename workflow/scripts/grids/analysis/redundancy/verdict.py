@@ -122,8 +122,8 @@ class Verdict:
     n_sufficient : int
         Size of the minimal sufficient set; 0 without an effect.
     set_class : str
-        As of :func:`class_of_set`; where the interval of the joint drop reaches zero, undecided if 80 % of the draws
-        drop, else none.
+        As of :func:`class_of_set`; where the interval of the joint drop reaches zero, undecided if most draws drop, else
+        none.
     """
 
     joint_low: float
@@ -145,7 +145,7 @@ def verdict_of(measured: Measured, sign: float) -> Verdict:
     change, draws = measured.log, measured.log_draws
     joint_low, joint_high = interval(draws.joint)
     if (joint_low if sign > 0 else -joint_high) <= MEAN_ROUNDING:
-        drops = (sign * draws.joint > MEAN_ROUNDING).mean() >= DECISIVE_SHARE
+        drops = (sign * draws.joint > MEAN_ROUNDING).mean() > 0.5
         return Verdict(joint_low, joint_high, np.nan, np.nan, np.nan, 0, "undecided" if drops else "none")
     low, high = interval(redundancy_index(draws.alone, draws.joint))
     return Verdict(
