@@ -176,7 +176,7 @@ def test_classes(alone, low, high, name):
 
 
 @pytest.mark.parametrize(
-    ("n_drops", "name"), [(30, "none"), (79, "none"), (80, "undecided"), (95, "undecided")]
+    ("n_drops", "name"), [(30, "none"), (50, "none"), (51, "undecided"), (95, "undecided")]
 )
 def test_an_effect_that_most_but_not_all_draws_have_is_undecided(n_drops, name):
     """Two members of one strength in 100 draws of a surrogate, some of which say that closing them does nothing."""
