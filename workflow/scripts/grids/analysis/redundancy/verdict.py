@@ -122,8 +122,8 @@ class Verdict:
     n_sufficient : int
         Size of the minimal sufficient set; 0 without an effect.
     set_class : str
-        As of :func:`class_of_set`; where the interval of the joint drop reaches zero, undecided if most draws drop, else
-        none.
+        As of :func:`class_of_set`; where the interval of the joint drop reaches zero, undecided if most draws drop,
+        else none.
     """
 
     joint_low: float
