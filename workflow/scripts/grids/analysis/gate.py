@@ -103,12 +103,6 @@ def check_feasibility(
         of_type = _genes_of(multiome, n_peaks, cell_type)
         by_type.append(_count(of_type, multiome, cell_type))
         asked = tasks.loc[tasks["cell_type"] == cell_type, "gene"]
-        # A surrogate of the whole genome may know genes that have no window to be tested.
-        unseen = [gene for gene in asked if gene in surrogate.genes and gene not in of_type.index]
-        if unseen:
-            row = {"level": level_of(cell_type), "cell_type": cell_type, "n_peaks": 0, "reason": NO_PEAK}
-            more = pd.DataFrame([row] * len(unseen), index=pd.Index(unseen, name="gene"))
-            of_type = concatenate([of_type.reset_index(), more.reset_index()]).set_index("gene")
         gone = dropped[dropped["cell_type"] == cell_type].set_index("gene")["reason"]
         silent = pd.DataFrame({"verdict": gone, "n_peaks": n_peaks.reindex(gone.index, fill_value=0)})
         silent = silent.assign(**of_type[N_CELLS].iloc[0], **dict.fromkeys(N_EXPRESSING, 0))
