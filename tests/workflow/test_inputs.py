@@ -218,7 +218,7 @@ def test_a_10x_file_and_a_table_of_markers_are_inputs_of_a_run(tmp_path, parts, 
     done = succeed(tmp_path, updated(CONFIG, {"input": inputs}), "tasks.tsv")
     assert done.jobs == {"preprocess": 1}
     assert set(done.table("quality_control/annotation.tsv")["cell_type"]) >= set(TYPES)
-    assert done.table("tasks.tsv")["gene"].tolist() == ["MULTI1", "SINGLE2"]
+    assert done.table("tasks.tsv")["gene"].tolist() == ["MULTI1", "SINGLE2"] * 2  # across types, too
 
 
 def test_other_cells_with_shared_labels_run_to_the_end(tmp_path, parts, simulation):

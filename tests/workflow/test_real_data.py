@@ -165,17 +165,23 @@ def test_mouse_cortex_in_which_nothing_passes(tmp_path):
         "tasks": {"Oligo": ["Mobp", "Mog"], "Astro": ["Gja1"]},
     }
     run = succeed(tmp_path, study)
-    summary = run.table("summary.tsv").set_index("gene")
+    summary = run.table("summary.tsv")
+    within, across = (
+        summary[summary["level"] == level].set_index("gene") for level in ("within_type", "across_types")
+    )
     failed = "did not pass the gate"
-    assert summary["outcome"].to_dict() == {"Mobp": failed, "Mog": failed, "Gja1": "cannot be told"}
+    assert within["outcome"].to_dict() == {"Mobp": failed, "Mog": failed, "Gja1": "cannot be told"}
+    assert (across["outcome"] == "cannot be told").all()
+    assert across.loc["Mog", "reason"].endswith("fewer than 100 windows on other chromosomes to compare with")
     skipped = run.table("skipped.tsv")
-    assert list(zip(skipped["cell_type"], skipped["gene"], strict=True)) == tasks_of(study)
+    of_types = list(zip(skipped["cell_type"], skipped["gene"], strict=True))
+    assert of_types == tasks_of(study) + [("all types", gene) for gene in ("Mobp", "Mog", "Gja1")]
     assert (
         skipped["reason"][:2].str.contains("does not pass the gate: q-value .* above 0.05", regex=True).all()
     )
     assert skipped["reason"][2] == "no peak in its window"
     assert "Astro, Gja1: cannot be tested: no peak in its window" in run.told
-    assert "0 of 3 tasks explained" in run.told
+    assert "within types: 0 of 3 tasks explained" in run.told and "across types: 0 of 3" in run.told
     report = (run.folder / "report.html").read_text()
     assert "0 of 3 tasks explained" in report and "none within windows.window_bp, 500,000 bp" in report
     assert run.table("effects.tsv").empty and run.table("sets.tsv").empty

@@ -15,7 +15,7 @@ with job(snakemake):
     cell_type, seed = snakemake.params.cell_type, snakemake.params.seed
     multiome = read_multiome(snakemake.input.multiome)
     surrogate = storage.load(snakemake.input.surrogate, snakemake.resources.device)
-    accessibility = tables.read_accessibility(snakemake.input.accessibility)[cell_type].to_numpy()
+    accessibility = tables.read_accessibility(snakemake.input.accessibility, cell_type)[cell_type].to_numpy()
     genes, windows = tables.read(snakemake.input.genes), snakemake.params.windows
     surroundings = Surroundings(genes, multiome.atac.var, accessibility, **windows)
     sets = pd.concat(map(tables.read, snakemake.input.sets), ignore_index=True)
