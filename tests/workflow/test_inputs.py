@@ -316,4 +316,4 @@ def test_urls_are_downloaded_once_and_checked(tmp_path, monkeypatch, parts, simu
         done = succeed(study, config, "tasks.tsv")
     assert done.jobs["preprocess"] == 1 and asked.count("/cells.h5mu") == 1
     assert (done.folder / "downloads/cells.h5mu").read_bytes() == (public / "cells.h5mu").read_bytes()
-    assert list(done.table("tasks.tsv")["gene"]) == ["MULTI1", "SINGLE2"]
+    assert list(done.table("tasks.tsv")["gene"]) == ["MULTI1", "SINGLE2"] * 2
