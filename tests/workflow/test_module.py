@@ -37,7 +37,7 @@ rule mine:
     input: {input}
     output: "mine.txt"
     default_target: True
-    shell: "cut -f 4 {{input}} > {{output}}"
+    shell: "cut -f 5 {{input}} > {{output}}"
 """
 
 

@@ -137,9 +137,10 @@ def test_the_first_page_says_what_came_of_every_task(done, tasks):
     for column, expected in (("n_members", n_members), ("joint_log_effect", redundancy["joint_log_effect"])):
         assert summary.loc[PLANTED, column].tolist() == expected[PLANTED].tolist()
     assert summary["reason"].notna().tolist() == [False] * 3 + [True] * 2
-    told = f"{len(tasks)} of 10 tasks explained, {10 - len(tasks)} did not pass the gate"
-    assert f"{told} (why: results/windows/report.html)" in done.told
-    assert told in (done.folder / "report.html").read_text()
+    told = "within types: 3 of 5 tasks explained, 2 did not pass the gate; across types: "
+    across = sum(cell_type == ALL_TYPES for cell_type, _ in tasks)
+    assert f"{told}{across} of 5 tasks explained" in done.told
+    assert "ithin types: 3 of 5 tasks explained, 2 did not pass the gate" in (done.folder / "report.html").read_text()
 
 
 def test_calibration_covers_both_levels_and_finds_the_planted_genes_only(done):
