@@ -73,9 +73,7 @@ def test_the_terminal_says_what_can_be_tested_before_training_and_what_came_of_i
     before = "\n".join(lines[:trained])
     assert "Excitatory, NONE1: can be tested (" in before and "Inhibitory, NONE2: can be tested (" in before
     assert "genes can be tested (" in before
-    assert any(
-        WHY in line and line.endswith(" (why: results/nothing/report.html)") for line in lines[-6:]
-    )
+    assert any(WHY in line and line.endswith(" (why: results/nothing/report.html)") for line in lines[-6:])
 
 
 def test_every_task_has_its_reason(done):

@@ -140,7 +140,10 @@ def test_the_first_page_says_what_came_of_every_task(done, tasks):
     told = "within types: 3 of 5 tasks explained, 2 did not pass the gate; across types: "
     across = sum(cell_type == ALL_TYPES for cell_type, _ in tasks)
     assert f"{told}{across} of 5 tasks explained" in done.told
-    assert "ithin types: 3 of 5 tasks explained, 2 did not pass the gate" in (done.folder / "report.html").read_text()
+    assert (
+        "ithin types: 3 of 5 tasks explained, 2 did not pass the gate"
+        in (done.folder / "report.html").read_text()
+    )
 
 
 def test_calibration_covers_both_levels_and_finds_the_planted_genes_only(done):
