@@ -5,27 +5,18 @@ from functools import partial
 from grids.analysis.links.calibration import (
     COUNT_COLUMNS,
     calibration_table,
-    count_p_values,
+    counts_of_files,
     populations,
 )
-from grids.analysis.links.tables import LinkTest, population
 from grids.io import tables
 from grids.io.cells import read_multiome
 from grids.io.logging import job
 from grids.io.parallel import in_processes
 
-
-def counts_of(cell_type, files, repeats, seed):
-    """Counts of one population, from files: every process reads its own."""
-    multiome = read_multiome(files["multiome"])
-    test = LinkTest(multiome, tables.read(files["windows"]), tables.read(files["genes"]))
-    return count_p_values(test, population(multiome, cell_type, seed), **repeats, seed=seed)
-
-
 with job(snakemake) as log:
     params, multiome = snakemake.params, read_multiome(snakemake.input.multiome)
     names = populations(multiome.atac.obs["cell_type"]) if multiome.paired else []
-    count = partial(counts_of, files=dict(snakemake.input), repeats=params.repeats, seed=params.seed)
+    count = partial(counts_of_files, files=dict(snakemake.input), repeats=params.repeats, seed=params.seed)
     parts = in_processes(count, names, min(snakemake.threads, len(names)), f"{len(names)} groups of cells")
     counts = tables.stack(parts, COUNT_COLUMNS)
     tables.write(calibration_table(counts), snakemake.output.calibration)

@@ -6,6 +6,7 @@ RNA of the cells (counts and exposure together) is permuted over those of a spli
 often open: whatever follows the state of cells is left, and no link.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,9 @@ from scipy.special import gammaincinv
 from tqdm import tqdm
 
 from grids.analysis.links.linking import Tested, Windows
-from grids.analysis.links.tables import LinkTest, Population, q_values
+from grids.analysis.links.tables import LinkTest, Population, population, q_values
+from grids.io import tables
+from grids.io.cells import read_multiome
 from grids.io.levels import ALL_TYPES, WITHIN_TYPE, level_of
 from grids.io.logging import log
 from grids.io.seeds import generator
@@ -152,6 +155,23 @@ def _count(p_values: np.ndarray) -> np.ndarray:
     known = np.sort(p_values[np.isfinite(p_values)])
     is_found = bool((q_values(pd.Series(known)) < Q_VALUE).any())
     return np.append(np.searchsorted(known, P_VALUES, side="right"), [len(known), 1, is_found])
+
+
+def counts_of_files(
+    cell_type: str, files: Mapping[str, str], repeats: Mapping[str, int], seed: int
+) -> pd.DataFrame:
+    """As of :func:`count_p_values`, of one population of a run: every process reads its own.
+
+    Parameters
+    ----------
+    files : mapping of str to str
+        Paths of ``multiome``, ``windows`` and ``genes``.
+    repeats : mapping of str to int
+        Numbers of ``shuffles`` and ``decoys``.
+    """
+    multiome = read_multiome(files["multiome"])
+    test = LinkTest(multiome, tables.read(files["windows"]), tables.read(files["genes"]))
+    return count_p_values(test, population(multiome, cell_type, seed), **repeats, seed=seed)
 
 
 def calibration_table(counts: pd.DataFrame) -> pd.DataFrame:
