@@ -161,27 +161,27 @@ def test_metacells_are_neighbours():
 
 LINKS = pd.DataFrame(
     [
-        ("within_type", "T", "A", "p1", 2.0, 0.03),
-        ("within_type", "B", "A", "p1", -3.0, 0.001),
-        ("within_type", "T", "A", "p2", np.nan, 0.9),
-        ("across_types", "all types", "A", "p1", -9.0, 0.9),
-        ("across_types", "all types", "A", "p3", 4.0, 0.2),
+        ("within_type", "T", "A", "p1", 0.4, 0.2, 2.0),
+        ("within_type", "B", "A", "p1", -1.5, 0.5, -3.0),
+        ("within_type", "T", "A", "p2", np.nan, np.nan, 0.0),
+        ("across_types", "all types", "A", "p1", -1.8, 0.2, -0.1),
+        ("across_types", "all types", "A", "p3", 0.4, 0.1, 7.0),
     ],
-    columns=["level", "cell_type", "gene", "peak", "z", "p_value"],
+    columns=["level", "cell_type", "gene", "peak", "effect", "standard_error", "z"],
 )
 ASKED = pd.DataFrame(
     [(t, "A", f"p{i}") for t in "TB" for i in (1, 2, 4)], columns=["cell_type", "gene", "peak"]
 )
 
 
-def test_links_score_by_the_size_of_z_at_both_levels():
+def test_links_score_by_effect_over_error_at_both_levels():
     scores = score_links(LINKS, ASKED).set_index(["method", "cell_type", "peak"])["score"]
     within, across = scores["links_within_type"], scores["links_across_types"]
-    assert within.to_dict() == {
+    assert within.round(6).to_dict() == {
         ("T", "p1"): 2, ("T", "p2"): 0, ("T", "p4"): 0, ("B", "p1"): 3, ("B", "p2"): 0, ("B", "p4"): 0
     }  # fmt: skip
     assert across.index.get_level_values("cell_type").isna().all()
-    assert across.droplevel("cell_type").to_dict() == {"p1": 9, "p2": 0, "p4": 0}
+    assert across.droplevel("cell_type").round(6).to_dict() == {"p1": 9, "p2": 0, "p4": 0}
 
 
 def test_members_score_by_their_larger_effect_and_others_by_none():

@@ -7,19 +7,20 @@ from benchmarks.evidence.methods import SCORE_COLUMNS
 from grids.io.tables import stack
 from grids.surrogates.window.model import WindowSurrogate
 
-# The column of `links.tsv.gz` whose size ranks links.
-LINK_SCORE = "z"
 # Levels of evidence, in columns `level`; of a run without them everything is within a type.
 ACROSS_TYPES, WITHIN_TYPE = LEVELS = ("across_types", "within_type")
 
 
 def score_links(links: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
-    """Absolute :data:`LINK_SCORE` of each link, at both levels.
+    """Size of each link's effect over its standard error, at both levels.
+
+    Not z, which across types says how much the effect stands out among those of decoys as often open: a rare peak may
+    stand out by little.
 
     Parameters
     ----------
     links : DataFrame
-        ``level cell_type gene peak`` and :data:`LINK_SCORE`.
+        ``level cell_type gene peak effect standard_error``.
     asked : DataFrame
         ``cell_type gene peak``: the pairs, in every type of whose tasks the gene is.
 
@@ -28,7 +29,7 @@ def score_links(links: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
     DataFrame with the columns :data:`benchmarks.evidence.methods.SCORE_COLUMNS`
         `cell_type` is missing across types. 0 where a pair has no link, or one that could not be tested.
     """
-    return _at_levels(links.assign(score=links[LINK_SCORE].abs()), asked, "links", LEVELS)
+    return _at_levels(links.assign(score=(links["effect"] / links["standard_error"]).abs()), asked, "links", LEVELS)
 
 
 def score_sets(sets: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
