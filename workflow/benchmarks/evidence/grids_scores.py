@@ -29,7 +29,9 @@ def score_links(links: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
     DataFrame with the columns :data:`benchmarks.evidence.methods.SCORE_COLUMNS`
         `cell_type` is missing across types. 0 where a pair has no link, or one that could not be tested.
     """
-    return _at_levels(links.assign(score=(links["effect"] / links["standard_error"]).abs()), asked, "links", LEVELS)
+    return _at_levels(
+        links.assign(score=(links["effect"] / links["standard_error"]).abs()), asked, "links", LEVELS
+    )
 
 
 def score_sets(sets: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
