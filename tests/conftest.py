@@ -17,7 +17,7 @@ hypothesis.settings.load_profile("project")
 # What takes minutes starts first, the longest at the head, so that workers end together.
 FIRST = [
     "slurm/test_profile.py", "workflow/test_real_data.py", "workflow/test_demo.py",
-    "benchmarks/explainers/test_explainers_workflow.py", "workflow/test_window_demo.py",
+    "benchmarks/explainers/test_explainers_workflow.py", "workflow/test_window_demo.py", "workflow/test_levels.py",
     "workflow/test_bad_input.py", "workflow/test_inputs.py", "benchmarks/mnist/test_mnist_workflow.py",
     "workflow/test_nothing_passes.py", "workflow/test_module.py", "workflow/test_report_browser.py",
     "workflow/test_contacts_demo.py", "benchmarks/scale/test_scale_workflow.py", "unit/io/test_fuzz.py",

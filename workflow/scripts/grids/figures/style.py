@@ -24,7 +24,6 @@ BLUE = "#0072b2"
 VERMILLION = "#d55e00"
 GREEN = "#009e73"
 ORANGE = "#e69f00"
-PURPLE = "#cc79a7"
 SPLIT_COLOURS = {"train": GREY, "validation": BLUE}
 MODALITY_COLOURS = {"rna": VERMILLION, "atac": BLUE}
 
