@@ -162,7 +162,8 @@ def test_quality_is_beside_the_baselines(done):
     quality, summary = done.table("surrogate/quality.tsv"), done.table("surrogate/quality_summary.tsv")
     models = ["window", "gene_mean", "cell_type_mean", "lsi_ridge", "lsi_neighbours"]
     assert quality["model"].unique().tolist() == summary["model"].tolist() == models
-    assert quality["cell_type"].fillna("").unique().tolist() == ["", "Excitatory", "Inhibitory"]  # sets are looked at in both
+    # Sets are looked at in both types.
+    assert quality["cell_type"].fillna("").unique().tolist() == ["", "Excitatory", "Inhibitory"]
     assert set(quality.loc[quality["cell_type"].notna(), "gene"]) == {*PLANTED}
     of_planted = quality[quality["gene"].isin(PLANTED) & (quality["cell_type"] == "Excitatory")]
     rmse = of_planted.groupby("model")["rmse"].mean()
