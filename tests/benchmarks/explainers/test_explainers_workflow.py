@@ -19,6 +19,7 @@ TABLES = [
 ]
 SIMULATED = {
     "run": "simulated",
+    "levels": ["within_type"],
     "seed": 3,
     "input": {"simulation": {"n_cells": 1500, "n_peaks": 900, "n_genes": 60, "n_cell_types": 2}},
     "quality_control": {"min_fragments": 1, "min_genes": 1, "min_tss_enrichment": 0},
