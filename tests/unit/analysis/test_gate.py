@@ -74,7 +74,8 @@ def test_why_a_window_does_not_pass_is_told_with_the_numbers():
     tests = pd.concat(
         [
             windows_of(["above"], p_value=0.4),
-            windows_of(["few"], n_effective_cells=7.25, n_expressing=9, **missing),
+            windows_of(["few"], n_effective_cells=4.25, n_expressing=9, **missing),
+            windows_of(["odd"], ALL_TYPES, n_effective_cells=4.25, **missing),
             windows_of(["silent"], ALL_TYPES, n_expressing=LEAST_EXPRESSING - 1, **missing),
             windows_of(["alone"], ALL_TYPES, **missing),
         ],
@@ -84,8 +85,11 @@ def test_why_a_window_does_not_pass_is_told_with_the_numbers():
     assert promising.empty and list(promising.columns) == ["cell_type", "gene"]
     assert judged["reason"].tolist() == [
         "q-value 0.4 above 0.05",
-        "cannot be told: 7.2 effective cells (expressed in 9 of 400 cells), at least "
-        f"{LEAST_EFFECTIVE_CELLS:g} are needed",
+        *(
+            f"cannot be told: 4.2 effective cells (expressed in {n} of 400 cells), at least "
+            f"{LEAST_EFFECTIVE_CELLS:g} are needed"
+            for n in (9, 90)
+        ),
         f"cannot be told: expressed in {LEAST_EXPRESSING - 1} of 400 cells, at least {LEAST_EXPRESSING} are needed",
         f"cannot be told: fewer than {LEAST_DECOYS} windows on other chromosomes to compare with",
     ]

@@ -17,7 +17,7 @@ from grids.analysis.links.score_test import LEAST_EFFECTIVE_CELLS
 from grids.analysis.links.tables import q_values
 from grids.io.caps import EXPLAINED_CELLS
 from grids.io.cells import Multiome
-from grids.io.levels import ACROSS_TYPES, ALL_TYPES, level_of
+from grids.io.levels import ACROSS_TYPES, ALL_TYPES, WITHIN_TYPE, level_of
 from grids.io.logging import log, tell
 from grids.io.seeds import generator
 from grids.io.tables import SKIPPED_COLUMNS, concatenate
@@ -206,14 +206,17 @@ def _why_window_fails(row: dict, end: str, most: float) -> str:
     if end and not row["n_distal_peaks"]:
         return "no distal peak in its window"
     seen = f"expressed in {row['n_expressing']} of {row['n_cells']} cells"
-    if row["level"] == ACROSS_TYPES:
-        if row["n_expressing"] < LEAST_EXPRESSING:
-            return f"cannot be told: {seen}, at least {LEAST_EXPRESSING} are needed"
-        return f"cannot be told: fewer than {LEAST_DECOYS} windows on other chromosomes to compare with"
-    return (
-        f"cannot be told: {row['n_effective_cells']:.1f} effective cells ({seen}), at least "
-        f"{LEAST_EFFECTIVE_CELLS:g} are needed"
-    )
+    if row["level"] == ACROSS_TYPES and row["n_expressing"] < LEAST_EXPRESSING:
+        return f"cannot be told: {seen}, at least {LEAST_EXPRESSING} are needed"
+    if end and row["level"] == WITHIN_TYPE:
+        return f"cannot be told: fewer than {LEAST_EFFECTIVE_CELLS:g} effective cells carry its distal peaks ({seen})"
+    if not row["n_effective_cells"] >= LEAST_EFFECTIVE_CELLS:
+        return (
+            f"cannot be told: {row['n_effective_cells']:.1f} effective cells ({seen}), at least "
+            f"{LEAST_EFFECTIVE_CELLS:g} are needed"
+        )
+    rest = f" or {LEAST_EFFECTIVE_CELLS:g} effective cells that carry distal peaks" if end else ""
+    return f"cannot be told: fewer than {LEAST_DECOYS} windows on other chromosomes to compare with{rest}"
 
 
 def judge(

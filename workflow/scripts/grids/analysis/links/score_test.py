@@ -65,8 +65,8 @@ class Scores:
 
     @property
     def z(self) -> np.ndarray:
-        """Score over its standard deviation; 0 where nothing varies."""
-        return self.score / np.sqrt(np.where(self.variance > 0, self.variance, np.inf))
+        """Score over its standard deviation; missing where nothing varies."""
+        return self.score / np.sqrt(np.where(self.variance > 0, self.variance, np.nan))
 
     @property
     def p_value(self) -> np.ndarray:
