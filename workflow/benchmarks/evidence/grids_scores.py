@@ -4,11 +4,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.evidence.methods import SCORE_COLUMNS
+from grids.io.levels import ACROSS_TYPES, LEVELS, WITHIN_TYPE
 from grids.io.tables import stack
 from grids.surrogates.window.model import WindowSurrogate
-
-# Levels of evidence, in columns `level`; of a run without them everything is within a type.
-ACROSS_TYPES, WITHIN_TYPE = LEVELS = ("across_types", "within_type")
 
 
 def score_links(links: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:

@@ -389,7 +389,7 @@ def _of_few_cells(tasks: pd.DataFrame) -> list[str]:
     """On tasks that are expressed, or open, in too few cells to be tested."""
     least = {
         WITHIN_TYPE: f"at least {LEAST_EFFECTIVE_CELLS:g} effective cells",
-        ACROSS_TYPES: f"at least {LEAST_EXPRESSING} cells that express the gene, and {LEAST_EFFECTIVE_CELLS:g} effective ones",
+        ACROSS_TYPES: f"at least {LEAST_EXPRESSING} expressing cells, and {LEAST_EFFECTIVE_CELLS:g} effective ones",
     }
     sentences = []
     for level, of_level in _by_level(tasks):
