@@ -69,12 +69,13 @@ class Population:
     exposure : ndarray, shape (n_cells,), or None
         What counts are proportional to.
     state : ndarray, shape (n_cells, n_components)
-        What genes may follow without their windows beside depth, components of open peaks and, where there are enough,
-        of expressed genes; nothing across types.
+        What genes may follow without their windows beside depth, components of open peaks; nothing across types.
     chance : ndarray, shape (n_cells,)
         Detection chance of an open peak, or what is proportional to it.
     group : ndarray of str, shape (n_cells,)
         Cells that may stand for each other, were there no link: those of a split.
+    rna_state : ndarray, shape (n_cells, n_rna_components), optional
+        As `state`, of expressed genes where there are enough; it goes with the RNA.
     """
 
     cell_type: str
@@ -84,6 +85,7 @@ class Population:
     state: np.ndarray
     chance: np.ndarray
     group: np.ndarray
+    rna_state: np.ndarray | None = None
 
     @property
     def across_types(self) -> bool:
@@ -94,7 +96,8 @@ class Population:
         depths = [self.chance] if self.exposure is None else [self.chance, self.exposure]
         logs = [np.log(np.maximum(depth, 1e-12)) for depth in depths]
         scaled = [(x - x.mean()) / max(x.std(), 1e-9) for x in logs]
-        covariates = np.column_stack([np.ones(len(self.chance)), *scaled, self.state])
+        states = [self.state] if self.rna_state is None else [self.state, self.rna_state]
+        covariates = np.column_stack([np.ones(len(self.chance)), *scaled, *states])
         return TestedCells(self.opened, covariates, depths[-1])
 
 
@@ -115,7 +118,7 @@ def population(multiome: Multiome, cell_type: str, seed: int) -> Population:
     except InputError:
         log.info("%s: counts are not known: links are tested on log-normalised expression", cell_type)
         values, exposure = cells.rna.X.tocsc(), None
-    split = cells.atac.obs["split"].to_numpy(str)
+    split, rna_state = cells.atac.obs["split"].to_numpy(str), None
     if level_of(cell_type) == ACROSS_TYPES:
         chance = np.maximum(np.diff(opened.indptr), 1).astype(float)
         state = np.empty((n_cells, 0))
@@ -125,8 +128,8 @@ def population(multiome: Multiome, cell_type: str, seed: int) -> Population:
         if values.shape[1] >= LEAST_GENES:
             expressed = values.tocsr().astype(bool).astype(np.uint8)
             n_genes = np.maximum(np.diff(expressed.indptr), 1)
-            state = np.hstack([state, _state(expressed, n_genes / expressed.shape[1], seed)[1]])
-    return Population(cell_type, opened, values, exposure, state, chance, split)
+            rna_state = _state(expressed, n_genes / expressed.shape[1], seed)[1]
+    return Population(cell_type, opened, values, exposure, state, chance, split, rna_state)
 
 
 def _state(seen: sparse.csr_matrix, chance: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -184,10 +187,11 @@ class LinkTest:
         fits : dict, optional
             Residuals, kept for tests of the same cells in the same order with other windows.
         """
-        values, exposure = cells.values[:, self.gene_row], cells.exposure
+        values = cells.values[:, self.gene_row]
         if order is not None:
             values = values[order]
-            cells = replace(cells, exposure=None if exposure is None else exposure[order])
+            of_rna = {name: getattr(cells, name) for name in ("exposure", "rna_state")}
+            cells = replace(cells, **{name: x[order] for name, x in of_rna.items() if x is not None})
         return test_windows(
             cells.tested_cells(),
             values,
